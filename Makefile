@@ -1,0 +1,47 @@
+# make demo   set up, caption and answer the sample clips, score, print the tables
+# make test   set up and run the tests
+# make check  format, lint and strict types
+# make help   this list
+PYTHON ?= python3
+VENV ?= .venv
+PIP := $(VENV)/bin/pip --disable-pip-version-check
+BENCH := $(VENV)/bin/microg-bench
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format wheel clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# torch goes first and pinned: it decides which builds of everything else fit.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[score]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,dev]'
+	@touch $@
+
+# The hub is left alone: the demo downloads no model, and scores BERTScore only where its encoder is at hand.
+demo: $(VENV)/.installed
+	HF_HUB_OFFLINE=1 $(BENCH) run --model nearest-clip --data sample
+
+test: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+wheel: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m build --wheel --outdir dist .
+
+clean:
+	rm -rf $(VENV) dist

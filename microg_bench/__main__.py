@@ -1,0 +1,5 @@
+"""`python -m microg_bench` is `microg-bench`."""
+
+from microg_bench.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""What an adapter is: a short declaration of how one model is asked and how its words are read.
+
+An adapter never opens a file, calls a network, loops over clips, retries or batches: the harness does.
+A subclass of `Adapter` states its class attributes and, where the model wants another order of frames
+and text or writes around its answer, overrides `prompt` or `parse`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microg_bench.records import Generation, Message, Prompt, Request, TaskName, Text, Video
+
+if TYPE_CHECKING:
+    from microg_bench.adapters.references import OtherSources
+    from microg_bench.prompts import Instruction
+    from microg_bench.video import Frames
+
+
+class Adapter(ABC):
+    """One model.
+
+    Class attributes:
+        name: what the user types after `--model`; lower case, digits, dots and hyphens.
+        title: what tables print.
+        checkpoint, revision: hub id and commit of the weights; None where there are none.
+        frames, sampling: how many frames are shown and how they are chosen (see `FrameSpec`).
+        engines: names of engines that can run it, the preferred one first.
+        generation: how it writes, by task.
+        licence, memory, note: what a user must know before downloading it.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    checkpoint: ClassVar[str | None] = None
+    revision: ClassVar[str | None] = None
+    frames: ClassVar[int] = 8
+    sampling: ClassVar[str] = "uniform"
+    sees_video: ClassVar[bool] = True
+    engines: ClassVar[tuple[str, ...]] = ("vllm", "transformers")
+    generation: ClassVar[dict[TaskName, Generation]] = {
+        "caption": Generation(max_tokens=256),
+        "vqa": Generation(max_tokens=64),
+    }
+    licence: ClassVar[str] = ""
+    memory: ClassVar[str] = ""
+    note: ClassVar[str] = ""
+
+    def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
+        """What the model is given: by default the system text, then the video before the instruction."""
+        user = Message(role="user", parts=(Video(), Text(text=instruction.user)))
+        if not instruction.system:
+            return Prompt(messages=(user,))
+        system = Message(role="system", parts=(Text(text=instruction.system),))
+        return Prompt(messages=(system, user))
+
+    def parse(self, request: Request, text: str) -> str:
+        """The answer in what the model wrote: by default all of it, without surrounding white space."""
+        return text.strip()
+
+
+class Floor(Adapter):
+    """A baseline that answers from the references of other source videos, without any model.
+
+    It runs on the `function` engine. A floor that looks at the video overrides `describe`; the harness
+    then describes every clip of the dataset once, before the first answer.
+    """
+
+    engines = ("function",)
+    sees_video = False
+
+    def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
+        """The bare question; there is no model to instruct."""
+        return Prompt(messages=(Message(role="user", parts=(Text(text=request.question or ""),)),))
+
+    def describe(self, frames: Frames) -> NDArray[np.float64]:
+        """A vector of fixed length for a clip; called only where `sees_video` is set."""
+        raise TypeError(f"{self.name} sees video but does not describe it")
+
+    @abstractmethod
+    def answer(self, request: Request, descriptor: NDArray[np.float64] | None, others: OtherSources) -> str:
+        """The answer to `request`, from the clip's own `descriptor` and the references of `others`."""

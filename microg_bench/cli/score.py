@@ -1,0 +1,94 @@
+"""`microg-bench score`: score a run again, or a predictions file from elsewhere. Nothing is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from microg_bench.cli.show import errors_console, output
+from microg_bench.dataset import load
+from microg_bench.errors import UsageError
+from microg_bench.files import write_json, write_text
+from microg_bench.leaderboard.table import markdown
+from microg_bench.metrics import MetricOptions
+from microg_bench.runs.scorecard import Scorecard, check_protocol
+from microg_bench.runs.scoring import Scoring, find_runs, score_predictions, score_run
+from microg_bench.tasks import get_task
+
+TABLE_FILE = "table.md"
+
+EPILOG = """Examples:
+
+    microg-bench score runs/nearest-clip-sample-1a2b3c
+
+    microg-bench score --task vqa --predictions answers.json --data sample --out scorecard.json
+"""
+
+
+def make_scoring(metrics: tuple[str, ...], protocol: str, bertscore_model: str | None) -> Scoring:
+    """How to score, from the options of the command line.
+
+    Raises:
+        UsageError: an unknown protocol, or an encoder folder that does not exist.
+
+    """
+    check_protocol(protocol)
+    encoder = Path(bertscore_model) if bertscore_model else None
+    if encoder and not encoder.is_dir():
+        raise UsageError(f"--bertscore-model {encoder}: no such folder")
+    return Scoring(metrics, protocol, MetricOptions(bertscore_model=encoder))
+
+
+def score_runs(paths: list[Path], scoring: Scoring, data: str | None = None) -> list[Scorecard]:
+    """Score runs one after the other, print their tables and write them into the run folders."""
+    cards = []
+    for path in paths:
+        with errors_console().status(f"scoring {path}"):
+            card = score_run(path, scoring, data)
+        table = markdown([card])
+        write_text(path / TABLE_FILE, table)
+        output().print(table)
+        cards.append(card)
+    return cards
+
+
+def score(
+    run: Annotated[Path | None, typer.Argument(help="A run folder, or a folder of runs.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task of the predictions: caption or vqa.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Predictions file, in either published layout.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="sample, microg-4m, a dataset folder or an annotation file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the scorecard of the predictions here.")] = None,
+    metrics: Annotated[str, typer.Option(help="Comma-separated metrics; all of the task's by default.")] = "",
+    protocol: Annotated[str, typer.Option(help="paper or coco.")] = "paper",
+    bertscore_model: Annotated[str | None, typer.Option(help="Local folder of BERTScore's encoder.")] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Score on though items are missing or foreign.")
+    ] = False,
+) -> None:
+    """Score a run again without asking anything, or score a predictions file from elsewhere."""
+    scoring = make_scoring(tuple(filter(None, metrics.split(","))), protocol, bertscore_model)
+    if run is not None and predictions is None:
+        cards = score_runs(find_runs(run), scoring, data)
+        if any(card.failures or card.missing for card in cards):
+            raise typer.Exit(1)
+        return
+    if run is not None or predictions is None or task is None:
+        raise UsageError("give either a run folder, or --task, --predictions and --data")
+    chosen = get_task(task).name
+    dataset = load(data)
+    with errors_console().status(f"scoring {predictions}"):
+        card = score_predictions(chosen, predictions, dataset, scoring, allow_missing)
+    if out is not None:
+        write_json(out, card.to_json())
+    output().print(markdown([card]))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to `app`."""
+    app.command(epilog=EPILOG)(score)

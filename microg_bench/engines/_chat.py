@@ -1,0 +1,94 @@
+"""Turns jobs into what a transformers model reads: chat text by the model's own template, and its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from microg_bench.engines.base import Job
+from microg_bench.records import Image, Message, Prompt, Text, Video
+from microg_bench.video import Frames
+
+
+class PromptError(ValueError):
+    """A prompt that this model cannot be given; the message says why."""
+
+
+def model_inputs(processor: Any, jobs: Sequence[Job]) -> Any:
+    """The padded tensors of one batch, on the CPU, as the processor makes them.
+
+    A clip goes in as one video with exactly the delivered frames: the processor is told not to sample again,
+    and the true frame rate and indices, from which models such as Qwen2.5-VL derive temporal positions. Where
+    the vision tower takes frames in groups (Qwen2.5-VL: two), the processor fills the last group by repeating
+    the last frame, as the published code does; an odd number of frames therefore needs no care here.
+
+    Raises:
+        PromptError: a prompt asks for frames that its job does not have, or the processor takes no video.
+    """
+    texts = [_render(processor, job.prompt) for job in jobs]
+    videos = [_delivered(job) for job in jobs for part in _parts(job.prompt) if isinstance(part, Video)]
+    if videos and getattr(processor, "video_processor", None) is None:
+        raise PromptError("the checkpoint's processor takes no video")
+    images = [_images(job) for job in jobs]
+    bos = processor.tokenizer.bos_token
+    return processor(
+        text=texts,
+        images=images if any(images) else None,
+        videos=[frames.pixels for frames in videos] or None,
+        videos_kwargs={"do_sample_frames": False, "video_metadata": [_metadata(frames) for frames in videos]},
+        # A template that writes the first token itself must not get it twice.
+        text_kwargs={"padding": True, "add_special_tokens": not (bos and texts[0].startswith(bos))},
+        return_tensors="pt",
+    )
+
+
+def _render(processor: Any, prompt: Prompt) -> str:
+    chat = [_turn(message) for message in prompt.messages]
+    text: str = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    return text
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    return {"role": message.role, "content": [_content(part) for part in message.parts]}
+
+
+def _content(part: Text | Video | Image) -> dict[str, str]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    return {"type": "video" if isinstance(part, Video) else "image"}
+
+
+def _parts(prompt: Prompt) -> list[Text | Video | Image]:
+    return [part for message in prompt.messages for part in message.parts]
+
+
+def _delivered(job: Job) -> Frames:
+    if job.frames is None:
+        raise PromptError("the prompt shows frames, but none were delivered with it")
+    return job.frames
+
+
+def _images(job: Job) -> list[Any]:
+    import PIL.Image
+
+    wanted = [part.frame for part in _parts(job.prompt) if isinstance(part, Image)]
+    if not wanted:
+        return []
+    pixels = _delivered(job).pixels
+    if not all(0 <= frame < len(pixels) for frame in wanted):
+        raise PromptError(f"the prompt shows frame {max(wanted)}, but {len(pixels)} frames were delivered")
+    return [PIL.Image.fromarray(pixels[frame]) for frame in wanted]
+
+
+def _metadata(frames: Frames) -> Any:
+    from transformers.video_utils import VideoMetadata
+
+    height, width = frames.pixels.shape[1:3]
+    return VideoMetadata(
+        total_num_frames=frames.total,
+        fps=frames.fps,
+        width=width,
+        height=height,
+        duration=frames.duration,
+        frames_indices=list(frames.indices),
+    )

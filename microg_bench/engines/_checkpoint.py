@@ -1,0 +1,118 @@
+"""Finds the checkpoint that an engine is told to load, before anything heavy is imported.
+
+A local folder is looked into; a hub id is asked for once, without the hub client's long retries, so that
+a wrong name, a closed door or a missing network is told in one line within seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from microg_bench.errors import EngineError
+
+_TIMEOUT = 10.0  # seconds that the hub may take to answer
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a checkpoint is: `name` and `revision` for `from_pretrained`, and if it must leave the hub alone.
+
+    `commit` is what the revision stands for on the hub, None for a folder.
+    """
+
+    name: str
+    revision: str | None = None
+    offline: bool = True
+    commit: str | None = None
+
+
+def locate(checkpoint: str | None, revision: str | None) -> Checkpoint:
+    """Find `checkpoint`, a local folder or a hub id; a folder wins where both readings are possible.
+
+    Raises:
+        EngineError: there is none, it is no model, or the hub refuses it or cannot be reached.
+    """
+    if not checkpoint:
+        raise EngineError("no checkpoint given: name a hub id (org/model) or a local folder")
+    folder = Path(checkpoint).expanduser()
+    if folder.exists():
+        return _local(folder)
+    if folder.is_absolute() or checkpoint.startswith((".", "~")) or len(folder.parts) > 2:
+        raise EngineError(f"{checkpoint}: no such checkpoint folder")
+    return _hub(checkpoint, revision)
+
+
+def _local(folder: Path) -> Checkpoint:
+    if not folder.is_dir():
+        raise EngineError(f"{folder}: a checkpoint must be a folder, this is a file")
+    if not (folder / "config.json").is_file():
+        raise EngineError(f"{folder}: not a model checkpoint (the folder holds no config.json)")
+    return Checkpoint(str(folder))
+
+
+def _hub(checkpoint: str, revision: str | None) -> Checkpoint:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        commit = HfApi().model_info(checkpoint, revision=revision, timeout=_TIMEOUT).sha
+    except HFValidationError:
+        raise EngineError(f"{checkpoint}: neither a folder here nor a hub id (org/model)") from None
+    except GatedRepoError:
+        raise EngineError(_gated(checkpoint)) from None
+    except RepositoryNotFoundError:
+        raise EngineError(
+            f"{checkpoint}: neither a folder here nor a model on the hub that you may read"
+            " (check the spelling; for a private one, run `hf auth login`)"
+        ) from None
+    except RevisionNotFoundError:
+        raise EngineError(f"{checkpoint}: the hub has no revision {revision!r} of it") from None
+    except Exception as error:  # the class for "no network" depends on the HTTP library of the hub client
+        return _cached(checkpoint, revision, error)
+    return Checkpoint(checkpoint, revision, offline=False, commit=commit)
+
+
+def _cached(checkpoint: str, revision: str | None, error: Exception) -> Checkpoint:
+    """The copy in the local cache, where the hub cannot be asked."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(checkpoint, "config.json", revision=revision)
+    if isinstance(config, str):
+        return Checkpoint(checkpoint, revision, commit=Path(config).parent.name)
+    raise EngineError(
+        f"{checkpoint}: not a folder here, not in the hub cache, and the hub cannot be reached"
+        f" ({first_line(error)}): connect, or give a local folder"
+    ) from None
+
+
+def _gated(checkpoint: str) -> str:
+    return (
+        f"{checkpoint}: the hub gives it only to those who accepted its terms:"
+        f" accept them at https://huggingface.co/{checkpoint}, then run `hf auth login`"
+    )
+
+
+def load_failure(checkpoint: str, error: Exception) -> EngineError:
+    """What to tell the user where loading a found checkpoint failed."""
+    from huggingface_hub.errors import GatedRepoError
+
+    if isinstance(error, GatedRepoError) or isinstance(error.__cause__, GatedRepoError):
+        return EngineError(_gated(checkpoint))
+    if "trust_remote_code" in str(error):
+        return EngineError(
+            f"{checkpoint}: runs code of its own; if you trust its authors, allow it with trust_remote_code"
+        )
+    return EngineError(f"{checkpoint}: cannot be loaded: {type(error).__name__}: {first_line(error)}")
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """The first line of an exception's message that says something, cut to `limit` characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = lines[0] if lines else "no message"
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,55 @@
+"""Makes torchvision importable beside a torch that it was not built for.
+
+The torchvision wheel of the package index is built for CUDA. Beside a CPU build of torch its compiled
+operators cannot be loaded, and then its import fails on registering shapes for `torchvision::nms`, an
+operator that nobody declared. The video processors of transformers need torchvision's transforms, which
+are plain torch; none of the compiled operators. Declaring the missing ones is enough.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from typing import Any
+
+_UNDECLARED = re.compile(r"operator torchvision::(\w+) does not exist")
+
+# The operators whose shapes torchvision registers without asking whether they were loaded.
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+
+# torch forgets the declarations of a library that is garbage-collected.
+_declared: list[Any] = []
+
+
+def ensure_torchvision() -> None:
+    """Import torchvision, declaring its missing operators first where that is what its import fails on.
+
+    Raises:
+        ImportError: torchvision is not installed.
+        RuntimeError: its import fails for another reason.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if not _UNDECLARED.search(str(error)):
+            raise
+        _forget_half_imported()
+        _declare_operators()
+        importlib.import_module("torchvision")
+
+
+def _forget_half_imported() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+
+
+def _declare_operators() -> None:
+    torch: Any = importlib.import_module("torch")
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for schema in _SCHEMAS:
+        library.define(schema)
+    _declared.append(library)

@@ -1,0 +1,1 @@
+"""The leaderboard room: scorecards become tables."""

@@ -1,0 +1,136 @@
+"""The texts of one evaluation: checked, put in order, and tokenised once however many metrics read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from microg_bench.errors import DataError, UsageError
+from microg_bench.metrics.ngrams import NgramTable
+from microg_bench.metrics.tokenize import ptb_tokenize
+from microg_bench.suggest import unknown
+
+Protocol = Literal["paper", "coco", "coco-isolated"]
+Candidates = Sequence[str] | Mapping[str, str]
+References = Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[str]]
+
+_TOKENIZERS: dict[Protocol, str] = {"paper": "none", "coco": "ptb", "coco-isolated": "ptb-isolated"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def well_formed(text: str) -> str:
+    """The text with lone surrogates, which have no UTF-8 form, replaced by U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """The text as one line that a Java program reads as one: white space and NUL become single spaces."""
+    return " ".join(well_formed(text).replace("\0", " ").split())
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """Texts as a protocol's tokeniser leaves them: strings whose words are parted by spaces."""
+
+    candidates: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Candidates with their references, as given, and what metrics derive from them once.
+
+    `ids` name the items in messages; each item has at least one reference.
+    """
+
+    ids: tuple[str, ...]
+    candidates: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]
+    protocol: Protocol = "paper"
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def tokenizer(self) -> str:
+        """The protocol's tokeniser, as signatures name it."""
+        return _TOKENIZERS[self.protocol]
+
+    @cached_property
+    def tokenized(self) -> Tokenized:
+        """The texts after the protocol's tokeniser.
+
+        Raises:
+            MetricUnavailableError: the protocol needs Java, which is missing or fails.
+
+        """
+        if self.protocol == "paper":
+            return Tokenized(self.candidates, self.references)
+        flat = [one_line(text) for texts in self.references for text in texts]
+        candidates, references = ptb_tokenize(
+            [[one_line(text) for text in self.candidates], flat], isolated=self.protocol == "coco-isolated"
+        )
+        rest = iter(references)
+        return Tokenized(
+            tuple(candidates), tuple(tuple(next(rest) for _ in refs) for refs in self.references)
+        )
+
+    @cached_property
+    def ngrams(self) -> NgramTable:
+        """Counts of the n-grams of the tokenised texts, words parted by any white space."""
+        return NgramTable(self.tokenized.candidates, self.tokenized.references)
+
+
+def prepare(candidates: Candidates, references: References, protocol: str) -> Texts:
+    """Check what a caller gave and put it in order; of two mappings, the references' order counts.
+
+    Raises:
+        UsageError: no such protocol.
+        DataError: no items, keys or lengths that differ, or a text that is not a string.
+
+    """
+    if protocol not in get_args(Protocol):
+        raise UsageError(unknown("protocol", protocol, get_args(Protocol)))
+    ids, pairs = _paired(candidates, references)
+    if not ids:
+        raise DataError("nothing to score: the set of candidates is empty")
+    return Texts(
+        ids=ids,
+        candidates=tuple(_text(pair[0], "candidate", name) for name, pair in zip(ids, pairs, strict=True)),
+        references=tuple(_references(pair[1], name) for name, pair in zip(ids, pairs, strict=True)),
+        protocol=protocol,  # type: ignore[arg-type]
+    )
+
+
+def _paired(candidates: Any, references: Any) -> tuple[tuple[str, ...], list[tuple[Any, Any]]]:
+    """Names of the items, and candidate and references of each."""
+    if isinstance(candidates, Mapping) and isinstance(references, Mapping):
+        lost = [key for key in references if key not in candidates]
+        extra = [key for key in candidates if key not in references]
+        if lost or extra:
+            side, keys = ("no candidate", lost) if lost else ("no reference", extra)
+            raise DataError(f"{len(keys)} item(s) have {side}, the first is {keys[0]!r}")
+        return tuple(map(str, references)), [(candidates[key], references[key]) for key in references]
+    for what, given in (("candidates", candidates), ("references", references)):
+        if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
+            raise DataError(f"{what} must be a sequence, or both candidates and references a mapping")
+    if len(candidates) != len(references):
+        raise DataError(f"{len(candidates)} candidates but {len(references)} references")
+    return tuple(map(str, range(len(candidates)))), list(zip(candidates, references, strict=True))
+
+
+def _text(text: Any, what: str, item: str) -> str:
+    if not isinstance(text, str):
+        raise DataError(f"{what} of item {item!r} is not a string but {type(text).__name__}")
+    return text
+
+
+def _references(given: Any, item: str) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Sequence) or not given:
+        raise DataError(f"references of item {item!r} must be a string or a non-empty sequence of strings")
+    return tuple(_text(text, "a reference", item) for text in given)

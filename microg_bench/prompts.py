@@ -1,0 +1,110 @@
+"""Prompt templates: `prompts/*.toml`, each with an id, a version, a task and a purpose.
+
+A template's hash is part of a run's settings, so that an answer can always be traced to the exact words
+that were asked. Templates are rendered in jinja's sandbox, for they may come from somebody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import ValidationError
+
+from microg_bench.errors import DataError, UsageError
+from microg_bench.records import Record, Request, TaskName
+from microg_bench.resources import shipped
+from microg_bench.suggest import unknown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+
+
+class Instruction(Record):
+    """A rendered template: what the system is told and what the user asks."""
+
+    system: str
+    user: str
+
+
+class Template(Record):
+    """One prompt template; `system` and `user` are jinja texts that may use `{{ question }}`."""
+
+    id: str
+    version: int
+    task: TaskName
+    purpose: str
+    system: str = ""
+    user: str
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything that reaches a model."""
+        return hashlib.sha256(f"{self.system}\0{self.user}".encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """`caption-default@1:1f0c3a5e`: id, version and the start of the hash."""
+        return f"{self.id}@{self.version}:{self.sha256[:8]}"
+
+    def render(self, request: Request) -> Instruction:
+        """The instruction for `request`.
+
+        Raises:
+            DataError: the template uses a name other than `question`, or is not valid jinja.
+
+        """
+        try:
+            system, user = (
+                _ENVIRONMENT.from_string(text).render(question=request.question).strip()
+                for text in (self.system, self.user)
+            )
+        except TemplateError as error:
+            raise DataError(f"prompt {self.id} cannot be rendered: {error}") from error
+        return Instruction(system=system, user=user)
+
+
+def read_template(path: Path) -> Template:
+    """Read one template file.
+
+    Raises:
+        DataError: the file is not TOML or lacks a field.
+
+    """
+    try:
+        return Template.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"prompt file {path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"prompt file {path}: field {field!r}: {first['msg']}") from error
+
+
+def find_template(task: TaskName, name: str) -> Template:
+    """The template `name` for `task`: a shipped one (`prompts/<task>-<name>.toml`) or a TOML file.
+
+    Raises:
+        UsageError: no template of that name, or one made for the other task.
+        DataError: the file is malformed.
+
+    """
+    if name.endswith(".toml"):
+        template = read_template(Path(name))
+    else:
+        names = {
+            path.stem.removeprefix(f"{task}-"): path for path in shipped("prompts").glob(f"{task}-*.toml")
+        }
+        if name not in names:
+            raise UsageError(unknown(f"{task} prompt", name, names))
+        template = read_template(names[name])
+    if template.task != task:
+        raise UsageError(f"prompt {template.id} is for {template.task}, not for {task}")
+    return template

@@ -1,0 +1,120 @@
+"""The nouns of the harness: frozen, typed and serialisable records that pass from room to room.
+
+A `Clip` and its `Question`s come from a dataset, a task makes `Request`s of them, an adapter turns a
+request into a `Prompt`, and an engine answers with a `Response` or a `Failure`. References never travel
+with a request: no adapter can see the answer that it is scored on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+TaskName = Literal["caption", "vqa"]
+Stage = Literal["decode", "prompt", "engine", "parse"]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, compared by value, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Question(Record):
+    """One question about a clip and its reference answer, both as published (stripped)."""
+
+    text: str
+    answer: str
+
+
+class Clip(Record):
+    """Three seconds of video with its references.
+
+    `source` names the footage that the clip was cut from; clips of one source are not independent.
+    `video` is None where only annotations are at hand.
+    """
+
+    video_id: str
+    source: str
+    caption: str | None = None
+    questions: tuple[Question, ...] = ()
+    video: Path | None = None
+
+
+class Request(Record):
+    """What a task asks of one clip; `id` is the video id or, for a question, `video_id#k`, k from 1."""
+
+    id: str
+    task: TaskName
+    video_id: str
+    source: str
+    question: str | None = None
+
+
+class Text(Record):
+    """A piece of text in a message."""
+
+    text: str
+
+
+class Video(Record):
+    """The place in a message where all frames of the clip go, as one video."""
+
+
+class Image(Record):
+    """The place in a message where a single frame goes; `frame` counts the delivered frames from 0."""
+
+    frame: int
+
+
+class Message(Record):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Text | Video | Image, ...]
+
+
+class Prompt(Record):
+    """What an engine is given: chat messages, to which the engine applies the model's own chat template."""
+
+    messages: tuple[Message, ...]
+
+
+class Generation(Record):
+    """How the model writes. Temperature 0 is greedy decoding; `seed` matters only above it."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+class Response(Record):
+    """What an engine said to one request, word for word, and what it took.
+
+    `stop` is why generation ended; token counts are None where the engine does not tell; `seconds` is
+    the engine's time for this request (its share of the batch, where it answers in batches).
+    """
+
+    id: str
+    text: str
+    stop: Literal["end", "length", "filter", "refusal"] = "end"
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    seconds: float = 0.0
+
+
+class Failure(Record):
+    """Why a request has no answer. It is never scored as one; the next start asks again.
+
+    `text` is what the engine said, where it said something that the adapter could not read.
+    """
+
+    id: str
+    stage: Stage
+    reason: str
+    retryable: bool = False
+    text: str | None = None

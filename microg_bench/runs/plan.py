@@ -1,0 +1,34 @@
+"""What is left to ask, clip by clip: all requests of one clip stay together, so that it is decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from microg_bench.records import Clip, Request, TaskName
+from microg_bench.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Work:
+    """The open requests of one clip, the caption before the questions."""
+
+    clip: Clip
+    requests: tuple[Request, ...]
+
+
+def plan(
+    clips: Iterable[Clip], tasks: Sequence[TaskName], done: Mapping[TaskName, Collection[str]]
+) -> list[Work]:
+    """The work left, in dataset order; `done` holds the ids of answered requests by task."""
+    work = []
+    for clip in clips:
+        requests = tuple(
+            item.request
+            for task in tasks
+            for item in TASKS[task].items(clip)
+            if item.request.id not in done.get(task, ())
+        )
+        if requests:
+            work.append(Work(clip, requests))
+    return work

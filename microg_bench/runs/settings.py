@@ -1,0 +1,130 @@
+"""What a run is made with: the options that a user gives, and the settings that they resolve to.
+
+Options are what `--config FILE.toml` and the command line may say. Settings are everything that moves an
+answer; they are written into run.json, and a run folder continues only under the very same settings.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from microg_bench.errors import UsageError
+from microg_bench.records import Generation, Record, TaskName
+from microg_bench.suggest import unknown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RUN_SCHEMA = "microg-bench/run/1"
+
+
+class Options(Record):
+    """The options of `caption`, `vqa` and `run`, named as on the command line. None takes the default."""
+
+    tasks: tuple[TaskName, ...] = ("caption", "vqa")
+    model: str | None = None
+    data: str | None = None
+    frames: int | None = None
+    sampling: str | None = None
+    prompt: str = "default"
+    engine: str | None = None
+    checkpoint: str | None = None
+    revision: str | None = None
+    dtype: str = "auto"
+    attention: str | None = None
+    device_map: str = "auto"
+    batch_size: int = Field(default=4, ge=1)
+    trust_remote_code: bool = False
+    limit: int | None = None
+    clips: tuple[str, ...] = ()
+    seed: int = 0
+    decoders: int = Field(default=2, ge=1, le=64)
+    metrics: tuple[str, ...] = ()
+    protocol: str = "paper"
+    bertscore_model: str | None = None
+
+
+class Settings(Record):
+    """Everything that moves an answer of one run (one task, one model, one dataset)."""
+
+    task: TaskName
+    model: str
+    title: str
+    adapter_sha256: str
+    checkpoint: str | None
+    revision: str | None
+    engine: str
+    dtype: str
+    attention: str | None
+    frames: str
+    prompt: str
+    generation: Generation
+    dataset: str
+    fingerprint: str
+    clips: tuple[str, ...] | None
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> str | None:
+    """The first setting that differs, as `frames: uniform:8 → uniform:9`; None where all are the same."""
+    for key in {**new, **old}:
+        before, after = old.get(key), new.get(key)
+        if before != after:
+            return f"{key}: {_short(before)} → {_short(after)}"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Options from a TOML file, or from the run.json of an earlier run.
+
+    Returns:
+        The options as a mapping and, from a run.json, the settings that the run had.
+
+    Raises:
+        UsageError: the file cannot be read or holds an option that does not exist.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {path}: cannot be read: {error}") from error
+    if path.suffix != ".json":
+        return _known({key.replace("-", "_"): value for key, value in content.items()}, path), None
+    if not isinstance(content, dict) or content.get("schema") != RUN_SCHEMA:
+        raise UsageError(f"--config {path}: not a run.json of this version (schema {RUN_SCHEMA})")
+    return _known(content["options"], path), content["settings"]
+
+
+def _known(options: dict[str, Any], path: Path) -> dict[str, Any]:
+    for key in options:
+        if key not in Options.model_fields:
+            raise UsageError(f"--config {path}: {unknown('option', key, Options.model_fields)}")
+    return options
+
+
+def make_options(*layers: dict[str, Any]) -> Options:
+    """Options from several layers, later ones over earlier ones; None means not given.
+
+    Raises:
+        UsageError: a value has the wrong type or is out of range; the option is named.
+
+    """
+    given = {key: value for layer in layers for key, value in layer.items() if value is not None}
+    try:
+        return Options.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{name}: {first['msg']} (given: {first['input']!r})") from error

@@ -1,0 +1,67 @@
+"""The tasks: what `caption` and `vqa` ask of a clip, what the right answer is, which scores apply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from microg_bench.errors import UsageError
+from microg_bench.records import Clip, Request, TaskName
+from microg_bench.suggest import unknown
+
+
+@dataclass(frozen=True)
+class Item:
+    """A request with its reference: what is asked and what the metrics compare with."""
+
+    request: Request
+    reference: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the benchmark; `metrics` are its columns in the paper's table, in order."""
+
+    name: TaskName
+    title: str
+    metrics: tuple[str, ...]
+
+    def items(self, clip: Clip) -> tuple[Item, ...]:
+        """Everything this task asks of `clip`, in published order; empty where it has no reference."""
+        if self.name == "caption":
+            if clip.caption is None:
+                return ()
+            return (Item(self._request(clip, clip.video_id, None), clip.caption),)
+        return tuple(
+            Item(self._request(clip, f"{clip.video_id}#{k}", question.text), question.answer)
+            for k, question in enumerate(clip.questions, start=1)
+        )
+
+    def _request(self, clip: Clip, request_id: str, question: str | None) -> Request:
+        return Request(
+            id=request_id, task=self.name, video_id=clip.video_id, source=clip.source, question=question
+        )
+
+
+TASKS: dict[TaskName, Task] = {
+    "caption": Task("caption", "Captioning", ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-BERT", "BERTScore")),
+    "vqa": Task("vqa", "Question answering", ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-VQA", "BERTScore")),
+}
+
+
+def get_task(name: str) -> Task:
+    """The task called `name`.
+
+    Raises:
+        UsageError: there is none; the nearest names are suggested.
+
+    """
+    for task in TASKS.values():
+        if task.name == name:
+            return task
+    raise UsageError(unknown("task", name, TASKS))
+
+
+def items_of(task: Task, clips: Iterable[Clip]) -> tuple[Item, ...]:
+    """All items of `task` over `clips`, in dataset order."""
+    return tuple(item for clip in clips for item in task.items(clip))

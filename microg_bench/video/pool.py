@@ -1,0 +1,205 @@
+"""The pool: clips decoded in worker processes, one thread of this process waiting on each.
+
+libav is native code fed with files from anywhere; what hangs or crashes there takes down its process. Here
+that is a worker: the clip fails with a reason, and the next clip gets a new worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+
+from microg_bench.errors import DecodeError
+from microg_bench.video.decode import Frames
+from microg_bench.video.sampling import FrameSpec
+from microg_bench.video.source import refuse, too_slow
+
+START_LIMIT_S = 60.0
+
+
+class DecodePool:
+    """Decodes clips in `workers` processes; use it as a context manager.
+
+    A clip that takes longer than `limit_s` seconds, or whose decoder crashes, fails alone. Leaving the
+    context ends all workers at once and cancels what is waiting.
+    """
+
+    def __init__(self, workers: int = 2, limit_s: float = 60.0) -> None:
+        self._limit_s = limit_s
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._workers: set[_Worker] = set()
+        self._closed = False
+
+    def submit(self, path: str | os.PathLike[str], spec: FrameSpec) -> Future[Frames]:
+        """Queue a clip. The future gives its `Frames`, or raises `DecodeError`."""
+        return self._threads.submit(self._decode, Path(path), spec)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the workers that are alive, in ascending order."""
+        with self._lock:
+            return tuple(sorted(worker.pid for worker in self._workers))
+
+    def close(self) -> None:
+        """Kill the workers and cancel what is waiting; a clip in work raises `CancelledError`."""
+        with self._lock:
+            self._closed = True
+            workers = tuple(self._workers)
+        for worker in workers:
+            worker.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in workers:
+            self._discard(worker)
+
+    def __enter__(self) -> DecodePool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _decode(self, path: Path, spec: FrameSpec) -> Frames:
+        worker = self._worker()
+        try:
+            return worker.decode(path, spec, self._limit_s)
+        except _WorkerEndedError as ended:
+            self._discard(worker)
+            if self._closed:
+                raise CancelledError from None
+            if ended.timed_out:
+                raise too_slow(path, self._limit_s) from None
+            raise refuse(path, f"the decoder ended ({ended})") from None
+
+    def _worker(self) -> _Worker:
+        """The worker of the calling thread, a new one where there is none or it died while idle."""
+        worker: _Worker | None = getattr(self._own, "worker", None)
+        if worker is not None and worker.alive:
+            return worker
+        if worker is not None:
+            self._discard(worker)
+        with self._lock:
+            if self._closed:
+                raise CancelledError
+            self._own.worker = worker = _Worker()
+            self._workers.add(worker)
+        try:
+            worker.wait_ready(START_LIMIT_S)
+        except _WorkerEndedError as ended:
+            raise (
+                CancelledError() if self._closed else RuntimeError(f"no decoder starts ({ended})")
+            ) from None
+        return worker
+
+    def _discard(self, worker: _Worker) -> None:
+        worker.close()
+        with self._lock:
+            self._workers.discard(worker)
+
+
+class _WorkerEndedError(Exception):
+    """A worker process ended before its reply did; the text says how."""
+
+    def __init__(self, code: int, timed_out: bool) -> None:
+        super().__init__(signal.Signals(-code).name if code < 0 else f"exit status {code}")
+        self.timed_out = timed_out
+
+
+class _Worker:
+    """One worker process and its pipes, used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "microg_bench.video.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Ctrl-C in the terminal is for the parent, which ends the workers itself.
+            start_new_session=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+        self._requests = cast(BufferedWriter, self._process.stdin)
+        self._replies = cast(BufferedReader, self._process.stdout)
+
+        self.pid = self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        self._replies.close()
+        with suppress(OSError):
+            self._requests.close()
+
+    def wait_ready(self, limit_s: float) -> None:
+        with self._at_most(limit_s):
+            self._header()
+
+    def decode(self, path: Path, spec: FrameSpec, limit_s: float) -> Frames:
+        request = {"path": str(path.absolute()), "spec": spec.model_dump(), "limit_s": limit_s}
+        with self._at_most(limit_s):
+            self._requests.write(json.dumps(request).encode() + b"\n")
+            self._requests.flush()
+            header = self._header()
+            if "error" in header:
+                raise DecodeError(header["error"])
+            pixels = np.empty(header["shape"], np.uint8)
+            if self._replies.readinto(pixels.data.cast("B")) < pixels.nbytes:
+                raise EOFError
+        return Frames(
+            pixels,
+            tuple(header["indices"]),
+            tuple(header["timestamps"]),
+            header["fps"],
+            header["total"],
+            header["duration"],
+        )
+
+    def _header(self) -> dict[str, Any]:
+        line = self._replies.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        header: dict[str, Any] = json.loads(line)
+        return header
+
+    @contextmanager
+    def _at_most(self, limit_s: float) -> Iterator[None]:
+        """Kill the process if the block takes longer; raise `_WorkerEndedError` if it ends for any reason."""
+        timed_out = threading.Event()
+
+        def give_up() -> None:
+            timed_out.set()
+            self._process.kill()
+            self._process.wait()
+
+        timer = threading.Timer(limit_s, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (EOFError, OSError):
+            raise _WorkerEndedError(self._process.wait(), timed_out.is_set()) from None
+        finally:
+            timer.cancel()
+            timer.join()

@@ -1,0 +1,201 @@
+"""Opening a video file that may be broken or hostile, and reading all of its frames.
+
+Every file is opened here and nowhere else: only regular files, only the containers of the benchmark, and
+no demuxer that would follow a name inside the file to another file or to the network.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from microg_bench.errors import DecodeError
+from microg_bench.video.matroska import stated_size
+
+MAX_PIXELS = 64 * 1024 * 1024
+MAX_DECODED = 100_000
+_DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+# Matroska has no length of a single stream but by this tag: hours, minutes and seconds.
+_DURATION_TAG = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")
+_CODEC_LIMITS = {"max_pixels": str(MAX_PIXELS)}
+_GUARDS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS, **_CODEC_LIMITS}
+
+
+def refuse(path: Path, reason: str) -> DecodeError:
+    """Return the error that says what is wrong with `path`, naming the file but not its folder."""
+    name = "".join(c if c.isprintable() else "?" for c in path.name)
+    return DecodeError(f"{name}: {reason}")
+
+
+def too_slow(path: Path, limit_s: float) -> DecodeError:
+    """Return the error for a clip that was given up after `limit_s` seconds."""
+    return refuse(path, f"decoding took longer than {limit_s:g} s")
+
+
+class Deadline:
+    """A time by which a clip must be decoded, counted from its making."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._end = time.monotonic() + limit_s
+
+    def check(self, path: Path) -> None:
+        """Raise `DecodeError` if the time is over."""
+        if time.monotonic() > self._end:
+            raise too_slow(path, self._limit_s)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[VideoStream]:
+    """Open `path` and yield its first real video stream (cover pictures do not count).
+
+    Raises `DecodeError` for a file that is missing, empty, not a regular file, cut short, no mp4, mkv, webm
+    or avi, without a video stream, or with frames above 64 megapixels; also for every error of libav inside
+    the block.
+    """
+    _check_file(path)
+    try:
+        # The prefix keeps a name such as "concat:a" from being read as a protocol.
+        container = av.open(f"file:{path}", options=_GUARDS, metadata_errors="replace")
+    except av.error.FFmpegError as error:
+        raise refuse(path, f"is not a readable mp4, mkv, webm or avi video ({_words(error)})") from None
+    with container:
+        try:
+            _check_whole(path, container)
+            yield _video_stream(path, container)
+        except av.error.FFmpegError as error:
+            raise refuse(path, f"cannot be decoded ({_words(error)})") from None
+
+
+def read_frames(
+    path: Path, stream: VideoStream, deadline: Deadline, *, threads: int = 0
+) -> Iterator[VideoFrame]:
+    """Decode the stream from its start and yield every frame in the order of display.
+
+    `threads` is the number of decoding threads, 0 for as many as the machine has. Raises `DecodeError` for
+    a damaged packet or frame, for none or fewer frames than the header promises, for more than 100,000, and
+    at the first packet after the deadline.
+    """
+    times: list[float] = []
+    stream.codec_context.options = _CODEC_LIMITS
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads
+    for number, packet in enumerate(_container(stream).demux(stream)):
+        if packet.is_corrupt:
+            raise refuse(path, f"is cut short or damaged at packet {number}")
+        for frame in packet.decode():
+            if frame.is_corrupt:
+                raise refuse(path, f"frame {len(times)} is damaged")
+            times.append(frame.time or 0.0)
+            yield frame
+        if len(times) > MAX_DECODED:
+            raise refuse(path, f"has more than {MAX_DECODED} frames")
+        deadline.check(path)
+    _check_complete(path, stream, times)
+
+
+def header_frames(stream: VideoStream) -> int:
+    """Return how many frames the header promises to show, 0 where it does not say."""
+    return _promised(stream) if stream.frames else 0
+
+
+def header_rate(stream: VideoStream) -> float:
+    """Return the average frames a second that the header gives or libav estimates, 0.0 where unknown."""
+    return float(stream.average_rate or stream.guessed_rate or 0)
+
+
+def header_duration(stream: VideoStream) -> float:
+    """Return the stream's length in seconds by the header (the file's where it has none), 0.0 if unknown."""
+    return _own_duration(stream) or (_container(stream).duration or 0) / av.time_base
+
+
+def _container(stream: VideoStream) -> InputContainer:
+    return cast(InputContainer, stream.container)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise refuse(path, f"cannot be read ({reason})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise refuse(path, "is a folder, not a video")
+    if not stat.S_ISREG(status.st_mode):
+        raise refuse(path, "is not a regular file")
+    if status.st_size == 0:
+        raise refuse(path, "is empty")
+
+
+def _check_whole(path: Path, container: InputContainer) -> None:
+    if "matroska" not in container.format.name:
+        return
+    size, stated = path.stat().st_size, stated_size(path)
+    if stated is not None and size < stated:
+        raise refuse(path, f"is cut short: {size} bytes of the {stated} that its header states")
+
+
+def _check_complete(path: Path, stream: VideoStream, times: list[float]) -> None:
+    """Compare the times of the decoded frames, in seconds, with what the header promises."""
+    promised = _promised(stream)
+    if not times:
+        raise refuse(path, "no frame can be decoded")
+    if len(times) < promised:
+        raise refuse(path, f"only {len(times)} of the {promised} frames that its header promises decode")
+    end = _own_duration(stream)
+    # Where only a length is promised, how long the last frame is shown is not known exactly.
+    slack = 2 * max((b - a for a, b in pairwise(times)), default=end)
+    if not promised and times[-1] + slack < end:
+        raise refuse(path, f"its frames end at {times[-1]:.2f} s of the {end:.2f} s that its header promises")
+
+
+def _promised(stream: VideoStream) -> int:
+    """The frames that are to be shown, as far as the file was read; 0 where it does not say.
+
+    An mp4 that was cut without re-encoding holds frames before its first shown one, which its index marks;
+    one in fragments has no total, but an index of each fragment.
+    """
+    if "mp4" in stream.container.format.name:
+        return sum(not entry.is_discard for entry in stream.index_entries)
+    return stream.frames
+
+
+def _own_duration(stream: VideoStream) -> float:
+    """The seconds that the header gives for this very stream, 0.0 where it gives none."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag:
+        hours, minutes, seconds = (float(part) for part in tag.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    alone = len(_container(stream).streams) == 1
+    return (_container(stream).duration or 0) / av.time_base if alone else 0.0
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    stream = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+    if stream is None:
+        raise refuse(path, "has no video stream")
+    if stream.codec_context is None:
+        raise refuse(path, "its video codec is unknown")
+    if stream.width * stream.height > MAX_PIXELS:
+        raise refuse(path, f"frames of {stream.width}x{stream.height} are too large")
+    if stream.width * stream.height == 0:
+        raise refuse(path, "its frame size is unknown or too large")
+    return stream
+
+
+def _words(error: av.error.FFmpegError) -> str:
+    return error.strerror or type(error).__name__

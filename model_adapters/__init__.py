@@ -1,0 +1,1 @@
+"""The models of the benchmark: one file a model. `microg-bench models` lists them."""

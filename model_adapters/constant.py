@@ -1,0 +1,24 @@
+"""The lowest floor: the same words for every clip. Any model worth its name stands above it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microg_bench.adapters.base import Floor
+from microg_bench.adapters.references import OtherSources
+from microg_bench.records import Request
+
+CAPTION = "An astronaut floats inside the International Space Station and speaks to the camera."
+ANSWER = "Not mentioned."
+
+
+class Constant(Floor):
+    """One fixed caption, and the published wording of an absent answer."""
+
+    name = "constant"
+    title = "Floor: constant"
+    frames = 0
+    note = "the same text for every clip"
+
+    def answer(self, request: Request, descriptor: NDArray[np.float64] | None, others: OtherSources) -> str:
+        """The fixed text of the task."""
+        return CAPTION if request.task == "caption" else ANSWER

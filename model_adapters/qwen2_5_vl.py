@@ -1,0 +1,20 @@
+"""Qwen2.5-VL, as in the paper's Tables 3 and 4 (9 frames).
+
+The paper names the model and the number of frames; it publishes neither prompts nor the way frames were
+sampled, so the harness's default prompts and uniform sampling are assumptions of ours.
+"""
+
+from microg_bench.adapters.base import Adapter
+
+
+class Qwen25VL(Adapter):
+    """Qwen2.5-VL-7B-Instruct; its processor takes the frames as one video with their true frame rate."""
+
+    name = "qwen2.5-vl"
+    title = "Qwen2.5-VL"
+    checkpoint = "Qwen/Qwen2.5-VL-7B-Instruct"
+    revision = "cc594898137f460bfe9f0759e9844b3ce807cfb5"
+    frames = 9
+    engines = ("vllm", "transformers")
+    licence = "Apache-2.0"
+    memory = "about 17 GB of GPU memory in bfloat16"

@@ -1,0 +1,89 @@
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from microg_bench.adapters import find_adapter, registered, registry
+from microg_bench.errors import UsageError
+
+GOOD = """
+from microg_bench.adapters.base import Adapter
+
+class Mine(Adapter):
+    name = "mine"
+    title = "Mine"
+    checkpoint = "org/mine"
+"""
+
+
+def write(tmp_path: Path, text: str) -> str:
+    (tmp_path / "mine.py").write_text(text)
+    return str(tmp_path / "mine.py")
+
+
+def test_the_models_of_the_house_are_registered_and_sound() -> None:
+    found = {one.name: one for one in registered()}
+    assert {"constant", "blind", "nearest-clip", "qwen2.5-vl"} <= found.keys()
+    assert {name: one.problem for name, one in found.items() if one.problem} == {}
+    assert find_adapter("qwen2.5-vl").frames == 9
+
+
+def test_the_nearest_names_are_suggested_for_an_unknown_model() -> None:
+    with pytest.raises(UsageError, match=r"unknown model 'qwen2.5vl': did you mean qwen2.5-vl"):
+        find_adapter("qwen2.5vl")
+
+
+def test_an_adapter_file_works_at_once(tmp_path: Path) -> None:
+    adapter = find_adapter(write(tmp_path, GOOD))
+    assert adapter.checkpoint == "org/mine"
+    assert len(registry.source_sha256(adapter)) == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "expected one subclass of Adapter, found 0"),
+        (GOOD + GOOD.replace("Mine", "Other"), "found 2"),
+        (GOOD.replace('title = "Mine"', ""), "does not declare title"),
+        ("def broken(:", "cannot be imported: SyntaxError"),
+        ("import no_such_module", "cannot be imported: ModuleNotFoundError"),
+        (GOOD.replace('"mine"', '"blind"'), "'blind' is taken twice: by .*model_adapters.blind"),
+    ],
+)
+def test_a_bad_adapter_file_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        find_adapter(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="none.py: no such file"):
+        find_adapter(str(tmp_path / "none.py"))
+
+
+def points(monkeypatch: pytest.MonkeyPatch, *pairs: tuple[str, str]) -> None:
+    found = [EntryPoint(name, value, registry.GROUP) for name, value in pairs]
+    monkeypatch.setattr(registry, "entry_points", lambda group: found)
+
+
+def test_a_name_that_two_packages_claim_is_an_error_that_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    points(monkeypatch, ("blind", "model_adapters.blind:Blind"), ("blind", "other.module:Blind"))
+    with pytest.raises(
+        UsageError, match=r"taken twice: by .*model_adapters.blind:Blind and by .*other.module:Blind"
+    ):
+        registered()
+
+
+def test_a_broken_plugin_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    points(
+        monkeypatch,
+        ("blind", "model_adapters.blind:Blind"),
+        ("broken", "no_such_package:Model"),
+        ("wrong", "model_adapters.blind:Request"),
+        ("renamed", "model_adapters.constant:Constant"),
+    )
+    problems = {one.name: one.problem for one in registered()}
+    assert problems["blind"] == ""
+    assert "cannot be imported" in problems["broken"]
+    assert "not a subclass" in problems["wrong"]
+    assert "calls itself 'constant'" in problems["renamed"]

@@ -1,0 +1,106 @@
+import stat
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from microg_bench.dataset import fetch
+from microg_bench.errors import DataError
+from tests.helpers.datasets import bench
+
+
+def archive(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as bundle:
+        for name, content in files.items():
+            bundle.writestr(name, content)
+    return path
+
+
+def test_an_archive_is_unpacked_and_a_second_time_left_alone(tmp_path: Path) -> None:
+    bundle = archive(
+        tmp_path / "videos.zip", {"videos/real/a/a_001.mp4": b"one", "videos/real/a/a_002.mp4": b"two"}
+    )
+    assert fetch.unpack(bundle, tmp_path / "out") == 2
+    file = tmp_path / "out" / "videos" / "real" / "a" / "a_002.mp4"
+    assert file.read_bytes() == b"two"
+    before = file.stat().st_mtime_ns
+    fetch.unpack(bundle, tmp_path / "out")
+    assert file.stat().st_mtime_ns == before
+
+
+def test_a_half_written_file_is_written_again(tmp_path: Path) -> None:
+    bundle = archive(tmp_path / "videos.zip", {"a_001.mp4": b"whole"})
+    (tmp_path / "a_001.mp4").write_bytes(b"wh")
+    fetch.unpack(bundle, tmp_path)
+    assert (tmp_path / "a_001.mp4").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.mp4", "/evil.mp4", "a/../../evil.mp4", "..\\evil.mp4", "C:evil.mp4"]
+)
+def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    bundle = archive(tmp_path / "videos.zip", {name: b"x"})
+    with pytest.raises(DataError, match="outside the folder"):
+        fetch.unpack(bundle, tmp_path / "out")
+    assert not list(tmp_path.rglob("evil.mp4"))
+
+
+def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link.mp4")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "videos.zip", "w") as bundle:
+        bundle.writestr(link, "/etc/passwd")
+    with pytest.raises(DataError, match="is a link"):
+        fetch.unpack(tmp_path / "videos.zip", tmp_path / "out")
+
+
+def test_a_bomb_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "MAX_UNPACKED", 10)
+    bundle = archive(tmp_path / "videos.zip", {"a.mp4": b"x" * 11})
+    with pytest.raises(DataError, match="would unpack to more than"):
+        fetch.unpack(bundle, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "videos.zip").write_bytes(b"PK not a zip")
+    with pytest.raises(DataError, match="videos.zip: damaged archive"):
+        fetch.unpack(tmp_path / "videos.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("offline", ["1", "0"])
+def test_without_a_network_the_user_is_told_what_to_do(tmp_path: Path, offline: str) -> None:
+    env = {"HF_HUB_OFFLINE": offline, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = bench("data", "fetch", "--out", tmp_path / "set", cwd=tmp_path, env=env)
+    assert done.returncode == 1
+    assert "no connection to the hub" in done.stderr
+    assert "hf download LEI-QI-233/MicroG-4M" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class _NotFound(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RevisionNotFound")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args: object) -> None:
+        """Keep the test's output quiet."""
+
+
+def test_a_revision_that_the_hub_does_not_have_is_named(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _NotFound) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        env = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}"}
+        done = bench(
+            "data", "fetch", "--revision", "abc123", "--out", tmp_path / "set", cwd=tmp_path, env=env
+        )
+        server.shutdown()
+    assert done.returncode == 1
+    assert "LEI-QI-233/MicroG-4M at abc123" in done.stderr

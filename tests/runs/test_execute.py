@@ -1,0 +1,192 @@
+"""The flow of a run, with a real engine and real clips; what goes wrong stays with its item."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microg_bench.adapters.base import Adapter
+from microg_bench.engines import Engine, Job
+from microg_bench.engines.function import FunctionEngine
+from microg_bench.prompts import Instruction, find_template
+from microg_bench.records import Clip, Failure, Generation, Prompt, Question, Request, Response
+from microg_bench.runs.execute import Execution
+from microg_bench.runs.folder import RunFolder, State, read_state
+from microg_bench.runs.frames import decoded
+from microg_bench.runs.plan import plan
+from microg_bench.runs.settings import Options, Settings
+from microg_bench.video import DecodePool, Frames, FrameSpec
+from tests.helpers.videos import write_clip
+
+QUESTIONS = (Question(text="Who?", answer="Ann"), Question(text="What?", answer="A pen"))
+
+
+class Plain(Adapter):
+    name = "plain"
+    title = "Plain"
+
+
+def settings(task: Any) -> Settings:
+    return Settings(
+        task=task,
+        model="plain",
+        title="Plain",
+        adapter_sha256="0" * 64,
+        checkpoint=None,
+        revision=None,
+        engine="function",
+        dtype="auto",
+        attention=None,
+        frames="uniform:4",
+        prompt="p",
+        generation=Generation(max_tokens=8),
+        dataset="d",
+        fingerprint="f",
+        clips=None,
+    )
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
+    """Three clips, the second of which is broken, and one without a video."""
+    folder = tmp_path_factory.mktemp("clips")
+    found = []
+    for n in range(3):
+        write_clip(folder / f"a_{n}.mp4", frames=30, fps=30, size=(64, 64))
+        found.append(
+            Clip(video_id=f"a_{n}", source="a", caption="c", questions=QUESTIONS, video=folder / f"a_{n}.mp4")
+        )
+    (folder / "a_1.mp4").write_bytes(b"broken")
+    return [*found, Clip(video_id="a_3", source="a", caption="c")]
+
+
+def execute(
+    root: Path, clips: list[Clip], engine: Engine, adapter: Adapter | None = None
+) -> dict[str, State]:
+    """Run both tasks over `clips` and return what the journals hold."""
+    tasks = ("caption", "vqa")
+    folders = {task: RunFolder(root / task, settings(task), Options(), {"started": "now"}) for task in tasks}
+    work = plan(clips, tasks, {task: folder.done for task, folder in folders.items()})
+    execution = Execution(
+        adapter or Plain(), engine, folders, {task: find_template(task, "default") for task in tasks}
+    )
+    with DecodePool(workers=1) as pool:
+        asyncio.run(execution.run(decoded(work, pool, FrameSpec.parse(4, "uniform"), ahead=2)))
+    for folder in folders.values():
+        folder.close()
+    return {task: read_state(root / task) for task in tasks}
+
+
+def engine(function: Callable[[Job], str]) -> Engine:
+    return FunctionEngine(function=function)
+
+
+def test_frames_reach_the_engine_and_their_indices_the_journal(tmp_path: Path, clips: list[Clip]) -> None:
+    seen: list[Frames | None] = []
+
+    def function(job: Job) -> str:
+        seen.append(job.frames)
+        return f" {job.request.question} \n"
+
+    states = execute(tmp_path, [clips[0]], engine(function))
+    assert [frames.indices if frames else None for frames in seen] == [(3, 11, 18, 26)] * 3
+    assert len({id(frames) for frames in seen}) == 1, "the clip is decoded once for all its requests"
+    answers = states["vqa"].answers
+    assert [answer.answer for answer in answers.values()] == ["Who?", "What?"]
+    assert [answer.text for answer in answers.values()] == [" Who? \n", " What? \n"]
+    assert answers["a_0#2"].frames == (3, 11, 18, 26)
+
+
+def test_a_clip_that_cannot_be_shown_fails_alone_with_its_reason(tmp_path: Path, clips: list[Clip]) -> None:
+    states = execute(tmp_path, clips, engine(lambda job: "fine"))
+    assert sorted(states["caption"].answers) == ["a_0", "a_2"]
+    assert sorted(states["vqa"].failures) == ["a_1#1", "a_1#2"]
+    failures = states["caption"].failures
+    assert failures["a_1"].stage == failures["a_3"].stage == "decode"
+    assert "a_1.mp4" in failures["a_1"].reason
+    assert "no video" in failures["a_3"].reason
+
+
+def test_what_failed_is_asked_again_and_what_was_answered_is_not(tmp_path: Path, clips: list[Clip]) -> None:
+    asked: list[str] = []
+
+    def first(job: Job) -> str:
+        if job.request.question == "Who?":
+            raise RuntimeError("not yet")
+        return "fine"
+
+    def second(job: Job) -> str:
+        asked.append(job.request.id)
+        return "mended"
+
+    before = execute(tmp_path, [clips[0], clips[2]], engine(first))
+    assert sorted(before["vqa"].failures) == ["a_0#1", "a_2#1"]
+    assert before["vqa"].failures["a_0#1"].reason == "RuntimeError: not yet"
+    after = execute(tmp_path, [clips[0], clips[2]], engine(second))
+    assert asked == ["a_0#1", "a_2#1"]
+    assert after["vqa"].failures == {}
+    assert after["vqa"].answers["a_0#2"].answer == "fine"
+
+
+class BadPrompt(Plain):
+    name = "bad-prompt"
+
+    def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
+        if request.task == "vqa":
+            raise KeyError("template")
+        return super().prompt(request, instruction, frames)
+
+
+class BadParse(Plain):
+    name = "bad-parse"
+
+    def parse(self, request: Request, text: str) -> str:
+        if request.question == "Who?":
+            raise ValueError("odd")
+        return text
+
+
+def test_an_adapter_that_raises_is_named_in_the_failure(tmp_path: Path, clips: list[Clip]) -> None:
+    states = execute(tmp_path, [clips[0]], engine(lambda job: "fine"), BadPrompt())
+    assert states["caption"].answers["a_0"].answer == "fine"
+    failure = states["vqa"].failures["a_0#1"]
+    assert (failure.stage, failure.reason) == ("prompt", "adapter bad-prompt: KeyError: 'template'")
+
+
+def test_words_that_an_adapter_cannot_read_are_kept(tmp_path: Path, clips: list[Clip]) -> None:
+    states = execute(tmp_path, [clips[0]], engine(lambda job: "paid for"), BadParse())
+    failure = states["vqa"].failures["a_0#1"]
+    assert (failure.stage, failure.text) == ("parse", "paid for")
+    assert "a_0#2" in states["vqa"].answers
+
+
+class Backwards(Engine):
+    """Answers in the opposite order, fails one job, and forgets the last."""
+
+    name = "backwards"
+
+    def start(self) -> None:
+        """Nothing to load."""
+
+    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Response | Failure, None]:
+        for job in reversed([job async for job in jobs][:-1]):
+            if job.request.question == "Who?":
+                yield Failure(id=job.request.id, stage="engine", reason="refused")
+            else:
+                yield Response(
+                    id=job.request.id, text=f"{job.request.id} {job.generation.max_tokens}", stop="length"
+                )
+
+
+def test_answers_in_any_order_find_their_item_and_none_is_forgotten(
+    tmp_path: Path, clips: list[Clip]
+) -> None:
+    states = execute(tmp_path, [clips[0], clips[2]], Backwards())
+    assert states["caption"].answers["a_0"].text == "a_0 8"
+    assert states["caption"].answers["a_0"].stop == "length"
+    assert states["vqa"].failures["a_0#1"].reason == "refused"
+    forgotten = states["vqa"].failures["a_2#2"]
+    assert forgotten.retryable
+    assert "without an answer" in forgotten.reason
