@@ -32,7 +32,7 @@ BLANK = {"", "nan", "none", "null", "n/a"}
 
 
 class Fault(Record):
-    """One thing that is wrong. `kind` is a stable name for machines, `item` the id or file that it is about."""
+    """One thing that is wrong: `kind` is a stable name for machines, `item` the id or file concerned."""
 
     kind: str
     item: str

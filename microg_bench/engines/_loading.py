@@ -37,6 +37,7 @@ def load(options: EngineOptions) -> Loaded:
         MissingExtraError: a package is not installed.
         EngineError: the checkpoint is not there, not whole or not of the right kind, or an option is not
             possible on this machine.
+
     """
     if options.dtype not in DTYPES:
         raise EngineError(f"dtype {options.dtype!r} is not one of {', '.join(DTYPES)}")
@@ -45,7 +46,7 @@ def load(options: EngineOptions) -> Loaded:
     source = {
         "revision": checkpoint.revision or "main",
         "trust_remote_code": options.trust_remote_code,
-        "local_files_only": False,
+        "local_files_only": checkpoint.offline,
     }
     try:
         processor = _load_processor(checkpoint, source)

@@ -31,6 +31,7 @@ def ensure_torchvision() -> None:
     Raises:
         ImportError: torchvision is not installed.
         RuntimeError: its import fails for another reason.
+
     """
     try:
         importlib.import_module("torchvision")

@@ -55,13 +55,14 @@ class Engine(ABC):
         Raises:
             MissingExtraError: a package is not installed.
             EngineError: the checkpoint cannot be loaded, or the machine cannot run it.
+
         """
 
     @abstractmethod
     def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Response | Failure, None]:
         """Answer every job exactly once, in any order, with a `Response` or a classified `Failure`."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Give back what `start` took. Safe to call twice."""
 
     def provenance(self) -> dict[str, str]:

@@ -27,9 +27,8 @@ def test_caption_writes_a_whole_run_folder_and_prints_its_table(data: Path, tmp_
     assert "caption: r" in done.stdout
     run = tmp_path / "r"
     assert (run / "table.md").read_text().strip() in done.stdout
-    assert {"run.json", "journal.jsonl", "scorecard.json", "predictions.json", "table.md"} <= set(
-        path.name for path in run.iterdir()
-    )
+    written = {path.name for path in run.iterdir()}
+    assert {"run.json", "journal.jsonl", "scorecard.json", "predictions.json", "table.md"} <= written
     card = json.loads((run / "scorecard.json").read_text())
     assert (card["status"], card["task"], card["items"], card["failures"]) == ("complete", "caption", 4, 0)
     assert card["scores"]["CIDEr"]["signature"].startswith("CIDEr|p:paper|n:4")

@@ -1,5 +1,4 @@
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -95,4 +94,4 @@ def test_when_no_more_can_be_written_every_whole_line_stays(tmp_path: Path) -> N
 def test_a_journal_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot be opened"):
         Journal(tmp_path)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
