@@ -3,7 +3,7 @@
 All alternatives run in turn, again and again, on the same clips: three seconds, 854x480, 30 frames a second,
 H.264. They are cut from a real video where one is given or found, else made of drifting noise.
 
-    python benchmarks/decode.py [VIDEO] [--rounds 15] [--clips 8]
+    python benchmarks/decode.py [VIDEO] [--rounds 25] [--clips 8]
 """
 
 from __future__ import annotations
@@ -99,21 +99,24 @@ def through(pool: DecodePool, paths: list[Path]) -> None:
         future.result()
 
 
-def report(title: str, times: dict[str, list[float]], unit: float) -> None:
-    """Print median and least time of each, in milliseconds, and its ratio to the first."""
-    print(f"\n{title:<34}{'median ms':>10}{'least ms':>10}{'x median':>10}{'x least':>10}")
+def report(title: str, times: dict[str, list[float]], clips: int) -> None:
+    """Print each one's median and least milliseconds a clip, and how many times as long as the first it took.
+
+    The ratio is the median of the ratios within a round, so a machine that slows down does not move it.
+    """
+    print(f"\n{title:<38}{'median ms':>10}{'least ms':>10}{'x first':>10}")
     first = next(iter(times.values()))
     for name, taken in times.items():
-        middle, least = statistics.median(taken), min(taken)
-        ratios = f"{middle / statistics.median(first):>10.2f}{least / min(first):>10.2f}"
-        print(f"{name:<34}{middle * 1e3 / unit:>10.1f}{least * 1e3 / unit:>10.1f}{ratios}")
+        ratio = statistics.median(mine / base for mine, base in zip(taken, first, strict=True))
+        each = [one * 1e3 / clips for one in taken]
+        print(f"{name:<38}{statistics.median(each):>10.1f}{min(each):>10.1f}{ratio:>10.2f}")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("video", nargs="?", type=Path, default=FOOTAGE if FOOTAGE.exists() else None)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--clips", type=int, default=8)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,6 @@ class MissingExtraError(MicrogError):
         what: what the user wanted, e.g. ``"engine transformers"``.
         extra: the extra of this distribution that installs it, e.g. ``"transformers"``.
         reason: what was found to be missing, e.g. ``"No module named 'torch'"``.
-
     """
 
     def __init__(self, what: str, extra: str, reason: str = "") -> None:

@@ -15,7 +15,6 @@ def write_text(path: Path, text: str) -> None:
 
     Raises:
         RunError: the file cannot be written; what was there before is intact.
-
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -33,6 +32,5 @@ def write_json(path: Path, content: Any) -> None:
 
     Raises:
         RunError: see `write_text`.
-
     """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=True) + "\n")

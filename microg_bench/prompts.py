@@ -59,7 +59,6 @@ class Template(Record):
 
         Raises:
             DataError: the template uses a name other than `question`, or is not valid jinja.
-
         """
         try:
             system, user = (
@@ -76,7 +75,6 @@ def read_template(path: Path) -> Template:
 
     Raises:
         DataError: the file is not TOML or lacks a field.
-
     """
     try:
         return Template.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -94,7 +92,6 @@ def find_template(task: TaskName, name: str) -> Template:
     Raises:
         UsageError: no template of that name, or one made for the other task.
         DataError: the file is malformed.
-
     """
     if name.endswith(".toml"):
         template = read_template(Path(name))

@@ -54,7 +54,6 @@ def get_task(name: str) -> Task:
 
     Raises:
         UsageError: there is none; the nearest names are suggested.
-
     """
     for task in TASKS.values():
         if task.name == name:

@@ -37,7 +37,6 @@ def registered() -> list[Registered]:
 
     Raises:
         UsageError: two packages register the same name.
-
     """
     return [_load(point) for point in _points().values()]
 
@@ -48,7 +47,6 @@ def find_adapter(model: str) -> Adapter:
     Raises:
         UsageError: unknown name (the nearest are suggested), a file that holds no adapter, a clash of names,
             or an adapter that cannot be imported.
-
     """
     if model.endswith(".py"):
         return _from_file(Path(model))()

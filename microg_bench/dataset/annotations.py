@@ -44,7 +44,6 @@ def read_annotations(path: Path) -> list[Annotation]:
     Raises:
         DataError: the file is missing, is not what its ending says, or a record lacks a field (its number,
             counted from 1, is named) or has an id that could leave the dataset's folder.
-
     """
     return parse_annotations(read_parquet(path) if path.suffix == ".parquet" else read_json(path), path)
 
@@ -54,7 +53,6 @@ def parse_annotations(records: Any, path: Path) -> list[Annotation]:
 
     Raises:
         DataError: see `read_annotations`.
-
     """
     if not isinstance(records, list) or not records:
         raise DataError(f"{path}: expected a non-empty array of records")
@@ -66,7 +64,6 @@ def read_json(path: Path) -> Any:
 
     Raises:
         DataError: the file is missing, not UTF-8 or not JSON; the line is named.
-
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -83,7 +80,6 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
 
     Raises:
         DataError: the file is missing or not Parquet.
-
     """
     import polars  # slow to import and rarely needed
 
@@ -146,7 +142,6 @@ def safe_id(video_id: str, where: str) -> str:
 
     Raises:
         DataError: it is empty, too long, or could name something outside the dataset's folder.
-
     """
     if not video_id or len(video_id) > MAX_ID_LENGTH or _UNSAFE.search(video_id) or video_id.startswith("."):
         raise DataError(f"{where}: {video_id[:60]!r} is not a safe video_id (it must be a plain file name)")

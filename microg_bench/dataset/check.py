@@ -66,7 +66,6 @@ def check(
 
     Raises:
         DataError: the annotations cannot be read at all.
-
     """
     path = locate(data)
     layout = find_layout(path)

@@ -46,7 +46,6 @@ def fetch(target: Path, revision: str | None = None, say: Callable[[str], None] 
 
     Raises:
         DataError: no network, no such revision, or an archive that is damaged or unsafe.
-
     """
     from huggingface_hub import HfApi, snapshot_download  # a network client
     from huggingface_hub.errors import HfHubHTTPError
@@ -83,7 +82,6 @@ def unpack(archive: Path, target: Path) -> int:
 
     Raises:
         DataError: the archive is damaged, names a file outside `target`, holds a link, or is a zip bomb.
-
     """
     try:
         with zipfile.ZipFile(archive) as bundle:

@@ -37,7 +37,6 @@ def find_layout(data: Path) -> Layout:
 
     Raises:
         DataError: there is no such folder or file, or no (or more than one) annotation file in it.
-
     """
     if data.is_file():
         return Layout(data)

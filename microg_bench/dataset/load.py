@@ -49,7 +49,6 @@ def locate(data: str | None) -> Path:
 
     Raises:
         DataError: `microg-4m` was asked for and has not been fetched.
-
     """
     fetched = fetched_folder()
     if data is None:
@@ -68,7 +67,6 @@ def load(data: str | None = None) -> Dataset:
 
     Raises:
         DataError: see `find_layout` and `read_annotations`.
-
     """
     path = locate(data)
     layout = find_layout(path)
@@ -114,7 +112,6 @@ def select(dataset: Dataset, clips: Sequence[str] = (), limit: int | None = None
 
     Raises:
         UsageError: a named clip does not exist, or `limit` is not positive.
-
     """
     by_id = {clip.video_id: clip for clip in dataset.clips}
     for name in clips:

@@ -47,7 +47,6 @@ def engine_class(name: str) -> type[Engine]:
     Raises:
         UsageError: no such engine; the nearest names are suggested.
         MissingExtraError: its packages are not installed.
-
     """
     if name not in ENGINES:
         raise UsageError(unknown("engine", name, ENGINES))

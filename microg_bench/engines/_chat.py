@@ -24,7 +24,6 @@ def model_inputs(processor: Any, jobs: Sequence[Job]) -> Any:
 
     Raises:
         PromptError: a prompt asks for frames that its job does not have, or the processor takes no video.
-
     """
     texts = [_render(processor, job.prompt) for job in jobs]
     videos = [_delivered(job) for job in jobs for part in _parts(job.prompt) if isinstance(part, Video)]

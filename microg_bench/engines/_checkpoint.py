@@ -32,7 +32,6 @@ def locate(checkpoint: str | None, revision: str | None) -> Checkpoint:
 
     Raises:
         EngineError: there is none, it is no model, or the hub refuses it or cannot be reached.
-
     """
     if not checkpoint:
         raise EngineError("no checkpoint given: name a hub id (org/model) or a local folder")

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from microg_bench.engines._checkpoint import Checkpoint, first_line, load_failure, locate
-from microg_bench.engines._torchvision import ensure_torchvision
 from microg_bench.engines.base import EngineOptions
 from microg_bench.errors import EngineError, MissingExtraError
+from microg_bench.torchvision_repair import ensure_torchvision
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ def load(options: EngineOptions) -> Loaded:
         MissingExtraError: a package is not installed.
         EngineError: the checkpoint is not there, not whole or not of the right kind, or an option is not
             possible on this machine.
-
     """
     if options.dtype not in DTYPES:
         raise EngineError(f"dtype {options.dtype!r} is not one of {', '.join(DTYPES)}")

@@ -55,7 +55,6 @@ class Engine(ABC):
         Raises:
             MissingExtraError: a package is not installed.
             EngineError: the checkpoint cannot be loaded, or the machine cannot run it.
-
         """
 
     @abstractmethod

@@ -59,7 +59,6 @@ def score(
     Raises:
         UsageError: a metric or protocol that does not exist.
         DataError: nothing to score, items that do not pair up, or a text that is not a string.
-
     """
     for name in metrics:
         if name not in METRICS:

@@ -34,7 +34,6 @@ class MetricOptions:
         bertscore_model: folder of the encoder of BERTScore; None looks for roberta-large.
         bertscore_layers: the layer of that encoder to read, counted from 1; None takes the published one.
         device: torch device of both encoders; None takes a GPU where there is one.
-
     """
 
     sentence_model: Path | None = None
@@ -74,7 +73,6 @@ class Score:
         per_item: shape (n,), each item scored alone, times 100, in the order of the items.
         statistics: shape (n, k); the metric's `aggregate` scores any choice of its rows.
         notes: what was done to the text that a reader should know, one line each.
-
     """
 
     name: str
@@ -108,7 +106,6 @@ class Metric(ABC):
 
         Raises:
             MetricUnavailableError: a model, a package or Java is missing or does not work.
-
         """
 
     @classmethod
@@ -119,7 +116,6 @@ class Metric(ABC):
         Args:
             totals: shape (..., k), sums of rows of statistics.
             items: how many rows went into each sum; broadcasts to shape (...).
-
         """
 
     @classmethod
@@ -150,7 +146,6 @@ class Metric(ABC):
 
         Raises:
             MetricUnavailableError: as `measure`.
-
         """
         statistics = self.measure(texts)
         return Score(

@@ -90,7 +90,6 @@ class Encoder(NamedTuple):
 
         Raises:
             MetricUnavailableError: a library is missing, the folder is damaged, or has fewer layers.
-
         """
 
         def load() -> Encoder:

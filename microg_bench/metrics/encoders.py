@@ -35,7 +35,6 @@ def encoder_folder(given: Path | None, repository: str, flag: str, packaged: str
 
     Raises:
         MetricUnavailableError: it is nowhere to be had.
-
     """
     if given is not None:
         if not (given / "config.json").is_file():
@@ -91,11 +90,10 @@ def load_encoder(load: Callable[[], Loaded], metric: str, folder: Path) -> Loade
 
     Raises:
         MetricUnavailableError: a library is missing, or the folder holds no encoder that it can read.
-
     """
     try:
         if find_spec("torchvision"):
-            from microg_bench.engines._torchvision import ensure_torchvision
+            from microg_bench.torchvision_repair import ensure_torchvision
 
             ensure_torchvision()
         with quiet():

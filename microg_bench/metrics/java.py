@@ -35,7 +35,6 @@ def find_java() -> Path:
 
     Raises:
         MetricUnavailableError: there is none.
-
     """
     home = os.environ.get("JAVA_HOME")
     for candidate in (
@@ -55,7 +54,6 @@ def find_jar(*path: str) -> Path:
 
     Raises:
         MetricUnavailableError: the package or the file is missing.
-
     """
     folder = _package_folder("pycocoevalcap")
     file = folder.joinpath(*path) if folder else None
@@ -74,7 +72,6 @@ def run_lines(arguments: Sequence[str], lines: Sequence[str], *, words: int) -> 
 
     Raises:
         MetricUnavailableError: no Java, or it died, hung or answered another number of lines, twice.
-
     """
     reason = ""
     for _ in range(_ATTEMPTS):
@@ -96,7 +93,6 @@ def run(arguments: Sequence[str], text: str, seconds: float) -> list[str]:
 
     Raises:
         MetricUnavailableError: no Java, it cannot be started, exceeds the deadline or ends with an error.
-
     """
     command = [str(find_java()), *_FLAGS, *arguments]
     try:

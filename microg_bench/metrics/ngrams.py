@@ -50,7 +50,6 @@ class NgramTable:
         owner: (references,) the item that each reference belongs to.
         candidate_lengths, reference_lengths: words in each.
         orders: the tables of orders 1 to 4.
-
     """
 
     def __init__(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:

@@ -28,7 +28,6 @@ def reduced_table(references: Collection[str]) -> Path | None:
 
     Raises:
         MetricUnavailableError: Java or METEOR's files are missing or fail.
-
     """
     text = "".join(f"{line}\n" for line in sorted(set(references))).encode()
     whole = find_jar("meteor", "data", "paraphrase-en.gz")

@@ -65,7 +65,6 @@ class Texts:
 
         Raises:
             MetricUnavailableError: the protocol needs Java, which is missing or fails.
-
         """
         if self.protocol == "paper":
             return Tokenized(self.candidates, self.references)
@@ -90,7 +89,6 @@ def prepare(candidates: Candidates, references: References, protocol: str) -> Te
     Raises:
         UsageError: no such protocol.
         DataError: no items, keys or lengths that differ, or a text that is not a string.
-
     """
     if protocol not in get_args(Protocol):
         raise UsageError(unknown("protocol", protocol, get_args(Protocol)))

@@ -25,7 +25,6 @@ def ptb_tokenize(streams: Sequence[Sequence[str]], *, isolated: bool) -> list[li
 
     Raises:
         MetricUnavailableError: Java or the tokeniser's jar is missing or fails.
-
     """
     lines: list[str] = []
     for stream in streams:

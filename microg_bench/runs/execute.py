@@ -36,7 +36,6 @@ class Execution:
 
         Raises:
             RunError: a journal cannot be written; everything recorded before is safe.
-
         """
         async with aclosing(self._jobs(frames)) as jobs, aclosing(self.engine.answer(jobs)) as outcomes:
             async for outcome in outcomes:

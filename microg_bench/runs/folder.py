@@ -53,7 +53,6 @@ class RunFolder:
         Raises:
             RunError: another process writes to it, it was made with other settings (the first that differs
                 is named), or its files are damaged or cannot be written.
-
         """
         self.path = path
         self.settings = settings
@@ -100,12 +99,21 @@ class RunFolder:
         }
         write_json(self.path / RUN_FILE, content)
 
+    def started_with(self, engine: dict[str, str]) -> None:
+        """Add what the engine tells of itself to the provenance of this start.
+
+        Raises:
+            RunError: run.json could not be written.
+        """
+        content = read_run(self.path)
+        content["starts"][-1]["engine"] = engine
+        write_json(self.path / RUN_FILE, content)
+
     def answered(self, response: Response, answer: str, frames: tuple[int, ...]) -> None:
         """Record an answer; when this returns, it counts.
 
         Raises:
             RunError: it could not be written.
-
         """
         record = {"type": "response", "answer": answer, "frames": list(frames), **response.model_dump()}
         self._journal.append(record)
@@ -116,7 +124,6 @@ class RunFolder:
 
         Raises:
             RunError: it could not be written.
-
         """
         self._journal.append({"type": "failure", **failure.model_dump()})
 
@@ -139,7 +146,6 @@ def read_run(path: Path) -> dict[str, Any]:
 
     Raises:
         RunError: there is none, it is damaged, or it is of another version.
-
     """
     file = path / RUN_FILE
     try:
@@ -160,7 +166,6 @@ def read_state(path: Path) -> State:
 
     Raises:
         RunError: a line is damaged or lacks a field; its id is named where it has one.
-
     """
     state = State()
     for record in read_journal(path / JOURNAL_FILE):

@@ -91,7 +91,6 @@ async def make_gallery(
 
     Raises:
         RunError: `path` is damaged or cannot be written.
-
     """
     gallery: dict[str, Description | DecodeError] = {
         record["id"]: Description(np.array(record["descriptor"]), tuple(record["frames"]))

@@ -29,7 +29,6 @@ class Journal:
 
         Raises:
             RunError: the file cannot be opened.
-
         """
         self.path = path
         try:
@@ -44,7 +43,6 @@ class Journal:
 
         Raises:
             RunError: the disk is full or the file cannot be written; what was there before is intact.
-
         """
         line = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
         start = os.lseek(self._descriptor, 0, os.SEEK_END)
@@ -101,7 +99,6 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         RunError: a line that is not the last is damaged; its number is named.
-
     """
     if not path.is_file():
         return

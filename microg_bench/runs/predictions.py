@@ -35,7 +35,6 @@ def read_predictions(path: Path, task: TaskName) -> dict[tuple[str, str | None],
 
     Raises:
         DataError: the file is missing, not JSON, or in neither layout; the record is named.
-
     """
     content = read_json(path)
     if isinstance(content, dict) and task == "caption":

@@ -32,7 +32,9 @@ NOT_IN_HASH = {
     "decoders",
     "metrics",
     "protocol",
+    "sentence_model",
     "bertscore_model",
+    "bertscore_layers",
 }
 
 
@@ -112,7 +114,6 @@ def prepare(options: Options, repeat: dict[str, Any] | None = None) -> Prepared:
         UsageError: an unknown or unfitting name, or settings other than those of the run to be repeated.
         DataError: a dataset or prompt that cannot be read, or that has nothing to ask.
         MissingExtraError: the engine's packages are not installed.
-
     """
     if options.model is None:
         raise UsageError("give a model: --model NAME (`microg-bench models` lists them)")

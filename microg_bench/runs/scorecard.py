@@ -84,7 +84,6 @@ def task_metrics(task: TaskName, names: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         UsageError: an unknown metric; the nearest are suggested.
-
     """
     for name in names:
         if name not in METRICS:
@@ -100,7 +99,6 @@ def check_protocol(protocol: str) -> None:
 
     Raises:
         UsageError: it does not.
-
     """
     if protocol not in get_args(Protocol):
         raise UsageError(unknown("protocol", protocol, get_args(Protocol)))
@@ -118,7 +116,6 @@ def score_answers(
 
     Raises:
         UsageError: an unknown metric or protocol.
-
     """
     names = task_metrics(task, metrics)
     scored = [item for item in items if item.request.id in answers]

@@ -35,7 +35,6 @@ def find_runs(path: Path) -> list[Path]:
 
     Raises:
         RunError: there is none.
-
     """
     if (path / "run.json").is_file():
         return [path]
@@ -56,7 +55,6 @@ def score_run(path: Path, scoring: Scoring, data: str | None = None) -> Scorecar
     Raises:
         RunError: not a run, or damaged.
         DataError: the dataset cannot be read or its references are not those of the run.
-
     """
     content = read_run(path)
     settings = Settings.model_validate(content["settings"])
@@ -104,7 +102,6 @@ def score_predictions(
 
     Raises:
         DataError: the file cannot be read, or has missing or foreign items without `allow_missing`.
-
     """
     items = items_of(TASKS[task], dataset.clips)
     found = match(read_predictions(predictions, task), items)

@@ -48,7 +48,9 @@ class Options(Record):
     decoders: int = Field(default=2, ge=1, le=64)
     metrics: tuple[str, ...] = ()
     protocol: str = "paper"
+    sentence_model: str | None = None
     bertscore_model: str | None = None
+    bertscore_layers: int | None = Field(default=None, ge=1)
 
 
 class Settings(Record):
@@ -93,7 +95,6 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
     Raises:
         UsageError: the file cannot be read or holds an option that does not exist.
-
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -119,7 +120,6 @@ def make_options(*layers: dict[str, Any]) -> Options:
 
     Raises:
         UsageError: a value has the wrong type or is out of range; the option is named.
-
     """
     given = {key: value for layer in layers for key, value in layer.items() if value is not None}
     try:

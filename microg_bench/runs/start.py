@@ -65,8 +65,11 @@ class Session:
             else:
                 engine = engine_class(self.prepared.engine)(self.prepared.engine_options)
                 frames = self._frames(pool, work)
+                self.watcher.note(f"loading {self.prepared.engine_options.checkpoint} with {engine.name}")
             stack.callback(engine.close)
             engine.start()
+            for folder in self.folders.values():
+                folder.started_with(engine.provenance())
             self.watcher.begin("asking", total, total - left)
             asyncio.run(self._execution(engine).run(frames))
 
@@ -118,7 +121,6 @@ def start(prepared: Prepared, paths: Mapping[TaskName, Path], watcher: Watcher) 
     Raises:
         RunError: a run is in use, was made with other settings, or cannot be written.
         EngineError: the engine cannot be started.
-
     """
     made_with = provenance()
     with ExitStack() as stack:

@@ -1,6 +1,9 @@
+import hashlib
+import json
 import stat
 import threading
 import zipfile
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 
 from microg_bench.dataset import fetch
 from microg_bench.errors import DataError
-from tests.helpers.datasets import bench
+from tests.helpers.datasets import bench, record, write_annotations
 
 
 def archive(path: Path, files: dict[str, bytes]) -> Path:
@@ -82,25 +85,95 @@ def test_without_a_network_the_user_is_told_what_to_do(tmp_path: Path, offline: 
     assert "Traceback" not in done.stderr
 
 
-class _NotFound(BaseHTTPRequestHandler):
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+API = "/api/datasets/LEI-QI-233/MicroG-4M"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub as a download needs: one dataset at one commit, with the files of `folder`."""
+
+    folder: Path
+    downloads: list[str]
+
     def do_GET(self) -> None:
-        self.send_response(404)
-        self.send_header("X-Error-Code", "RevisionNotFound")
-        self.end_headers()
+        path = self.path.partition("?")[0]
+        if path in (API, f"{API}/revision/main", f"{API}/revision/{COMMIT}"):
+            names = [{"rfilename": file.name} for file in self.folder.iterdir()]
+            self._send(json.dumps({"id": "LEI-QI-233/MicroG-4M", "sha": COMMIT, "siblings": names}).encode())
+        elif path.startswith(f"{API}/tree/"):
+            files = [self._entry(file) for file in self.folder.iterdir()]
+            self._send(json.dumps(files).encode())
+        elif "/resolve/" in path:
+            file = self.folder / path.rpartition("/")[2]
+            if self.command == "GET":
+                self.downloads.append(file.name)
+            self._send(file.read_bytes())
+        else:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RevisionNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
     do_HEAD = do_GET
+
+    def _entry(self, file: Path) -> dict[str, object]:
+        return {
+            "type": "file",
+            "path": file.name,
+            "size": file.stat().st_size,
+            "oid": self._hash(file.read_bytes()),
+        }
+
+    def _send(self, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{self._hash(content)}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    @staticmethod
+    def _hash(content: bytes) -> str:
+        return hashlib.sha1(content).hexdigest()
 
     def log_message(self, *args: object) -> None:
         """Keep the test's output quiet."""
 
 
-def test_a_revision_that_the_hub_does_not_have_is_named(tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _NotFound) as server:
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a user whose hub is a server on loopback."""
+    Hub.folder, Hub.downloads = tmp_path / "hub", []
+    Hub.folder.mkdir()
+    write_annotations(Hub.folder / "vqa_and_captioning.json", [record("a_001"), record("a_002")])
+    archive(Hub.folder / "videos.zip", {"videos/real/a/a_001.mp4": b"one", "videos/real/a/a_002.mp4": b"two"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        env = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}"}
-        done = bench(
-            "data", "fetch", "--revision", "abc123", "--out", tmp_path / "set", cwd=tmp_path, env=env
-        )
+        yield {
+            "HF_HUB_OFFLINE": "0",
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
+            "HF_HUB_DISABLE_XET": "1",
+            "MICROG_BENCH_DATA": str(tmp_path / "MicroG-4M"),
+        }
         server.shutdown()
+
+
+def test_the_dataset_is_downloaded_unpacked_and_pinned(tmp_path: Path, hub: dict[str, str]) -> None:
+    done = bench("data", "fetch", cwd=tmp_path, env=hub)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "MicroG-4M"
+    assert (folder / "videos" / "real" / "a" / "a_002.mp4").read_bytes() == b"two"
+    assert json.loads((folder / "fetched.json").read_text())["revision"] == COMMIT
+    dry = bench("vqa", "--model", "blind", "--data", "microg-4m", "--dry-run", cwd=tmp_path, env=hub)
+    assert "microg-4m, 2 of 2 clips" in dry.stdout, dry.stderr
+    assert sorted(Hub.downloads) == ["videos.zip", "vqa_and_captioning.json"]
+    assert bench("data", "fetch", cwd=tmp_path, env=hub).returncode == 0
+    assert len(Hub.downloads) == 2, "what is there is not downloaded again"
+
+
+def test_a_revision_that_the_hub_does_not_have_is_named(tmp_path: Path, hub: dict[str, str]) -> None:
+    done = bench("data", "fetch", "--revision", "abc123", cwd=tmp_path, env=hub)
     assert done.returncode == 1
     assert "LEI-QI-233/MicroG-4M at abc123" in done.stderr
+    assert "Traceback" not in done.stderr

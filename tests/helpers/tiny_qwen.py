@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from microg_bench.engines._torchvision import ensure_torchvision
+from microg_bench.torchvision_repair import ensure_torchvision
 
 CONTEXT = 2048
 PIXELS = {"shortest_edge": 4 * 28 * 28, "longest_edge": 32 * 28 * 28}  # per frame: 4 to 32 tokens for two

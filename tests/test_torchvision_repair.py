@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 
 
@@ -25,7 +25,7 @@ def pretend_torchvision(folder: Path, code: str) -> Path:
     return folder
 
 
-ENSURE = "from microg_bench.engines import _torchvision\n_torchvision.ensure_torchvision()\n"
+ENSURE = "from microg_bench import torchvision_repair\ntorchvision_repair.ensure_torchvision()\n"
 
 
 @pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
@@ -52,7 +52,8 @@ def test_a_missing_operator_is_declared_and_the_import_starts_afresh(tmp_path: P
 
 def test_a_sound_torchvision_is_left_alone(tmp_path: Path) -> None:
     done = run(
-        ENSURE + "print(_torchvision._declared, 'torch' in sys.modules)", pretend_torchvision(tmp_path, "")
+        ENSURE + "print(torchvision_repair._declared, 'torch' in sys.modules)",
+        pretend_torchvision(tmp_path, ""),
     )
     assert done.stdout.strip() == "[] False", done.stderr
 

@@ -31,7 +31,6 @@ def ensure_torchvision() -> None:
     Raises:
         ImportError: torchvision is not installed.
         RuntimeError: its import fails for another reason.
-
     """
     try:
         importlib.import_module("torchvision")

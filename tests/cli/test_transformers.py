@@ -1,0 +1,65 @@
+"""A real checkpoint through the command line: random weights, real architecture, generated text."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.datasets import bench
+
+COMMAND = ("--model", "qwen2.5-vl", "--engine", "transformers", "--data", "sample", "--metrics", "ROUGE-L")
+
+
+@pytest.fixture(scope="module")
+def run(tiny_qwen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    done = bench("run", *COMMAND, "--checkpoint", tiny_qwen, "--limit", "2", "--run", "r", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return folder / "r"
+
+
+def test_every_request_has_generated_text_and_its_counts(run: Path) -> None:
+    for task, count in (("caption", 2), ("vqa", 12)):
+        records = [json.loads(line) for line in (run / task / "journal.jsonl").read_text().splitlines()]
+        assert len(records) == count
+        for record in records:
+            assert record["text"].strip()
+            assert "<|" not in record["text"]
+            assert record["prompt_tokens"] > 9
+            assert 0 < record["output_tokens"] <= {"caption": 256, "vqa": 64}[task]
+            assert record["frames"] == [5, 15, 25, 35, 45, 55, 65, 75, 85]
+
+
+def test_what_the_engine_ran_on_is_recorded(run: Path) -> None:
+    (start,) = json.loads((run / "caption" / "run.json").read_text())["starts"]
+    assert start["engine"]["model_class"] == "Qwen2_5_VLForConditionalGeneration"
+    assert start["engine"]["dtype"] in ("float32", "bfloat16")
+    assert start["versions"]["transformers"] == start["engine"]["transformers"]
+
+
+def test_a_second_start_loads_no_model_and_asks_nothing(run: Path, tiny_qwen: Path) -> None:
+    before = (run / "vqa" / "journal.jsonl").read_bytes()
+    done = bench("run", *COMMAND, "--checkpoint", tiny_qwen, "--limit", "2", "--run", "r", cwd=run.parent)
+    assert done.returncode == 0, done.stderr
+    assert "loading" not in done.stderr
+    assert (run / "vqa" / "journal.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "message"),
+    [
+        ("./nowhere", "./nowhere: no such checkpoint folder"),
+        ("empty", "not a model checkpoint"),
+        ("org/unknown", "the hub cannot be reached"),
+    ],
+)
+def test_a_bad_checkpoint_is_one_clear_line_before_anything_is_asked(
+    tmp_path: Path, checkpoint: str, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    done = bench("caption", *COMMAND, "--checkpoint", checkpoint, "--run", "r", cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "r" / "journal.jsonl").read_bytes() == b""
