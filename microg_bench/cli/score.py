@@ -73,9 +73,11 @@ def score(
         str | None, typer.Option(help="sample, microg-4m, a dataset folder or an annotation file.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the scorecard of the predictions here.")] = None,
-    metrics: Annotated[str, typer.Option(help="Comma-separated metrics; all of the task's by default.")] = "",
-    protocol: Annotated[str, typer.Option(help="paper or coco.")] = "paper",
-    bertscore_model: Annotated[str | None, typer.Option(help="Local folder of BERTScore's encoder.")] = None,
+    metrics: o.Metrics = None,
+    protocol: o.Protocol = None,
+    sentence_model: o.SentenceModel = None,
+    bertscore_model: o.BertscoreModel = None,
+    bertscore_layers: o.BertscoreLayers = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score on though items are missing or foreign.")
     ] = False,

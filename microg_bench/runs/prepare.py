@@ -139,7 +139,10 @@ def prepare(options: Options, repeat: dict[str, Any] | None = None) -> Prepared:
 def _frame_spec(adapter: Adapter, options: Options) -> FrameSpec | None:
     if adapter.sees_video:
         count = adapter.frames if options.frames is None else options.frames
-        return FrameSpec.parse(count, options.sampling or adapter.sampling)
+        spec = FrameSpec.parse(count, options.sampling or adapter.sampling)
+        if options.frames is not None and spec.count is None:
+            raise UsageError(f"--sampling {spec} sets the number of frames itself: leave --frames out")
+        return spec
     if options.frames is not None or options.sampling is not None:
         raise UsageError(f"model {adapter.name} sees no video: --frames and --sampling do not apply")
     return None

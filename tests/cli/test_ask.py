@@ -179,6 +179,10 @@ def test_repeated_ids_are_reported_and_the_published_rule_applied(tmp_path: Path
         (("--model", "nearest-clip", "--frames", "-3"), "frames"),
         (("--model", "nearest-clip", "--frames", "1000000"), "frames"),
         (("--model", "nearest-clip", "--sampling", "random"), "sampling"),
+        (
+            ("--model", "nearest-clip", "--sampling", "fps:2", "--frames", "4"),
+            "sets the number of frames itself",
+        ),
         (("--model", "blind", "--frames", "3"), "sees no video"),
         (("--model", "blind", "--checkpoint", "x"), "has no weights"),
         (("--model", "blind", "--prompt", "defualt"), "did you mean default"),
