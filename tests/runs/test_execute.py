@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,13 +10,14 @@ from microg_bench.adapters.base import Adapter
 from microg_bench.engines import Engine, Job
 from microg_bench.engines.function import FunctionEngine
 from microg_bench.prompts import Instruction, find_template
-from microg_bench.records import Clip, Failure, Generation, Prompt, Question, Request, Response
+from microg_bench.records import Clip, Failure, Prompt, Question, Request, Response
 from microg_bench.runs.execute import Execution
 from microg_bench.runs.folder import RunFolder, State, read_state
 from microg_bench.runs.frames import decoded
 from microg_bench.runs.plan import plan
-from microg_bench.runs.settings import Options, Settings
+from microg_bench.runs.settings import Options
 from microg_bench.video import DecodePool, Frames, FrameSpec
+from tests.helpers.runs import make_settings
 from tests.helpers.videos import write_clip
 
 QUESTIONS = (Question(text="Who?", answer="Ann"), Question(text="What?", answer="A pen"))
@@ -26,26 +26,6 @@ QUESTIONS = (Question(text="Who?", answer="Ann"), Question(text="What?", answer=
 class Plain(Adapter):
     name = "plain"
     title = "Plain"
-
-
-def settings(task: Any) -> Settings:
-    return Settings(
-        task=task,
-        model="plain",
-        title="Plain",
-        adapter_sha256="0" * 64,
-        checkpoint=None,
-        revision=None,
-        engine="function",
-        dtype="auto",
-        attention=None,
-        frames="uniform:4",
-        prompt="p",
-        generation=Generation(max_tokens=8),
-        dataset="d",
-        fingerprint="f",
-        clips=None,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +47,10 @@ def execute(
 ) -> dict[str, State]:
     """Run both tasks over `clips` and return what the journals hold."""
     tasks = ("caption", "vqa")
-    folders = {task: RunFolder(root / task, settings(task), Options(), {"started": "now"}) for task in tasks}
+    folders = {
+        task: RunFolder(root / task, make_settings(task=task), Options(), {"started": "now"})
+        for task in tasks
+    }
     work = plan(clips, tasks, {task: folder.done for task, folder in folders.items()})
     execution = Execution(
         adapter or Plain(), engine, folders, {task: find_template(task, "default") for task in tasks}

@@ -7,29 +7,12 @@ import pytest
 from microg_bench.errors import RunError
 from microg_bench.records import Failure, Generation, Response
 from microg_bench.runs.folder import RunFolder, read_run, read_state
-from microg_bench.runs.settings import Options, Settings
-
-SETTINGS = Settings(
-    task="caption",
-    model="m",
-    title="M",
-    adapter_sha256="0" * 64,
-    checkpoint=None,
-    revision=None,
-    engine="function",
-    dtype="auto",
-    attention=None,
-    frames="uniform:8",
-    prompt="p@1",
-    generation=Generation(),
-    dataset="d",
-    fingerprint="f",
-    clips=None,
-)
+from microg_bench.runs.settings import Options
+from tests.helpers.runs import make_settings
 
 
 def open_run(path: Path, **changed: Any) -> RunFolder:
-    return RunFolder(path, SETTINGS.model_copy(update=changed), Options(model="m"), {"started": "now"})
+    return RunFolder(path, make_settings(**changed), Options(model="m"), {"started": "now"})
 
 
 def test_answers_and_failures_are_kept_apart_and_an_answer_mends_a_failure(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from microg_bench.runs.journal import read_journal
 from tests.helpers.datasets import bench, make_dataset
+from tests.helpers.runs import start_bench, wait_until
 
 FLOOR = Path(__file__).parents[1] / "helpers" / "slow_floor.py"
 IDS = [f"{source}_{n:03}" for source in ("a", "b", "c") for n in range(4)]
@@ -48,57 +47,38 @@ def asked(path: Path) -> list[str]:
     return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
-def kill_once(command: list[str], cwd: Path, env: dict[str, str], run: Path, answers: int) -> None:
-    """Start the run and kill it a moment after it has `answers` answers."""
-    process = subprocess.Popen(
-        command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 60
-    while process.poll() is None and len(answered(run)) < answers and time.monotonic() < deadline:
-        time.sleep(0.002)
-    time.sleep(random.random() * 0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-
-
 def test_a_run_killed_at_random_points_ends_like_an_undisturbed_one(data: Path, tmp_path: Path) -> None:
     quiet = bench(*arguments(data, "quiet"), cwd=tmp_path)
     assert quiet.returncode == 0, quiet.stderr
 
-    notes = tmp_path / "asked"
+    notes, run = tmp_path / "asked", tmp_path / "killed"
     env = {**os.environ, "SLOW_FLOOR_ASKED": str(notes), "SLOW_FLOOR_SECONDS": "0.03"}
-    command = [sys.executable, "-m", "microg_bench", *arguments(data, "killed")]
     for _ in range(KILLS):
-        done, notes_before = answered(tmp_path / "killed"), len(asked(notes))
-        kill_once(command, tmp_path, env, tmp_path / "killed", len(done) + random.randint(0, 4))
+        done, notes_before = answered(run), len(asked(notes))
+        enough = len(done) + random.randint(0, 4)
+        process = start_bench(*arguments(data, "killed"), cwd=tmp_path, env=env)
+        wait_until(lambda enough=enough: len(answered(run)) >= enough, process)
+        time.sleep(random.random() * 0.05)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
         assert not done & set(asked(notes)[notes_before:]), "asked again what was answered"
-    done, notes_before = answered(tmp_path / "killed"), len(asked(notes))
+    done, notes_before = answered(run), len(asked(notes))
     last = bench(*arguments(data, "killed"), cwd=tmp_path, env={"SLOW_FLOOR_ASKED": str(notes)})
     assert last.returncode == 0, last.stderr
     assert set(asked(notes)[notes_before:]) == answered(tmp_path / "quiet") - done
 
     for task in ("caption", "vqa"):
         for name in RESULTS:
-            assert (tmp_path / "killed" / task / name).read_bytes() == (
-                tmp_path / "quiet" / task / name
-            ).read_bytes()
-    described = [record["id"] for record in read_journal(tmp_path / "killed" / "gallery.jsonl")]
+            assert (run / task / name).read_bytes() == (tmp_path / "quiet" / task / name).read_bytes()
+    described = [record["id"] for record in read_journal(run / "gallery.jsonl")]
     assert sorted(described) == sorted(IDS), "each clip is described once, over all starts"
 
 
 def test_ctrl_c_ends_cleanly_and_the_run_goes_on(data: Path, tmp_path: Path) -> None:
     env = {**os.environ, "SLOW_FLOOR_SECONDS": "0.05"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "microg_bench", *arguments(data, "r")],
-        cwd=tmp_path,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while len(answered(tmp_path / "r")) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    process = start_bench(*arguments(data, "r"), cwd=tmp_path, env=env)
+    wait_until(lambda: len(answered(tmp_path / "r")) >= 3, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -113,20 +93,12 @@ def test_ctrl_c_ends_cleanly_and_the_run_goes_on(data: Path, tmp_path: Path) -> 
 
 def test_a_second_process_on_the_same_run_is_refused(data: Path, tmp_path: Path) -> None:
     env = {**os.environ, "SLOW_FLOOR_SECONDS": "0.2"}
-    first = subprocess.Popen(
-        [sys.executable, "-m", "microg_bench", *arguments(data, "r")],
-        cwd=tmp_path,
-        env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    first = start_bench(*arguments(data, "r"), cwd=tmp_path, env=env)
     try:
-        deadline = time.monotonic() + 60
-        while not answered(tmp_path / "r") and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: bool(answered(tmp_path / "r")), first)
         second = bench(*arguments(data, "r"), cwd=tmp_path)
         assert second.returncode == 1
         assert "another process is writing to this run" in second.stderr
     finally:
         first.kill()
-        first.wait()
+        first.communicate()
