@@ -30,6 +30,9 @@ _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 # Matroska has no length of a single stream but by this tag: hours, minutes and seconds.
 _DURATION_TAG = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")
 _CODEC_LIMITS = {"max_pixels": str(MAX_PIXELS)}
+# Where frames are decoded in threads, a concealed error is marked on its frame too late to be seen at times;
+# told to stop at errors, the decoder reports each of them, whatever the number of threads.
+_STRICT = {"err_detect": "explode"}
 _GUARDS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS, **_CODEC_LIMITS}
 
 
@@ -89,7 +92,7 @@ def read_frames(
     at the first packet after the deadline.
     """
     times: list[float] = []
-    stream.codec_context.options = _CODEC_LIMITS
+    stream.codec_context.options = _CODEC_LIMITS | _STRICT
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = threads
     for number, packet in enumerate(_container(stream).demux(stream)):
