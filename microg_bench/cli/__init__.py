@@ -7,7 +7,7 @@ import sys
 import typer
 
 from microg_bench import __version__
-from microg_bench.cli import ask, data, doctor, models, score
+from microg_bench.cli import ask, compare, data, doctor, models, score
 from microg_bench.cli.show import errors_console
 from microg_bench.errors import MicrogError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 ask.register(app)
 score.register(app)
+compare.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 doctor.register(app)

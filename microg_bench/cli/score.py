@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,10 @@ from microg_bench.errors import UsageError
 from microg_bench.files import write_json, write_text
 from microg_bench.leaderboard.table import markdown
 from microg_bench.metrics import MetricOptions
-from microg_bench.runs.scorecard import Scorecard, check_protocol
-from microg_bench.runs.scoring import Scoring, find_runs, score_predictions, score_run
+from microg_bench.metrics.explain import explain as explain_metric
+from microg_bench.runs.evaluate import Scoring, check_protocol
+from microg_bench.runs.scorecard import Scorecard
+from microg_bench.runs.scoring import find_runs, score_predictions, score_run
 from microg_bench.runs.settings import Options, make_options
 from microg_bench.tasks import get_task
 
@@ -78,11 +81,20 @@ def score(
     sentence_model: o.SentenceModel = None,
     bertscore_model: o.BertscoreModel = None,
     bertscore_layers: o.BertscoreLayers = None,
+    by_clip: Annotated[
+        bool, typer.Option("--by-clip", help="Resample clips for the intervals, not source videos.")
+    ] = False,
+    explain: Annotated[
+        str | None, typer.Option(help="Say what a metric computes, and score nothing.", metavar="METRIC")
+    ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score on though items are missing or foreign.")
     ] = False,
 ) -> None:
     """Score a run again without asking anything, or score a predictions file from elsewhere."""
+    if explain is not None:
+        output().print(explain_metric(explain))
+        return
     options = {
         "metrics": o.split(metrics),
         "protocol": protocol,
@@ -90,7 +102,7 @@ def score(
         "bertscore_model": bertscore_model,
         "bertscore_layers": bertscore_layers,
     }
-    scoring = make_scoring(make_options(options))
+    scoring = replace(make_scoring(make_options(options)), clusters="clip" if by_clip else "source")
     if run is not None and predictions is None:
         cards = score_runs(find_runs(run), scoring, data)
         if any(card.failures or card.missing for card in cards):

@@ -24,6 +24,11 @@ def errors_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def printable(text: str) -> str:
+    """Text that cannot steer the terminal: every control character becomes a space."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 class ProgressWatcher:
     """Shows a run as a progress bar with its rate, the time left and the failures so far."""
 
@@ -69,7 +74,9 @@ class ProgressWatcher:
         """Count a failure, and print the first ones with their reason."""
         self.failures += 1
         if self.failures <= MAX_FAILURES_SHOWN:
-            self._console.print(f"failed: {failure.id}: {failure.reason}", style="red", markup=False)
+            self._console.print(
+                printable(f"failed: {failure.id}: {failure.reason}"), style="red", markup=False
+            )
         if self._stage is not None:
             self._bar.update(self._stage, failed=f"{self.failures} failed")
 

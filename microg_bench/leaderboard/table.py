@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from microg_bench.runs.scorecard import Scorecard, ScoreEntry
+from microg_bench.runs.scorecard import FloorEntry, Scorecard
 from microg_bench.tasks import TASKS
+
+BLIND = "blind"
 
 
 def markdown(cards: Sequence[Scorecard]) -> str:
-    """One table for scorecards of one task, a row each; the first line names what is not complete.
+    """One table for scorecards of one task; the first line names what is not complete.
 
-    Values are ×100 with two decimals; a metric that could not be computed shows `n/a` and its reason below.
+    Values are ×100 with two decimals. Below each model stand its 95% intervals, below all models the floors
+    on the same items, and each model's gain over the blind floor. A metric that could not be computed shows
+    `n/a` and its reason below the table, where the signatures stand too.
     """
     first = cards[0]
     columns = list(first.scores)
@@ -21,25 +25,75 @@ def markdown(cards: Sequence[Scorecard]) -> str:
     lines.append(f"| Model | #f | {' | '.join(columns)} |")
     lines.append(f"|---|---:|{'---:|' * len(columns)}")
     for card in cards:
-        frames = card.model.frame_count if card.model else None
-        shown = "–" if frames is None else str(frames)
-        values = " | ".join(_value(card.scores[name]) for name in columns)
-        lines.append(f"| {_cell(_name(card))} | {shown} | {values} |")
-    notes = dict.fromkeys(note for card in cards for note in _notes(card))
-    return "\n".join(lines) + "\n" + "".join(f"\n- {_cell(note)}" for note in notes) + ("\n" if notes else "")
+        lines += _model_rows(card, columns)
+    own = {card.model.name for card in cards if card.model}
+    lines += [_floor_row(floor, columns) for name, floor in first.floors.items() if name not in own]
+    lines += [_gain_row(card, columns) for card in cards if BLIND in card.floors and BLIND not in own]
+    notes = dict.fromkeys(_cell(note) for card in cards for note in _notes(card))
+    signatures = dict.fromkeys(
+        f"`{one.signature}`" for card in cards for one in card.scores.values() if one.signature
+    )
+    if signatures:
+        notes[f"signatures: {', '.join(signatures)}"] = None
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip() + "\n"
+
+
+def _model_rows(card: Scorecard, columns: Sequence[str]) -> list[str]:
+    frames = card.model.frame_count if card.model else None
+    values = {name: entry.value for name, entry in card.scores.items()}
+    rows = [_row(_name(card), "–" if frames is None else str(frames), values, columns)]
+    bounds = {name: entry.interval for name, entry in card.scores.items()}
+    if any(bounds.values()):
+        cells = [f"{found[0]:.2f}–{found[1]:.2f}" if (found := bounds[name]) else "" for name in columns]
+        rows.append(f"| *95% interval* | | {' | '.join(cells)} |")
+    return rows
+
+
+def _floor_row(floor: FloorEntry, columns: Sequence[str]) -> str:
+    return _row(floor.title, "0", floor.scores, columns)
+
+
+def _gain_row(card: Scorecard, columns: Sequence[str]) -> str:
+    blind = card.floors[BLIND].scores
+    gains = {name: (card.scores[name].value or 0.0) - blind[name] for name in columns if name in blind}
+    cells = [f"{gains[name]:+.2f}" if name in gains else "n/a" for name in columns]
+    return f"| *{_cell(_name(card))}: gain over blind* | | {' | '.join(cells)} |"
+
+
+def _row(name: str, frames: str, values: Mapping[str, float | None], columns: Sequence[str]) -> str:
+    cells = ["n/a" if (value := values.get(column)) is None else f"{value:.2f}" for column in columns]
+    return f"| {_cell(name)} | {frames} | {' | '.join(cells)} |"
 
 
 def _name(card: Scorecard) -> str:
     return card.model.title if card.model else "predictions"
 
 
-def _value(entry: ScoreEntry) -> str:
-    return "n/a" if entry.value is None else f"{entry.value:.2f}"
-
-
 def _notes(card: Scorecard) -> list[str]:
-    unavailable = [f"{name}: {entry.unavailable}" for name, entry in card.scores.items() if entry.unavailable]
-    return unavailable + [f"{name}: {note}" for name, entry in card.scores.items() for note in entry.notes]
+    notes = [f"{name}: {entry.unavailable}" for name, entry in card.scores.items() if entry.unavailable]
+    notes += [f"{name}: {note}" for name, entry in card.scores.items() for note in entry.notes]
+    if card.abstention:
+        notes += [f'"Not mentioned." {line}' for line in _abstention(card)]
+    if card.interval:
+        kind = {"source": "source videos", "clip": "clips"}[card.interval.clusters]
+        notes.append(
+            f"intervals: {card.interval.resamples:,} resamples of {card.interval.cluster_count} {kind}"
+        )
+    return notes
+
+
+def _abstention(card: Scorecard) -> list[str]:
+    found = card.abstention
+    lines = []
+    if found and found.rightly is not None:
+        lines.append(
+            f"was answered to {found.rightly:.1%} of the {found.absent:,} absent questions (rightly)"
+        )
+    if found and found.wrongly is not None:
+        lines.append(
+            f"was answered to {found.wrongly:.1%} of the {found.present:,} present questions (wrongly)"
+        )
+    return lines
 
 
 def _cell(text: str) -> str:

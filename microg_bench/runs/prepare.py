@@ -16,7 +16,7 @@ from microg_bench.engines import ENGINES, EngineOptions, engine_class
 from microg_bench.errors import DataError, UsageError
 from microg_bench.prompts import Template, find_template
 from microg_bench.records import Clip, TaskName
-from microg_bench.runs.scorecard import check_protocol, task_metrics
+from microg_bench.runs.evaluate import check_protocol, task_metrics
 from microg_bench.runs.settings import Options, Settings, difference
 from microg_bench.suggest import unknown
 from microg_bench.tasks import TASKS, Item, items_of

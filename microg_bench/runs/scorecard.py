@@ -1,30 +1,29 @@
-"""The scorecard of a run or of a predictions file: scores with signatures, counts and provenance."""
+"""The scorecard: scores with signatures and intervals, slices, floors, counts and provenance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import Field
 
-from microg_bench.errors import UsageError
-from microg_bench.metrics import METRICS, MetricOptions, Protocol, Score, Unavailable, score
 from microg_bench.records import Record, TaskName
-from microg_bench.suggest import unknown
-from microg_bench.tasks import TASKS, Item
+from microg_bench.runs.slices import Abstention
 
 SCORECARD_SCHEMA = "microg-bench/scorecard/1"
-SENTENCE_METRICS = ("S-BERT", "S-VQA")
 
 
 class ScoreEntry(Record):
     """One score, ×100; `value` is None where it could not be computed, and `unavailable` says why.
 
-    `notes` tells what was done to the texts that a reader should know (a candidate cut, for example).
+    `interval` holds the bounds of the 95% interval, None where there are fewer than two clusters. `signature`
+    is the short form, `signature_long` pins everything that moves the number. `notes` tells what was done to
+    the texts that a reader should know (a candidate cut, for example).
     """
 
     value: float | None = None
+    interval: tuple[float, float] | None = None
     signature: str | None = None
+    signature_long: str | None = None
     unavailable: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -36,6 +35,30 @@ class ModelEntry(Record):
     title: str
     frames: str
     frame_count: int | None = None
+
+
+class SliceEntry(Record):
+    """The scores, ×100, of part of the items; document frequencies are those of all items."""
+
+    items: int
+    scores: dict[str, float]
+
+
+class FloorEntry(Record):
+    """What a model-free baseline reaches on the same items, ×100."""
+
+    title: str
+    scores: dict[str, float]
+
+
+class IntervalEntry(Record):
+    """How the intervals were made: what was resampled, how many there are, how often, from which seed."""
+
+    level: float
+    clusters: str
+    cluster_count: int
+    resamples: int
+    seed: int
 
 
 class Scorecard(Record):
@@ -58,6 +81,10 @@ class Scorecard(Record):
     fingerprint: str
     model: ModelEntry | None = None
     scores: dict[str, ScoreEntry]
+    interval: IntervalEntry | None = None
+    floors: dict[str, FloorEntry] = Field(default_factory=dict)
+    slices: dict[str, dict[str, SliceEntry]] = Field(default_factory=dict)
+    abstention: Abstention | None = None
     settings: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -72,66 +99,6 @@ def status(failures: int = 0, missing: int = 0) -> str:
         problems.append(f"{failures} requests failed")
     if missing:
         problems.append(f"{missing} items have no prediction")
-    return (
-        f"incomplete: {' and '.join(problems)}; not admissible to a leaderboard" if problems else "complete"
-    )
-
-
-def task_metrics(task: TaskName, names: Sequence[str]) -> tuple[str, ...]:
-    """The metrics among `names` that apply to `task`; all of the task's where none are named.
-
-    S-BERT and S-VQA are one computation under the name of its task: naming either means the task's own.
-
-    Raises:
-        UsageError: an unknown metric; the nearest are suggested.
-    """
-    for name in names:
-        if name not in METRICS:
-            raise UsageError(unknown("metric", name, METRICS))
-    own = next(name for name in TASKS[task].metrics if name in SENTENCE_METRICS)
-    return tuple(
-        dict.fromkeys(own if name in SENTENCE_METRICS else name for name in names or TASKS[task].metrics)
-    )
-
-
-def check_protocol(protocol: str) -> None:
-    """Accept a protocol that exists.
-
-    Raises:
-        UsageError: it does not.
-    """
-    if protocol not in get_args(Protocol):
-        raise UsageError(unknown("protocol", protocol, get_args(Protocol)))
-
-
-def score_answers(
-    task: TaskName,
-    items: Sequence[Item],
-    answers: Mapping[str, str],
-    metrics: Sequence[str],
-    protocol: str,
-    options: MetricOptions,
-) -> dict[str, ScoreEntry]:
-    """Score the items that have an answer, in dataset order.
-
-    Raises:
-        UsageError: an unknown metric or protocol.
-    """
-    names = task_metrics(task, metrics)
-    scored = [item for item in items if item.request.id in answers]
-    if not scored:
-        return {name: ScoreEntry(unavailable="no item was answered") for name in names}
-    found = score(
-        [answers[item.request.id] for item in scored],
-        [item.reference for item in scored],
-        metrics=names,
-        protocol=protocol,
-        options=options,
-    )
-    return {name: _entry(one) for name, one in found.items()}
-
-
-def _entry(found: Score | Unavailable) -> ScoreEntry:
-    if isinstance(found, Unavailable):
-        return ScoreEntry(unavailable=found.reason)
-    return ScoreEntry(value=found.value, signature=found.signature.short(), notes=found.notes)
+    if not problems:
+        return "complete"
+    return f"incomplete: {' and '.join(problems)}; not admissible to a leaderboard"

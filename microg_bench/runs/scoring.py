@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from microg_bench.dataset import Dataset, load, select
 from microg_bench.errors import DataError, RunError
 from microg_bench.files import write_json
-from microg_bench.metrics import MetricOptions
 from microg_bench.records import TaskName
+from microg_bench.runs.evaluate import Evaluation, Scoring, evaluate
+from microg_bench.runs.floors import floor_entries
 from microg_bench.runs.folder import read_run, read_state
 from microg_bench.runs.predictions import as_layout, match, read_predictions
-from microg_bench.runs.scorecard import ModelEntry, Scorecard, score_answers, status
+from microg_bench.runs.scorecard import SCORECARD_SCHEMA, ModelEntry, Scorecard, status
 from microg_bench.runs.settings import Settings
+from microg_bench.runs.statistics import write_statistics
 from microg_bench.tasks import TASKS, items_of
 
 SCORECARD_FILE = "scorecard.json"
 PREDICTIONS_FILE = "predictions.json"
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How to score: which metrics (none named: the task's own), under which protocol, with which encoders."""
-
-    metrics: Sequence[str] = ()
-    protocol: str = "paper"
-    options: MetricOptions = field(default_factory=MetricOptions)
 
 
 def find_runs(path: Path) -> list[Path]:
@@ -42,6 +37,26 @@ def find_runs(path: Path) -> list[Path]:
     if not below:
         raise RunError(f"{path}: not a run folder (there is no run.json in it or one level below)")
     return below
+
+
+def read_scorecard(path: Path) -> Scorecard:
+    """The scorecard of the run at `path`.
+
+    Raises:
+        RunError: it has not been scored, or the file is damaged or of another version.
+    """
+    file = path / SCORECARD_FILE
+    if not file.is_file():
+        raise RunError(f"{path}: has not been scored: run `microg-bench score {path}` first")
+    try:
+        card = Scorecard.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise RunError(
+            f"{file}: damaged or of another version; run `microg-bench score {path}` again"
+        ) from error
+    if card.schema_ != SCORECARD_SCHEMA:
+        raise RunError(f"{file}: is of version {card.schema_}, not {SCORECARD_SCHEMA}; score the run again")
+    return card
 
 
 def score_run(path: Path, scoring: Scoring, data: str | None = None) -> Scorecard:
@@ -69,28 +84,25 @@ def score_run(path: Path, scoring: Scoring, data: str | None = None) -> Scorecar
     answers = {name: answer.answer for name, answer in state.answers.items()}
     unasked = sum(1 for item in items if item.request.id not in answers) - len(state.failures)
     counts = {len(answer.frames) for answer in state.answers.values()}
-    card = Scorecard(
+    measured = evaluate(settings.task, items, answers, scoring)
+    card = _card(
+        settings.task,
+        dataset,
+        measured,
+        scoring,
         status=status(failures=len(state.failures), missing=unasked),
-        task=settings.task,
-        protocol=scoring.protocol,
-        items=len(answers),
         failures=len(state.failures),
         missing=unasked,
-        empty=_empty(answers),
-        dataset=settings.dataset,
-        fingerprint=settings.fingerprint,
         model=ModelEntry(
             name=settings.model,
             title=settings.title,
             frames=settings.frames,
             frame_count=max(counts, default=0),
         ),
-        scores=score_answers(
-            settings.task, items, answers, scoring.metrics, scoring.protocol, scoring.options
-        ),
         settings=settings.model_dump(mode="json"),
     )
     write_json(path / PREDICTIONS_FILE, as_layout(settings.task, items, answers))
+    write_statistics(path, measured)
     write_json(path / SCORECARD_FILE, card.to_json())
     return card
 
@@ -110,22 +122,35 @@ def score_predictions(
             f"{predictions}: {_named(found.missing, 'items without a prediction')}; "
             f"{_named(found.foreign, 'predictions of no item')}; --allow-missing scores the rest"
         )
-    return Scorecard(
+    return _card(
+        task,
+        dataset,
+        evaluate(task, items, found.answers, scoring),
+        scoring,
         status=status(missing=len(found.missing)),
-        task=task,
-        protocol=scoring.protocol,
-        items=len(found.answers),
         missing=len(found.missing),
         foreign=len(found.foreign),
-        empty=_empty(found.answers),
-        dataset=dataset.name,
-        fingerprint=dataset.fingerprint,
-        scores=score_answers(task, items, found.answers, scoring.metrics, scoring.protocol, scoring.options),
     )
 
 
-def _empty(answers: dict[str, str]) -> int:
-    return sum(not answer.strip() for answer in answers.values())
+def _card(
+    task: TaskName, dataset: Dataset, measured: Evaluation, scoring: Scoring, **known: Any
+) -> Scorecard:
+    """The scorecard of what was `measured`; `known` is what the answers do not tell."""
+    return Scorecard(
+        task=task,
+        protocol=scoring.protocol,
+        items=len(measured.items),
+        empty=sum(not measured.answers[item.request.id].strip() for item in measured.items),
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        scores=measured.entries(),
+        interval=measured.interval_entry(),
+        floors=floor_entries(task, dataset, measured, scoring) if scoring.floors else {},
+        slices=measured.slices(),
+        abstention=measured.abstention(),
+        **known,
+    )
 
 
 def _named(names: Sequence[str], what: str) -> str:

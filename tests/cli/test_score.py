@@ -151,3 +151,33 @@ def test_the_small_oracle_is_scored_as_published(
     bertscore = card["scores"]["BERTScore"]
     assert bertscore["value"] is None
     assert "roberta-large" in bertscore["unavailable"]
+
+
+def test_a_metric_is_explained_in_words_with_its_source(tmp_path: Path) -> None:
+    done = bench("score", "--explain", "METEOR", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Denkowski and Lavie" in done.stdout
+    done = bench("score", "--explain", "METEROR", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "did you mean METEOR" in done.stderr
+
+
+def test_the_scorecard_has_intervals_slices_floors_and_abstention(data: Path, tmp_path: Path) -> None:
+    bench("vqa", "--model", "blind", "--data", data, "--run", "r", *FAST, cwd=tmp_path)
+    card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
+    low, high = card["scores"]["ROUGE-L"]["interval"]
+    assert low <= card["scores"]["ROUGE-L"]["value"] <= high
+    assert card["interval"] == {
+        "level": 0.95,
+        "clusters": "source",
+        "cluster_count": 2,
+        "resamples": 1000,
+        "seed": 0,
+    }
+    assert card["scores"]["ROUGE-L"]["signature_long"].startswith("ROUGE-L|protocol:paper")
+    assert set(card["slices"]) == {"answerable", "question word", "source"}
+    assert set(card["floors"]) == {"constant", "blind"}
+    assert card["floors"]["blind"]["scores"]["ROUGE-L"] == card["scores"]["ROUGE-L"]["value"]
+    assert card["abstention"] == {"absent": 0, "present": 6, "rightly": None, "wrongly": 0.0}
+    done = bench("score", "r", "--by-clip", *FAST, cwd=tmp_path)
+    assert "intervals: 1,000 resamples of 3 clips" in done.stdout

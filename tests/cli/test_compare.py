@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.datasets import bench
+
+FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both tasks of two floors, scored."""
+    folder = tmp_path_factory.mktemp("runs")
+    for model in ("blind", "constant"):
+        done = bench("run", "--model", model, "--data", "sample", "--run", model, *FAST, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_two_runs_are_compared_metric_by_metric_and_item_by_item(runs: Path) -> None:
+    done = bench("compare", "blind/vqa", "constant/vqa", "--show", "2", cwd=runs)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    cards = [
+        json.loads((runs / name / "vqa" / "scorecard.json").read_text()) for name in ("blind", "constant")
+    ]
+    for metric in ("CIDEr", "BLEU-4", "ROUGE-L"):
+        row = next(row for row in rows if row[:4] == [metric, "A", "−", "B"])
+        gap = cards[0]["scores"][metric]["value"] - cards[1]["scores"][metric]["value"]
+        assert float(row[4]) == pytest.approx(gap, abs=0.005)
+        assert float(row[5]) <= float(row[4]) <= float(row[7])
+        assert 0 < float(row[8]) <= float(row[9]) <= 1
+    assert "items that differ most by ROUGE-L:" in done.stdout
+    assert done.stdout.count("  B: Not mentioned.") == 2
+
+
+def test_a_run_is_no_better_than_its_own_repetition(runs: Path) -> None:
+    bench("vqa", "--model", "blind", "--data", "sample", "--run", "again", *FAST, cwd=runs)
+    done = bench("compare", "blind/vqa", "again", cwd=runs)
+    assert done.stdout.count("+0.00 to +0.00") == 3
+    assert done.stdout.count("1.0000") == 6
+
+
+def test_what_cannot_be_compared_is_refused_by_name(runs: Path) -> None:
+    done = bench("compare", "blind/vqa", "blind/caption", cwd=runs)
+    assert done.returncode == 1
+    assert "their task differs (vqa and caption)" in done.stderr
+    bench("vqa", "--model", "blind", "--data", "sample", "--limit", "2", "--run", "few", *FAST, cwd=runs)
+    done = bench("compare", "blind/vqa", "few", cwd=runs)
+    assert "72 items are scored in only one of them" in done.stderr
+
+
+def test_scores_under_other_signatures_are_refused(runs: Path) -> None:
+    bench(
+        "vqa",
+        "--model",
+        "constant",
+        "--data",
+        "sample",
+        "--protocol",
+        "coco",
+        "--run",
+        "coco",
+        *FAST,
+        cwd=runs,
+    )
+    done = bench("compare", "blind/vqa", "coco", cwd=runs)
+    assert done.returncode == 1
+    assert "the signatures of CIDEr differ" in done.stderr
+    assert "protocol:paper" in done.stderr
+    assert "protocol:coco" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("blind/vqa",), "give two to 26 different runs"),
+        (("blind/vqa", "blind/vqa"), "give two to 26 different runs"),
+        (("blind/vqa", "nowhere"), "nowhere: has not been scored"),
+        (("blind/vqa", "constant/vqa", "--by", "METEOR"), "was not scored under METEOR"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(runs: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = bench("compare", *arguments, cwd=runs)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["statistics.npz", "scorecard.json"])
+def test_a_damaged_file_is_named(runs: Path, tmp_path: Path, name: str) -> None:
+    bench("vqa", "--model", "blind", "--data", "sample", "--run", tmp_path / "r", *FAST, cwd=runs)
+    (tmp_path / "r" / name).write_bytes(b"damaged")
+    done = bench("compare", "constant/vqa", tmp_path / "r", cwd=runs)
+    assert done.returncode == 1
+    assert f"{name}: damaged" in done.stderr
+
+
+def test_a_hostile_answer_cannot_steer_the_terminal(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    bench("vqa", "--model", "constant", "--data", "sample", "--run", run, *FAST, cwd=runs)
+    journal = (run / "journal.jsonl").read_text().replace("Not mentioned.", "\\u001b[2J[bold]x")
+    (run / "journal.jsonl").write_text(journal)
+    assert bench("score", run, *FAST, cwd=runs).returncode == 0
+    done = bench("compare", "blind/vqa", run, cwd=runs)
+    assert "\x1b" not in done.stdout
+    assert "[bold]x" in done.stdout
