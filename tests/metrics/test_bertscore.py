@@ -1,7 +1,9 @@
-"""BERTScore against the published package, where that still works, and on the texts where it does not."""
+"""BERTScore against the published package: as it answered once in its own stack, and as it answers here."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,118 +11,158 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microg_bench.metrics import MetricOptions, Score, Unavailable, encoders, score
+from microg_bench.metrics import MetricOptions, Score, Unavailable, bertscore, encoders, score
+from microg_bench.metrics.bertscore import BertScore
+from microg_bench.metrics.texts import prepare
 from tests.metrics.conftest import Oracle
+from tests.metrics.published_bertscore import REFERENCE, small_roberta
 
 pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
 
-TEXTS = ["Hello world", "the crew floats by", "Hello", "crew", "floats Hello world the by"]
 
-
-def bertscore(candidates: list[str], references: Any, folder: Path, layers: int | None = None) -> Score:
-    options = MetricOptions(bertscore_model=folder, bertscore_layers=layers, device="cpu")
-    answer = score(candidates, references, ["BERTScore"], options=options)["BERTScore"]
+def scored(candidates: list[str], references: Any, folder: Path, **options: Any) -> Score:
+    chosen = MetricOptions(bertscore_model=folder, device="cpu", **options)
+    answer = score(candidates, references, ["BERTScore"], options=chosen)["BERTScore"]
     assert isinstance(answer, Score), answer
     return answer
 
 
-def published(candidates: list[str], references: list[Any], folder: Path, layers: int) -> np.ndarray:
+def refused(folder: Path, **options: Any) -> str:
+    chosen = MetricOptions(bertscore_model=folder, device="cpu", **options)
+    answer = score(["a"], ["b"], ["BERTScore"], options=chosen)["BERTScore"]
+    assert isinstance(answer, Unavailable), answer
+    return answer.reason
+
+
+def published(candidates: list[str], references: list[Any], folder: Path, **options: Any) -> np.ndarray:
     package = pytest.importorskip("bert_score")
-    f1 = package.score(candidates, references, model_type=str(folder), num_layers=layers, device="cpu")[2]
-    return 100 * np.asarray(f1)
-
-
-def save_roberta(folder: Path, *, space_before_first_word: bool) -> Path:
-    """A small random RoBERTa; equal weights for equal arguments but the tokeniser's."""
-    import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
-
-    folder.mkdir()
-    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(TEXTS * 3, vocab_size=300, min_frequency=1, special_tokens=specials)
-    bpe.save_model(str(folder))
-    tokenizer = RobertaTokenizerFast(
-        vocab=str(folder / "vocab.json"),
-        merges=str(folder / "merges.txt"),
-        add_prefix_space=space_before_first_word,
-        model_max_length=30,
-    )
-    torch.manual_seed(1)
-    config = RobertaConfig(
-        vocab_size=300,
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=32,
-    )
-    RobertaModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    options = {"num_layers": 6, "nthreads": 0, "device": "cpu", "lang": "en", **options}
+    return 100 * np.asarray(package.score(candidates, references, model_type=str(folder), **options)[2])
 
 
 @pytest.fixture(scope="module")
-def roberta(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
-    return save_roberta(tmp_path_factory.mktemp("encoder") / "plain", space_before_first_word=False)
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_roberta(tmp_path_factory.mktemp("encoder"))
 
 
-def test_f1_is_as_published(small_captions: Oracle, minilm: Path) -> None:
+@pytest.fixture
+def baselines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of baselines instead of the published, with one for the small RoBERTa."""
+    (tmp_path / "small-roberta.tsv").write_text(REFERENCE["baseline"])
+    monkeypatch.setattr(bertscore, "_baselines", lambda: tmp_path)
+    return tmp_path
+
+
+def _name(result: dict[str, Any]) -> str:
+    chosen = [option for option in ("idf", "rescaled", "several") if result[option]]
+    return "-".join([f"layer {result['layers']}", *chosen])
+
+
+@pytest.mark.parametrize("result", REFERENCE["results"], ids=_name)
+def test_precision_recall_and_f1_are_as_the_published_stack_says(
+    result: dict[str, Any], roberta: Path, baselines: Path
+) -> None:
+    candidates, references = (list(side) for side in zip(*REFERENCE["pairs"], strict=True))
+    if result["several"]:
+        references = [references[place : place + 3] for place in range(len(references))]
+    options = MetricOptions(
+        bertscore_model=roberta,
+        bertscore_layers=result["layers"],
+        bertscore_idf=result["idf"],
+        bertscore_rescale=result["rescaled"],
+        device="cpu",
+    )
+    ours = BertScore(options).precision_recall_f1(prepare(candidates, references, "paper"))
+    expected = np.transpose([result["P"], result["R"], result["F1"]])
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5)
+
+
+def test_the_published_stack_was_asked_about_what_matters() -> None:
+    assert REFERENCE["stack"]["bert_score"] == "0.3.13"
+    assert REFERENCE["stack"]["transformers"].startswith("4.57.")
+    texts = {text for pair in REFERENCE["pairs"] for text in pair}
+    assert len(REFERENCE["pairs"]) > 60
+    assert "" in texts
+    assert max(len(text.split()) for text in texts) > 512
+    f1 = [result["F1"] for result in REFERENCE["results"]]
+    # Every choice of options moves the numbers, so none can be ignored unseen.
+    assert all(np.abs(np.subtract(one, other)).max() > 1e-3 for one in f1 for other in f1 if one is not other)
+
+
+def test_real_captions_score_as_the_installed_package_says(small_captions: Oracle, minilm: Path) -> None:
     keys = list(small_captions.references)
     candidates = [small_captions.candidates[key] for key in keys]
     references = [small_captions.references[key] for key in keys]
-    ours = bertscore(candidates, references, minilm)
-    expected = published(candidates, references, minilm, 6)
+    ours = scored(candidates, references, minilm)
+    expected = published(candidates, references, minilm)
     np.testing.assert_allclose(ours.per_item, expected, atol=1e-3)
     assert ours.value == pytest.approx(expected.mean(), abs=1e-4)
 
 
-def test_fewer_layers_and_several_references_are_as_published(minilm: Path) -> None:
-    candidates = ["the crew floats by", "a man", " padded\n"]
+def test_idf_and_the_published_baseline_are_those_of_the_installed_package(
+    minilm: Path, tmp_path: Path
+) -> None:
+    # The encoder takes the name of a model of as many layers, to meet that model's baseline.
+    renamed = tmp_path / "distilroberta-base"
+    renamed.symlink_to(minilm)
+    baseline = bertscore._baselines() / "distilroberta-base.tsv"
+    candidates = ["the crew floats by", "a man", " padded\n", "a man"]
     references = [
-        ["someone floats", "the crew drifts by", "x"],
+        ["someone floats", "the crew drifts by"],
         ["two men"],
         ["padded", "a much longer text"],
+        ["x"],
     ]
-    ours = bertscore(candidates, references, minilm, layers=2)
-    np.testing.assert_allclose(ours.per_item, published(candidates, references, minilm, 2), atol=1e-3)
-    assert ours.signature.values["layers"] == "2"
+    ours = scored(candidates, references, renamed, bertscore_idf=True, bertscore_rescale=True)
+    options = {"idf": True, "rescale_with_baseline": True, "baseline_path": str(baseline)}
+    np.testing.assert_allclose(ours.per_item, published(candidates, references, minilm, **options), atol=1e-3)
+    values = ours.signature.values
+    assert (values["idf"], values["rescaled"], values["dtype"]) == ("yes", "yes", "float32")
+    notes = ("tokens weighted by idf over the references of this set", "rescaled by the published baseline")
+    assert ours.notes == notes
+    plain = scored(["a"], ["b"], minilm, bertscore_layers=2)
+    assert [plain.signature.values[name] for name in ("idf", "rescaled", "layers")] == ["no", "no", "2"]
+    assert plain.notes == ()
 
 
-def test_robertas_first_word_is_read_after_a_space(roberta: Path, tmp_path: Path) -> None:
-    spaced = save_roberta(tmp_path / "spaced", space_before_first_word=True)
-    candidates, references = TEXTS, [*TEXTS[1:], "Hello"]
-    expected = published(candidates, references, spaced, 3)
-    np.testing.assert_allclose(bertscore(candidates, references, roberta).per_item, expected, atol=1e-3)
-    np.testing.assert_allclose(bertscore(candidates, references, spaced).per_item, expected, atol=1e-3)
-    # The published package, given the plain tokeniser, loses the space: the texts can tell.
-    assert np.abs(published(candidates, references, roberta, 3) - expected).max() > 0.1
+def test_idf_of_a_token_in_every_reference_is_nothing(roberta: Path) -> None:
+    assert scored(["crew"], ["crew"], roberta, bertscore_idf=True).value == 0
 
 
-def test_empty_texts_score_zero_and_long_ones_are_cut_to_what_the_encoder_reads(roberta: Path) -> None:
-    long = "crew floats " * 60
-    ours = bertscore(
-        ["", "crew", "", " \n", long, "\ud800"],
-        ["crew", "", "", "x", long, "\ufffd"],
-        roberta,
-    )
-    np.testing.assert_allclose(ours.per_item, [0, 0, 0, 0, 100, 100], atol=1e-3)
+def test_the_published_baseline_of_the_default_encoder_is_found() -> None:
+    rows = bertscore.published_baseline("roberta-large")
+    assert rows.shape == (25, 3)
+    np.testing.assert_allclose(rows[17], [0.83150584, 0.8314941, 0.83122575])
+
+
+def test_rescaling_without_a_fitting_baseline_is_refused(
+    roberta: Path, baselines: Path, tmp_path: Path
+) -> None:
+    reason = "no baseline to rescale by is published for 'other', as the encoder's folder is named"
+    other = tmp_path / "other"
+    other.symlink_to(roberta)
+    assert refused(other, bertscore_rescale=True) == reason
+    (baselines / "small-roberta.tsv").write_text("LAYER,P,R,F\n0,0.1,0.1,0.1\n1,0.2,0.2,0.2\n")
+    reason = "the baseline published for 'small-roberta' is of 1 layers, this encoder has 4"
+    assert refused(roberta, bertscore_rescale=True) == reason
+
+
+def test_a_tokeniser_that_sets_the_space_itself_changes_nothing(roberta: Path, tmp_path: Path) -> None:
+    spaced = tmp_path / "spaced"
+    shutil.copytree(roberta, spaced)
+    settings = json.loads((spaced / "tokenizer.json").read_text())
+    settings["pre_tokenizer"]["add_prefix_space"] = True
+    (spaced / "tokenizer.json").write_text(json.dumps(settings))
+    given = json.loads((spaced / "tokenizer_config.json").read_text())
+    (spaced / "tokenizer_config.json").write_text(json.dumps(given | {"add_prefix_space": True}))
+    texts = ["Hello world", "floats", "x floats"], ["Hello", "he floats", "floats x"]
+    np.testing.assert_array_equal(scored(*texts, spaced).per_item, scored(*texts, roberta).per_item)
 
 
 def test_a_layer_the_encoder_has_not_is_refused(roberta: Path) -> None:
-    options = MetricOptions(bertscore_model=roberta, bertscore_layers=4)
-    answer = score(["a"], ["b"], ["BERTScore"], options=options)["BERTScore"]
-    assert answer == Unavailable("BERTScore", "layer 4 asked of an encoder with 3 layers")
-
-
-def test_the_published_layer_of_a_large_roberta_is_taken() -> None:
-    from transformers import BertConfig, RobertaConfig
-
-    from microg_bench.metrics.bertscore import _layers
-
-    assert _layers(RobertaConfig(num_hidden_layers=24), None) == 17
-    assert _layers(BertConfig(num_hidden_layers=6), None) == 6
+    for layer in (0, 5):
+        reason = f"layer {layer} asked of an encoder with 4 layers"
+        assert refused(roberta, bertscore_layers=layer) == reason
 
 
 def test_without_the_default_encoder_the_reason_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,5 +176,5 @@ def test_without_the_default_encoder_the_reason_says_what_to_do(monkeypatch: pyt
 
 
 def test_the_libraries_stay_silent(roberta: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    bertscore(["crew"], ["floats"], roberta)
+    scored(["crew"], ["floats"], roberta)
     assert capfd.readouterr() == ("", "")

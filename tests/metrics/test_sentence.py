@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,33 @@ def test_cosines_are_as_published(oracle: Oracle, name: str, minilm: Path) -> No
     assert isinstance(answer, Score), answer
     assert answer.value == pytest.approx(oracle.expected["sentence_cosine"], abs=1e-3)
     assert answer.per_item.mean() == pytest.approx(answer.value)
+
+
+def test_every_item_equals_the_plain_computation(references: dict[str, dict[Any, str]], minilm: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    captions, answers = (list(references[task].values()) for task in ("caption", "vqa"))
+    long = [" ".join(captions[place : place + 6]) for place in range(5)]
+    theirs = [*answers[:150], *captions[:30], *long, "", "  \n", "a", *answers[:20]]
+    ours = [
+        *answers[1:150],
+        answers[0],
+        *captions[1:30],
+        captions[0],
+        *long[::-1],
+        "x",
+        "",
+        "",
+        *answers[:20],
+    ]
+    assert len(set(ours + theirs)) < len(ours + theirs) / 1.5
+    answer = score(ours, theirs, ["S-BERT"], options=MetricOptions(sentence_model=minilm, device="cpu"))
+    found = answer["S-BERT"]
+    assert isinstance(found, Score), found
+    model = SentenceTransformer(str(minilm), device="cpu")
+    one, other = (model.encode(texts).astype(np.float64) for texts in (ours, theirs))
+    cosines = (one * other).sum(1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))
+    np.testing.assert_allclose(found.per_item / 100, cosines, rtol=0, atol=1e-5)
 
 
 def test_a_text_is_most_like_itself_and_the_best_reference_counts(minilm: Path) -> None:
@@ -84,15 +112,14 @@ def test_without_encoder_and_hub_the_reason_says_what_to_do(no_hub: None) -> Non
     assert answer.reason.endswith("give --sentence-model DIR")
 
 
-def test_a_folder_that_holds_no_encoder_is_said_so(tmp_path: Path) -> None:
-    options = MetricOptions(sentence_model=tmp_path)
-    answer = score(["a"], ["a"], ["S-BERT"], options=options)["S-BERT"]
-    reason = f"{tmp_path} is not the folder of an encoder: it has no config.json"
-    assert answer == Unavailable("S-BERT", reason)
-    (tmp_path / "config.json").write_text("{")
+def test_settings_that_cannot_be_read_are_said_so(minilm: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(minilm, broken)
+    (broken / "config.json").write_text("{")
+    options = MetricOptions(sentence_model=broken)
     answer = score(["a"], ["a"], ["S-BERT"], options=options)["S-BERT"]
     assert isinstance(answer, Unavailable)
-    assert answer.reason.startswith(f"encoder {tmp_path} cannot be loaded: ")
+    assert answer.reason.startswith(f"encoder {broken} cannot be loaded: ")
     assert "\n" not in answer.reason
 
 

@@ -1,0 +1,112 @@
+"""Both encoders on odd texts and odd folders, and in bfloat16."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microg_bench.metrics import MetricOptions, Score, Unavailable, score
+from tests.metrics.conftest import Oracle
+from tests.metrics.published_bertscore import small_roberta
+
+pytestmark = pytest.mark.skipif(
+    find_spec("sentence_transformers") is None, reason="sentence-transformers is not installed"
+)
+
+NAMES = ("BERTScore", "S-BERT")
+
+
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_roberta(tmp_path_factory.mktemp("encoder"))
+
+
+def reasons(folder: Path) -> list[str]:
+    """Why BERTScore and S-BERT cannot be computed with a folder."""
+    options = MetricOptions(bertscore_model=folder, sentence_model=folder, device="cpu")
+    answers = score(["a crew"], ["two men"], NAMES, options=options).values()
+    assert all(isinstance(answer, Unavailable) and "\n" not in answer.reason for answer in answers), answers
+    return [answer.reason for answer in answers if isinstance(answer, Unavailable)]
+
+
+def test_odd_characters_have_defined_scores(roberta: Path, minilm: Path) -> None:
+    candidates = ["the\0crew", "\udfff crew", "the\u2028crew\x85\r", "crew \ud83d", "the crew"]
+    references = ["the\0crew", "\ufffd crew", "the\u2028crew\x85\r", "crew \ufffd", "the\u2029crew\v\0"]
+    for encoder in (roberta, minilm):
+        options = MetricOptions(bertscore_model=encoder, sentence_model=minilm, device="cpu")
+        for name, answer in score(candidates, references, NAMES, options=options).items():
+            assert isinstance(answer, Score), answer
+            np.testing.assert_allclose(answer.per_item[:4], 100, atol=1e-3, err_msg=name)
+            assert 0 < answer.per_item[4] <= 100 + 1e-3
+
+
+def test_a_megabyte_scores_as_the_tokens_that_are_read_of_it(roberta: Path, minilm: Path) -> None:
+    candidates = ["the crew floats by " * 50_000, "a" * 1_000_000, "\n" * 1_000_000 + "crew"]
+    beginnings = [candidates[0][:20_000], candidates[1][:20_000], "crew"]
+    options = MetricOptions(bertscore_model=roberta, sentence_model=minilm, device="cpu")
+    for name, answer in score(candidates, beginnings, NAMES, options=options).items():
+        assert isinstance(answer, Score), answer
+        np.testing.assert_allclose(answer.per_item, 100, atol=1e-3, err_msg=name)
+
+
+def test_a_folder_that_is_not_there_or_empty_is_said_so(tmp_path: Path) -> None:
+    for folder in (tmp_path / "nowhere", tmp_path):
+        reason = f"{folder} is not the folder of an encoder: it has no config.json"
+        assert reasons(folder) == [reason, reason]
+
+
+def test_an_encoder_without_its_tokeniser_is_refused(minilm: Path, tmp_path: Path) -> None:
+    mute = tmp_path / "mute"
+    shutil.copytree(minilm, mute, ignore=shutil.ignore_patterns("*token*", "vocab.txt"))
+    reason = f"{mute} is not the folder of an encoder: it has no tokeniser"
+    assert reasons(mute) == [reason, reason]
+
+
+def test_another_kind_of_model_is_refused(tiny_qwen: Path) -> None:
+    token, sentence = reasons(tiny_qwen)
+    assert token.startswith(f"encoder {tiny_qwen} cannot be loaded: ")
+    assert sentence == f"{tiny_qwen} is no sentence encoder's folder: it has no modules.json"
+
+
+@pytest.mark.parametrize("kept", [0, 100_000])
+def test_damaged_weights_are_said_so(minilm: Path, tmp_path: Path, kept: int) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(minilm, damaged, ignore=shutil.ignore_patterns("*.safetensors"))
+    with (minilm / "model.safetensors").open("rb") as whole:
+        (damaged / "model.safetensors").write_bytes(whole.read(kept))
+    assert all(reason.startswith(f"encoder {damaged} cannot be loaded: ") for reason in reasons(damaged))
+
+
+def test_a_sentence_encoder_that_brings_code_is_refused(minilm: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "code"
+    shutil.copytree(minilm, folder)
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([modules[0] | {"type": "odd.Run"}, *modules[1:]]))
+    (folder / "odd.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Run: pass\n")
+    options = MetricOptions(sentence_model=folder)
+    answer = score(["a"], ["b"], ["S-BERT"], options=options)["S-BERT"]
+    assert answer == Unavailable("S-BERT", f"{folder} wants code of its own to be run: 'odd.Run'")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_bfloat16_is_near_float32_and_said_in_notes_and_signature(
+    small_captions: Oracle, roberta: Path, minilm: Path
+) -> None:
+    keys = list(small_captions.references)[:40]
+    pairs = [small_captions.candidates[key] for key in keys], [small_captions.references[key] for key in keys]
+    folders = {"bertscore_model": roberta, "sentence_model": minilm, "device": "cpu"}
+    exact = score(*pairs, NAMES, options=MetricOptions(**folders))
+    rough = score(*pairs, NAMES, options=MetricOptions(**folders, bf16=True))
+    for name in NAMES:
+        one, other = exact[name], rough[name]
+        assert isinstance(one, Score), one
+        assert isinstance(other, Score), other
+        assert 0 < np.abs(one.per_item - other.per_item).max() < 1
+        assert (one.notes, other.notes) == ((), ("encoder run in bfloat16",))
+        assert one.signature.values["dtype"] == "float32"
+        assert other.signature.values["dtype"] == "bfloat16"
