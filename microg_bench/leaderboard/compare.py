@@ -99,7 +99,7 @@ def _check(first: Scored, second: Scored) -> None:
         )
     if first.statistics.ids != second.statistics.ids:
         raise DataError(f"{pair}: their items stand in different orders")
-    for name in first.card.scores.keys() & second.card.scores.keys():
+    for name in (name for name in first.card.scores if name in second.card.scores):
         a, b = first.card.scores[name].signature_long, second.card.scores[name].signature_long
         if a and b and a != b:
             raise DataError(f"{pair}: the signatures of {name} differ ({a} and {b})")
