@@ -210,7 +210,9 @@ def _one_video(path: Path) -> list[Fault]:
     try:
         facts = probe(path, full=True)
     except DecodeError as error:
-        return [Fault(kind="undecodable-video", item=path.name, detail=str(error))]
+        return [
+            Fault(kind="undecodable-video", item=path.name, detail=str(error).removeprefix(f"{path.name}: "))
+        ]
     return list(_wrong_measures(path.name, facts))
 
 

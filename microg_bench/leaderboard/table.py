@@ -74,7 +74,7 @@ def _notes(card: Scorecard) -> list[str]:
     notes += [f"{name}: {note}" for name, entry in card.scores.items() for note in entry.notes]
     if card.abstention:
         notes += [f'"Not mentioned." {line}' for line in _abstention(card)]
-    if card.interval:
+    if card.interval and any(entry.interval for entry in card.scores.values()):
         kind = {"source": "source videos", "clip": "clips"}[card.interval.clusters]
         notes.append(
             f"intervals: {card.interval.resamples:,} resamples of {card.interval.cluster_count} {kind}"

@@ -62,6 +62,12 @@ def test_each_damaged_video_is_found_and_named(damaged: Path) -> None:
     }
 
 
+def test_the_reason_is_told_once(damaged: Path) -> None:
+    (fault,) = (fault for fault in check(str(damaged)).faults if fault.kind == "undecodable-video")
+    assert fault.item == "a_002.mp4"
+    assert "a_002.mp4" not in fault.detail
+
+
 def test_a_video_with_action_labels_only_is_not_extra(damaged: Path) -> None:
     (damaged / "actions.csv").write_text("video_id,movie_or_real,person_id,action\nc_001,r,1,11\n")
     assert "extra-video" not in kinds(check(str(damaged)))

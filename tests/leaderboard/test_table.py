@@ -44,6 +44,11 @@ def test_a_table_has_the_papers_columns_with_intervals_floors_and_signatures() -
     ]
 
 
+def test_without_intervals_the_table_does_not_speak_of_them() -> None:
+    text = markdown([card(scores={"CIDEr": ScoreEntry(value=1.0)})])
+    assert "interval" not in text
+
+
 def test_a_floor_is_not_shown_beside_itself() -> None:
     model = ModelEntry(name="blind", title="Floor: blind", frames="none", frame_count=0)
     assert markdown([card(model=model)]).count("Floor: blind") == 1
