@@ -7,7 +7,18 @@ import pytest
 
 from tests.helpers.datasets import bench, record, write_annotations
 
-VERBS = ["caption", "vqa", "run", "score", "compare", "models", "models show", "data check", "data fetch", "doctor"]
+VERBS = [
+    "caption",
+    "vqa",
+    "run",
+    "score",
+    "compare",
+    "models",
+    "models show",
+    "data check",
+    "data fetch",
+    "doctor",
+]
 HEAVY = (
     "torch",
     "transformers",
