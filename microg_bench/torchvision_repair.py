@@ -38,7 +38,7 @@ def ensure_torchvision() -> None:
         if not _UNDECLARED.search(str(error)):
             raise
         _forget_half_imported()
-        _declare_operators()
+        declare_operators()
         importlib.import_module("torchvision")
 
 
@@ -47,7 +47,8 @@ def _forget_half_imported() -> None:
         del sys.modules[name]
 
 
-def _declare_operators() -> None:
+def declare_operators() -> None:
+    """Declare the operators that torchvision takes for granted; torch must be importable."""
     torch: Any = importlib.import_module("torch")
     library = torch.library.Library("torchvision", "FRAGMENT")
     for schema in _SCHEMAS:

@@ -37,6 +37,7 @@ ENGINES: dict[str, EngineInfo] = {
             ("torch", "torchvision", "transformers", "accelerate", "PIL"),
             "transformers",
         ),
+        EngineInfo("vllm", "microg_bench.engines.vllm:VllmEngine", ("vllm",), "vllm"),
     )
 }
 

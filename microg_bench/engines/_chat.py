@@ -25,11 +25,11 @@ def model_inputs(processor: Any, jobs: Sequence[Job]) -> Any:
     Raises:
         PromptError: a prompt asks for frames that its job does not have, or the processor takes no video.
     """
-    texts = [_render(processor, job.prompt) for job in jobs]
-    videos = [_delivered(job) for job in jobs for part in _parts(job.prompt) if isinstance(part, Video)]
+    texts = [render(processor, job.prompt) for job in jobs]
+    videos = [delivered(job) for job in jobs for part in parts(job.prompt) if isinstance(part, Video)]
     if videos and getattr(processor, "video_processor", None) is None:
         raise PromptError("the checkpoint's processor takes no video")
-    images = [_images(job) for job in jobs]
+    images = [pictures(job) for job in jobs]
     bos = processor.tokenizer.bos_token
     return processor(
         text=texts,
@@ -42,7 +42,8 @@ def model_inputs(processor: Any, jobs: Sequence[Job]) -> Any:
     )
 
 
-def _render(processor: Any, prompt: Prompt) -> str:
+def render(processor: Any, prompt: Prompt) -> str:
+    """The prompt in the model's own chat template, up to where its answer begins."""
     chat = [_turn(message) for message in prompt.messages]
     text: str = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     return text
@@ -58,23 +59,34 @@ def _content(part: Text | Video | Image) -> dict[str, str]:
     return {"type": "video" if isinstance(part, Video) else "image"}
 
 
-def _parts(prompt: Prompt) -> list[Text | Video | Image]:
+def parts(prompt: Prompt) -> list[Text | Video | Image]:
+    """The parts of all messages, in order."""
     return [part for message in prompt.messages for part in message.parts]
 
 
-def _delivered(job: Job) -> Frames:
+def delivered(job: Job) -> Frames:
+    """The frames of the job.
+
+    Raises:
+        PromptError: it has none.
+    """
     if job.frames is None:
         raise PromptError("the prompt shows frames, but none were delivered with it")
     return job.frames
 
 
-def _images(job: Job) -> list[Any]:
+def pictures(job: Job) -> list[Any]:
+    """The single frames that the prompt shows, as PIL images.
+
+    Raises:
+        PromptError: it shows a frame that was not delivered.
+    """
     import PIL.Image
 
-    wanted = [part.frame for part in _parts(job.prompt) if isinstance(part, Image)]
+    wanted = [part.frame for part in parts(job.prompt) if isinstance(part, Image)]
     if not wanted:
         return []
-    pixels = _delivered(job).pixels
+    pixels = delivered(job).pixels
     if not all(0 <= frame < len(pixels) for frame in wanted):
         raise PromptError(f"the prompt shows frame {max(wanted)}, but {len(pixels)} frames were delivered")
     return [PIL.Image.fromarray(pixels[frame]) for frame in wanted]

@@ -48,7 +48,7 @@ def load(options: EngineOptions) -> Loaded:
         "local_files_only": checkpoint.offline,
     }
     try:
-        processor = _load_processor(checkpoint, source)
+        processor = load_processor(checkpoint, source)
         model = _load_model(checkpoint, source, options)
     except EngineError:
         raise
@@ -58,7 +58,7 @@ def load(options: EngineOptions) -> Loaded:
     return Loaded(processor, model, _only_stops(model, processor.tokenizer), checkpoint.commit)
 
 
-def _load_processor(checkpoint: Checkpoint, source: dict[str, Any]) -> Any:
+def load_processor(checkpoint: Checkpoint, source: dict[str, Any]) -> Any:
     transformers: Any = import_module("transformers")
     processor = transformers.AutoProcessor.from_pretrained(checkpoint.name, **source)
     tokenizer = getattr(processor, "tokenizer", None)

@@ -23,7 +23,7 @@ class GumbelNoise:
     def __init__(self, seed: int, ids: Sequence[str]) -> None:
         import torch
 
-        self._generators = [torch.Generator().manual_seed(_row_seed(seed, name)) for name in ids]
+        self._generators = [torch.Generator().manual_seed(row_seed(seed, name)) for name in ids]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         import torch
@@ -45,6 +45,6 @@ def sampling(generation: Generation, ids: Sequence[str]) -> Any:
     return steps
 
 
-def _row_seed(seed: int, name: str) -> int:
+def row_seed(seed: int, name: str) -> int:
     digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
