@@ -1,8 +1,12 @@
 """The four lexical metrics on the full oracle predictions: this harness beside pycocoevalcap, in one run.
 
-Usage: ``python benchmarks/metrics.py [--shared DIR]``. Prints seconds and their ratio for captions and
-answers together. Both sides use the same texts, with white space made single, since the published METEOR
-driver hangs on line breaks. The reduced paraphrase tables are timed both absent and present.
+Usage: ``python benchmarks/metrics.py [--shared DIR] [--rounds N]`` prints seconds, their ratio and the peak
+memory of the process with its Javas, for captions and answers together. Both sides use the same texts, with
+white space made single, since the published METEOR driver hangs on line breaks. The reduced paraphrase
+tables are timed both absent (cold) and present (warm).
+
+``python benchmarks/metrics.py --scale`` times this harness on 1 and 100 times as many items, each copy with
+one word of every text replaced; METEOR on 1 and 10 times as many, which take minutes.
 """
 
 from __future__ import annotations
@@ -10,17 +14,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from microg_bench.metrics import score
+from microg_bench.metrics import score_tasks
 
 NAMES = ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR")
 Pairs = list[tuple[str, str]]
+
+
+class Measured(NamedTuple):
+    """Seconds of the scoring alone, peak memory in MB of the process with its children, and the scores."""
+
+    seconds: float
+    memory: float
+    values: list[float]
 
 
 def load(shared: Path) -> list[Pairs]:
@@ -30,8 +43,7 @@ def load(shared: Path) -> list[Pairs]:
     answers = _answers(json.loads((folder / "vqa.json").read_text()))
     records = json.loads((shared / "data/microg4m/vqa_and_captioning.json").read_text())
     references = {record["video_id"]: record["caption"] for record in records}
-    reference_answers = _answers(records)
-    tasks = ((captions, references), (answers, reference_answers))
+    tasks = ((captions, references), (answers, _answers(records)))
     return [[(_plain(ours[key]), _plain(theirs[key])) for key in theirs] for ours, theirs in tasks]
 
 
@@ -45,6 +57,20 @@ def _answers(records: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
 
 def _plain(text: str) -> str:
     return " ".join(text.split())
+
+
+def repeated(tasks: list[Pairs], times: int) -> list[Pairs]:
+    """Copies of all items, each text with one word replaced, so that hardly two are alike."""
+    draw = random.Random(times)
+    vocabulary = sorted({word for pairs in tasks for pair in pairs for text in pair for word in text.split()})
+
+    def changed(text: str) -> str:
+        words = text.split()
+        if words:
+            words[draw.randrange(len(words))] = draw.choice(vocabulary)
+        return " ".join(words)
+
+    return [[(changed(a), changed(b)) for _ in range(times) for a, b in pairs] for pairs in tasks]
 
 
 def published(tasks: list[Pairs], protocol: str) -> list[float]:
@@ -66,44 +92,107 @@ def published(tasks: list[Pairs], protocol: str) -> list[float]:
         values.append(Bleu(4).compute_score(theirs, ours, verbose=0)[0][3])
         values.append(Rouge().compute_score(theirs, ours)[0])
         values.append(Meteor().compute_score(theirs, ours)[0])
-    return [100 * value for value in values]
+    return [100 * float(value) for value in values]
 
 
-def harness(tasks: list[Pairs], protocol: str) -> list[float]:
+def harness(tasks: list[Pairs], protocol: str, names: tuple[str, ...] = NAMES) -> list[float]:
     """Scores of this harness."""
-    values: list[float] = []
-    for pairs in tasks:
-        scores = score([pair[0] for pair in pairs], [pair[1] for pair in pairs], NAMES, protocol)
-        values += [answer.value for answer in scores.values()]  # type: ignore[union-attr]
-    return values
+    given = {
+        str(place): ([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+        for place, pairs in enumerate(tasks)
+    }
+    scores = score_tasks(given, names, protocol)
+    return [answer.value for found in scores.values() for answer in found.values()]  # type: ignore[union-attr]
 
 
-def timed(
-    call: Callable[[list[Pairs], str], list[float]], tasks: list[Pairs], protocol: str
-) -> tuple[float, list[float]]:
-    """Seconds and scores."""
+def run_side(shared: Path, side: str, protocol: str, times: int) -> None:
+    """Score in this process and print seconds and scores."""
+    tasks = repeated(load(shared), times) if times else load(shared)
     start = time.perf_counter()
-    values = call(tasks, protocol)
-    return time.perf_counter() - start, values
+    if side == "published":
+        values = published(tasks, protocol)
+    else:
+        values = harness(tasks, protocol, NAMES if side == "harness" else NAMES[:3])
+    print(json.dumps([time.perf_counter() - start, values]))
+
+
+def measure(shared: Path, side: str, protocol: str, times: int = 0) -> Measured:
+    """Run one side in a process of its own and watch its memory."""
+    command = [sys.executable, __file__, "--shared", str(shared), "--side", side]
+    command += ["--protocol", protocol, "--times", str(times)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, _memory(process.pid))
+        time.sleep(0.05)
+    assert process.stdout is not None
+    seconds, values = json.loads(process.stdout.read().splitlines()[-1])
+    return Measured(seconds, peak / 1e6, values)
+
+
+def _memory(process: int) -> int:
+    """Resident bytes of a process and all below it."""
+    total = 0
+    try:
+        total = int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        for task in Path(f"/proc/{process}/task").iterdir():
+            total += sum(_memory(int(child)) for child in (task / "children").read_text().split())
+    except (OSError, ValueError):
+        pass
+    return total
+
+
+def compare(shared: Path, rounds: int) -> float:
+    """Print both sides; return the largest difference of a score."""
+    worst = 0.0
+    for protocol in ("paper", "coco") * rounds:
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["XDG_CACHE_HOME"] = cache
+            slow = measure(shared, "published", protocol)
+            sides = {state: measure(shared, "harness", protocol) for state in ("cold", "warm")}
+            sides["warm, less METEOR"] = measure(shared, "rest", protocol)
+        print(f"{protocol}: pycocoevalcap {slow.seconds:.1f} s, {slow.memory:.0f} MB")
+        for state, fast in sides.items():
+            ratio = f"{slow.seconds / fast.seconds:.1f} times as fast"
+            print(f"{protocol}: {state} {fast.seconds:.2f} s, {ratio}, {fast.memory:.0f} MB")
+            if state != "warm, less METEOR":
+                pairs = zip(fast.values, slow.values, strict=True)
+                worst = max(worst, *(abs(ours - theirs) for ours, theirs in pairs))
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", flush=True)
+    print(f"largest difference of a score: {worst:.1e}")
+    return worst
+
+
+def scale(shared: Path) -> None:
+    """Print how seconds and memory grow with the number of items."""
+    for side, more in (("rest", 100), ("harness", 10)):
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["XDG_CACHE_HOME"] = cache
+            measure(shared, side, "paper", 1)
+            once, many = (measure(shared, side, "paper", times) for times in (1, more))
+        what = "all four metrics" if side == "harness" else "all but METEOR"
+        for times, one in ((1, once), (more, many)):
+            print(f"{what}, {times} times the items: {one.seconds:.2f} s, {one.memory:.0f} MB")
+        print(f"{what}: {many.seconds / once.seconds:.0f} times as long", flush=True)
 
 
 def main() -> int:
-    """Print one line a protocol and side; end with 1 where the two sides differ by more than 0.01."""
+    """End with 1 where the two sides differ by more than 0.01."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
-    tasks = load(parser.parse_args().shared)
-    worst = 0.0
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = cache
-        for protocol in ("paper", "coco"):
-            slow, expected = timed(published, tasks, protocol)
-            print(f"{protocol}: pycocoevalcap {slow:.1f} s")
-            for state in ("first run of these references", "later runs"):
-                fast, values = timed(harness, tasks, protocol)
-                worst = max(worst, *(abs(a - b) for a, b in zip(values, expected, strict=True)))
-                print(f"{protocol}: harness {fast:.1f} s, {slow / fast:.1f} times as fast ({state})")
-    print(f"largest difference of a score: {worst:.1e}")
-    return int(worst > 0.01)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--protocol", default="paper", help=argparse.SUPPRESS)
+    parser.add_argument("--times", type=int, default=0, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.side:
+        run_side(given.shared, given.side, given.protocol, given.times)
+        return 0
+    if given.scale:
+        scale(given.shared)
+        return 0
+    return int(compare(given.shared, given.rounds) > 0.01)
 
 
 if __name__ == "__main__":

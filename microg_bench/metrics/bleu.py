@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from microg_bench.metrics.base import Array, Metric
-from microg_bench.metrics.ngrams import NgramTable, sums
+from microg_bench.metrics.ngrams import ORDERS, NgramSums
 
 if TYPE_CHECKING:
     from microg_bench.metrics.texts import Texts
@@ -24,11 +24,10 @@ class Bleu(Metric):
 
     def measure(self, texts: Texts) -> Array:
         """Shape (n, 10); see `Metric.measure`."""
-        table = texts.ngrams
-        lengths = table.candidate_lengths.astype(np.float64)
-        matched = [_clipped_matches(table, order) for order in range(4)]
-        possible = [np.maximum(lengths - order, 0.0) for order in range(4)]
-        return np.stack([lengths, _closest_lengths(table), *matched, *possible], axis=1)
+        sums = texts.ngrams
+        lengths = sums.candidate_lengths.astype(np.float64)
+        possible = [np.maximum(lengths - order, 0.0) for order in range(ORDERS)]
+        return np.stack([lengths, _closest_lengths(sums), *sums.matched, *possible], axis=1)
 
     @classmethod
     def combine(cls, totals: Array, items: Array | float) -> Array:
@@ -40,21 +39,12 @@ class Bleu(Metric):
         return score
 
 
-def _clipped_matches(table: NgramTable, order: int) -> Array:
-    """n-grams of each candidate found in a reference, each at most as often as one reference has it."""
-    rows = table.orders[order]
-    most = np.zeros(len(rows.candidates.count))
-    np.maximum.at(most, rows.partner, rows.references.count[rows.matched])
-    clipped = np.minimum(most, rows.candidates.count)
-    return sums(rows.candidates.document, clipped, table.items)
-
-
-def _closest_lengths(table: NgramTable) -> Array:
+def _closest_lengths(sums: NgramSums) -> Array:
     """The length of each item's reference nearest to its candidate's; of two as near, the shorter."""
-    distance = np.abs(table.reference_lengths - table.candidate_lengths[table.owner])
-    best_first = np.lexsort((table.reference_lengths, distance, table.owner))
-    first = np.searchsorted(table.owner, np.arange(table.items))
-    return table.reference_lengths[best_first][first].astype(np.float64)
+    distance = np.abs(sums.reference_lengths - sums.candidate_lengths[sums.owner])
+    best_first = np.lexsort((sums.reference_lengths, distance, sums.owner))
+    first = np.searchsorted(sums.owner, np.arange(len(sums.candidate_lengths)))
+    return sums.reference_lengths[best_first][first].astype(np.float64)
 
 
 class Bleu1(Bleu):

@@ -1,25 +1,28 @@
 """Java for the two Java programs of the captioning field, METEOR and the PTB tokeniser.
 
-A Java is found, a jar is run over lines of text, and neither can hang or fail half-way unnoticed: each
-run has a deadline and must answer as many lines as it was given.
+A Java is found, a jar is run over lines of text, and neither can hang, fail half-way unnoticed or stay
+behind: each run has a deadline, must answer as many lines as it was given, and ends with its context.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import PIPE, Popen, TimeoutExpired
+from threading import Lock
+from types import TracebackType
 
 from microg_bench.errors import MetricUnavailableError
 
-# One compiler tier and one collector thread: half the time of the defaults for runs of a few seconds.
-# Lower-casing and file encoding would else follow the user's locale, and move the scores.
+# One compiler tier, one collector thread and no small first heap: half the time of the defaults for runs
+# of a few seconds. Lower-casing and file encoding would else follow the user's locale, and move the scores.
 _FLAGS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
+    "-Xms128m",
     "-Xmx2G",
     "-Dfile.encoding=UTF-8",
     "-Duser.language=en",
@@ -62,51 +65,82 @@ def find_jar(*path: str) -> Path:
     return file
 
 
-def run_lines(arguments: Sequence[str], lines: Sequence[str], *, words: int) -> list[str]:
-    """Feed lines to a Java program and return its answers, one a line; a run that fails is tried once more.
+class JavaRuns:
+    """Java programs that run for one purpose, from any thread; leaving the context kills what still runs."""
 
-    Args:
-        arguments: what follows ``java`` and its flags.
-        lines: texts without line breaks or lone surrogates.
-        words: how many words the lines hold, which sets the deadline.
+    def __init__(self) -> None:
+        self._running: set[Popen[bytes]] = set()
+        self._lock = Lock()
+        self._closed = False
 
-    Raises:
-        MetricUnavailableError: no Java, or it died, hung or answered another number of lines, twice.
-    """
-    reason = ""
-    for _ in range(_ATTEMPTS):
+    def __enter__(self) -> JavaRuns:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill what still runs; nothing can be started any more."""
+        with self._lock:
+            self._closed = True
+            for process in self._running:
+                process.kill()
+
+    def ask(self, arguments: Sequence[str], lines: Sequence[str]) -> list[str]:
+        """Feed lines to a Java program and return its answers, one a line; a failed run is tried once more.
+
+        Args:
+            arguments: what follows ``java`` and its flags.
+            lines: texts without line breaks or lone surrogates.
+
+        Raises:
+            MetricUnavailableError: no Java, or it died, hung or answered another number of lines, twice.
+        """
+        reason = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._run(arguments, lines)
+            except MetricUnavailableError as error:
+                reason = str(error)
+        raise MetricUnavailableError(reason)
+
+    def _run(self, arguments: Sequence[str], lines: Sequence[str]) -> list[str]:
+        program = _program(arguments)
+        seconds = _SECONDS + _SECONDS_PER_WORD * sum(line.count(" ") + 1 for line in lines)
+        process = self._start(arguments)
         try:
-            answers = run(
-                arguments, "".join(f"{line}\n" for line in lines), _SECONDS + words * _SECONDS_PER_WORD
-            )
-        except MetricUnavailableError as error:
-            reason = str(error)
-            continue
-        if len(answers) == len(lines):
-            return answers
-        reason = f"{_program(arguments)} answered {len(answers)} lines to {len(lines)}"
-    raise MetricUnavailableError(reason)
+            output, errors = process.communicate("".join(f"{line}\n" for line in lines).encode(), seconds)
+        except TimeoutExpired:
+            raise MetricUnavailableError(f"{program} was stopped after {seconds:.0f} seconds") from None
+        finally:
+            self._end(process)
+        if process.returncode != 0:
+            last = errors.decode(errors="replace").strip().splitlines()[-1:]
+            raise MetricUnavailableError(f"{program} ended with {process.returncode}: {''.join(last)}")
+        answers = output.decode(errors="replace").split("\n")[:-1]
+        if len(answers) != len(lines):
+            raise MetricUnavailableError(f"{program} answered {len(answers)} lines to {len(lines)}")
+        return answers
 
+    def _start(self, arguments: Sequence[str]) -> Popen[bytes]:
+        command = [str(find_java()), *_FLAGS, *arguments]
+        with self._lock:
+            if self._closed:
+                raise MetricUnavailableError(f"{_program(arguments)} was stopped")
+            try:
+                process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+            except OSError as error:
+                raise MetricUnavailableError(f"{command[0]} cannot be started: {error.strerror}") from None
+            self._running.add(process)
+        return process
 
-def run(arguments: Sequence[str], text: str, seconds: float) -> list[str]:
-    """Run a Java program to its end with text on standard input; return the lines of its standard output.
-
-    Raises:
-        MetricUnavailableError: no Java, it cannot be started, exceeds the deadline or ends with an error.
-    """
-    command = [str(find_java()), *_FLAGS, *arguments]
-    try:
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        raise MetricUnavailableError(
-            f"{_program(arguments)} was stopped after {seconds:.0f} seconds"
-        ) from None
-    except OSError as error:
-        raise MetricUnavailableError(f"{command[0]} cannot be started: {error.strerror}") from None
-    if done.returncode != 0:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise MetricUnavailableError(f"{_program(arguments)} ended with {done.returncode}: {''.join(last)}")
-    return done.stdout.decode().split("\n")[:-1]
+    def _end(self, process: Popen[bytes]) -> None:
+        process.kill()
+        process.wait()
+        with self._lock:
+            self._running.discard(process)
 
 
 def _program(arguments: Sequence[str]) -> str:

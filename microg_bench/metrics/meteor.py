@@ -6,57 +6,40 @@ scores of items, sets and resamples follow from their sums.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from microg_bench.errors import MetricUnavailableError
+from microg_bench.metrics.alignments import MAX_CHARACTERS, MAX_WORDS, Alignments, as_sent, clean
 from microg_bench.metrics.base import Array, Metric
-from microg_bench.metrics.java import find_jar, run_lines
-from microg_bench.metrics.paraphrases import reduced_table
-from microg_bench.metrics.texts import Texts, one_line
-
-MAX_WORDS = 2000
-MAX_CHARACTERS = 20_000
+from microg_bench.metrics.texts import Texts
 
 # The jar's parameters for English, and its weights of exact, stem, synonym and paraphrase matches.
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.20, 0.60, 0.75
 _WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
-_COUNTS = 23
 _CHUNKS = 20
-_LINES_PER_JVM = 200
 
 
+@dataclass(frozen=True)
 class Meteor(Metric):
-    """METEOR 1.5. Statistics: the jar's counts, with no chunk for a perfect item, as the jar sums them."""
+    """METEOR 1.5. Statistics: the jar's counts, with no chunk for a perfect item, as the jar sums them.
+
+    Args:
+        options: not used.
+        alignments: where they are being computed for several sets; None computes them when they are needed.
+    """
+
+    alignments: Alignments | None = None
 
     name = "METEOR"
 
     def measure(self, texts: Texts) -> Array:
         """Shape (n, 23); see `Metric.measure`."""
-        candidates = [_line(text) for text in texts.tokenized.candidates]
-        references = [[_line(text) for text in refs] for refs in texts.tokenized.references]
-        lines = [
-            " ||| ".join(("SCORE", *refs, candidate))
-            for candidate, refs in zip(candidates, references, strict=True)
-        ]
-        table = reduced_table([line for refs in references for line in refs])
-        arguments = [
-            "-jar",
-            str(find_jar("meteor", "meteor-1.5.jar")),
-            "-",
-            "-",
-            "-stdio",
-            "-l",
-            "en",
-            "-norm",
-        ]
-        if table is not None:
-            arguments += ["-a", str(table)]
-        answers = _ask(arguments, lines)
-        return _without_perfect_chunks(np.array([_counts(answers[line]) for line in lines]))
+        if self.alignments is None:
+            with Alignments([texts]) as alone:
+                return _without_perfect_chunks(alone.counts(texts))
+        return _without_perfect_chunks(self.alignments.counts(texts))
 
     @classmethod
     def combine(cls, totals: Array, items: Array | float) -> Array:
@@ -80,47 +63,11 @@ class Meteor(Metric):
     def notes(self, texts: Texts) -> tuple[str, ...]:
         """How many texts were cut to the limit; see `Metric.notes`."""
         sent = [*texts.tokenized.candidates, *(text for refs in texts.tokenized.references for text in refs)]
-        cut = sum(_line(text) != _clean(text) for text in sent)
+        # A text of fewer characters has not that many words.
+        cut = sum(as_sent(text) != clean(text) for text in sent if len(text) >= 2 * MAX_WORDS)
         if not cut:
             return ()
         return (f"{cut} text(s) cut to their first {MAX_WORDS} words and {MAX_CHARACTERS} characters",)
-
-
-def _clean(text: str) -> str:
-    return one_line(text.replace("|||", ""))
-
-
-def _line(text: str) -> str:
-    """A text as it is sent: one line, no separator in it, within the limits."""
-    return " ".join(_clean(text).split(" ")[:MAX_WORDS])[:MAX_CHARACTERS]
-
-
-def _ask(arguments: Sequence[str], lines: Sequence[str]) -> dict[str, str]:
-    """The jar's answer to each distinct line, asked of as many JVMs as help."""
-    distinct = sorted(set(lines), key=lambda line: (-len(line), line))
-    jvms = min(2, os.cpu_count() or 1, 1 + len(distinct) // _LINES_PER_JVM)
-    shares = [distinct[start::jvms] for start in range(jvms)]
-
-    def ask(share: Sequence[str]) -> list[str]:
-        return run_lines(arguments, share, words=sum(line.count(" ") + 1 for line in share))
-
-    with ThreadPoolExecutor(jvms) as pool:
-        answers = list(pool.map(ask, shares))
-    return {
-        line: answer
-        for share, answered in zip(shares, answers, strict=True)
-        for line, answer in zip(share, answered, strict=True)
-    }
-
-
-def _counts(answer: str) -> list[float]:
-    try:
-        counts = [float(count) for count in answer.split()]
-    except ValueError:
-        counts = []
-    if len(counts) != _COUNTS:
-        raise MetricUnavailableError(f"METEOR answered {answer[:80]!r}, not {_COUNTS} counts")
-    return counts
 
 
 def _without_perfect_chunks(counts: Array) -> Array:

@@ -1,13 +1,17 @@
-"""Counts of word n-grams, orders 1 to 4, of all candidates and references at once, as numpy tables.
+"""Sums over word n-grams, orders 1 to 4, of all candidates and references: what BLEU and CIDEr are made of.
 
-BLEU and CIDEr both read this one table. An n-gram is an integer: the id of its first n-1 words paired
-with the id of its last word, renumbered order by order.
+The n-grams are sorted and counted as whole numbers, in parts that fit a processor's cache: all n-grams with
+the same first word are in one part, so that each part knows its document frequencies, and time and memory
+grow with the length of the texts alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +20,32 @@ from microg_bench.metrics.base import Array
 
 Ints = NDArray[np.int64]
 ORDERS = 4
+_PART = 1 << 18
 
 
 @dataclass(frozen=True)
-class Rows:
+class NgramSums:
+    """Lengths and sums, one column an item or a reference, one row an order of n-grams.
+
+    Attributes:
+        owner: (references,) the item that each reference belongs to.
+        candidate_lengths, reference_lengths: words in each.
+        matched: (4, items) n-grams of a candidate, each counted as often as one reference has it at most.
+        products: (4, references) clipped products of a reference's tf-idf vector with its candidate's.
+        candidate_squares, reference_squares: (4, items) and (4, references) squared lengths of these vectors.
+    """
+
+    owner: Ints
+    candidate_lengths: Ints
+    reference_lengths: Ints
+    matched: Array
+    products: Array
+    candidate_squares: Array
+    reference_squares: Array
+
+
+@dataclass(frozen=True)
+class _Rows:
     """One row for each distinct n-gram of each document, sorted by document, then n-gram."""
 
     document: Ints
@@ -27,86 +53,89 @@ class Rows:
     count: Array
 
 
-@dataclass(frozen=True)
-class Order:
-    """The n-grams of one order.
-
-    `matched` and `partner` are row numbers: the reference rows whose n-gram is in the candidate of the
-    same item, and the candidate row of each. `documents_with` counts, for each n-gram, the items that
-    have it in any reference.
-    """
-
-    candidates: Rows
-    references: Rows
-    matched: Ints
-    partner: Ints
-    documents_with: Array
-
-
-class NgramTable:
-    """All n-grams of one evaluation.
-
-    Attributes:
-        owner: (references,) the item that each reference belongs to.
-        candidate_lengths, reference_lengths: words in each.
-        orders: the tables of orders 1 to 4.
-    """
-
-    def __init__(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-        self.items = len(candidates)
-        self.owner = np.repeat(np.arange(self.items), [len(refs) for refs in references])
-        documents = [text.split() for text in candidates]
-        documents += [text.split() for refs in references for text in refs]
-        lengths = np.array([len(words) for words in documents], dtype=np.int64)
-        self.candidate_lengths = lengths[: self.items]
-        self.reference_lengths = lengths[self.items :]
-        self.orders = tuple(self._order(rows) for rows in _count(documents, lengths))
-
-    def _order(self, rows: Rows) -> Order:
-        cut = int(np.searchsorted(rows.document, self.items))
-        candidates = Rows(rows.document[:cut], rows.gram[:cut], rows.count[:cut])
-        references = Rows(rows.document[cut:] - self.items, rows.gram[cut:], rows.count[cut:])
-        grams = int(rows.gram.max(initial=-1)) + 1
-        ours = candidates.document * grams + candidates.gram
-        theirs = self.owner[references.document] * grams + references.gram
-        place = np.searchsorted(ours, theirs)
-        matched = np.flatnonzero(np.append(ours, -1)[place] == theirs)
-        distinct = np.unique(theirs) % max(grams, 1)
-        return Order(
-            candidates=candidates,
-            references=references,
-            matched=matched,
-            partner=place[matched],
-            documents_with=np.bincount(distinct, minlength=grams).astype(np.float64),
-        )
-
-
-def sums(bins: Ints, weights: Array, size: int) -> Array:
-    """The sum of the weights that fall in each of `size` bins."""
-    return np.bincount(bins, weights, minlength=size).astype(np.float64)
-
-
-def _count(documents: Sequence[Sequence[str]], lengths: Ints) -> list[Rows]:
-    """The rows of each order, over all documents."""
-    vocabulary: dict[str, int] = {}
-    words = np.array(
-        [vocabulary.setdefault(word, len(vocabulary)) for text in documents for word in text], dtype=np.int64
+def ngram_sums(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> NgramSums:
+    """Read the texts, one candidate and at least one reference an item; words are parted by white space."""
+    items = len(candidates)
+    owner = np.repeat(np.arange(items), [len(refs) for refs in references])
+    words, lengths = _words([*candidates, *(text for refs in references for text in refs)])
+    sums = NgramSums(
+        owner=owner,
+        candidate_lengths=lengths[:items],
+        reference_lengths=lengths[items:],
+        matched=np.zeros((ORDERS, items)),
+        products=np.zeros((ORDERS, len(owner))),
+        candidate_squares=np.zeros((ORDERS, items)),
+        reference_squares=np.zeros((ORDERS, len(owner))),
     )
-    document = np.repeat(np.arange(len(documents)), lengths)
-    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(words))
-    grams, tables = words, []
-    for order in range(1, ORDERS + 1):
-        starts = np.flatnonzero(left >= order)
-        if order > 1:
-            longer = grams[starts] * len(vocabulary) + words[starts + order - 1]
-            grams = np.full_like(words, -1)
-            grams[starts] = np.unique(longer, return_inverse=True)[1]
-        tables.append(_rows(document[starts], grams[starts]))
-    return tables
+    for order, rows in _parts(words, lengths):
+        _add(sums, order, rows)
+    return sums
 
 
-def _rows(document: Ints, gram: Ints) -> Rows:
+def _words(texts: Sequence[str]) -> tuple[NDArray[np.int32], Ints]:
+    """The number of each word, text after text, and how many words each text has."""
+    numbers: dict[str, int] = defaultdict(count().__next__)
+    words, lengths = array("i"), array("q")
+    for text in texts:
+        before = len(words)
+        words.extend(map(numbers.__getitem__, text.split()))
+        lengths.append(len(words) - before)
+    return np.frombuffer(words, dtype=np.int32), np.frombuffer(lengths, dtype=np.int64)
+
+
+def _parts(words: NDArray[np.int32], lengths: Ints) -> Iterator[tuple[int, _Rows]]:
+    """The rows of each part and order."""
+    document = np.repeat(np.arange(len(lengths)), lengths)
+    ends = np.cumsum(lengths)
+    part = (np.cumsum(np.bincount(words)) // _PART).astype(np.uint16)[words]
+    places = np.argsort(part, kind="stable")
+    cuts = np.flatnonzero(np.diff(part[places])) + 1
+    for starts in np.split(places, cuts):
+        yield from enumerate(_orders(words, document, ends, starts))
+
+
+def _orders(
+    words: NDArray[np.int32], document: Ints, ends: Ints, starts: NDArray[np.intp]
+) -> Iterator[_Rows]:
+    """The rows of each order, of the n-grams that start at some places."""
+    vocabulary = int(words.max(initial=0)) + 1
+    grams = words[starts].astype(np.int64)
+    for order in range(ORDERS):
+        if order:
+            long = starts + order < ends[document[starts]]
+            starts = starts[long]
+            grams = grams[long] * vocabulary + words[starts + order]
+        grams = np.unique(grams, return_inverse=True)[1]
+        yield _counted(document[starts], grams)
+
+
+def _counted(document: Ints, gram: Ints) -> _Rows:
     """Equal pairs of document and n-gram put together and counted."""
     grams = int(gram.max(initial=0)) + 1
     keys, counts = np.unique(document * grams + gram, return_counts=True)
-    return Rows(keys // grams, keys % grams, counts.astype(np.float64))
+    return _Rows(keys // grams, keys % grams, counts.astype(np.float64))
+
+
+def _add(sums: NgramSums, order: int, rows: _Rows) -> None:
+    """Add the n-grams of one part to the sums of their order."""
+    items = len(sums.candidate_lengths)
+    cut = int(np.searchsorted(rows.document, items))
+    grams = int(rows.gram.max(initial=-1)) + 1
+    item, our_gram, our_count = rows.document[:cut], rows.gram[:cut], rows.count[:cut]
+    reference, their_gram, their_count = rows.document[cut:] - items, rows.gram[cut:], rows.count[cut:]
+    theirs = sums.owner[reference] * grams + their_gram
+    frequency = np.bincount(np.unique(theirs) % max(grams, 1), minlength=grams)
+    rarity = np.log(float(items)) - np.log(np.maximum(1.0, frequency))
+    our_weight, their_weight = our_count * rarity[our_gram], their_count * rarity[their_gram]
+    ours = item * grams + our_gram
+    place = np.searchsorted(ours, theirs)
+    common = np.flatnonzero(np.append(ours, -1)[place] == theirs)
+    partner = place[common]
+
+    most = np.zeros(cut)
+    np.maximum.at(most, partner, their_count[common])
+    weight = np.minimum(our_weight[partner], their_weight[common]) * their_weight[common]
+    np.add.at(sums.matched[order], item, np.minimum(most, our_count))
+    np.add.at(sums.products[order], reference[common], weight)
+    np.add.at(sums.candidate_squares[order], item, our_weight**2)
+    np.add.at(sums.reference_squares[order], reference, their_weight**2)

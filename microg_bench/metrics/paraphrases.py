@@ -1,7 +1,7 @@
-"""METEOR's paraphrase table, reduced to what a set of references can meet, and kept in the user's cache.
+"""METEOR's paraphrase table, reduced to what a set of texts can meet.
 
-The whole table takes seconds to load each time. The jar's own filter keeps every entry of which one side
-occurs in a reference; no other entry can match, so scores stay the same.
+The whole table takes seconds to read each time. What the references cannot meet is left out in the cache,
+and what candidates and references cannot meet in what METEOR reads: scores stay as they are.
 """
 
 from __future__ import annotations
@@ -10,38 +10,43 @@ import gzip
 import hashlib
 import os
 import tempfile
-import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from microg_bench.metrics.java import find_jar, run
+from microg_bench import __version__
+from microg_bench.metrics.java import find_jar
+from microg_bench.metrics.phrases import PhraseFilter, entries
 
-_FILTER_SECONDS = 300.0
 _TABLES_KEPT = 16
 
 
-def reduced_table(references: Collection[str]) -> Path | None:
-    """The table for these references (one-line texts), built where the cache has no sound copy of it.
-
-    Returns:
-        A gzip file for METEOR's ``-a``, or None where no cache can be written: METEOR then reads the whole.
+def write_table(file: Path, references: Collection[str], candidates: Collection[str]) -> None:
+    """Write the table, as METEOR's ``-a`` reads it, of what can match between these one-line texts.
 
     Raises:
-        MetricUnavailableError: Java or METEOR's files are missing or fail.
+        MetricUnavailableError: METEOR's files are missing or damaged.
     """
-    text = "".join(f"{line}\n" for line in sorted(set(references))).encode()
+    source = reduced_table(references)
+    file.write_bytes(_packed(entries(source, PhraseFilter(references), PhraseFilter(candidates))))
+
+
+def reduced_table(references: Collection[str]) -> Path:
+    """The table of these references, built where the cache has no sound copy; the whole without a cache.
+
+    Raises:
+        MetricUnavailableError: METEOR's files are missing or damaged.
+    """
     whole = find_jar("meteor", "data", "paraphrase-en.gz")
-    key = hashlib.sha256(f"{whole.stat().st_size}\n".encode() + text).hexdigest()
+    text = "".join(f"{line}\n" for line in (__version__, whole.stat().st_size, *sorted(set(references))))
+    key = hashlib.sha256(text.encode()).hexdigest()[:32]
     try:
-        file = cache_folder() / f"{key[:32]}.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not _is_sound(file):
-            _build(file, whole, text)
+        file = _sound_copy(key) or _build(key, entries(whole, PhraseFilter(references)))
         os.utime(file)
-        for stale in sorted(file.parent.glob("*.gz"), key=lambda path: -path.stat().st_mtime)[_TABLES_KEPT:]:
+        tables = sorted(cache_folder().glob("*.gz"), key=lambda path: -path.stat().st_mtime)
+        for stale in tables[_TABLES_KEPT:]:
             stale.unlink(missing_ok=True)
     except (OSError, RuntimeError):
-        return None
+        return whole
     return file
 
 
@@ -51,24 +56,27 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "microg-bench" / "meteor"
 
 
-def _is_sound(file: Path) -> bool:
-    """Whether a gzip file is there and can be read to its end; an empty file reads as sound, and is not."""
-    try:
-        if not file.stat().st_size:
-            return False
-        with gzip.open(file) as stream:
-            while stream.read(1 << 20):
-                pass
-    except (OSError, EOFError, zlib.error):
-        return False
-    return True
+def _sound_copy(key: str) -> Path | None:
+    """The cached table whose content still has the hash in its name."""
+    for file in cache_folder().glob(f"{key}-*.gz"):
+        if file.name == _file_name(key, file.read_bytes()):
+            return file
+        file.unlink()
+    return None
 
 
-def _build(file: Path, whole: Path, references: bytes) -> None:
-    jar = find_jar("meteor", "meteor-1.5.jar")
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        lines, reduced = Path(folder) / "references", Path(folder) / "reduced"
-        lines.write_bytes(references)
-        arguments = ("-cp", str(jar), "FilterParaphrase", str(whole), str(reduced), str(lines))
-        run(arguments, "", _FILTER_SECONDS)
-        reduced.replace(file)
+def _build(key: str, kept: Iterator[bytes]) -> Path:
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+        content = _packed(kept)
+        part = Path(folder) / "table"
+        part.write_bytes(content)
+        return part.replace(cache_folder() / _file_name(key, content))
+
+
+def _packed(kept: Iterator[bytes]) -> bytes:
+    return gzip.compress(b"".join(kept), compresslevel=1, mtime=0)
+
+
+def _file_name(key: str, content: bytes) -> str:
+    return f"{key}-{hashlib.sha256(content).hexdigest()[:32]}.gz"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from microg_bench.metrics.texts import Texts
 
 _BETA = 1.2
+_PAIRS_KEPT = 10_000
 
 
 class RougeL(MeanMetric):
@@ -28,7 +29,7 @@ class RougeL(MeanMetric):
 
     def measure(self, texts: Texts) -> Array:
         """Shape (n, 1); see `Metric.measure`."""
-        pair_score = cache(_f_measure)
+        pair_score = lru_cache(_PAIRS_KEPT)(_f_measure)
         pairs = zip(texts.tokenized.candidates, texts.tokenized.references, strict=True)
         return np.array([[pair_score(candidate, references)] for candidate, references in pairs])
 

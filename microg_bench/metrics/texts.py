@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Literal, get_args
 
 from microg_bench.errors import DataError, UsageError
-from microg_bench.metrics.ngrams import NgramTable
+from microg_bench.metrics.java import JavaRuns
+from microg_bench.metrics.ngrams import NgramSums, ngram_sums
+from microg_bench.metrics.once import Once
 from microg_bench.metrics.tokenize import ptb_tokenize
 from microg_bench.suggest import unknown
 
@@ -43,13 +45,15 @@ class Tokenized:
 class Texts:
     """Candidates with their references, as given, and what metrics derive from them once.
 
-    `ids` name the items in messages; each item has at least one reference.
+    `ids` name the items in messages; each item has at least one reference. `tokenize` gives their tokens
+    where they are tokenised together with other texts; None tokenises them alone.
     """
 
     ids: tuple[str, ...]
     candidates: tuple[str, ...]
     references: tuple[tuple[str, ...], ...]
     protocol: Protocol = "paper"
+    tokenize: Callable[[], Tokenized] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,21 +70,47 @@ class Texts:
         Raises:
             MetricUnavailableError: the protocol needs Java, which is missing or fails.
         """
-        if self.protocol == "paper":
-            return Tokenized(self.candidates, self.references)
-        flat = [one_line(text) for texts in self.references for text in texts]
-        candidates, references = ptb_tokenize(
-            [[one_line(text) for text in self.candidates], flat], isolated=self.protocol == "coco-isolated"
-        )
-        rest = iter(references)
-        return Tokenized(
-            tuple(candidates), tuple(tuple(next(rest) for _ in refs) for refs in self.references)
-        )
+        return self.tokenize() if self.tokenize else _tokenize([self])[0]
 
     @cached_property
-    def ngrams(self) -> NgramTable:
-        """Counts of the n-grams of the tokenised texts, words parted by any white space."""
-        return NgramTable(self.tokenized.candidates, self.tokenized.references)
+    def ngrams(self) -> NgramSums:
+        """Sums over the n-grams of the tokenised texts, words parted by any white space."""
+        return ngram_sums(self.tokenized.candidates, self.tokenized.references)
+
+
+def _tokenize(sets: Sequence[Texts], runs: JavaRuns | None = None) -> list[Tokenized]:
+    """All sets in one run of the tokeniser."""
+    protocol = sets[0].protocol
+    if protocol == "paper":
+        return [Tokenized(texts.candidates, texts.references) for texts in sets]
+    streams = []
+    for texts in sets:
+        streams.append([one_line(text) for text in texts.candidates])
+        streams.append([one_line(text) for refs in texts.references for text in refs])
+    answers = iter(ptb_tokenize(streams, isolated=protocol == "coco-isolated", runs=runs))
+    tokenized = []
+    for texts in sets:
+        candidates, flat = next(answers), iter(next(answers))
+        references = tuple(tuple(next(flat) for _ in refs) for refs in texts.references)
+        tokenized.append(Tokenized(tuple(candidates), references))
+    return tokenized
+
+
+def prepare_tasks(
+    tasks: Mapping[str, tuple[Candidates, References]], protocol: str, runs: JavaRuns | None = None
+) -> dict[str, Texts]:
+    """The texts of several tasks, as `prepare` makes them, tokenised together when the first is asked for.
+
+    Raises:
+        UsageError, DataError: as `prepare`.
+    """
+    alone = {task: prepare(*given, protocol) for task, given in tasks.items()}
+    together = Once(lambda: dict(zip(alone, _tokenize(list(alone.values()), runs), strict=True)))
+
+    def tokens(task: str) -> Tokenized:
+        return together()[task]
+
+    return {task: replace(texts, tokenize=partial(tokens, task)) for task, texts in alone.items()}
 
 
 def prepare(candidates: Candidates, references: References, protocol: str) -> Texts:

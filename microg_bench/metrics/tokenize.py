@@ -7,8 +7,9 @@ The tokeniser reads a stream, and what it makes of a final "No." depends on the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
-from microg_bench.metrics.java import find_jar, run_lines
+from microg_bench.metrics.java import JavaRuns, find_jar
 
 _CLASS = "edu.stanford.nlp.process.PTBTokenizer"
 _BRACKETS = ("-LRB-", "-RRB-", "-LCB-", "-RCB-")
@@ -17,8 +18,15 @@ _DROPPED = frozenset(("''", "'", "``", "`", *_BRACKETS, ".", "?", "!", ",", ":",
 _BETWEEN = "---"
 
 
-def ptb_tokenize(streams: Sequence[Sequence[str]], *, isolated: bool) -> list[list[str]]:
+def ptb_tokenize(
+    streams: Sequence[Sequence[str]], *, isolated: bool, runs: JavaRuns | None = None
+) -> list[list[str]]:
     """Tokenise streams of one-line texts, each stream as if it were alone.
+
+    Args:
+        streams: the texts.
+        isolated: whether each text is tokenised as if it were alone, too.
+        runs: the context that the tokeniser runs in; None makes one.
 
     Returns:
         For each text its tokens, parted by single spaces.
@@ -33,7 +41,8 @@ def ptb_tokenize(streams: Sequence[Sequence[str]], *, isolated: bool) -> list[li
         lines.append(_BETWEEN)
     jar = find_jar("tokenizer", "stanford-corenlp-3.4.1.jar")
     arguments = ("-cp", str(jar), _CLASS, "-preserveLines", "-lowerCase")
-    answers = iter(run_lines(arguments, lines, words=sum(len(line.split()) for line in lines)))
+    with nullcontext(runs) if runs else JavaRuns() as running:
+        answers = iter(running.ask(arguments, lines))
     tokenized = []
     for stream in streams:
         texts = []

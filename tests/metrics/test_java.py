@@ -33,7 +33,7 @@ def test_a_java_that_dies_is_started_once_more(fake_java: Path) -> None:
         f"seen = Path({str(seen)!r})\nif not seen.exists():\n    seen.touch()\n    sys.exit(3)\n"
         "sys.stdout.write(sys.stdin.read().upper())",
     )
-    assert java.run_lines(["-jar", "some.jar"], ["a", "b"], words=2) == ["A", "B"]
+    assert java.JavaRuns().ask(["-jar", "some.jar"], ["a", "b"]) == ["A", "B"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_java_that_never_works_gives_one_line(
     monkeypatch.setattr(java, "_SECONDS", 1.0)
     monkeypatch.setattr(java, "_SECONDS_PER_WORD", 0.0)
     with pytest.raises(MetricUnavailableError) as caught:
-        java.run_lines(["-jar", "some.jar"], ["a", "b"], words=2)
+        java.JavaRuns().ask(["-jar", "some.jar"], ["a", "b"])
     assert str(caught.value) == reason
 
 
