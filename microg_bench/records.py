@@ -94,8 +94,10 @@ class Generation(Record):
 class Response(Record):
     """What an engine said to one request, word for word, and what it took.
 
-    `stop` is why generation ended; token counts are None where the engine does not tell; `seconds` is
-    the engine's time for this request (its share of the batch, where it answers in batches).
+    `stop` is why generation ended: by itself, at the limit of tokens, by the vendor's content filter, or
+    because the model declined; token counts are None where the engine does not tell; `seconds` is the
+    engine's time for this request (its share of the batch, where it answers in batches). `shared` marks an
+    answer that an earlier run was given to the very same question.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Response(Record):
     cached_tokens: int | None = None
     output_tokens: int | None = None
     seconds: float = 0.0
+    shared: bool = False
 
 
 class Failure(Record):

@@ -9,8 +9,12 @@ are plain torch; none of the compiled operators. Declaring the missing ones is e
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 _UNDECLARED = re.compile(r"operator torchvision::(\w+) does not exist")
@@ -40,6 +44,23 @@ def ensure_torchvision() -> None:
         _forget_half_imported()
         declare_operators()
         importlib.import_module("torchvision")
+
+
+@contextmanager
+def repaired_children() -> Iterator[None]:
+    """Python processes that start within are repaired as this one was, before they import anything."""
+    before = os.environ.get("PYTHONPATH")
+    if _declared:
+        package = Path(__file__).parent
+        folders = [str(package / "_children"), str(package.parent), *([before] if before else [])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(folders)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+        elif _declared:
+            del os.environ["PYTHONPATH"]
 
 
 def _forget_half_imported() -> None:

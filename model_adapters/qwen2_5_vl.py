@@ -14,7 +14,8 @@ class Qwen25VL(Adapter):
     title = "Qwen2.5-VL"
     checkpoint = "Qwen/Qwen2.5-VL-7B-Instruct"
     revision = "cc594898137f460bfe9f0759e9844b3ce807cfb5"
+    architecture = "Qwen2_5_VLForConditionalGeneration"
     frames = 9
-    engines = ("vllm", "transformers")
+    engines = ("vllm", "transformers", "server")
     licence = "Apache-2.0"
     memory = "about 17 GB of GPU memory in bfloat16"

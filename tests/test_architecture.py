@@ -7,12 +7,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
-    ("errors", "records", "files", "resources", "suggest", "torchvision_repair"),
+    ("errors", "records", "files", "resources", "suggest", "torchvision_repair", "_children"),
     ("dataset", "video", "prompts", "tasks", "metrics", "har"),
     ("adapters",),
     ("engines",),
     ("runs",),
-    ("leaderboard", "report"),
+    ("leaderboard", "report", "figures"),
     ("cli",),
     ("__main__",),
 )

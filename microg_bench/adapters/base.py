@@ -28,6 +28,11 @@ class Adapter(ABC):
         name: what the user types after `--model`; lower case, digits, dots and hyphens.
         title: what tables print.
         checkpoint, revision: hub id and commit of the weights; None where there are none.
+        architecture: the class of the model in vLLM and transformers; "" where it is not known.
+        loader: `module:function` that loads weights which no library has a class for. It is called with the
+            checkpoint (a hub id or a folder) and two sets of arguments as `from_pretrained` takes them: where
+            from (`revision`, `local_files_only`, …) and how (`dtype`, `device_map`, `attn_implementation`).
+            It returns a processor and a model for the engine `transformers`.
         frames, sampling: how many frames are shown and how they are chosen (see `FrameSpec`).
         engines: names of engines that can run it, the preferred one first.
         generation: how it writes, by task.
@@ -38,10 +43,12 @@ class Adapter(ABC):
     title: ClassVar[str]
     checkpoint: ClassVar[str | None] = None
     revision: ClassVar[str | None] = None
+    architecture: ClassVar[str] = ""
+    loader: ClassVar[str | None] = None
     frames: ClassVar[int] = 8
     sampling: ClassVar[str] = "uniform"
     sees_video: ClassVar[bool] = True
-    engines: ClassVar[tuple[str, ...]] = ("vllm", "transformers")
+    engines: ClassVar[tuple[str, ...]] = ("vllm", "transformers", "server")
     generation: ClassVar[dict[TaskName, Generation]] = {
         "caption": Generation(max_tokens=256),
         "vqa": Generation(max_tokens=64),

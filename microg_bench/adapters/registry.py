@@ -1,4 +1,4 @@
-"""Finds an adapter by its name, or in a `.py` file.
+"""Finds an adapter by its name, in a `.py` file, or makes the generic one for `ENGINE:NAME`.
 
 The models of the house and those of others register in the same way: an entry point in the group
 `microg_bench.adapters`. A name belongs to one adapter; a clash is an error that names both places.
@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.generic import generic, is_generic
 from microg_bench.errors import UsageError
 from microg_bench.suggest import unknown
 
@@ -42,12 +43,14 @@ def registered() -> list[Registered]:
 
 
 def find_adapter(model: str) -> Adapter:
-    """The adapter called `model`, or the one in the file `model` (which ends in `.py`).
+    """The adapter called `model`, the one in the file `model` (which ends in `.py`), or for `ENGINE:NAME`.
 
     Raises:
         UsageError: unknown name (the nearest are suggested), a file that holds no adapter, a clash of names,
             or an adapter that cannot be imported.
     """
+    if is_generic(model):
+        return generic(model)
     if model.endswith(".py"):
         return _from_file(Path(model))()
     points = _points()
@@ -60,8 +63,12 @@ def find_adapter(model: str) -> Adapter:
 
 
 def source_sha256(adapter: Adapter) -> str:
-    """SHA-256 of the file that defines `adapter`: a changed adapter is another model."""
-    return hashlib.sha256(Path(inspect.getfile(type(adapter))).read_bytes()).hexdigest()
+    """SHA-256 of the file that defines `adapter`, and of its loader's: a changed adapter is another model."""
+    files = [inspect.getfile(type(adapter))]
+    if adapter.loader:
+        spec = importlib.util.find_spec(adapter.loader.partition(":")[0])
+        files += [spec.origin] if spec and spec.origin else []
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
 def _points() -> dict[str, EntryPoint]:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from microg_bench import __version__
-from microg_bench.cli import ask, compare, data, doctor, models, score
+from microg_bench.cli import ask, compare, data, doctor, models, prompts, score, submit, sweep
 from microg_bench.cli.show import errors_console
 from microg_bench.errors import MicrogError
 
@@ -20,10 +20,13 @@ app = typer.Typer(
     epilog="Try it without any model:  `microg-bench run --model nearest-clip --data sample`",
 )
 ask.register(app)
+sweep.register(app)
 score.register(app)
 compare.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(data.app, name="data")
+app.add_typer(submit.app, name="submit")
 doctor.register(app)
 
 

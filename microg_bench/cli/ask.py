@@ -5,18 +5,19 @@ The three verbs take the same options; `run` alone says with `--tasks` what to a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from microg_bench.cli import options as o
 from microg_bench.cli.score import make_scoring, score_runs
-from microg_bench.cli.show import ProgressWatcher, dry_run, errors_console, output
+from microg_bench.cli.show import ProgressWatcher, dry_run, errors_console, output, usage_lines
 from microg_bench.errors import UsageError
-from microg_bench.records import TaskName
 from microg_bench.runs.prepare import Prepared, prepare
+from microg_bench.runs.scorecard import Scorecard
+from microg_bench.runs.session import Outcome
 from microg_bench.runs.settings import make_options, read_config
 from microg_bench.runs.start import run_folders, start
 
@@ -25,67 +26,47 @@ VERBS = {
     "vqa": "Let a model answer questions about the clips, and score the answers.",
     "run": "Caption and answer in one go; each clip is decoded once for both.",
 }
-LISTS = ("tasks", "clips", "metrics")
 INTERRUPTED = 130
+WAITING = 75  # what sysexits.h calls a temporary failure: start the same command again later
+
+Run = Annotated[
+    Path | None, typer.Option(help="Run folder; default: one below runs/, the same for the same options.")
+]
+Config = Annotated[
+    Path | None, typer.Option(help="Options from a TOML file, or the run.json of a run to repeat.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be asked and what it would cost.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Spend money without asking first.")]
+Tasks = Annotated[
+    str | None, typer.Option(help="Comma-separated: caption, vqa.", rich_help_panel="What is asked")
+]
+NoTasks = Annotated[str | None, typer.Option("--tasks", hidden=True)]
 
 
 def _command(verb: str) -> Callable[..., None]:
     """The function behind `verb`; typer reads its signature."""
 
     def command(
-        model: o.Model = None,
-        tasks: o.Tasks = None,
-        data: o.Data = None,
-        frames: o.Frames = None,
-        sampling: o.Sampling = None,
-        prompt: o.Prompt = None,
-        limit: o.Limit = None,
-        clips: o.Clips = None,
-        engine: o.Engine = None,
-        checkpoint: o.Checkpoint = None,
-        revision: o.Revision = None,
-        dtype: o.Dtype = None,
-        attention: o.Attention = None,
-        device_map: o.DeviceMap = None,
-        batch_size: o.BatchSize = None,
-        decoders: o.Decoders = None,
-        trust_remote_code: o.RemoteCode = None,
-        seed: o.Seed = None,
-        metrics: o.Metrics = None,
-        protocol: o.Protocol = None,
-        sentence_model: o.SentenceModel = None,
-        bertscore_model: o.BertscoreModel = None,
-        bertscore_layers: o.BertscoreLayers = None,
-        bertscore_idf: o.BertscoreIdf = None,
-        bertscore_rescale: o.BertscoreRescale = None,
-        bf16: o.Bf16 = None,
-        run: o.Run = None,
-        config: o.Config = None,
-        dry_run: o.DryRun = False,
+        run: Run = None,
+        config: Config = None,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+        **given: Any,
     ) -> None:
-        given = dict(locals())
-        for name in ("run", "config", "dry_run", "verb"):
-            given.pop(name, None)
-        _ask(verb, _read(verb, given), config, run, dry_run)
+        if verb != "run":
+            if given["tasks"] is not None:
+                raise UsageError(f"`{verb}` is one task; `microg-bench run --tasks` asks several")
+            given["tasks"] = verb
+        _ask(verb, o.read(given), config, run, yes, dry_run)
 
     command.__doc__ = VERBS[verb]
-    if verb != "run":
-        command.__annotations__["tasks"] = o.NoTasks
-    return command
+    tasks = Tasks if verb == "run" else NoTasks
+    return o.with_options(command, {"tasks": tasks, **o.ASKING, **o.SCORING})
 
 
-def _read(verb: str, given: dict[str, Any]) -> dict[str, Any]:
-    """What was typed, with comma-separated lists taken apart and the verb's own task."""
-    if verb != "run" and given["tasks"] is not None:
-        raise UsageError(f"`{verb}` is one task; `microg-bench run --tasks` asks several")
-    if verb != "run":
-        given["tasks"] = verb
-    for name in LISTS:
-        given[name] = o.split(given[name])
-    return given
-
-
-def _ask(verb: str, given: dict[str, Any], config: Path | None, run: Path | None, show_only: bool) -> None:
+def _ask(
+    verb: str, given: dict[str, Any], config: Path | None, run: Path | None, yes: bool, show_only: bool
+) -> None:
     from_file, repeat = read_config(config) if config else ({}, None)
     options = make_options(from_file, given)
     changes_nothing = options == make_options(from_file, {"tasks": given["tasks"]})
@@ -96,21 +77,46 @@ def _ask(verb: str, given: dict[str, Any], config: Path | None, run: Path | None
         return
     paths = run_folders(prepared, run, several=verb == "run")
     _announce(prepared, list(paths.values()))
-    _start(prepared, paths)
+    outcome = watched(lambda watcher: start(prepared, paths, watcher), yes)
     cards = score_runs(list(paths.values()), scoring, options.data)
     output().print("\n".join(f"{task}: {path}" for task, path in paths.items()))
-    if failures := sum(card.failures for card in cards):
-        errors_console().print(f"{failures} requests failed; start the same command again to retry them")
-        raise typer.Exit(1)
+    finish(outcome, cards)
 
 
-def _start(prepared: Prepared, paths: dict[TaskName, Path]) -> None:
+def watched(ask: Callable[[ProgressWatcher], Outcome], yes: bool) -> Outcome:
+    """Let `ask` work under a progress bar and say what it took; `yes` stands for every consent to a cost.
+
+    Raises:
+        typer.Exit: it was interrupted, or its requests are with a vendor.
+    """
     try:
-        with ProgressWatcher() as watcher:
-            start(prepared, paths, watcher)
+        with ProgressWatcher(yes) as watcher:
+            outcome = ask(watcher)
     except KeyboardInterrupt:
         errors_console().print("interrupted: every answer is kept; start the same command again to go on")
         raise typer.Exit(INTERRUPTED) from None
+    for line in usage_lines(outcome):
+        errors_console().print(line, markup=False, soft_wrap=True)
+    if outcome.waiting:
+        errors_console().print(
+            f"{outcome.waiting} requests are with the vendor; start the same command again to collect them"
+        )
+        raise typer.Exit(WAITING)
+    return outcome
+
+
+def finish(outcome: Outcome, cards: Sequence[Scorecard]) -> None:
+    """Say what is not done, and how to go on.
+
+    Raises:
+        typer.Exit: something is not.
+    """
+    if failures := sum(card.failures for card in cards):
+        errors_console().print(f"{failures} requests failed; start the same command again to retry them")
+    if outcome.exhausted:
+        errors_console().print("stopped at --max-cost; start the same command with a higher one to go on")
+    if outcome.exhausted or failures:
+        raise typer.Exit(1)
 
 
 def _announce(prepared: Prepared, paths: list[Path]) -> None:
@@ -125,7 +131,8 @@ def _announce(prepared: Prepared, paths: list[Path]) -> None:
 def _epilog(verb: str) -> str:
     return (
         f"Examples:  `microg-bench {verb} --model nearest-clip --data sample`  ·  "
-        f"`microg-bench {verb} --model qwen2.5-vl --data MicroG-4M --limit 20 --dry-run`"
+        f"`microg-bench {verb} --model qwen2.5-vl --data MicroG-4M --limit 20 --dry-run`  ·  "
+        f"`microg-bench {verb} --model openai:gpt-4o --max-cost 5`"
     )
 
 

@@ -1,27 +1,32 @@
-"""`microg-bench models`: which models there are, and what each needs."""
+"""`microg-bench models`: which models there are, what each needs, and how a new one is begun and proved."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from microg_bench.adapters import Adapter, find_adapter, registered
+from microg_bench.adapters import Adapter, check_adapter, find_adapter, registered
 from microg_bench.adapters.registry import source_sha256
-from microg_bench.cli.show import output
+from microg_bench.adapters.scaffold import write_adapter
+from microg_bench.cli.show import output, printable
 from microg_bench.engines import ENGINES
+from microg_bench.engines.architectures import unsupported
+from microg_bench.runs.settings import make_options
+from microg_bench.runs.trial import try_adapter
 
 app = typer.Typer(
-    help="List the models, or show one.",
-    epilog="Examples:  `microg-bench models`  ·  `microg-bench models show qwen2.5-vl`",
+    help="List the models, show one, begin a new one, or prove it.",
+    epilog="Examples:  `microg-bench models`  ·  `microg-bench models new my-model`",
     rich_markup_mode="markdown",
 )
 
 
 @app.callback(invoke_without_command=True)
 def list_models(context: typer.Context) -> None:
-    """List the models, or show one."""
+    """List the models, show one, begin a new one, or prove it."""
     if context.invoked_subcommand:
         return
     table = Table(box=None, pad_edge=False)
@@ -48,6 +53,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of a model, or an adapte
         "frames": f"{adapter.frames}, {adapter.sampling}" if adapter.sees_video else "none",
         "checkpoint": adapter.checkpoint or "none",
         "revision": adapter.revision or "none",
+        "class": adapter.architecture or adapter.loader or "–",
         "caption": _generation(adapter, "caption"),
         "vqa": _generation(adapter, "vqa"),
         "licence": adapter.licence or "–",
@@ -59,11 +65,51 @@ def show(name: Annotated[str, typer.Argument(help="Name of a model, or an adapte
     output().print("\n".join(f"{key:<11} {value}" for key, value in rows.items()))
 
 
+@app.command(epilog="Example:  `microg-bench models new my-model`")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new model: lower case, digits, dots, hyphens.")],
+    into: Annotated[Path, typer.Option(help="Folder to write into.")] = Path(),
+) -> None:
+    """Write a commented adapter and its test."""
+    adapter, test = write_adapter(name, into)
+    output().print(f"{adapter}  fill in the checkpoint, and what differs from the defaults")
+    output().print(f"{test}  run it with pytest")
+    output().print(f"then: microg-bench models check {adapter}")
+
+
+@app.command(
+    epilog="Examples:  `microg-bench models check my_model.py`  ·  "
+    "`microg-bench models check qwen2.5-vl --checkpoint TINY_FOLDER --engine transformers`"
+)
+def check(
+    name: Annotated[str, typer.Argument(help="Name of a model, or an adapter's .py file.")],
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Also ask these weights about two sample clips: a folder or a hub id.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="What runs them.")] = None,
+) -> None:
+    """Prove an adapter: declared, pure, isolated, unshaken by any text; with a checkpoint, at work, too."""
+    checks = check_adapter(find_adapter(name))
+    if checkpoint is not None:
+        checks.append(try_adapter(make_options({"model": name, "checkpoint": checkpoint, "engine": engine})))
+    for one in checks:
+        output().print(f"{'FAIL' if one.problem else 'ok  '}  {one.what}")
+        if one.problem:
+            output().print(f"      {printable(one.problem)}")
+    failed = sum(bool(one.problem) for one in checks)
+    if failed:
+        raise typer.Exit(1)
+
+
 def to_install(adapter: type[Adapter]) -> str:
-    """The command that makes an engine of the adapter usable; "nothing" where one is."""
+    """The command that makes an engine of the adapter usable; "nothing" where one is.
+
+    Where an installed library has no class for the model, that is said instead.
+    """
     known = [ENGINES[name] for name in adapter.engines if name in ENGINES]
-    if any(not info.missing() for info in known):
-        return "nothing"
+    here = [unsupported(info.name, adapter.architecture) for info in known if not info.missing()]
+    if here:
+        return "nothing" if "" in here else "; ".join(here)
     return f"pip install 'microg-bench[{known[0].extra}]'" if known else "an engine that does not exist here"
 
 

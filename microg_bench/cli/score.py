@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from microg_bench.cli import options as o
 from microg_bench.cli.show import errors_console, output
 from microg_bench.dataset import load
-from microg_bench.errors import UsageError
+from microg_bench.errors import MicrogError, RunError, UsageError
 from microg_bench.files import write_json, write_text
 from microg_bench.leaderboard.table import markdown
 from microg_bench.metrics import MetricOptions
 from microg_bench.metrics.explain import explain as explain_metric
+from microg_bench.runs import scoring as scoring_room
 from microg_bench.runs.evaluate import Scoring, check_protocol
 from microg_bench.runs.scorecard import Scorecard
-from microg_bench.runs.scoring import find_runs, score_predictions, score_run
+from microg_bench.runs.scoring import find_runs, score_predictions
 from microg_bench.runs.settings import Options, make_options
 from microg_bench.tasks import get_task
 
 TABLE_FILE = "table.md"
+TOGETHER = 8  # runs scored at once; their tables come together
 
 EPILOG = """Examples:
 
     microg-bench score runs/nearest-clip-sample-1a2b3c
 
     microg-bench score --task vqa --predictions answers.json --data sample --out scorecard.json
+
+Every score has a signature of all that moves it; compare scores only where signatures are alike. Tables show
+the short form, `CIDEr|p:paper|n:1237|v:0.1.0`: p protocol, n items, v version, and for encoders
+m model, l layers, d dtype. scorecard.json has the long form too,
+`CIDEr|protocol:paper|tokenizer:none|variant:CIDEr-D|sigma:6|items:1237|version:0.1.0`.
 """
 
 
@@ -56,16 +63,30 @@ def _folder(name: str, given: str | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def score_runs(paths: list[Path], scoring: Scoring, data: str | None = None) -> list[Scorecard]:
-    """Score runs one after the other, print their tables and write them into the run folders."""
-    cards = []
-    for path in paths:
-        with errors_console().status(f"scoring {path}"):
-            card = score_run(path, scoring, data)
-        table = markdown([card])
-        write_text(path / TABLE_FILE, table)
-        output().print(table)
-        cards.append(card)
+def score_runs(
+    paths: list[Path], scoring: Scoring, data: str | None = None, quiet: bool = False
+) -> list[Scorecard]:
+    """Score runs, some at a time, write their tables into the run folders and, unless `quiet`, print them.
+
+    Raises:
+        RunError: some cannot be scored, which is told when the others are.
+    """
+    cards, errors = [], []
+    for start in range(0, len(paths), TOGETHER):
+        some = paths[start : start + TOGETHER]
+        with errors_console().status(f"scoring {', '.join(map(str, some))}"):
+            scored = scoring_room.score_runs(some, scoring, data)
+        for path, card in scored.items():
+            if isinstance(card, MicrogError):
+                errors.append(str(card))
+                continue
+            table = markdown([card])
+            write_text(path / TABLE_FILE, table)
+            if not quiet:
+                output().print(table)
+            cards.append(card)
+    if errors:
+        raise RunError("; ".join(errors))
     return cards
 
 
@@ -79,14 +100,6 @@ def score(
         str | None, typer.Option(help="sample, microg-4m, a dataset folder or an annotation file.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the scorecard of the predictions here.")] = None,
-    metrics: o.Metrics = None,
-    protocol: o.Protocol = None,
-    sentence_model: o.SentenceModel = None,
-    bertscore_model: o.BertscoreModel = None,
-    bertscore_layers: o.BertscoreLayers = None,
-    bertscore_idf: o.BertscoreIdf = None,
-    bertscore_rescale: o.BertscoreRescale = None,
-    bf16: o.Bf16 = None,
     by_clip: Annotated[
         bool, typer.Option("--by-clip", help="Resample clips for the intervals, not source videos.")
     ] = False,
@@ -96,22 +109,13 @@ def score(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score on though items are missing or foreign.")
     ] = False,
+    **given: Any,
 ) -> None:
     """Score a run again without asking anything, or score a predictions file from elsewhere."""
     if explain is not None:
         output().print(explain_metric(explain))
         return
-    options = {
-        "metrics": o.split(metrics),
-        "protocol": protocol,
-        "sentence_model": sentence_model,
-        "bertscore_model": bertscore_model,
-        "bertscore_layers": bertscore_layers,
-        "bertscore_idf": bertscore_idf,
-        "bertscore_rescale": bertscore_rescale,
-        "bf16": bf16,
-    }
-    scoring = replace(make_scoring(make_options(options)), clusters="clip" if by_clip else "source")
+    scoring = replace(make_scoring(make_options(o.read(given))), clusters="clip" if by_clip else "source")
     if run is not None and predictions is None:
         cards = score_runs(find_runs(run), scoring, data)
         if any(card.failures or card.missing for card in cards):
@@ -130,4 +134,4 @@ def score(
 
 def register(app: typer.Typer) -> None:
     """Add the verb to `app`."""
-    app.command(epilog=EPILOG)(score)
+    app.command(epilog=EPILOG)(o.with_options(score, o.SCORING))

@@ -24,7 +24,7 @@ class EngineInfo:
 
     def missing(self) -> tuple[str, ...]:
         """Required modules that are not installed here (nothing is imported to find out)."""
-        return tuple(module for module in self.requires if find_spec(module) is None)
+        return tuple(module for module in self.requires if not _installed(module))
 
 
 ENGINES: dict[str, EngineInfo] = {
@@ -38,8 +38,18 @@ ENGINES: dict[str, EngineInfo] = {
             "transformers",
         ),
         EngineInfo("vllm", "microg_bench.engines.vllm:VllmEngine", ("vllm",), "vllm"),
+        EngineInfo("server", "microg_bench.engines.server:ServerEngine", ("openai", "PIL"), "openai"),
+        EngineInfo("openai", "microg_bench.engines.openai:OpenAIEngine", ("openai", "PIL"), "openai"),
+        EngineInfo("gemini", "microg_bench.engines.gemini:GeminiEngine", ("google.genai", "PIL"), "gemini"),
     )
 }
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it would be in
+        return False
 
 
 def engine_class(name: str) -> type[Engine]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from microg_bench.engines._plain import mark
 from microg_bench.engines.base import Job
 from microg_bench.records import Image, Message, Prompt, Text, Video
 from microg_bench.video import Frames
@@ -43,19 +44,19 @@ def model_inputs(processor: Any, jobs: Sequence[Job]) -> Any:
 
 
 def render(processor: Any, prompt: Prompt) -> str:
-    """The prompt in the model's own chat template, up to where its answer begins."""
-    chat = [_turn(message) for message in prompt.messages]
+    """The prompt in the model's own chat template, up to where its answer begins; its texts are marked."""
+    chat = [_turn(processor.tokenizer, message) for message in prompt.messages]
     text: str = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     return text
 
 
-def _turn(message: Message) -> dict[str, Any]:
-    return {"role": message.role, "content": [_content(part) for part in message.parts]}
+def _turn(tokenizer: Any, message: Message) -> dict[str, Any]:
+    return {"role": message.role, "content": [_content(tokenizer, part) for part in message.parts]}
 
 
-def _content(part: Text | Video | Image) -> dict[str, str]:
+def _content(tokenizer: Any, part: Text | Video | Image) -> dict[str, str]:
     if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
+        return {"type": "text", "text": mark(part.text, tokenizer)}
     return {"type": "video" if isinstance(part, Video) else "image"}
 
 
@@ -73,6 +74,25 @@ def delivered(job: Job) -> Frames:
     if job.frames is None:
         raise PromptError("the prompt shows frames, but none were delivered with it")
     return job.frames
+
+
+def check_room(job: Job, prompt_tokens: int, context: int) -> None:
+    """Refuse a prompt that leaves no room in the model's context for the longest answer.
+
+    Raises:
+        PromptError: it does; the clip and the tokens that are too many are named.
+    """
+    answer = job.generation.max_tokens
+    if answer >= context:
+        raise PromptError(
+            f"{job.request.video_id}: up to {answer} new tokens leave no room for a prompt"
+            f" in the model's context of {context}"
+        )
+    if (beyond := prompt_tokens + answer - context) > 0:
+        raise PromptError(
+            f"{job.request.video_id}: {prompt_tokens} prompt tokens and up to {answer} new ones"
+            f" exceed the model's context of {context} by {beyond}"
+        )
 
 
 def pictures(job: Job) -> list[Any]:

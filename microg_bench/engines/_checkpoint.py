@@ -27,8 +27,10 @@ class Checkpoint:
     commit: str | None = None
 
 
-def locate(checkpoint: str | None, revision: str | None) -> Checkpoint:
+def locate(checkpoint: str | None, revision: str | None, *, own_layout: bool = False) -> Checkpoint:
     """Find `checkpoint`, a local folder or a hub id; a folder wins where both readings are possible.
+
+    A folder must look like a checkpoint, but not where its model has an `own_layout`.
 
     Raises:
         EngineError: there is none, it is no model, or the hub refuses it or cannot be reached.
@@ -37,16 +39,16 @@ def locate(checkpoint: str | None, revision: str | None) -> Checkpoint:
         raise EngineError("no checkpoint given: name a hub id (org/model) or a local folder")
     folder = Path(checkpoint).expanduser()
     if folder.exists():
-        return _local(folder)
+        return _local(folder, own_layout)
     if folder.is_absolute() or checkpoint.startswith((".", "~")) or len(folder.parts) > 2:
         raise EngineError(f"{checkpoint}: no such checkpoint folder")
     return _hub(checkpoint, revision)
 
 
-def _local(folder: Path) -> Checkpoint:
+def _local(folder: Path, own_layout: bool) -> Checkpoint:
     if not folder.is_dir():
         raise EngineError(f"{folder}: a checkpoint must be a folder, this is a file")
-    if not (folder / "config.json").is_file():
+    if not own_layout and not (folder / "config.json").is_file():
         raise EngineError(f"{folder}: not a model checkpoint (the folder holds no config.json)")
     return Checkpoint(str(folder))
 

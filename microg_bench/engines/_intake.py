@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from microg_bench.engines.base import Job
+from microg_bench.records import Failure, Response
+
+Respond = Callable[[Job], Coroutine[Any, Any, Response | Failure]]
 
 
-class Intake:
-    """Takes jobs from a stream without making work that is under way wait for them."""
+async def each(
+    jobs: AsyncIterator[Job], respond: Respond, at_once: int
+) -> AsyncGenerator[Response | Failure, None]:
+    """What `respond` makes of each job, in the order of finishing, with at most `at_once` under way.
 
-    def __init__(self, jobs: AsyncIterator[Job]) -> None:
-        self._jobs = jobs
-        self._next: asyncio.Task[Job | None] | None = None
+    The next job is asked for where there is room for it; what is under way does not wait for it. Leaving
+    early cancels what is under way.
+    """
+    coming: asyncio.Task[None] | None = None
+    under_way: set[asyncio.Task[Response | Failure]] = set()
+    ended = False
 
-    async def take(self, room: int, *, wait: bool) -> list[Job]:
-        """Up to `room` jobs that are ready now; with `wait`, at least one unless the stream has ended."""
-        taken: list[Job] = []
-        while len(taken) < room:
-            self._next = self._next or asyncio.create_task(self._pull())
-            await asyncio.wait({self._next}, timeout=None if wait and not taken else 0)
-            if not self._next.done() or (job := self._next.result()) is None:
-                break
-            taken.append(job)
-            self._next = None
-        return taken
+    async def take() -> None:
+        nonlocal ended
+        job = await anext(jobs, None)
+        if job is None:
+            ended = True
+        else:
+            under_way.add(asyncio.create_task(respond(job)))
 
-    async def _pull(self) -> Job | None:
-        return await anext(self._jobs, None)
-
-    async def close(self) -> None:
-        """Stop waiting for a job."""
-        if self._next is not None:
-            self._next.cancel()
-            await asyncio.wait({self._next})
+    try:
+        while True:
+            if coming is None and not ended and len(under_way) < at_once:
+                coming = asyncio.create_task(take())
+            waited: set[asyncio.Task[Any]] = {*under_way, coming} if coming else {*under_way}
+            if not waited:
+                return
+            done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if coming in done:
+                coming.result()
+                coming = None
+            for task in done & under_way:
+                under_way.remove(task)
+                yield task.result()
+    finally:
+        left: list[asyncio.Task[Any]] = [*under_way, *([coming] if coming else [])]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from microg_bench.engines._checkpoint import Checkpoint, first_line, load_failure, locate
+from microg_bench.engines._plain import read_marks
 from microg_bench.engines.base import EngineOptions
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.torchvision_repair import ensure_torchvision
@@ -40,7 +41,7 @@ def load(options: EngineOptions) -> Loaded:
     """
     if options.dtype not in DTYPES:
         raise EngineError(f"dtype {options.dtype!r} is not one of {', '.join(DTYPES)}")
-    checkpoint = locate(options.checkpoint, options.revision)
+    checkpoint = locate(options.checkpoint, options.revision, own_layout=options.loader is not None)
     _prepare_libraries()
     source = {
         "revision": checkpoint.revision or "main",
@@ -48,8 +49,11 @@ def load(options: EngineOptions) -> Loaded:
         "local_files_only": checkpoint.offline,
     }
     try:
-        processor = load_processor(checkpoint, source)
-        model = _load_model(checkpoint, source, options)
+        if options.loader:
+            processor, model = _load_by(options.loader, checkpoint, source, options)
+        else:
+            processor = load_processor(checkpoint, source)
+            model = _load_model(checkpoint, source, options)
     except EngineError:
         raise
     except Exception as error:  # the libraries raise anything from OSError to SafetensorError
@@ -67,21 +71,40 @@ def load_processor(checkpoint: Checkpoint, source: dict[str, Any]) -> Any:
     processor.chat_template = processor.chat_template or tokenizer.chat_template
     if not processor.chat_template:
         raise EngineError(f"{checkpoint.name}: has no chat template; an instruction-tuned model is needed")
+    _prepare_tokenizer(tokenizer)
+    return processor
+
+
+def _load_by(
+    loader: str, checkpoint: Checkpoint, source: dict[str, Any], options: EngineOptions
+) -> tuple[Any, Any]:
+    """What the function `loader` (`module:function`) makes of a checkpoint that no library can load."""
+    module, _, function = loader.partition(":")
+    processor, model = getattr(import_module(module), function)(checkpoint.name, source, _settings(options))
+    _prepare_tokenizer(processor.tokenizer)
+    _warn_of_offloading(model)
+    return processor, model.eval()
+
+
+def _settings(options: EngineOptions) -> dict[str, Any]:
+    return {
+        "dtype": _dtype(options.dtype),
+        "attn_implementation": options.attention,
+        "device_map": options.device_map,
+    }
+
+
+def _prepare_tokenizer(tokenizer: Any) -> None:
     # Generation goes on at the right end of every row, so that is where the prompts must meet.
     tokenizer.padding_side = "left"
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    return processor
+    read_marks(tokenizer)
 
 
 def _load_model(checkpoint: Checkpoint, source: dict[str, Any], options: EngineOptions) -> Any:
     transformers: Any = import_module("transformers")
     model, info = transformers.AutoModelForImageTextToText.from_pretrained(
-        checkpoint.name,
-        dtype=_dtype(options.dtype),
-        attn_implementation=options.attention,
-        device_map=options.device_map,
-        output_loading_info=True,
-        **source,
+        checkpoint.name, output_loading_info=True, **_settings(options), **source
     )
     # transformers fills these with random numbers, and the answers would look like a bad model's.
     if missing := sorted(info["missing_keys"]):

@@ -1,20 +1,28 @@
-"""Imports vLLM quietly and turns a checkpoint and options into one of its engines."""
+"""Imports vLLM quietly and turns a checkpoint and options into one of its asynchronous engines."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import re
+import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import IO, Any
 
 from pydantic import ValidationError
 
 from microg_bench.engines._checkpoint import Checkpoint, first_line, load_failure
 from microg_bench.engines._loading import DTYPES, load_processor
+from microg_bench.engines._vllm_arguments import arguments, check_known
 from microg_bench.engines.base import EngineOptions
 from microg_bench.errors import EngineError, MissingExtraError
-from microg_bench.torchvision_repair import ensure_torchvision
+from microg_bench.torchvision_repair import ensure_torchvision, repaired_children
 
 # What vLLM and torch read from the environment; what the user has set there stays.
 _QUIET = {
@@ -23,44 +31,83 @@ _QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
 }
-_WITHOUT_GPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+_ERROR = re.compile(r"\b(?:\w+\.)*\w*(?:Error|Exception): .*")
+
+
+class Said:
+    """What the processes of vLLM write to their standard error: it would drown the one line that counts.
+
+    A user who has set the level of vLLM's log gets it on the terminal.
+    """
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open while they live
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Processes that start within write here for as long as they live."""
+        if not _quiet():
+            yield
+            return
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(self._file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+
+    def error(self) -> str | None:
+        """The first error told of: the cause of those that follow."""
+        size = self._file.seek(0, os.SEEK_END)
+        found = _ERROR.search(os.pread(self._file.fileno(), size, 0).decode(errors="replace"))
+        return found[0][:300].strip() if found else None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A processor, an engine that runs, and what its processes say."""
+
+    processor: Any
+    llm: Any
+    said: Said
 
 
 def check_options(options: EngineOptions) -> None:
     """Refuse what cannot be asked of vLLM here.
 
     Raises:
-        EngineError: an unknown dtype, or an option that other engines have.
+        EngineError: an unknown dtype.
     """
     if options.dtype not in DTYPES:
         raise EngineError(f"dtype {options.dtype!r} is not one of {', '.join(DTYPES)}")
-    for name in ("attention", "device_map", "batch_size"):
-        if getattr(options, name) != EngineOptions.model_fields[name].default:
-            raise EngineError(f"engine vllm has no {name}: vLLM chooses by itself")
 
 
-def load(checkpoint: Checkpoint, options: EngineOptions, at_once: int) -> tuple[Any, Any]:
-    """The processor of `checkpoint` and a vLLM engine that works on `at_once` prompts at a time.
+def load(checkpoint: Checkpoint, options: EngineOptions) -> Loaded:
+    """Start vLLM with `checkpoint`.
 
     Raises:
         MissingExtraError: vLLM or something that it needs is not installed.
+        UsageError: vLLM has no such engine argument.
         EngineError: vLLM does not fit this machine, or the checkpoint cannot be loaded.
     """
+    said = Said()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _import_vllm()
+        check_known(options)
         try:
-            return _load(checkpoint, options, at_once)
+            return _load(checkpoint, options, said)
         except EngineError:
             raise
         except Exception as error:  # vLLM raises anything from OSError to pydantic's errors
-            leave_process_groups()
-            raise load_failure(checkpoint.name, _plain(error)) from error
-
-
-def leave_process_groups() -> None:
-    """Undo what vLLM left in torch.distributed of this process, which would complain of it at exit."""
-    import_module("vllm.distributed.parallel_state").cleanup_dist_env_and_memory()
+            failure = load_failure(checkpoint.name, _plain(error))
+            if (cause := said.error()) is not None:
+                failure = EngineError(f"{checkpoint.name}: cannot be loaded: {cause}")
+    gc.collect()  # what is half built ends here, and not with a complaint while the interpreter goes down
+    raise failure
 
 
 def _import_vllm() -> None:
@@ -69,16 +116,25 @@ def _import_vllm() -> None:
     try:
         ensure_torchvision()
         transformers: Any = import_module("transformers")
-        import_module("vllm")
+        vllm: Any = import_module("vllm")
     except ImportError as error:
         raise MissingExtraError("engine vllm", "vllm", first_line(error)) from error
     except RuntimeError as error:
         raise EngineError(f"vLLM does not fit this torch: {first_line(error)}") from error
+    if import_module("vllm.platforms").current_platform.is_unspecified():
+        raise EngineError(
+            f"vLLM {vllm.__version__} finds no GPU here and is not built for the CPU:"
+            " use a machine with a GPU, a CPU build of vLLM, or --engine transformers"
+        )
     transformers.utils.logging.set_verbosity_error()
     logging.getLogger("torch").setLevel(logging.ERROR)
 
 
-def _load(checkpoint: Checkpoint, options: EngineOptions, at_once: int) -> tuple[Any, Any]:
+def _quiet() -> bool:
+    return os.environ["VLLM_LOGGING_LEVEL"] == _QUIET["VLLM_LOGGING_LEVEL"]
+
+
+def _load(checkpoint: Checkpoint, options: EngineOptions, said: Said) -> Loaded:
     transformers: Any = import_module("transformers")
     source = {
         "revision": checkpoint.revision or "main",
@@ -86,23 +142,22 @@ def _load(checkpoint: Checkpoint, options: EngineOptions, at_once: int) -> tuple
         "local_files_only": checkpoint.offline,
     }
     processor = load_processor(checkpoint, source)
-    config = transformers.AutoConfig.from_pretrained(checkpoint.name, **source)
-    settings = {
-        "model": _place(checkpoint),
-        "revision": checkpoint.revision,
-        "trust_remote_code": options.trust_remote_code,
-        "dtype": options.dtype,
-        "max_model_len": -1,  # the model's own context, or as much of it as there is memory for
-        "max_num_seqs": at_once,
-        "enable_prefix_caching": True,
-        "disable_log_stats": True,
-        "use_tqdm_on_load": False,
-    }
+    own = transformers.AutoConfig.from_pretrained(checkpoint.name, **source)
     if import_module("vllm.platforms").current_platform.is_cpu():
-        settings |= _settings_without_gpu(options.dtype, config.architectures or [])
-    arguments = import_module("vllm").EngineArgs(**settings)
-    engine: Any = import_module("vllm.v1.engine.llm_engine").LLMEngine
-    return processor, engine.from_engine_args(arguments)
+        _prepare_cpu(options, own.architectures or [])
+    chosen = arguments(_place(checkpoint), checkpoint.revision, options)
+    # The context chooses defaults: here, throughput counts and not the time to the first token.
+    offline = import_module("vllm.usage.usage_lib").UsageContext.LLM_CLASS
+    config = import_module("vllm").AsyncEngineArgs(**chosen).create_engine_config(offline)
+    # Here and not in vLLM's processes, so that the progress of a download is seen.
+    loader: Any = import_module("vllm.model_executor.model_loader").get_model_loader(config.load_config)
+    loader.download_model(config.model_config)
+    engine: Any = import_module("vllm.v1.engine.async_llm").AsyncLLM
+    with repaired_children(), _threads(config), said.listening():
+        llm = engine.from_vllm_config(config, disable_log_stats=True)
+    if _quiet():
+        logging.getLogger("vllm").setLevel(logging.CRITICAL)  # its errors come as exceptions
+    return Loaded(processor, llm, said)
 
 
 def _place(checkpoint: Checkpoint) -> str:
@@ -114,16 +169,31 @@ def _place(checkpoint: Checkpoint) -> str:
     return checkpoint.name
 
 
-def _settings_without_gpu(dtype: str, architectures: list[str]) -> dict[str, Any]:
-    for name, value in _WITHOUT_GPU.items():
-        os.environ.setdefault(name, value)
+def _prepare_cpu(options: EngineOptions, architectures: list[str]) -> None:
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    if options.tensor_parallel == options.pipeline_parallel == 1:
+        # Or vLLM would put another process between the one that schedules and the model.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     registry: Any = import_module("vllm").ModelRegistry
     for name in architectures:
         # vLLM would import the class in a child process, which is slow and knows nothing of our torchvision.
         if name in registry.models:
             registry.register_model(name, registry.models[name].load_model_cls())
-    # A block is what the prefix cache keeps; the larger default would keep nothing of a short prompt.
-    return {"block_size": 32, "enforce_eager": True, "dtype": "float32" if dtype == "auto" else dtype}
+
+
+@contextmanager
+def _threads(config: Any) -> Iterator[None]:
+    """On the CPU, leave a core to the decoders: the model's threads wait for each other, and busily."""
+    name, cores = "OMP_NUM_THREADS", os.cpu_count() or 1
+    alone = config.device_config.device_type == "cpu" and config.parallel_config.world_size == 1
+    if not alone or name in os.environ:
+        yield
+        return
+    os.environ[name] = str(max(1, cores - 1))
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _plain(error: Exception) -> Exception:

@@ -11,34 +11,35 @@ import gc
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from microg_bench.engines._chat import PromptError, model_inputs
+from microg_bench.engines._chat import PromptError, check_room, model_inputs, parts
 from microg_bench.engines._checkpoint import first_line
 from microg_bench.engines._loading import Loaded, devices, load
 from microg_bench.engines._noise import sampling
-from microg_bench.engines.base import Engine, Job
-from microg_bench.errors import EngineError
-from microg_bench.records import Failure, Generation, Response
+from microg_bench.engines.base import WEIGHTS, Engine, Job
+from microg_bench.records import Failure, Image, Response, Text, Video
 
 log = logging.getLogger(__name__)
+
+_BATCHES = 4  # that may wait
 
 
 @dataclass
 class TransformersEngine(Engine):
-    """Batches jobs of equal generation settings; halves the batch for good where memory runs out."""
+    """Batches jobs of equal settings and similar length; halves the batch for good where memory runs out."""
 
     name: ClassVar[str] = "transformers"
+    takes: ClassVar[frozenset[str]] = WEIGHTS | {"loader", "attention", "device_map", "batch_size"}
     _loaded: Loaded | None = field(default=None, init=False)
     _room: int = field(default=0, init=False)
     _cancelled: threading.Event = field(default_factory=threading.Event, init=False)
 
     def start(self) -> None:
         """Load processor and model; a hub id is downloaded where the cache lacks it."""
-        if self.options.batch_size < 1:
-            raise EngineError(f"batch size must be at least 1, not {self.options.batch_size}")
         self._loaded = load(self.options)
         self._room = self.options.batch_size
 
@@ -49,17 +50,18 @@ class TransformersEngine(Engine):
         return self._loaded
 
     async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Response | Failure, None]:
-        """Batch jobs of equal settings as they come; what is left at the end goes in smaller batches."""
-        waiting: dict[Generation, list[Job]] = {}
+        """Answer in batches of equal settings and similar length; at most four batches wait to be sorted out.
+
+        A batch that cannot be filled yet waits until one can, or until no more jobs come.
+        """
+        waiting: list[Job] = []
         async for job in jobs:
-            batch = waiting.setdefault(job.generation, [])
-            batch.append(job)
-            if len(batch) >= self._room:
-                del waiting[job.generation]
-                for outcome in await self._in_thread(batch):
+            waiting.append(job)
+            if len(waiting) >= _BATCHES * self._room:
+                for outcome in await self._in_thread(_batch(waiting, self._room)):
                     yield outcome
-        for batch in waiting.values():
-            for outcome in await self._in_thread(batch):
+        while waiting:
+            for outcome in await self._in_thread(_batch(waiting, self._room)):
                 yield outcome
 
     async def _in_thread(self, jobs: list[Job]) -> list[Response | Failure]:
@@ -92,9 +94,10 @@ class TransformersEngine(Engine):
 
         started = time.perf_counter()
         generation = jobs[0].generation
+        self._check_room(jobs, [1] * len(jobs))
         inputs = model_inputs(self._ready.processor, jobs)
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
-        self._check_context(max(prompt_tokens), generation.max_tokens)
+        self._check_room(jobs, prompt_tokens)
         with torch.inference_mode():
             rows = self._ready.model.generate(
                 **self._placed(inputs),
@@ -125,13 +128,11 @@ class TransformersEngine(Engine):
             seconds=seconds,
         )
 
-    def _check_context(self, prompt_tokens: int, max_tokens: int) -> None:
+    def _check_room(self, jobs: Sequence[Job], prompt_tokens: Sequence[int]) -> None:
         context = getattr(self._ready.model.config.get_text_config(), "max_position_embeddings", None)
-        if context and prompt_tokens + max_tokens > context:
-            raise PromptError(
-                f"{prompt_tokens} prompt tokens and up to {max_tokens} new ones"
-                f" exceed the model's context of {context}"
-            )
+        if context:
+            for job, count in zip(jobs, prompt_tokens, strict=True):
+                check_room(job, count, context)
 
     def _placed(self, inputs: Any) -> dict[str, Any]:
         """The tensors where the model is. Only pixels take its dtype: half a second must not be rounded."""
@@ -168,6 +169,33 @@ class TransformersEngine(Engine):
         }
         commit = self._ready.commit
         return known | ({"commit": commit} if commit else {})
+
+
+def _batch(waiting: list[Job], room: int) -> list[Job]:
+    """Take up to `room` jobs with equal settings from `waiting`: the oldest, and those nearest to its length.
+
+    Of several settings, one whose jobs fill a batch goes first.
+    """
+    settings = Counter(job.generation for job in waiting)
+    oldest = next((job for job in waiting if settings[job.generation] >= room), waiting[0])
+    alike = [job for job in waiting if job.generation == oldest.generation]
+    near = sorted(alike, key=lambda job: abs(_length(job) - _length(oldest)))[:room]
+    chosen = {job.request.id for job in near}
+    batch = [job for job in waiting if job.request.id in chosen]
+    waiting[:] = [job for job in waiting if job.request.id not in chosen]
+    return batch
+
+
+def _length(job: Job) -> float:
+    """Roughly the tokens of a prompt: one for four characters, or for a square of 28 pixels in two frames."""
+    shown = parts(job.prompt)
+    letters = sum(len(part.text) for part in shown if isinstance(part, Text))
+    if job.frames is None:
+        return letters / 4
+    videos = sum(isinstance(part, Video) for part in shown)
+    stills = sum(isinstance(part, Image) for part in shown)
+    count, height, width, _ = job.frames.pixels.shape
+    return float(letters / 4 + (videos * count / 2 + stills) * height * width / 28**2)
 
 
 def _failure(job: Job, error: Exception) -> Failure:

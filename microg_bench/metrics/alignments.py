@@ -13,7 +13,7 @@ import numpy as np
 
 from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics.base import Array
-from microg_bench.metrics.java import JavaRuns, find_jar
+from microg_bench.metrics.java import JavaRuns, find_jar, find_java
 from microg_bench.metrics.paraphrases import write_table
 from microg_bench.metrics.texts import Texts, one_line
 
@@ -60,13 +60,19 @@ class Alignments:
     def _align(self) -> list[Array]:
         sent = [_sent(texts) for texts in self._sets]
         items = [item for some in sent for item in some]
-        with tempfile.TemporaryDirectory() as folder:
-            table = Path(folder) / "paraphrases.gz"
-            write_table(table, {text for refs, _ in items for text in refs}, {text for _, text in items})
-            jar = find_jar("meteor", "meteor-1.5.jar")
-            counts = self._ask(
-                ("-jar", str(jar), *_FLAGS, "-a", str(table)), {_line(*item) for item in items}
-            )
+        # What is missing is said at once, not after the seconds that a table takes.
+        find_java()
+        jar = find_jar("meteor", "meteor-1.5.jar")
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                table = Path(folder) / "paraphrases.gz"
+                write_table(table, {text for refs, _ in items for text in refs}, {text for _, text in items})
+                arguments = ("-jar", str(jar), *_FLAGS, "-a", str(table))
+                counts = self._ask(arguments, {_line(*item) for item in items})
+        except OSError as error:
+            raise MetricUnavailableError(
+                f"METEOR's paraphrases cannot be read or written: {error}"
+            ) from error
         return [np.array([counts[_line(*item)] for item in some]) for some in sent]
 
     def _ask(self, arguments: Sequence[str], lines: set[str]) -> dict[str, list[float]]:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from microg_bench.errors import MetricUnavailableError, MissingExtraError
+from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics.base import Array, MeanMetric
 from microg_bench.metrics.batches import BF16_NOTE
-from microg_bench.metrics.encoders import encoder_folder, encoder_hash, quiet
+from microg_bench.metrics.encoders import encoder_folder, encoder_hash, quiet, require
 from microg_bench.metrics.texts import Texts, well_formed
 from microg_bench.metrics.token_encoder import TokenEncoder, layers_read
 
@@ -53,6 +53,7 @@ class BertScore(MeanMetric):
         Raises:
             MetricUnavailableError: as `measure`.
         """
+        require(self.name, "torch", "transformers")
         candidates = [well_formed(text).strip() for text in texts.candidates]
         references = [[well_formed(text).strip() for text in refs] for refs in texts.references]
         encoder = TokenEncoder.load(self._folder(), self.options)
@@ -136,11 +137,10 @@ def published_baseline(model: str) -> Array:
 
 
 def _baselines() -> Path:
+    require("rescaled BERTScore", "bert_score")
     spec = find_spec("bert_score")
-    if spec is None or spec.origin is None:
-        missing = MissingExtraError("rescaled BERTScore", "score", "No module named 'bert_score'")
-        raise MetricUnavailableError(str(missing))
-    return Path(spec.origin).parent / "rescale_baseline" / "en"
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    return Path(folders[0], "rescale_baseline", "en")
 
 
 def _embed(

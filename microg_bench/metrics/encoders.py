@@ -48,6 +48,18 @@ def encoder_folder(given: Path | None, repository: str, flag: str, packaged: str
     return shipped or _hub_folder(repository, flag)
 
 
+def require(metric: str, *packages: str) -> None:
+    """Say which extra a metric needs, before anything is looked for that only matters with it.
+
+    Raises:
+        MetricUnavailableError: a package is not installed.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            missing = MissingExtraError(metric, "score", f"No module named {package!r}")
+            raise MetricUnavailableError(str(missing))
+
+
 def _packaged_folder(packaged: str) -> Path | None:
     package, _, inside = packaged.partition("/")
     spec = find_spec(package)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from signal import SIGKILL
 from subprocess import PIPE, Popen, TimeoutExpired
 from threading import Lock
 from types import TracebackType
@@ -86,7 +88,7 @@ class JavaRuns:
         with self._lock:
             self._closed = True
             for process in self._running:
-                process.kill()
+                _kill(process)
 
     def ask(self, arguments: Sequence[str], lines: Sequence[str]) -> list[str]:
         """Feed lines to a Java program and return its answers, one a line; a failed run is tried once more.
@@ -117,8 +119,8 @@ class JavaRuns:
         finally:
             self._end(process)
         if process.returncode != 0:
-            last = errors.decode(errors="replace").strip().splitlines()[-1:]
-            raise MetricUnavailableError(f"{program} ended with {process.returncode}: {''.join(last)}")
+            last = ["", *errors.decode(errors="replace").strip().splitlines()[-1:]]
+            raise MetricUnavailableError(f"{program} ended with {process.returncode}{': '.join(last)}")
         answers = output.decode(errors="replace").split("\n")[:-1]
         if len(answers) != len(lines):
             raise MetricUnavailableError(f"{program} answered {len(answers)} lines to {len(lines)}")
@@ -130,17 +132,28 @@ class JavaRuns:
             if self._closed:
                 raise MetricUnavailableError(f"{_program(arguments)} was stopped")
             try:
-                process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+                process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True)
             except OSError as error:
                 raise MetricUnavailableError(f"{command[0]} cannot be started: {error.strerror}") from None
             self._running.add(process)
         return process
 
     def _end(self, process: Popen[bytes]) -> None:
-        process.kill()
+        _kill(process)
         process.wait()
         with self._lock:
             self._running.discard(process)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                with suppress(OSError):
+                    pipe.close()
+
+
+def _kill(process: Popen[bytes]) -> None:
+    """Kill a program that still runs, with what it started: a Java on PATH may be a script around another."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, SIGKILL)
 
 
 def _program(arguments: Sequence[str]) -> str:

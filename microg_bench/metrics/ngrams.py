@@ -85,35 +85,51 @@ def _words(texts: Sequence[str]) -> tuple[NDArray[np.int32], Ints]:
 
 def _parts(words: NDArray[np.int32], lengths: Ints) -> Iterator[tuple[int, _Rows]]:
     """The rows of each part and order."""
-    document = np.repeat(np.arange(len(lengths)), lengths)
-    ends = np.cumsum(lengths)
     part = (np.cumsum(np.bincount(words)) // _PART).astype(np.uint16)[words]
     places = np.argsort(part, kind="stable")
-    cuts = np.flatnonzero(np.diff(part[places])) + 1
+    cuts = np.cumsum(np.bincount(part))[:-1]
+    del part
+    document = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    ends = np.cumsum(lengths)
     for starts in np.split(places, cuts):
-        yield from enumerate(_orders(words, document, ends, starts))
+        yield from enumerate(_orders(words, document[starts].astype(np.int64), ends, starts))
 
 
 def _orders(
     words: NDArray[np.int32], document: Ints, ends: Ints, starts: NDArray[np.intp]
 ) -> Iterator[_Rows]:
-    """The rows of each order, of the n-grams that start at some places."""
+    """The rows of each order, of the n-grams that start at some places, in the document of each."""
     vocabulary = int(words.max(initial=0)) + 1
-    grams = words[starts].astype(np.int64)
-    for order in range(ORDERS):
-        if order:
-            long = starts + order < ends[document[starts]]
-            starts = starts[long]
-            grams = grams[long] * vocabulary + words[starts + order]
-        grams = np.unique(grams, return_inverse=True)[1]
-        yield _counted(document[starts], grams)
+    grams = _ranks(words[starts].astype(np.int64))
+    yield _counted(document, grams)
+    for order in range(1, ORDERS):
+        long = starts + order < ends[document]
+        starts, document, grams = starts[long], document[long], grams[long]
+        grams = _ranks(grams * vocabulary + words[starts + order])
+        yield _counted(document, grams)
+
+
+def _ranks(keys: Ints) -> Ints:
+    """The rank of each key among the different keys."""
+    # With the place packed below the key, plain sorting does, which is several times as fast as `argsort`.
+    bits = len(keys).bit_length()
+    if int(keys.max(initial=0)).bit_length() + bits > 63:
+        return np.unique(keys, return_inverse=True)[1]
+    ordered = keys << bits | np.arange(len(keys))
+    ordered.sort()
+    places = ordered & ((1 << bits) - 1)
+    ordered >>= bits
+    ranks = np.empty_like(keys)
+    ranks[places] = np.cumsum(np.diff(ordered, prepend=ordered[:1]) > 0)
+    return ranks
 
 
 def _counted(document: Ints, gram: Ints) -> _Rows:
     """Equal pairs of document and n-gram put together and counted."""
     grams = int(gram.max(initial=0)) + 1
     keys, counts = np.unique(document * grams + gram, return_counts=True)
-    return _Rows(keys // grams, keys % grams, counts.astype(np.float64))
+    rows = keys // grams
+    return _Rows(rows, keys - rows * grams, counts.astype(np.float64))
 
 
 def _add(sums: NgramSums, order: int, rows: _Rows) -> None:
@@ -124,7 +140,7 @@ def _add(sums: NgramSums, order: int, rows: _Rows) -> None:
     item, our_gram, our_count = rows.document[:cut], rows.gram[:cut], rows.count[:cut]
     reference, their_gram, their_count = rows.document[cut:] - items, rows.gram[cut:], rows.count[cut:]
     theirs = sums.owner[reference] * grams + their_gram
-    frequency = np.bincount(np.unique(theirs) % max(grams, 1), minlength=grams)
+    frequency = np.bincount(_distinct(theirs) % max(grams, 1), minlength=grams)
     rarity = np.log(float(items)) - np.log(np.maximum(1.0, frequency))
     our_weight, their_weight = our_count * rarity[our_gram], their_count * rarity[their_gram]
     ours = item * grams + our_gram
@@ -139,3 +155,9 @@ def _add(sums: NgramSums, order: int, rows: _Rows) -> None:
     np.add.at(sums.products[order], reference[common], weight)
     np.add.at(sums.candidate_squares[order], item, our_weight**2)
     np.add.at(sums.reference_squares[order], reference, their_weight**2)
+
+
+def _distinct(keys: Ints) -> Ints:
+    """The different keys. They come almost in order, where sorting beats the hash table of `numpy.unique`."""
+    ordered = np.sort(keys, kind="stable")
+    return ordered[np.diff(ordered, prepend=-1) > 0]

@@ -17,7 +17,14 @@ import numpy as np
 from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics.base import Array, MeanMetric
 from microg_bench.metrics.batches import BF16_NOTE, in_batches, precision
-from microg_bench.metrics.encoders import encoder_folder, encoder_hash, load_encoder, quiet, torch_device
+from microg_bench.metrics.encoders import (
+    encoder_folder,
+    encoder_hash,
+    load_encoder,
+    quiet,
+    require,
+    torch_device,
+)
 from microg_bench.metrics.texts import Texts, well_formed
 
 if TYPE_CHECKING:
@@ -34,6 +41,7 @@ class SentenceBert(MeanMetric):
 
     def measure(self, texts: Texts) -> Array:
         """Shape (n, 1); see `Metric.measure`."""
+        require(self.name, "sentence_transformers")
         candidates = [well_formed(text) for text in texts.candidates]
         references = [[well_formed(text) for text in refs] for refs in texts.references]
         distinct = list(dict.fromkeys([*candidates, *(text for refs in references for text in refs)]))

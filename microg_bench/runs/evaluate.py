@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from microg_bench.errors import UsageError
-from microg_bench.metrics import METRICS, MetricOptions, Protocol, Score, Unavailable, score
+from microg_bench.metrics import METRICS, MetricOptions, Protocol, Score, Unavailable, score_tasks
 from microg_bench.metrics.base import Array
 from microg_bench.metrics.stats import LEVEL, RESAMPLES, Clusters, interval, resample
 from microg_bench.records import TaskName
@@ -73,6 +73,7 @@ def check_protocol(protocol: str) -> None:
 class Evaluation:
     """The answered items of one task, scored; `found` holds a `Score` or an `Unavailable` by metric."""
 
+    task: TaskName
     items: tuple[Item, ...]
     answers: Mapping[str, str]
     found: Mapping[str, Score | Unavailable]
@@ -137,6 +138,15 @@ class Evaluation:
         return SliceEntry(items=len(rows), scores=values)
 
 
+@dataclass(frozen=True)
+class Answered:
+    """The answers to items of one task, by the id of their request; not every item needs one."""
+
+    task: TaskName
+    items: Sequence[Item]
+    answers: Mapping[str, str]
+
+
 def evaluate(
     task: TaskName, items: Sequence[Item], answers: Mapping[str, str], scoring: Scoring
 ) -> Evaluation:
@@ -145,15 +155,31 @@ def evaluate(
     Raises:
         UsageError: an unknown metric or protocol.
     """
-    names = task_metrics(task, scoring.metrics)
-    scored = tuple(item for item in items if item.request.id in answers)
-    found: Any = {name: Unavailable(name, "no item was answered") for name in names}
-    if scored:
-        found = score(
-            [answers[item.request.id] for item in scored],
-            [item.reference for item in scored],
-            metrics=names,
-            protocol=scoring.protocol,
-            options=scoring.options,
-        )
-    return Evaluation(scored, answers, found, scoring.clusters)
+    return evaluate_all([Answered(task, items, answers)], scoring)[0]
+
+
+def evaluate_all(sets: Sequence[Answered], scoring: Scoring) -> list[Evaluation]:
+    """Score several sets of answers, each as `evaluate` does, with one start of Java for all of them.
+
+    Raises:
+        UsageError: as `evaluate`.
+    """
+    names = {str(place): task_metrics(one.task, scoring.metrics) for place, one in enumerate(sets)}
+    scored = {
+        str(place): tuple(item for item in one.items if item.request.id in one.answers)
+        for place, one in enumerate(sets)
+    }
+    texts = {
+        place: ([one.answers[item.request.id] for item in items], [item.reference for item in items])
+        for (place, items), one in zip(scored.items(), sets, strict=True)
+        if items
+    }
+    found = score_tasks(texts, names, scoring.protocol, scoring.options)
+    return [
+        Evaluation(one.task, items, one.answers, found.get(place) or _nothing(names[place]), scoring.clusters)
+        for (place, items), one in zip(scored.items(), sets, strict=True)
+    ]
+
+
+def _nothing(names: Sequence[str]) -> dict[str, Score | Unavailable]:
+    return {name: Unavailable(name, "no item was answered") for name in names}

@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -19,50 +22,80 @@ from microg_bench.adapters.registry import source_sha256
 from microg_bench.dataset import Dataset
 from microg_bench.errors import RunError
 from microg_bench.files import write_json
-from microg_bench.records import TaskName
-from microg_bench.runs.evaluate import Evaluation, Scoring, evaluate
+from microg_bench.runs.evaluate import Answered, Evaluation, Scoring, evaluate_all
 from microg_bench.runs.scorecard import FloorEntry
-from microg_bench.tasks import Item
 
 FLOORS = ("constant", "blind")
 
 
-def floor_entries(
-    task: TaskName, dataset: Dataset, measured: Evaluation, scoring: Scoring
-) -> dict[str, FloorEntry]:
-    """Scores of the floors on the items of `measured`, under the metrics that could be computed there."""
-    names = tuple(measured.scores)
-    if not names:
-        return {}
-    references = References(dataset.clips)
-    return {name: _entry(name, task, dataset, references, measured, scoring) for name in FLOORS}
+@dataclass(frozen=True)
+class Ground:
+    """What floors are scored on: the items of an evaluation, under the metrics that it could compute."""
+
+    dataset: Dataset
+    measured: Evaluation
 
 
-def _entry(
-    name: str,
-    task: TaskName,
-    dataset: Dataset,
-    references: References,
-    measured: Evaluation,
-    scoring: Scoring,
-) -> FloorEntry:
-    floor = cast(Floor, find_adapter(name))
-    signatures = [one.signature.long() for one in measured.scores.values()]
-    ids = [item.request.id for item in measured.items]
-    key = [__version__, task, dataset.fingerprint, ids, signatures, source_sha256(floor)]
-    cached = _cache_folder() / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json"
-    if (known := _read(cached, set(measured.scores))) is not None:
-        return FloorEntry(title=floor.title, scores=known)
-    answers = {item.request.id: _answer(floor, item, references) for item in measured.items}
-    wanted = Scoring(tuple(measured.scores), scoring.protocol, scoring.options)
-    found = evaluate(task, measured.items, answers, wanted).scores
-    scores = {metric: one.value for metric, one in found.items()}
-    _keep(cached, scores)
-    return FloorEntry(title=floor.title, scores=scores)
+def floor_entries(grounds: Sequence[Ground], scoring: Scoring) -> list[dict[str, FloorEntry]]:
+    """Scores of the floors on each ground, those that are not known yet computed together."""
+    cases = [
+        [_Case(cast(Floor, find_adapter(name)), name, ground) for name in FLOORS if ground.measured.scores]
+        for ground in grounds
+    ]
+    scores = _scores({case.file: case for some in cases for case in some}, scoring)
+    return [
+        {case.name: FloorEntry(title=case.floor.title, scores=scores[case.file]) for case in some}
+        for some in cases
+    ]
 
 
-def _answer(floor: Floor, item: Item, references: References) -> str:
-    return floor.answer(item.request, None, references.without(item.request.source))
+@dataclass(frozen=True)
+class _Case:
+    """One floor on one ground."""
+
+    floor: Floor
+    name: str
+    ground: Ground
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(self.ground.measured.scores)
+
+    @cached_property
+    def file(self) -> Path:
+        """Where its scores are kept."""
+        measured = self.ground.measured
+        signatures = [one.signature.long() for one in measured.scores.values()]
+        ids = [item.request.id for item in measured.items]
+        setting = [measured.task, self.ground.dataset.fingerprint, ids, signatures]
+        key = json.dumps([__version__, *setting, source_sha256(self.floor)])
+        return _cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+    def answered(self) -> Answered:
+        """What it says."""
+        references = References(self.ground.dataset.clips)
+        measured = self.ground.measured
+        requests = [item.request for item in measured.items]
+        answers = {
+            request.id: self.floor.answer(request, None, references.without(request.source))
+            for request in requests
+        }
+        return Answered(measured.task, measured.items, answers)
+
+
+def _scores(cases: Mapping[Path, _Case], scoring: Scoring) -> dict[Path, dict[str, float]]:
+    """The scores of each case, by its file: from there, or computed and put there."""
+    kept = {file: _read(file, set(case.metrics)) for file, case in cases.items()}
+    found = {file: scores for file, scores in kept.items() if scores is not None}
+    missing = {file: case for file, case in cases.items() if file not in found}
+    names = dict.fromkeys(name for case in missing.values() for name in case.metrics)
+    wanted = Scoring(tuple(names), scoring.protocol, scoring.options)
+    evaluations = evaluate_all([case.answered() for case in missing.values()], wanted) if missing else []
+    for (file, case), evaluation in zip(missing.items(), evaluations, strict=True):
+        scores = evaluation.scores
+        found[file] = {name: scores[name].value for name in case.metrics if name in scores}
+        _keep(file, found[file])
+    return found
 
 
 def _cache_folder() -> Path:

@@ -7,6 +7,7 @@ only under the settings that it was made with.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +46,10 @@ class State:
 
 
 class RunFolder:
-    """A run that is being written. Use as a context manager; it holds the folder's lock until closed."""
+    """A run that is being written. Use as a context manager; it holds the folder's lock until closed.
+
+    `done` are the ids of the requests that had an answer when the folder was opened.
+    """
 
     def __init__(self, path: Path, settings: Settings, options: Options, provenance: dict[str, Any]) -> None:
         """Open or create the run at `path`.
@@ -99,15 +103,15 @@ class RunFolder:
         }
         write_json(self.path / RUN_FILE, content)
 
-    def started_with(self, engine: dict[str, str]) -> None:
-        """Add what the engine tells of itself to the provenance of this start.
+    def note(self, what: str, content: dict[str, Any]) -> None:
+        """Add something to the provenance of this start: what the engine tells of itself, what it took.
 
         Raises:
             RunError: run.json could not be written.
         """
-        content = read_run(self.path)
-        content["starts"][-1]["engine"] = engine
-        write_json(self.path / RUN_FILE, content)
+        run = read_run(self.path)
+        run["starts"][-1][what] = content
+        write_json(self.path / RUN_FILE, run)
 
     def answered(self, response: Response, answer: str, frames: tuple[int, ...]) -> None:
         """Record an answer; when this returns, it counts.
@@ -117,7 +121,6 @@ class RunFolder:
         """
         record = {"type": "response", "answer": answer, "frames": list(frames), **response.model_dump()}
         self._journal.append(record)
-        self.done.add(response.id)
 
     def failed(self, failure: Failure) -> None:
         """Record a failure.
@@ -126,6 +129,18 @@ class RunFolder:
             RunError: it could not be written.
         """
         self._journal.append({"type": "failure", **failure.model_dump()})
+
+    def responses(self) -> Iterator[Response]:
+        """The first response to each request that has one, from the journal.
+
+        Raises:
+            RunError: a line is damaged.
+        """
+        seen = set()
+        for record in read_journal(self.path / JOURNAL_FILE):
+            if record["type"] == "response" and record["id"] not in seen:
+                seen.add(record["id"])
+                yield Response(**{key: record[key] for key in Response.model_fields if key in record})
 
     def close(self) -> None:
         """Flush the journal and let the folder go."""

@@ -21,15 +21,16 @@ from microg_bench.errors import DecodeError
 from microg_bench.records import Clip
 from microg_bench.runs.journal import Journal, read_journal
 from microg_bench.runs.plan import Work
-from microg_bench.video import DecodePool, Frames, FrameSpec
+from microg_bench.video import DecodePool, Frames, FrameSpec, FrameUnion
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a model is shown of a clip: the frames themselves, and their indices for the record."""
+    """What a model is shown of a clip: frames, with their indices for the record, or the file itself."""
 
     frames: Frames | None = None
     indices: tuple[int, ...] = ()
+    video: Path | None = None
 
 
 FrameStream = AsyncIterator[tuple[Work, Shown | DecodeError]]
@@ -41,7 +42,15 @@ async def nothing_shown(work: Iterable[Work]) -> FrameStream:
         yield one, Shown()
 
 
-async def decoded(work: Iterable[Work], pool: DecodePool, spec: FrameSpec, ahead: int) -> FrameStream:
+async def whole(work: Iterable[Work]) -> FrameStream:
+    """For models that are sent the file."""
+    for one in work:
+        yield one, Shown(video=one.clip.video) if one.clip.video else _no_video(one.clip)
+
+
+async def decoded(
+    work: Iterable[Work], pool: DecodePool, spec: FrameSpec | FrameUnion, ahead: int
+) -> FrameStream:
     """Decode in `pool`, at most `ahead` clips before the model has taken them."""
     waiting: deque[tuple[Work, Future[Frames] | None]] = deque()
     open_work = iter(work)
@@ -56,12 +65,16 @@ async def decoded(work: Iterable[Work], pool: DecodePool, spec: FrameSpec, ahead
 
 async def _shown(clip: Clip, future: Future[Frames] | None) -> Shown | DecodeError:
     if future is None:
-        return DecodeError(f"{clip.video_id}: the dataset holds no video of this clip")
+        return _no_video(clip)
     try:
         frames = await asyncio.wrap_future(future)
     except DecodeError as error:
         return error
     return Shown(frames, frames.indices)
+
+
+def _no_video(clip: Clip) -> DecodeError:
+    return DecodeError(f"{clip.video_id}: the dataset holds no video of this clip")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from microg_bench.records import Clip, Request, TaskName
@@ -19,9 +19,8 @@ class Work:
 
 def plan(
     clips: Iterable[Clip], tasks: Sequence[TaskName], done: Mapping[TaskName, Collection[str]]
-) -> list[Work]:
+) -> Iterator[Work]:
     """The work left, in dataset order; `done` holds the ids of answered requests by task."""
-    work = []
     for clip in clips:
         requests = tuple(
             item.request
@@ -30,5 +29,4 @@ def plan(
             if item.request.id not in done.get(task, ())
         )
         if requests:
-            work.append(Work(clip, requests))
-    return work
+            yield Work(clip, requests)

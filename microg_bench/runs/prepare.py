@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,33 +14,23 @@ from typing import Any
 from microg_bench.adapters import Adapter, find_adapter
 from microg_bench.adapters.registry import source_sha256
 from microg_bench.dataset import Dataset, load, select
-from microg_bench.engines import ENGINES, EngineOptions, engine_class
+from microg_bench.engines import ENGINES, EngineOptions, Job, engine_class
+from microg_bench.engines.architectures import unsupported
+from microg_bench.engines.batch import BatchEngine
 from microg_bench.errors import DataError, UsageError
 from microg_bench.prompts import Template, find_template
-from microg_bench.records import Clip, TaskName
+from microg_bench.records import Clip, Generation, TaskName
+from microg_bench.runs.cache import files_state
+from microg_bench.runs.cost import Estimate, Price, estimate, find_price
 from microg_bench.runs.evaluate import check_protocol, task_metrics
-from microg_bench.runs.settings import Options, Settings, difference
+from microg_bench.runs.plan import Work
+from microg_bench.runs.settings import AnswerOptions, Options, Settings, difference
 from microg_bench.suggest import unknown
 from microg_bench.tasks import TASKS, Item, items_of
 from microg_bench.video import FrameSpec
 
 RUNS_FOLDER = Path("runs")
-# Options that move no answer: a run goes on in its folder when only these change.
-NOT_IN_HASH = {
-    "tasks",
-    "data",
-    "batch_size",
-    "device_map",
-    "decoders",
-    "metrics",
-    "protocol",
-    "sentence_model",
-    "bertscore_model",
-    "bertscore_layers",
-    "bertscore_idf",
-    "bertscore_rescale",
-    "bf16",
-}
+_CLIP_S, _CLIP_FPS = 3.0, 30.0  # of MicroG-4M, for estimates
 
 
 @dataclass(frozen=True)
@@ -65,21 +57,21 @@ class Prepared:
     @cached_property
     def engine_options(self) -> EngineOptions:
         """What the engine is started with."""
-        options = self.options
-        own_weights = options.checkpoint is not None and options.checkpoint != self.adapter.checkpoint
-        return EngineOptions(
-            checkpoint=options.checkpoint or self.adapter.checkpoint,
-            revision=options.revision or (None if own_weights else self.adapter.revision),
-            dtype=options.dtype,
-            attention=options.attention,
-            device_map=options.device_map,
-            batch_size=options.batch_size,
-            trust_remote_code=options.trust_remote_code,
-        )
+        return _engine_options(self.adapter, self.options, self.engine)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the model is sent the file of a clip, not frames of it."""
+        return self.options.media == "clip"
+
+    def generation(self, task: TaskName) -> Generation:
+        """How the model writes: as its adapter says, and as the options change it."""
+        changed = self.options.model_dump(include={"max_tokens", "temperature", "top_p"}, exclude_none=True)
+        return self.adapter.generation[task].model_copy(update={**changed, "seed": self.options.seed})
 
     def settings(self, task: TaskName) -> Settings:
         """Everything that moves the answers of `task`."""
-        whole = not self.options.clips and self.options.limit is None
+        every = not self.options.clips and self.options.limit is None
         return Settings(
             task=task,
             model=self.adapter.name,
@@ -90,20 +82,69 @@ class Prepared:
             engine=self.engine,
             dtype=self.engine_options.dtype,
             attention=self.engine_options.attention,
-            frames=str(self.spec) if self.spec else "none",
-            prompt=self.templates[task].label if self.spec or self.engine != "function" else "none",
-            generation=self.adapter.generation[task].model_copy(update={"seed": self.options.seed}),
+            quantization=self.engine_options.quantization,
+            engine_args=self.engine_options.engine_args,
+            frames="clip" if self.whole else str(self.spec) if self.spec else "none",
+            media=self._media,
+            prompt=self.templates[task].label if self.adapter.sees_video or self._asks else "none",
+            generation=self.generation(task),
             dataset=self.dataset.name,
             fingerprint=self.dataset.fingerprint,
-            clips=None if whole else tuple(clip.video_id for clip in self.clips),
+            clips=None if every else tuple(clip.video_id for clip in self.clips),
         )
+
+    @cached_property
+    def price(self) -> Price | None:
+        """What tokens cost; None where it is not known, or nothing is paid for."""
+        file = Path(self.options.prices) if self.options.prices else None
+        return find_price(self.engine, self.engine_options.checkpoint, file)
+
+    def estimate(self, work: Iterable[Work], price: Price) -> Estimate:
+        """What asking `work` would take."""
+        spec = self.spec
+        frames = 0
+        if spec:
+            frames = spec.count or round(_CLIP_S * (spec.rate or _CLIP_FPS))
+        jobs = (
+            Job(
+                request,
+                self.adapter.prompt(request, self.templates[request.task].render(request), None),
+                None,
+                self.generation(request.task),
+            )
+            for one in work
+            for request in one.requests
+        )
+        return estimate(jobs, price, frames, self.options.batch)
+
+    def cached_under(self, provenance: Mapping[str, str]) -> dict[str, Any]:
+        """Everything but the request that moves an answer, for the response cache."""
+        names = {"model", "checkpoint", "revision", "engine", "dtype", "attention", "quantization"}
+        settings = self.settings(self.tasks[0])
+        told = settings.model_dump(mode="json", include=names | {"engine_args", "media"})
+        return {**told, "engine_says": dict(provenance), "files": files_state(settings.checkpoint)}
+
+    @property
+    def _asks(self) -> bool:
+        return self.engine != "function"
+
+    @property
+    def _media(self) -> str | None:
+        """How frames travel to a server; None for an engine in this process, which gets them as they are."""
+        if "media" not in engine_class(self.engine).takes:
+            return None
+        given = self.options
+        if given.media == "clip":
+            return "clip"
+        return f"{given.media or 'images'}, jpeg {given.jpeg_quality}, detail {given.detail}"
 
     @cached_property
     def default_folder(self) -> Path:
         """`runs/MODEL-DATASET-HASH`: the same options lead to the same folder, other ones to another."""
-        chosen = self.options.model_dump(mode="json", exclude=NOT_IN_HASH)
+        chosen = self.options.model_dump(mode="json", include=set(AnswerOptions.model_fields))
         digest = hashlib.sha256(json.dumps([chosen, self.dataset.fingerprint]).encode()).hexdigest()
-        return RUNS_FOLDER / f"{self.adapter.name}-{self.dataset.name}-{digest[:6]}"
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.adapter.name)
+        return RUNS_FOLDER / f"{name}-{self.dataset.name}-{digest[:6]}"
 
 
 def prepare(options: Options, repeat: dict[str, Any] | None = None) -> Prepared:
@@ -114,7 +155,8 @@ def prepare(options: Options, repeat: dict[str, Any] | None = None) -> Prepared:
         repeat: the settings of the run that is to be repeated, if it is one.
 
     Raises:
-        UsageError: an unknown or unfitting name, or settings other than those of the run to be repeated.
+        UsageError: an unknown or unfitting name or option, or settings other than those of the run that is
+            to be repeated.
         DataError: a dataset or prompt that cannot be read, or that has nothing to ask.
         MissingExtraError: the engine's packages are not installed.
     """
@@ -129,17 +171,36 @@ def prepare(options: Options, repeat: dict[str, Any] | None = None) -> Prepared:
     templates = {task: find_template(task, options.prompt) for task in options.tasks}
     spec = _frame_spec(adapter, options)
     engine = _engine(adapter, options)
+    engine_class(engine).check(_engine_options(adapter, options, engine))
     dataset = load(options.data)
     prepared = Prepared(
         options, adapter, dataset, select(dataset, options.clips, options.limit), templates, engine, spec
     )
     _check_work(prepared)
+    _check_cost(prepared)
     if repeat and (changed := difference(repeat, prepared.settings(repeat["task"]).model_dump(mode="json"))):
         raise UsageError(f"--config: this would not repeat that run ({changed})")
     return prepared
 
 
+def _engine_options(adapter: Adapter, options: Options, engine: str) -> EngineOptions:
+    """The options that the engine has, with the weights of the adapter where no others are given."""
+    common = set(EngineOptions.model_fields) & set(Options.model_fields)
+    own_weights = options.checkpoint is not None and options.checkpoint != adapter.checkpoint
+    pinned = "revision" in engine_class(engine).takes and not own_weights
+    weights = {
+        "checkpoint": options.checkpoint or adapter.checkpoint,
+        "revision": options.revision or (adapter.revision if pinned else None),
+        "loader": adapter.loader if "loader" in engine_class(engine).takes else None,
+    }
+    return EngineOptions(**{**options.model_dump(include=common), **weights})
+
+
 def _frame_spec(adapter: Adapter, options: Options) -> FrameSpec | None:
+    if options.media == "clip":
+        if options.frames is not None or options.sampling is not None:
+            raise UsageError("--media clip sends the whole file: --frames and --sampling do not apply")
+        return None
     if adapter.sees_video:
         count = adapter.frames if options.frames is None else options.frames
         spec = FrameSpec.parse(count, options.sampling or adapter.sampling)
@@ -152,7 +213,7 @@ def _frame_spec(adapter: Adapter, options: Options) -> FrameSpec | None:
 
 
 def _engine(adapter: Adapter, options: Options) -> str:
-    """The engine asked for, or the first of the adapter's that is installed."""
+    """The engine asked for, `server` where one is named, or the first of the adapter's that is installed."""
     if adapter.checkpoint is None and options.checkpoint is not None:
         raise UsageError(f"model {adapter.name} has no weights: --checkpoint does not apply")
     if options.engine is not None:
@@ -162,20 +223,38 @@ def _engine(adapter: Adapter, options: Options) -> str:
             raise UsageError(
                 f"model {adapter.name} runs on {' or '.join(adapter.engines)}, not on {options.engine}"
             )
-        engine_class(options.engine)
-        return options.engine
-    usable = [name for name in adapter.engines if name in ENGINES and not ENGINES[name].missing()]
-    if not usable:
-        engine_class(next(name for name in adapter.engines if name in ENGINES))
-    return usable[0]
+        return _able(adapter, options.engine)
+    if "server" in adapter.engines and (options.urls or options.serve):
+        return "server"
+    known = [name for name in adapter.engines if name in ENGINES and name != "server"] or ["server"]
+    here = [name for name in known if not ENGINES[name].missing()]
+    usable = [name for name in here if not unsupported(name, adapter.architecture)]
+    return _able(adapter, next(iter(usable + here), known[0]))
+
+
+def _able(adapter: Adapter, engine: str) -> str:
+    if problem := unsupported(engine, adapter.architecture):
+        raise UsageError(f"model {adapter.name} cannot run on engine {engine} here: {problem}")
+    return engine
 
 
 def _check_work(prepared: Prepared) -> None:
     for task in prepared.tasks:
         if not prepared.items(task):
             raise DataError(f"{prepared.dataset.name}: none of the chosen clips has a reference for {task}")
-    if prepared.spec and not any(clip.video for clip in prepared.clips):
+    if (prepared.spec or prepared.whole) and not any(clip.video for clip in prepared.clips):
         raise DataError(
             f"{prepared.dataset.name}: none of the chosen clips has a video, and model "
             f"{prepared.adapter.name} needs to see them; give a dataset folder as --data"
         )
+
+
+def _check_cost(prepared: Prepared) -> None:
+    options = prepared.options
+    if prepared.price is None and options.max_cost is not None:
+        raise UsageError(
+            f"--max-cost: no price is known for {prepared.adapter.name} on engine {prepared.engine}; "
+            "give one with --prices FILE.toml"
+        )
+    if options.batch and not issubclass(engine_class(prepared.engine), BatchEngine):
+        raise UsageError(f"engine {prepared.engine} has no --batch")

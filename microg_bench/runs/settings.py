@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -25,27 +25,59 @@ else:
 RUN_SCHEMA = "microg-bench/run/1"
 
 
-class Options(Record):
-    """The options of `caption`, `vqa` and `run`, named as on the command line. None takes the default."""
+class AnswerOptions(Record):
+    """The options that may move an answer; other ones lead to another run folder."""
 
-    tasks: tuple[TaskName, ...] = ("caption", "vqa")
     model: str | None = None
-    data: str | None = None
     frames: int | None = None
     sampling: str | None = None
     prompt: str = "default"
     engine: str | None = None
     checkpoint: str | None = None
     revision: str | None = None
+    trust_remote_code: bool = False
     dtype: str = "auto"
     attention: str | None = None
-    device_map: str = "auto"
-    batch_size: int = Field(default=4, ge=1)
-    trust_remote_code: bool = False
+    quantization: str | None = None
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+    media: Literal["images", "video", "clip"] | None = None
+    jpeg_quality: int = Field(default=90, ge=1, le=95)
+    detail: Literal["auto", "low", "high"] = "auto"
+    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int = 0
     limit: int | None = None
     clips: tuple[str, ...] = ()
-    seed: int = 0
+
+
+class WorkOptions(Record):
+    """The options of where, how fast and at what price the work is done: they move no answer."""
+
+    tasks: tuple[TaskName, ...] = ("caption", "vqa")
+    data: str | None = None
+    device_map: str = "auto"
+    batch_size: int = Field(default=4, ge=1)
+    tensor_parallel: int = Field(default=1, ge=1)
+    pipeline_parallel: int = Field(default=1, ge=1)
+    data_parallel: int = Field(default=1, ge=1)
+    gpu_memory: float | None = Field(default=None, gt=0, le=1)
+    max_length: int | None = Field(default=None, ge=1)
+    urls: tuple[str, ...] = ()
+    serve: bool = False
+    port: int | None = Field(default=None, ge=1, le=65535)
+    at_once: int = Field(default=64, ge=1)
+    timeout: float = Field(default=300.0, gt=0)
     decoders: int = Field(default=2, ge=1, le=64)
+    cache: str | None = None
+    prices: str | None = None
+    max_cost: float | None = Field(default=None, gt=0)
+    batch: bool = False
+
+
+class ScoreOptions(Record):
+    """The options of scoring."""
+
     metrics: tuple[str, ...] = ()
     protocol: str = "paper"
     sentence_model: str | None = None
@@ -56,8 +88,15 @@ class Options(Record):
     bf16: bool = False
 
 
+class Options(AnswerOptions, WorkOptions, ScoreOptions):
+    """The options of `caption`, `vqa` and `run`, named as on the command line. None takes the default."""
+
+
 class Settings(Record):
-    """Everything that moves an answer of one run (one task, one model, one dataset)."""
+    """Everything that moves an answer of one run (one task, one model, one dataset).
+
+    `frames` tells what the model is shown, `media` in which form it travels to a server.
+    """
 
     task: TaskName
     model: str
@@ -68,7 +107,10 @@ class Settings(Record):
     engine: str
     dtype: str
     attention: str | None
+    quantization: str | None = None
+    engine_args: dict[str, Any] = Field(default_factory=dict)
     frames: str
+    media: str | None = None
     prompt: str
     generation: Generation
     dataset: str

@@ -7,6 +7,6 @@ that hangs or crashes costs its own clip and nothing else. `probe` tells what a 
 from microg_bench.video.decode import Frames, decode
 from microg_bench.video.pool import DecodePool
 from microg_bench.video.probe import VideoFacts, probe
-from microg_bench.video.sampling import FrameSpec, indices
+from microg_bench.video.sampling import FrameSpec, FrameUnion, indices
 
-__all__ = ["DecodePool", "FrameSpec", "Frames", "VideoFacts", "decode", "indices", "probe"]
+__all__ = ["DecodePool", "FrameSpec", "FrameUnion", "Frames", "VideoFacts", "decode", "indices", "probe"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from microg_bench.video import source
-from microg_bench.video.sampling import MAX_FRAMES, FrameSpec, indices
+from microg_bench.video.sampling import MAX_FRAMES, FrameSpec, FrameUnion, indices
 
 MAX_BYTES = 4 * 1024**3
 
@@ -42,9 +42,15 @@ class Frames:
     total: int
     duration: float
 
+    def only(self, picks: Sequence[int]) -> Frames:
+        """The frames at the positions `picks`, all of which are among `indices`, as if decoded alone."""
+        places = [self.indices.index(pick) for pick in picks]
+        times = tuple(self.timestamps[place] for place in places)
+        return replace(self, pixels=self.pixels[places], indices=tuple(picks), timestamps=times)
+
 
 def decode(
-    path: str | os.PathLike[str], spec: FrameSpec, *, limit_s: float = 60.0, threads: int = 0
+    path: str | os.PathLike[str], spec: FrameSpec | FrameUnion, *, limit_s: float = 60.0, threads: int = 0
 ) -> Frames:
     """Decode the clip at `path` and return the frames that `spec` asks for.
 
@@ -99,7 +105,7 @@ def _read(
         return _Pass(picks, pixels, times, _fps(times, rate))
 
 
-def _guess(spec: FrameSpec, stream: VideoStream) -> tuple[int, ...]:
+def _guess(spec: FrameSpec | FrameUnion, stream: VideoStream) -> tuple[int, ...]:
     """The frames to take if the clip is what its header says; none where that says nothing usable."""
     rate = source.header_rate(stream)
     total = source.header_frames(stream) or round(source.header_duration(stream) * rate)

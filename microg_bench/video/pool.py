@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ import numpy as np
 
 from microg_bench.errors import DecodeError
 from microg_bench.video.decode import Frames
-from microg_bench.video.sampling import FrameSpec
+from microg_bench.video.sampling import FrameSpec, FrameUnion
 from microg_bench.video.source import refuse, too_slow
 
 START_LIMIT_S = 60.0
@@ -34,7 +35,8 @@ class DecodePool:
     """Decodes clips in `workers` processes; use it as a context manager.
 
     A clip that takes longer than `limit_s` seconds, or whose decoder crashes, fails alone. Leaving the
-    context ends all workers at once and cancels what is waiting.
+    context ends all workers at once and cancels what is waiting. `seconds` is the time that the workers have
+    spent decoding, all together.
     """
 
     def __init__(self, workers: int = 2, limit_s: float = 60.0) -> None:
@@ -44,8 +46,9 @@ class DecodePool:
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
         self._closed = False
+        self.seconds = 0.0
 
-    def submit(self, path: str | os.PathLike[str], spec: FrameSpec) -> Future[Frames]:
+    def submit(self, path: str | os.PathLike[str], spec: FrameSpec | FrameUnion) -> Future[Frames]:
         """Queue a clip. The future gives its `Frames`, or raises `DecodeError`."""
         return self._threads.submit(self._decode, Path(path), spec)
 
@@ -74,8 +77,9 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _decode(self, path: Path, spec: FrameSpec) -> Frames:
+    def _decode(self, path: Path, spec: FrameSpec | FrameUnion) -> Frames:
         worker = self._worker()
+        begun = time.perf_counter()
         try:
             return worker.decode(path, spec, self._limit_s)
         except _WorkerEndedError as ended:
@@ -85,6 +89,9 @@ class DecodePool:
             if ended.timed_out:
                 raise too_slow(path, self._limit_s) from None
             raise refuse(path, f"the decoder ended ({ended})") from None
+        finally:
+            with self._lock:
+                self.seconds += time.perf_counter() - begun
 
     def _worker(self) -> _Worker:
         """The worker of the calling thread, a new one where there is none or it died while idle."""
@@ -156,7 +163,7 @@ class _Worker:
         with self._at_most(limit_s):
             self._header()
 
-    def decode(self, path: Path, spec: FrameSpec, limit_s: float) -> Frames:
+    def decode(self, path: Path, spec: FrameSpec | FrameUnion, limit_s: float) -> Frames:
         request = {"path": str(path.absolute()), "spec": spec.model_dump(), "limit_s": limit_s}
         with self._at_most(limit_s):
             self._requests.write(json.dumps(request).encode() + b"\n")

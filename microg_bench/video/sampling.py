@@ -79,7 +79,17 @@ class FrameSpec(Record):
         return f"{self.how}:{self.rate:.12g}" if self.how == "fps" else f"{self.how}:{self.count}"
 
 
-def indices(spec: FrameSpec, timestamps: Sequence[float]) -> tuple[int, ...]:
+class FrameUnion(Record):
+    """All frames that any of several specs asks for, so that one decoding serves them all."""
+
+    specs: tuple[FrameSpec, ...]
+
+    def __str__(self) -> str:
+        """The specs, joined by a plus sign."""
+        return "+".join(map(str, self.specs))
+
+
+def indices(spec: FrameSpec | FrameUnion, timestamps: Sequence[float]) -> tuple[int, ...]:
     """Return the positions of the frames to deliver, never decreasing, each in ``range(len(timestamps))``.
 
     `timestamps` are the times of all frames of the clip in seconds from the first, one or more, never
@@ -89,6 +99,8 @@ def indices(spec: FrameSpec, timestamps: Sequence[float]) -> tuple[int, ...]:
     total = len(timestamps)
     if total == 0:
         raise ValueError("a clip without frames has none to choose from")
+    if isinstance(spec, FrameUnion):
+        return tuple(sorted({pick for one in spec.specs for pick in indices(one, timestamps)}))
     if spec.how == "all":
         return tuple(range(total))
     if spec.how == "fps":

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from microg_bench.errors import DecodeError
 from microg_bench.video.decode import Frames, decode
-from microg_bench.video.sampling import FrameSpec
+from microg_bench.video.sampling import FrameSpec, FrameUnion
 
 ALARM_AFTER_S = 10.0
 
@@ -34,7 +34,7 @@ def main() -> None:
         try:
             frames = decode(
                 request["path"],
-                FrameSpec.model_validate(request["spec"]),
+                _spec(request["spec"]),
                 limit_s=request["limit_s"],
                 threads=1,
             )
@@ -43,6 +43,10 @@ def main() -> None:
         else:
             _send_frames(replies, frames)
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _spec(given: dict[str, object]) -> FrameSpec | FrameUnion:
+    return (FrameUnion if "specs" in given else FrameSpec).model_validate(given)
 
 
 def _send_frames(replies: BinaryIO, frames: Frames) -> None:

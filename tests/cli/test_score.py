@@ -50,6 +50,35 @@ def test_a_run_is_not_scored_against_other_references(data: Path, tmp_path: Path
     assert "give the right dataset with --data" in done.stderr
 
 
+@pytest.mark.parametrize("damage", ['{"schema": 1}', '"settings": 3', "other references"])
+def test_a_run_that_cannot_be_scored_leaves_the_others_alone(data: Path, tmp_path: Path, damage: str) -> None:
+    bench("run", "--model", "blind", "--data", data, "--run", "r", *FAST, cwd=tmp_path)
+    cards = {task: tmp_path / "r" / task / "scorecard.json" for task in ("caption", "vqa")}
+    before = cards["vqa"].read_text()
+    for card in cards.values():
+        card.unlink()
+    file = tmp_path / "r" / "caption" / "run.json"
+    content = json.loads(file.read_text())
+    content["settings"] = 3 if "settings" in damage else content["settings"] | {"fingerprint": "another"}
+    file.write_text(damage if "schema" in damage else json.dumps(content))
+    done = bench("score", "r", *FAST, cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "r/caption" in done.stderr
+    assert cards["vqa"].read_text() == before
+    assert not cards["caption"].exists()
+    assert "Floor: blind" in done.stdout
+
+
+def test_runs_score_together_as_each_does_alone(data: Path, tmp_path: Path) -> None:
+    bench("run", "--model", "constant", "--data", data, "--run", "r", *FAST, cwd=tmp_path)
+    folders = [tmp_path / "r" / task for task in ("caption", "vqa")]
+    together = [(folder / "scorecard.json").read_text() for folder in folders]
+    for folder in folders:
+        bench("score", folder, *FAST, cwd=tmp_path)
+    assert [(folder / "scorecard.json").read_text() for folder in folders] == together
+
+
 def test_a_predictions_file_gives_a_scorecard(data: Path, tmp_path: Path) -> None:
     write(tmp_path / "p.json", {one["video_id"]: one["caption"] for one in RECORDS})
     done = bench(

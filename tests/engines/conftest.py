@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,17 +70,21 @@ async def stream_of(jobs: Sequence[Job]) -> AsyncIterator[Job]:
         yield job
 
 
-@pytest.fixture
-def answer_all() -> AnswerAll:
+def answers(
+    engine: Engine, jobs: Sequence[Job], run: Callable[..., Any] = asyncio.run
+) -> list[Response | Failure]:
     """Feed jobs to an engine and collect its outcomes in the order of the jobs, each exactly once."""
 
-    async def collect(engine: Engine, jobs: Sequence[Job]) -> list[Response | Failure]:
+    async def collect() -> list[Response | Failure]:
         return [outcome async for outcome in engine.answer(stream_of(jobs))]
 
-    def run(engine: Engine, jobs: Sequence[Job]) -> list[Response | Failure]:
-        outcomes = asyncio.run(collect(engine, jobs))
-        assert sorted(o.id for o in outcomes) == sorted(job.request.id for job in jobs)
-        by_id = {outcome.id: outcome for outcome in outcomes}
-        return [by_id[job.request.id] for job in jobs]
+    outcomes = run(collect())
+    assert sorted(o.id for o in outcomes) == sorted(job.request.id for job in jobs)
+    by_id = {outcome.id: outcome for outcome in outcomes}
+    return [by_id[job.request.id] for job in jobs]
 
-    return run
+
+@pytest.fixture
+def answer_all() -> AnswerAll:
+    """`answers` in an event loop of its own."""
+    return answers

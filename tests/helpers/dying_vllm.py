@@ -1,14 +1,18 @@
-"""`python -m tests.helpers.dying_vllm CHECKPOINT`: vLLM, in its own processes, is killed with work under way.
+"""`python -m tests.helpers.dying_vllm CHECKPOINT killed|interrupted`: vLLM is ended with work under way.
 
-Writes one JSON line: the outcomes before and after, the error that ended the answering, and which of the
-processes are left.
+Its processes are killed, or the whole group of processes is interrupted, as by Ctrl-C on a terminal; start
+this in a session of its own. Writes one JSON line: the outcomes before and after, the error that ended the
+answering, and how many of the processes were there and are left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -25,28 +29,38 @@ def of_vllm() -> list[psutil.Process]:
     return [one for one in psutil.Process().children(recursive=True) if one.name().startswith("VLLM")]
 
 
-async def outlive(engine: VllmEngine) -> dict[str, Any]:
-    """Answer a short and two long jobs, and kill vLLM at the first answer."""
+def kill() -> None:
+    for process in of_vllm():
+        process.kill()
+
+
+def interrupt() -> None:
+    os.killpg(0, signal.SIGINT)
+
+
+async def outlive(engine: VllmEngine, end: Callable[[], None], outcomes: list[dict[str, Any]]) -> None:
+    """Answer a short and two long jobs, and end vLLM at the first answer."""
     jobs = [job_of(k, generation=Generation(max_tokens=1800 if k else 2)) for k in range(3)]
-    outcomes, error = [], ""
-    try:
-        async for outcome in engine.answer(stream_of(jobs)):
-            outcomes.append(outcome.model_dump())
-            if len(outcomes) == 1:
-                for process in of_vllm():
-                    process.kill()
-    except EngineError as died:
-        error = str(died)
-    return {"outcomes": outcomes, "error": error}
+    async for outcome in engine.answer(stream_of(jobs)):
+        outcomes.append(outcome.model_dump())
+        if len(outcomes) == 1:
+            end()
 
 
 def main() -> None:
     engine = VllmEngine(EngineOptions(checkpoint=sys.argv[1]))
     engine.start()
     started = len(of_vllm())
-    told = asyncio.run(outlive(engine))
+    outcomes: list[dict[str, Any]] = []
+    error = ""
+    try:
+        asyncio.run(outlive(engine, {"killed": kill, "interrupted": interrupt}[sys.argv[2]], outcomes))
+    except (EngineError, KeyboardInterrupt) as ended:
+        error = f"{type(ended).__name__}: {ended}"
     engine.close()
-    sys.stdout.write(json.dumps({**told, "started": started, "left": len(of_vllm())}) + "\n")
+    _, left = psutil.wait_procs(of_vllm(), timeout=10)
+    told = {"outcomes": outcomes, "error": error, "started": started, "left": len(left)}
+    sys.stdout.write(json.dumps(told) + "\n")
 
 
 if __name__ == "__main__":

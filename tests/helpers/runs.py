@@ -9,8 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from microg_bench.adapters.base import Adapter
 from microg_bench.records import Generation
 from microg_bench.runs.settings import Settings
+
+
+class Plain(Adapter):
+    """An adapter that changes nothing."""
+
+    name = "plain"
+    title = "Plain"
 
 
 def make_settings(**changed: Any) -> Settings:

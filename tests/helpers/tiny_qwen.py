@@ -14,7 +14,7 @@ from typing import Any
 from microg_bench.torchvision_repair import ensure_torchvision
 
 CONTEXT = 2048
-PIXELS = {"shortest_edge": 4 * 28 * 28, "longest_edge": 32 * 28 * 28}  # per frame: 4 to 32 tokens for two
+PAIR = 32  # tokens for two frames, at most
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -48,15 +48,18 @@ CORPUS = (
 )
 
 
-def build_tiny_qwen(folder: Path, seed: int = 0) -> Path:
-    """Write the checkpoint into `folder` (made if absent) and return it; equal seeds give equal weights."""
+def build_tiny_qwen(folder: Path, seed: int = 0, pair: int = PAIR) -> Path:
+    """Write the checkpoint into `folder` (made if absent) and return it; equal seeds give equal weights.
+
+    Its processor makes at most `pair` tokens of two frames, by scaling them down.
+    """
     ensure_torchvision()
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
-    _write_processor(folder, tokenizer)
+    _write_processor(folder, tokenizer, pair)
     _write_model(folder, tokenizer, seed)
     return folder
 
@@ -79,11 +82,12 @@ def _merges(trained: Any) -> list[list[str]]:
     return merges
 
 
-def _write_processor(folder: Path, tokenizer: Any) -> None:
+def _write_processor(folder: Path, tokenizer: Any, pair: int) -> None:
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
-    images = Qwen2VLImageProcessor(size=dict(PIXELS))
-    videos = Qwen2VLVideoProcessor(size=dict(PIXELS))
+    pixels = {"shortest_edge": 4 * 28 * 28, "longest_edge": pair * 28 * 28}
+    images = Qwen2VLImageProcessor(size=dict(pixels))
+    videos = Qwen2VLVideoProcessor(size=dict(pixels))
     # The published checkpoints carry a file for each part; newer versions of transformers write only one.
     images.save_pretrained(folder)
     videos.save_pretrained(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from microg_bench.metrics import paraphrases
 
 
 class Oracle(NamedTuple):
@@ -34,6 +37,18 @@ def oracle(request: pytest.FixtureRequest, shared: Path, references: dict[str, d
     return load(shared, references, *request.param.split("-"))
 
 
+@pytest.fixture(scope="session", params=["small", "full"])
+def oracles(
+    request: pytest.FixtureRequest, shared: Path, references: dict[str, dict[Any, str]]
+) -> dict[str, Oracle]:
+    return {task: load(shared, references, request.param, task) for task in ("caption", "vqa")}
+
+
+@pytest.fixture(scope="session")
+def small_answers(shared: Path, references: dict[str, dict[Any, str]]) -> Oracle:
+    return load(shared, references, "small", "vqa")
+
+
 @pytest.fixture(scope="session")
 def small_captions(shared: Path, references: dict[str, dict[Any, str]]) -> Oracle:
     return load(shared, references, "small", "caption")
@@ -52,6 +67,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def small_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty cache, and a paraphrase table of three entries, one of which touches the word "crew"."""
+    table = tmp_path / "paraphrase-en.gz"
+    table.write_bytes(gzip.compress(b"0.5\ncrew\nstaff\n0.2\na pump\nthe pump\n0.1\nbig\nlarge\n"))
+    find_jar = paraphrases.find_jar
+    monkeypatch.setattr(
+        paraphrases, "find_jar", lambda *path: table if path[-1] == table.name else find_jar(*path)
+    )
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def load(shared: Path, references: dict[str, dict[Any, str]], size: str, task: str) -> Oracle:

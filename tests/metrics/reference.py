@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 
 def scorers() -> dict[str, Any]:
@@ -14,6 +16,20 @@ def scorers() -> dict[str, Any]:
     from pycocoevalcap.rouge.rouge import Rouge
 
     return {"BLEU": Bleu(4), "CIDEr": Cider(), "ROUGE-L": Rouge()}
+
+
+def needs_java() -> None:
+    """Skip a test that starts the published drivers, where they cannot run."""
+    if shutil.which("java") is None:
+        pytest.skip("java absent: the published drivers need it on PATH")
+
+
+def published_tokens(texts: Sequence[str]) -> list[str]:
+    """PTB tokens, parted by spaces, of texts in their order, white space made single: breaks misalign."""
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    given = {index: [{"caption": " ".join(text.split())}] for index, text in enumerate(texts)}
+    return [tokens[0] for tokens in PTBTokenizer().tokenize(given).values()]
 
 
 def published(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -52,6 +53,20 @@ def test_a_megabyte_scores_as_the_tokens_that_are_read_of_it(roberta: Path, mini
     for name, answer in score(candidates, beginnings, NAMES, options=options).items():
         assert isinstance(answer, Score), answer
         np.testing.assert_allclose(answer.per_item, 100, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("S-BERT", "sentence_transformers"), ("BERTScore", "transformers"), ("BERTScore", "torch")],
+)
+def test_without_the_extra_it_is_named_before_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    reason = f"{name} needs an extra (No module named '{package}'): pip install 'microg-bench[score]'"
+    for folder in (None, tmp_path):
+        options = MetricOptions(bertscore_model=folder, sentence_model=folder)
+        assert score(["a"], ["a"], [name], options=options)[name] == Unavailable(name, reason)
 
 
 def test_a_folder_that_is_not_there_or_empty_is_said_so(tmp_path: Path) -> None:

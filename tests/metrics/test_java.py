@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGKILL
+from threading import Event, Thread
 
 import pytest
 
@@ -58,7 +63,92 @@ def test_a_java_that_never_works_gives_one_line(
     assert str(caught.value) == reason
 
 
-def test_nonsense_from_meteor_is_not_read_as_a_score(fake_java: Path) -> None:
+def test_a_java_that_hangs_is_stopped_with_all_that_it_started(
+    small_table: None, fake_java: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = fake_java.with_name("started")
+    pretend(
+        fake_java,
+        f"import os, subprocess\nchild = subprocess.Popen(['sleep', '100'])\n"
+        f"with open({str(started)!r}, 'a') as file:\n    print(os.getpid(), child.pid, file=file)\n"
+        "time.sleep(100)",
+    )
+    monkeypatch.setattr(java, "_SECONDS", 1.0)
+    scores = score(["a b"], ["a b"], ["METEOR", "ROUGE-L"])
+    assert scores["METEOR"] == Unavailable("METEOR", "meteor-1.5.jar was stopped after 1 seconds")
+    assert isinstance(scores["ROUGE-L"], Score)
+    processes = [int(process) for process in started.read_text().split()]
+    assert len(processes) == 4, "two attempts of two processes each"
+    assert [process for process in processes if is_alive(process)] == []
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process is there and not merely waiting to be forgotten."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@contextmanager
+def killing(jar: str, most: int) -> Iterator[list[int]]:
+    """Kills child processes that run a jar as soon as they start, so many at most; gives their ids."""
+    killed: list[int] = []
+    over = Event()
+
+    def hunt() -> None:
+        while not over.wait(0.005):
+            for process in running(jar):
+                if process not in killed and len(killed) < most:
+                    os.kill(process, SIGKILL)
+                    killed.append(process)
+
+    hunter = Thread(target=hunt)
+    hunter.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        hunter.join()
+
+
+def running(jar: str) -> list[int]:
+    """The children of this process that run a jar."""
+    tasks = [file.read_text().split() for file in Path("/proc/self/task").glob("*/children")]
+    commands = {child: Path(f"/proc/{child}/cmdline") for task in tasks for child in task}
+    return [int(child) for child, file in commands.items() if file.exists() and jar in file.read_text()]
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc here")
+
+
+@needs_proc
+@pytest.mark.parametrize(("jar", "protocol"), [("meteor-1.5.jar", "paper"), ("stanford-corenlp", "coco")])
+def test_a_java_killed_from_outside_is_started_again(small_captions: Oracle, jar: str, protocol: str) -> None:
+    given = small_captions.candidates, small_captions.references
+    with killing(jar, most=1) as killed:
+        found = score(*given, ["METEOR", "CIDEr"], protocol)
+    assert len(killed) == 1
+    values = {name: one.value for name, one in found.items() if isinstance(one, Score)}
+    expected = {name: small_captions.expected[protocol][name] for name in ("METEOR", "CIDEr")}
+    assert values == pytest.approx(expected, abs=1e-9)
+    assert running("java") == []
+
+
+@needs_proc
+def test_a_java_that_is_always_killed_stops_its_metric_alone(
+    small_table: None, small_captions: Oracle
+) -> None:
+    with killing("meteor-1.5.jar", most=100) as killed:
+        found = score(small_captions.candidates, small_captions.references, ["METEOR", "CIDEr"])
+    assert len(killed) == 2
+    assert found["METEOR"] == Unavailable("METEOR", "meteor-1.5.jar ended with -9")
+    assert isinstance(found["CIDEr"], Score)
+    assert found["CIDEr"].value == pytest.approx(small_captions.expected["paper"]["CIDEr"], abs=1e-9)
+    assert running("java") == []
+
+
+def test_nonsense_from_meteor_is_not_read_as_a_score(small_table: None, fake_java: Path) -> None:
     pretend(fake_java, "sys.stdout.write(''.join('Error: odd\\n' for line in sys.stdin))")
     answer = score(["a"], ["b"], ["METEOR"])["METEOR"]
     assert answer == Unavailable("METEOR", "METEOR answered 'Error: odd', not 23 counts")

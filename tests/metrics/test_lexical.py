@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microg_bench.metrics import METRICS, Score, score
+from microg_bench.metrics import METRICS, Score, Unavailable, ngrams, score
 from tests.metrics.conftest import Oracle
-from tests.metrics.reference import published
+from tests.metrics.reference import needs_java, published, published_tokens
 
 LEXICAL = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L")
 
@@ -29,8 +29,14 @@ def assert_as_published(
     candidates: Sequence[str], references: Sequence[Sequence[str]], names: Sequence[str] = LEXICAL
 ) -> None:
     families = sorted({name.split("-")[0] if name.startswith("BLEU") else name for name in names})
-    expected = published(candidates, references, families)
-    scores = score(candidates, references, names)
+    assert_equal(score(candidates, references, names), published(candidates, references, families), names)
+
+
+def assert_equal(
+    scores: Mapping[str, Score | Unavailable],
+    expected: Mapping[str, tuple[float, np.ndarray]],
+    names: Sequence[str] = LEXICAL,
+) -> None:
     for name in names:
         ours = scores[name]
         assert isinstance(ours, Score)
@@ -41,6 +47,15 @@ def assert_as_published(
 def test_scores_are_as_published_on_the_oracles(oracle: Oracle) -> None:
     keys = list(oracle.references)
     assert_as_published([oracle.candidates[key] for key in keys], [[oracle.references[key]] for key in keys])
+
+
+def test_scores_under_coco_are_as_published_on_the_oracles(oracle: Oracle) -> None:
+    needs_java()
+    keys = list(oracle.references)
+    ours = published_tokens([oracle.candidates[key] for key in keys])
+    theirs = published_tokens([oracle.references[key] for key in keys])
+    scores = score(oracle.candidates, oracle.references, LEXICAL, "coco")
+    assert_equal(scores, published(ours, [[text] for text in theirs]))
 
 
 @given(sets)
@@ -118,3 +133,21 @@ def test_rouge_of_a_known_pair_follows_the_formula() -> None:
     precision, recall, beta = 2 / 4, 2 / 3, 1.2
     expected = (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
     assert math.isclose(rouge.value, 100 * expected)
+
+
+def test_keys_too_large_to_be_packed_are_ranked_alike() -> None:
+    keys = np.random.default_rng(7).integers(0, 400, 5000)
+    ranks = np.unique(keys, return_inverse=True)[1]
+    np.testing.assert_array_equal(ngrams._ranks(keys), ranks)
+    np.testing.assert_array_equal(ngrams._ranks(keys << 54), ranks)
+    assert len(ngrams._ranks(keys[:0])) == 0
+
+
+def test_texts_in_many_parts_score_as_published(
+    small_captions: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ngrams, "_PART", 50)
+    keys = list(small_captions.references)
+    assert_as_published(
+        [small_captions.candidates[key] for key in keys], [[small_captions.references[key]] for key in keys]
+    )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from microg_bench.metrics import METRICS, Score, Unavailable, paraphrases, score
+from microg_bench.metrics import METRICS, Score, Unavailable, paraphrases, score, score_tasks
 from microg_bench.metrics.meteor import MAX_WORDS
+from microg_bench.metrics.texts import prepare
 from tests.metrics.conftest import Oracle
+from tests.metrics.reference import needs_java
 
 published = pytest.importorskip("pycocoevalcap.meteor.meteor")
 
@@ -22,29 +23,46 @@ def meteor(candidates: list[str], references: list[str] | list[list[str]]) -> Sc
     return answer
 
 
-def test_scores_are_as_the_published_driver_gives_them(small_captions: Oracle) -> None:
-    if shutil.which("java") is None:
-        pytest.skip("java absent: the published driver needs it on PATH")
-    pairs = [
-        (" ".join(small_captions.candidates[key].split()), [" ".join(text.split())])
-        for key, text in small_captions.references.items()
-    ]
-    pairs += [
-        ("the crew floats", ["the crew floats"]),
-        ("floats the crew", ["the crew floats"]),
-        ("", ["the crew"]),
-        ("the crew", [""]),
-        ("", [""]),
-        ("a man drifts by", ["someone else", "a man floats by", "a man"]),
-        ("ISTANBUL I İ ß “quoted” — dash…", ["istanbul i i ss 'quoted' - dash ..."]),
-    ]
-    candidates, references = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+ODD = [
+    ("the crew floats", ["the crew floats"]),
+    ("floats the crew", ["the crew floats"]),
+    ("", ["the crew"]),
+    ("the crew", [""]),
+    ("", [""]),
+    ("a man drifts by", ["someone else", "a man floats by", "a man"]),
+    ("ISTANBUL I İ ß “quoted” — dash…", ["istanbul i i ss 'quoted' - dash ..."]),
+]
+
+
+def test_every_item_is_as_the_published_driver_gives_it(
+    small_captions: Oracle, small_answers: Oracle
+) -> None:
+    """Both tasks under both protocols, and odd texts, in one run of the driver.
+
+    The tokens that it is given under `coco` are ours, which are compared with the published ones elsewhere.
+    """
+    needs_java()
+    tasks = {
+        "caption": (small_captions.candidates, small_captions.references),
+        "vqa": (small_answers.candidates, small_answers.references),
+        "odd": ([pair[0] for pair in ODD], [pair[1] for pair in ODD]),
+    }
+    ours, pairs = [], []
+    for protocol in ("paper", "coco"):
+        found = score_tasks(tasks, ["METEOR"], protocol)
+        for task, given in tasks.items():
+            tokenized = prepare(*given, protocol).tokenized
+            pairs += zip(tokenized.candidates, tokenized.references, strict=True)
+            ours.append(found[task]["METEOR"])
     corpus, items = published.Meteor().compute_score(
-        dict(enumerate(references)), {index: [text] for index, text in enumerate(candidates)}
+        {index: [" ".join(text.split()) for text in pair[1]] for index, pair in enumerate(pairs)},
+        {index: [" ".join(pair[0].split())] for index, pair in enumerate(pairs)},
     )
-    ours = meteor(candidates, references)
-    np.testing.assert_allclose(ours.per_item, 100 * np.array(items), rtol=0, atol=1e-12)
-    assert ours.value == pytest.approx(100 * corpus, abs=1e-12)
+    assert all(isinstance(one, Score) for one in ours), ours
+    found = np.concatenate([one.per_item for one in ours])
+    np.testing.assert_allclose(found, 100 * np.array(items), rtol=0, atol=1e-9)
+    together = METRICS["METEOR"].aggregate(np.concatenate([one.statistics for one in ours]))
+    assert together == pytest.approx(100 * corpus, abs=1e-9)
 
 
 def test_a_perfect_item_adds_no_chunk_to_the_sums() -> None:
@@ -88,24 +106,30 @@ def test_long_texts_are_cut_and_said_to_be() -> None:
     np.testing.assert_array_equal(long.per_item, cut.per_item)
 
 
+def test_a_megabyte_is_cut_and_counted() -> None:
+    candidates = ["the crew floats by " * 50_000, "a" * 1_000_000, "\n" * 1_000_000 + "the crew floats"]
+    ours = meteor(candidates, ["the crew floats", "a", "the crew floats"])
+    assert ours.notes == (f"2 text(s) cut to their first {MAX_WORDS} words and 20000 characters",)
+    assert 0 < ours.per_item[0] < 20
+    assert ours.per_item[1:] == pytest.approx([0, 100])
+
+
+def test_without_a_place_for_its_table_the_other_metrics_are_scored(
+    small_table: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    found = score(["a crew"], ["a crew"], ["METEOR", "ROUGE-L"])
+    assert isinstance(found["METEOR"], Unavailable)
+    assert found["METEOR"].reason.startswith("METEOR's paraphrases cannot be read or written: ")
+    assert isinstance(found["ROUGE-L"], Score)
+
+
 def test_the_users_locale_does_not_move_the_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     candidates, references = ["IT IS THE CREW", "café crew"], ["it is the crew", "the café crew inside"]
     expected = meteor(candidates, references).per_item
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=tr -Dfile.encoding=ISO-8859-1")
     np.testing.assert_array_equal(meteor(candidates, references).per_item, expected)
-
-
-@pytest.fixture
-def small_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An empty cache, and a paraphrase table of three entries, one of which touches the word "crew"."""
-    table = tmp_path / "paraphrase-en.gz"
-    table.write_bytes(gzip.compress(b"0.5\ncrew\nstaff\n0.2\na pump\nthe pump\n0.1\nbig\nlarge\n"))
-    find_jar = paraphrases.find_jar
-    monkeypatch.setattr(
-        paraphrases, "find_jar", lambda *path: table if path[-1] == table.name else find_jar(*path)
-    )
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_a_damaged_reduced_table_is_built_again(small_table: None) -> None:
@@ -146,4 +170,4 @@ def test_without_a_writable_cache_the_whole_table_gives_the_same_score(
 def test_a_missing_jar_makes_the_metric_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("microg_bench.metrics.java._package_folder", lambda package: None)
     answer = score(["a"], ["a"], ["METEOR"])["METEOR"]
-    assert answer == Unavailable("METEOR", "paraphrase-en.gz not found: pip install pycocoevalcap")
+    assert answer == Unavailable("METEOR", "meteor-1.5.jar not found: pip install pycocoevalcap")

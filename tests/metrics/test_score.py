@@ -11,20 +11,49 @@ import pytest
 
 from microg_bench import __version__
 from microg_bench.errors import DataError, UsageError
-from microg_bench.metrics import METRICS, Score, Signature, score
+from microg_bench.metrics import METRICS, Score, Signature, score, score_tasks
 from tests.metrics.conftest import Oracle
 
 
 @pytest.mark.parametrize("protocol", ["paper", "coco"])
-def test_oracles_score_as_published(oracle: Oracle, protocol: str) -> None:
-    expected = dict(oracle.expected[protocol])
-    if len(oracle.candidates) < 1000:
-        # Of the small sets, METEOR is compared item by item with the published driver elsewhere.
-        del expected["METEOR"]
-    scores = score(oracle.candidates, oracle.references, list(expected), protocol)
-    values = {name: answer.value for name, answer in scores.items() if isinstance(answer, Score)}
-    assert values == pytest.approx(expected, abs=1e-9)
-    assert len(oracle.references) == oracle.expected["n"]
+def test_oracles_score_as_published(oracles: dict[str, Oracle], protocol: str) -> None:
+    tasks = {task: (oracle.candidates, oracle.references) for task, oracle in oracles.items()}
+    found = score_tasks(tasks, ["CIDEr", "BLEU-4", "ROUGE-L", "METEOR"], protocol)
+    for task, oracle in oracles.items():
+        values = {name: one.value for name, one in found[task].items() if isinstance(one, Score)}
+        assert values == pytest.approx(oracle.expected[protocol], abs=1e-9)
+        assert len(oracle.references) == oracle.expected["n"]
+
+
+@pytest.mark.parametrize("protocol", ["paper", "coco", "coco-isolated"])
+def test_tasks_score_together_as_each_does_alone(
+    small_captions: Oracle, small_answers: Oracle, protocol: str
+) -> None:
+    oracles = {"caption": small_captions, "vqa": small_answers, "again": small_captions}
+    tasks = {task: (oracle.candidates, oracle.references) for task, oracle in oracles.items()}
+    names = ["CIDEr", "BLEU-1", "ROUGE-L", *(["METEOR"] if protocol == "coco" else [])]
+    metrics = {"caption": names, "vqa": names[::-1], "again": ["BLEU-4"]}
+    together = score_tasks(tasks, metrics, protocol)
+    assert {task: list(found) for task, found in together.items()} == metrics
+    for task, found in together.items():
+        for name, alone in score(*tasks[task], metrics[task], protocol).items():
+            one = found[name]
+            assert isinstance(one, Score), one
+            assert isinstance(alone, Score), alone
+            assert (one.value, one.signature, one.notes) == (alone.value, alone.signature, alone.notes)
+            np.testing.assert_array_equal(one.statistics, alone.statistics)
+            np.testing.assert_array_equal(one.per_item, alone.per_item)
+
+
+def test_no_tasks_have_no_scores() -> None:
+    assert score_tasks({}) == {}
+
+
+def test_a_task_that_cannot_be_scored_is_refused_with_the_others() -> None:
+    with pytest.raises(DataError, match="1 candidates but 2 references"):
+        score_tasks({"good": (["a"], ["a"]), "bad": (["a"], ["a", "b"])})
+    with pytest.raises(UsageError, match="unknown metric 'rouge'"):
+        score_tasks({"good": (["a"], ["a"])}, {"good": ["rouge"]})
 
 
 def test_isolated_tokens_score_almost_as_coco(small_captions: Oracle) -> None:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-from typing import Any
-
 import pytest
 
 from microg_bench.metrics.texts import Texts, prepare
 from microg_bench.metrics.tokenize import ptb_tokenize
 from tests.metrics.conftest import Oracle
+from tests.metrics.reference import needs_java, published_tokens
+
+pytest.importorskip("pycocoevalcap.tokenizer.ptbtokenizer")
 
 
 def test_tokens_are_those_of_the_published_driver(small_captions: Oracle) -> None:
-    tokenizer: Any = pytest.importorskip("pycocoevalcap.tokenizer.ptbtokenizer")
-    if shutil.which("java") is None:
-        pytest.skip("java absent: the published driver needs it on PATH")
-    texts = [" ".join(text.split()) for text in small_captions.candidates.values()]
+    needs_java()
+    texts = list(small_captions.candidates.values())
     texts += ["Is it (really) 3.5 kg? No.", "2 men; can't go --- U.S. crew…", "Ünï “quote” co-op"]
-    given = {index: [{"caption": text}] for index, text in enumerate(texts)}
-    expected = [tokens[0] for tokens in tokenizer.PTBTokenizer().tokenize(given).values()]
-    assert ptb_tokenize([texts, ["alone"]], isolated=False) == [expected, ["alone"]]
+    plain = [" ".join(text.split()) for text in texts]
+    assert ptb_tokenize([plain, ["alone"]], isolated=False) == [published_tokens(texts), ["alone"]]
 
 
 def test_streams_do_not_touch_each_other() -> None:

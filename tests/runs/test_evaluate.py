@@ -1,10 +1,21 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from microg_bench.dataset import load
 from microg_bench.errors import UsageError
 from microg_bench.metrics import METRICS, score
-from microg_bench.runs.evaluate import Evaluation, Scoring, check_protocol, evaluate, task_metrics
+from microg_bench.metrics.java import JavaRuns
+from microg_bench.runs.evaluate import (
+    Answered,
+    Evaluation,
+    Scoring,
+    check_protocol,
+    evaluate,
+    evaluate_all,
+    task_metrics,
+)
 from microg_bench.tasks import TASKS, Item, items_of
 
 METRIC_NAMES = ("CIDEr", "BLEU-4", "ROUGE-L")
@@ -89,3 +100,38 @@ def test_without_answers_every_metric_is_unavailable(items: tuple[Item, ...]) ->
 def test_statistics_aggregate_to_the_score(measured: Evaluation) -> None:
     for name, statistics in measured.statistics().items():
         assert METRICS[name].aggregate(np.asarray(statistics)) == pytest.approx(measured.scores[name].value)
+
+
+def test_several_sets_score_as_each_does_alone(items: tuple[Item, ...], measured: Evaluation) -> None:
+    captions = items_of(TASKS["caption"], load("sample").clips)
+    sets = [
+        Answered("vqa", items, measured.answers),
+        Answered("caption", captions, {}),
+        Answered("caption", captions, {item.request.id: "The crew floats." for item in captions[:5]}),
+    ]
+    together = evaluate_all(sets, Scoring(METRIC_NAMES))
+    assert [(one.task, len(one.items)) for one in together] == [
+        ("vqa", len(items)),
+        ("caption", 0),
+        ("caption", 5),
+    ]
+    for one, evaluation in zip(sets, together, strict=True):
+        alone = evaluate(one.task, one.items, one.answers, Scoring(METRIC_NAMES))
+        assert evaluation.entries() == alone.entries()
+        assert evaluation.slices() == alone.slices()
+
+
+def test_several_sets_start_java_once(items: tuple[Item, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokeniser is run once for all sets, however many they are."""
+    asked = []
+    ask = JavaRuns.ask
+
+    def counted(self: JavaRuns, arguments: Sequence[str], lines: Sequence[str]) -> list[str]:
+        asked.append(len(lines))
+        return ask(self, arguments, lines)
+
+    monkeypatch.setattr(JavaRuns, "ask", counted)
+    answered = Answered("vqa", items, {item.request.id: "Two." for item in items})
+    evaluations = evaluate_all([answered, answered], Scoring(("ROUGE-L",), protocol="coco"))
+    assert all(one.scores["ROUGE-L"].value > 0 for one in evaluations)
+    assert len(asked) == 1

@@ -9,23 +9,19 @@ import pytest
 from microg_bench.adapters.base import Adapter
 from microg_bench.engines import Engine, Job
 from microg_bench.engines.function import FunctionEngine
+from microg_bench.errors import RunError
 from microg_bench.prompts import Instruction, find_template
 from microg_bench.records import Clip, Failure, Prompt, Question, Request, Response
 from microg_bench.runs.execute import Execution
 from microg_bench.runs.folder import RunFolder, State, read_state
-from microg_bench.runs.frames import decoded
+from microg_bench.runs.frames import decoded, nothing_shown
 from microg_bench.runs.plan import plan
 from microg_bench.runs.settings import Options
 from microg_bench.video import DecodePool, Frames, FrameSpec
-from tests.helpers.runs import make_settings
+from tests.helpers.runs import Plain, make_settings
 from tests.helpers.videos import write_clip
 
 QUESTIONS = (Question(text="Who?", answer="Ann"), Question(text="What?", answer="A pen"))
-
-
-class Plain(Adapter):
-    name = "plain"
-    title = "Plain"
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +169,25 @@ def test_answers_in_any_order_find_their_item_and_none_is_forgotten(
     forgotten = states["vqa"].failures["a_2#2"]
     assert forgotten.retryable
     assert "without an answer" in forgotten.reason
+
+
+def test_an_adapter_that_never_works_stops_the_run_after_twenty_faults(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Never(Plain):
+        def parse(self, request: Request, text: str) -> str:
+            raise ValueError("odd")
+
+    def function(job: Job) -> str:
+        asked.append(job.request.id)
+        return "paid for"
+
+    clips = [Clip(video_id=f"a_{n}", source="a", caption="c") for n in range(30)]
+    with RunFolder(tmp_path, make_settings(), Options(), {"started": "now"}) as folder:
+        execution = Execution(
+            Never(), engine(function), {"caption": folder}, {"caption": find_template("caption", "plain")}
+        )
+        with pytest.raises(RunError, match=r"stopped: adapter plain: ValueError: odd \(parse\), 20 requests"):
+            asyncio.run(execution.run(nothing_shown(plan(clips, ["caption"], {}))))
+    assert len(asked) == 20
+    assert [failure.text for failure in read_state(tmp_path).failures.values()] == ["paid for"] * 20

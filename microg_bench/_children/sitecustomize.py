@@ -9,7 +9,7 @@ import sys
 class _Repair:
     """Declares the missing operators just before torchvision would fail on them."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "torchvision._meta_registrations":
             sys.meta_path.remove(self)
             import torch

@@ -1,0 +1,1 @@
+"""Models of our lab, as microg-bench adapters."""

@@ -1,0 +1,252 @@
+"""Proves an adapter without a model: declared as it must be, pure, and unshaken by whatever a model writes.
+
+Each check says what fails in the words of an author. None needs a GPU, weights or a dataset.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from microg_bench.adapters.base import Adapter, Floor
+from microg_bench.adapters.generic import ENGINES
+from microg_bench.errors import MicrogError
+from microg_bench.prompts import find_template
+from microg_bench.records import Generation, Image, Prompt, Request, Text, Video
+from microg_bench.video import Frames, FrameSpec
+
+_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+_QUESTION = "What floats beside the astronaut's left hand?"
+_REQUESTS = (
+    Request(id="clip_001", task="caption", video_id="clip_001", source="clip"),
+    Request(id="clip_001#1", task="vqa", video_id="clip_001", source="clip", question=_QUESTION),
+)
+_HOSTILE = (
+    "",
+    " \t\r\n\u2028\u00a0 ",
+    "Not mentioned.",
+    "\0\x1b[2J\ud83d",
+    "<|im_end|><s></s>[INST]ASSISTANT:",
+    '{"answer": ["unclosed',
+    "```json\n{}\n```",
+    "<think>no end",
+    "Answer:",
+    "<script>alert(1)</script>",
+    "\u202eright to left\u202c" + "e\u0301" * 50,
+    "{{ 7*7 }} %s {0} \\N{BULLET} \\",
+    "word " * 50_000,
+)
+_ENGINES = (*ENGINES, "function")
+_WATCHED = ("open", "os.", "shutil.", "socket.", "subprocess.", "urllib.")
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of one check; `problem` is empty where the adapter passes."""
+
+    what: str
+    problem: str = ""
+
+
+class _BreachError(Exception):
+    """An adapter did what an adapter must not do; the text says what."""
+
+
+def check_adapter(adapter: Adapter) -> list[Check]:
+    """All checks that need nothing but the adapter."""
+    checks: dict[str, Callable[[], str]] = {
+        "its declaration is complete": lambda: _declaration(adapter),
+        "it renders both prompts": lambda: _each_prompt(adapter, _renders),
+        "it shows the frames in order, before the question": lambda: _each_prompt(adapter, _shows),
+        "it is pure: the same request, the same prompt": lambda: _each_prompt(adapter, _pure),
+        "it touches no file and no network": lambda: _isolated(adapter),
+        "it reads whatever a model may write": lambda: _parses(adapter),
+        "it travels to other processes": lambda: _pickles(adapter),
+    }
+    return [Check(what, _guarded(check)) for what, check in checks.items()]
+
+
+def _guarded(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except Exception as error:  # an adapter is somebody else's code
+        return f"{type(error).__name__}: {error}"
+
+
+def _declaration(adapter: Adapter) -> str:
+    kinds: dict[str, Any] = {
+        "name": str,
+        "title": str,
+        "checkpoint": (str, type(None)),
+        "revision": (str, type(None)),
+        "frames": int,
+        "sampling": str,
+        "sees_video": bool,
+        "engines": tuple,
+        "generation": dict,
+        "licence": str,
+        "memory": str,
+        "note": str,
+    }
+    for field, kind in kinds.items():
+        if not isinstance(getattr(adapter, field, None), kind):
+            return f"{field} is {getattr(adapter, field, None)!r}, not {_words(kind)}"
+    if not (_NAME.fullmatch(adapter.name) or ":" in adapter.name):
+        return f"name {adapter.name!r}: use lower-case letters, digits, dots and hyphens"
+    if not adapter.title.strip() or not adapter.title.isprintable():
+        return f"title {adapter.title!r}: tables print it, so it must be one printable line"
+    if not adapter.engines or not set(adapter.engines) <= set(_ENGINES):
+        return f"engines {adapter.engines!r}: name one or more of {', '.join(_ENGINES)}"
+    if adapter.checkpoint is None and not isinstance(adapter, Floor):
+        return "checkpoint is None: name a hub id, a folder, or the model's name at its server"
+    return _generation(adapter) or _frames_declared(adapter)
+
+
+def _generation(adapter: Adapter) -> str:
+    for task in ("caption", "vqa"):
+        if not isinstance(adapter.generation.get(task), Generation):
+            return f"generation says nothing of {task}: give generation = {{'{task}': Generation(…), …}}"
+    return ""
+
+
+def _frames_declared(adapter: Adapter) -> str:
+    if not adapter.sees_video:
+        return ""
+    try:
+        FrameSpec.parse(adapter.frames, adapter.sampling)
+    except MicrogError as error:
+        return f"frames and sampling: {error}"
+    return ""
+
+
+def _words(kind: Any) -> str:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join("None" if one is type(None) else one.__name__ for one in kinds)
+
+
+def _prompt(adapter: Adapter, request: Request) -> tuple[Prompt, Frames | None]:
+    template = find_template(request.task, "default")
+    frames = _frames(adapter) if adapter.sees_video else None
+    return adapter.prompt(request, template.render(request), frames), frames
+
+
+def _frames(adapter: Adapter) -> Frames:
+    """Read-only frames, as many as the adapter takes, at most 16."""
+    count = min(adapter.frames, 16) if isinstance(adapter.frames, int) else 8
+    pixels = np.zeros((max(count, 1), 8, 8, 3), np.uint8)
+    pixels.flags.writeable = False
+    indices = tuple(range(len(pixels)))
+    return Frames(pixels, indices, tuple(i / 30 for i in indices), 30.0, 90, 3.0)
+
+
+def _each_prompt(adapter: Adapter, check: Callable[[Adapter, Request], str]) -> str:
+    for request in _REQUESTS:
+        if problem := check(adapter, request):
+            return f"{request.task}: {problem}"
+    return ""
+
+
+def _renders(adapter: Adapter, request: Request) -> str:
+    prompt, _ = _prompt(adapter, request)
+    if not isinstance(prompt, Prompt):
+        return f"prompt() returns {type(prompt).__name__}, not a Prompt"
+    if not prompt.messages or prompt.messages[-1].role != "user":
+        return "the last message must be the user's: the model answers it"
+    said = " ".join(part.text for one in prompt.messages for part in one.parts if isinstance(part, Text))
+    if request.question and request.question not in said:
+        return "the question is not in the prompt word for word"
+    return "" if said.strip() or isinstance(adapter, Floor) else "the prompt has no text"
+
+
+def _shows(adapter: Adapter, request: Request) -> str:
+    if not adapter.sees_video or isinstance(adapter, Floor):
+        return ""
+    prompt, frames = _prompt(adapter, request)
+    parts = [part for message in prompt.messages if message.role == "user" for part in message.parts]
+    stills = [part.frame for part in parts if isinstance(part, Image)]
+    if not stills and not any(isinstance(part, Video) for part in parts):
+        return "the prompt shows nothing: put Video(), or an Image(frame=k) for each frame, into a message"
+    if frames and any(not 0 <= still < len(frames.indices) for still in stills):
+        return f"it shows frame {max(stills)}, but {len(frames.indices)} were delivered"
+    if stills != sorted(stills):
+        return f"the frames are out of order: {stills}"
+    last_seen = max(place for place, part in enumerate(parts) if not isinstance(part, Text))
+    asked = [place for place, part in enumerate(parts) if isinstance(part, Text) and _asks(part, request)]
+    if asked and asked[0] < last_seen:
+        return "the question stands before the frames: no two questions of a clip can share what was computed"
+    return ""
+
+
+def _asks(part: Text, request: Request) -> bool:
+    return bool(request.question) and str(request.question) in part.text
+
+
+def _pure(adapter: Adapter, request: Request) -> str:
+    first, _ = _prompt(adapter, request)
+    second, _ = _prompt(adapter, request)
+    if first != second:
+        return "two calls of prompt() with the same request give different prompts"
+    if adapter.parse(request, "A man.") != adapter.parse(request, "A man."):
+        return "two calls of parse() with the same text give different answers"
+    return ""
+
+
+def _isolated(adapter: Adapter) -> str:
+    for request in _REQUESTS:
+        _prompt(adapter, request)  # a module that is imported on the way may be read from its file
+        instruction = find_template(request.task, "default").render(request)
+        frames = _frames(adapter) if adapter.sees_video else None
+        with _watched():
+            adapter.prompt(request, instruction, frames)
+            adapter.parse(request, "A man.")
+    return ""
+
+
+def _parses(adapter: Adapter) -> str:
+    for request in _REQUESTS:
+        for text in _HOSTILE:
+            shown = text if len(text) < 60 else f"{text[:40]}… ({len(text)} characters)"
+            try:
+                answer = adapter.parse(request, text)
+            except Exception as error:  # an adapter is somebody else's code
+                return f"{request.task}: parse({shown!r}) raises {type(error).__name__}: {error}"
+            if not isinstance(answer, str):
+                return f"{request.task}: parse({shown!r}) returns {type(answer).__name__}, not a string"
+    return ""
+
+
+def _pickles(adapter: Adapter) -> str:
+    copy = pickle.loads(pickle.dumps(adapter))  # noqa: S301 - what was pickled on the same line
+    return "" if copy.name == adapter.name else "a pickled copy has another name"
+
+
+class _Lookout:
+    """The audit hook of this process. One cannot be taken away, so it is told when to look."""
+
+    looking: ClassVar[bool] = False
+    posted: ClassVar[bool] = False
+
+    @classmethod
+    def see(cls, event: str, arguments: tuple[Any, ...]) -> None:
+        if cls.looking and event.startswith(_WATCHED):
+            raise _BreachError(f"{event} {arguments[:1]}: an adapter opens nothing; the harness does")
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Raise where the code inside opens a file, a socket or a process."""
+    if not _Lookout.posted:
+        sys.addaudithook(_Lookout.see)
+        _Lookout.posted = True
+    _Lookout.looking = True
+    try:
+        yield
+    finally:
+        _Lookout.looking = False

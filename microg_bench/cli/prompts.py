@@ -1,0 +1,63 @@
+"""`microg-bench prompts`: which prompt templates there are, and what a model is told with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from microg_bench.cli.show import output
+from microg_bench.errors import UsageError
+from microg_bench.prompts import Template, read_template, shipped_templates
+from microg_bench.records import Request
+from microg_bench.suggest import unknown
+
+QUESTION = "Who is in the video?"
+
+app = typer.Typer(
+    help="List the prompts, or show one as a model gets it.",
+    epilog="Examples:  `microg-bench prompts`  ·  `microg-bench prompts show vqa-default`",
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback(invoke_without_command=True)
+def list_prompts(context: typer.Context) -> None:
+    """List the prompts, or show one as a model gets it."""
+    if context.invoked_subcommand:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("prompt", "--prompt", "version", "hash", "family", "purpose"):
+        table.add_column(column, overflow="fold")
+    for template in shipped_templates().values():
+        short = template.id.removeprefix(f"{template.task}-")
+        version, digest = str(template.version), template.sha256[:8]
+        table.add_row(template.id, short, version, digest, template.family, template.purpose)
+    output().print(table)
+
+
+@app.command(epilog='Example:  `microg-bench prompts show vqa-default --question "What floats beside him?"`')
+def show(
+    name: Annotated[str, typer.Argument(help="Id of a prompt, or a .toml file.")],
+    question: Annotated[str, typer.Option(help="The question to ask, for prompts of vqa.")] = QUESTION,
+) -> None:
+    """Render one prompt."""
+    template = _find(name)
+    asked = question if template.task == "vqa" else None
+    request = Request(id="a", task=template.task, video_id="a", source="a", question=asked)
+    instruction = template.render(request)
+    lines = [f"{template.label}, for {template.task}, family {template.family}", template.purpose, ""]
+    for role, text in (("system", instruction.system), ("user", instruction.user)):
+        lines += [f"[{role}] {line}" for line in text.splitlines()]
+    output().print("\n".join(lines))
+
+
+def _find(name: str) -> Template:
+    if name.endswith(".toml"):
+        return read_template(Path(name))
+    templates = shipped_templates()
+    if name not in templates:
+        raise UsageError(unknown("prompt", name, templates))
+    return templates[name]

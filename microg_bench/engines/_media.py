@@ -1,0 +1,89 @@
+"""Turns what a job shows into what travels over HTTP: frames as JPEG, or the clip's own file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from microg_bench.engines._chat import PromptError, delivered
+from microg_bench.engines.base import Job
+from microg_bench.video import Frames
+
+CLIP_TYPES = {
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mov": "video/quicktime",
+    ".avi": "video/x-msvideo",
+}
+
+
+@dataclass
+class JpegFrames:
+    """The frames of clips as JPEG of a `quality` from 1 to 95 (libjpeg's scale); safe to use from threads.
+
+    The frames of a clip are encoded once for all its requests, and forgotten with them.
+    """
+
+    quality: int
+    _known: WeakKeyDictionary[Frames, list[bytes]] = field(default_factory=WeakKeyDictionary, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def all(self, job: Job) -> list[bytes]:
+        """All frames of the job, in order.
+
+        Raises:
+            PromptError: it has none.
+        """
+        frames = delivered(job)
+        with self._lock:
+            if frames not in self._known:
+                self._known[frames] = [self._jpeg(pixels) for pixels in frames.pixels]
+            return self._known[frames]
+
+    def one(self, job: Job, frame: int) -> bytes:
+        """The frame at a place in those delivered, from 0.
+
+        Raises:
+            PromptError: it was not delivered.
+        """
+        encoded = self.all(job)
+        if not 0 <= frame < len(encoded):
+            raise PromptError(f"the prompt shows frame {frame}, but {len(encoded)} frames were delivered")
+        return encoded[frame]
+
+    def _jpeg(self, pixels: Any) -> bytes:
+        written = io.BytesIO()
+        import_module("PIL.Image").fromarray(pixels).save(written, "JPEG", quality=self.quality)
+        return written.getvalue()
+
+
+def clip_file(job: Job) -> tuple[str, bytes]:
+    """The media type and the content of the clip's file.
+
+    Raises:
+        PromptError: there is none, or it cannot be read.
+    """
+    if job.video is None:
+        raise PromptError("the prompt shows the clip's file, but none was delivered with it")
+    kind = CLIP_TYPES.get(job.video.suffix.lower())
+    if kind is None:
+        raise PromptError(f"{job.video.name}: only {', '.join(CLIP_TYPES)} files can be sent as they are")
+    try:
+        return kind, job.video.read_bytes()
+    except OSError as error:
+        raise PromptError(f"{job.video.name}: cannot be read: {error.strerror}") from None
+
+
+def data_url(kind: str, content: bytes) -> str:
+    """`content` of a media type as a `data:` URL."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def jpeg_video_url(frames: list[bytes]) -> str:
+    """Frames as one video, in the form that vLLM reads."""
+    return "data:video/jpeg;base64," + ",".join(base64.b64encode(frame).decode("ascii") for frame in frames)

@@ -1,0 +1,80 @@
+"""Keys: where they come from, and how they are kept out of everything that is written.
+
+Servers and libraries repeat keys in what they say of an error, so that every text which comes from them
+goes through `Secrets.hide`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from urllib.parse import quote, urlsplit
+
+from microg_bench.engines._checkpoint import first_line
+from microg_bench.errors import EngineError
+
+_SHORTEST = 6  # characters; hiding every "EMPTY" that stands for a key would spoil more than it saves
+_UNFIT = re.compile("[\ud800-\udfff\0]")
+
+
+class Secrets:
+    """Keys that no text may hold, in any of the spellings that error messages give them."""
+
+    def __init__(self, *keys: str | None) -> None:
+        forms: set[str] = set()
+        for key in (key for key in keys if key and len(key) >= _SHORTEST):
+            forms |= {key, quote(key, safe=""), json.dumps(key)[1:-1], repr(key)[1:-1]}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+    def hide(self, text: str) -> str:
+        """`text` with every key replaced by `[key]`."""
+        return self._pattern.sub("[key]", text) if self._pattern else text
+
+    def line(self, text: object) -> str:
+        """The first line of what a server or library said, without keys and fit to be written as UTF-8."""
+        return first_line(Exception(fit(self.hide(str(text)))))
+
+    def __repr__(self) -> str:
+        return "Secrets()"
+
+
+def fit(text: str) -> str:
+    """`text` with what UTF-8 and JSON readers choke on, lone surrogates and NUL, replaced by U+FFFD."""
+    return _UNFIT.sub("\ufffd", text)
+
+
+def read_key(names: Sequence[str]) -> tuple[str, str] | None:
+    """The first of the environment variables `names` that is set, and the key in it.
+
+    Raises:
+        EngineError: it holds what no HTTP header can carry.
+    """
+    for name in names:
+        if key := os.environ.get(name, "").strip():
+            if not re.fullmatch(r"[\x21-\x7e]+", key):
+                raise EngineError(f"{name} does not hold a key: it has blanks or special characters in it")
+            return name, key
+    return None
+
+
+def base_url(url: str) -> str:
+    """`url` where it may be written down as it is, without a slash at its end.
+
+    Raises:
+        EngineError: it is no HTTP address, or it holds a login or a query, which may be secret.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise EngineError(f"not an address of a server (http://HOST:PORT/v1): {url.rpartition('@')[2]}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise EngineError(
+            f"the address of {parts.hostname} holds a login or a query: give the key in the environment"
+        )
+    return url.strip().rstrip("/")

@@ -1,0 +1,328 @@
+"""Looks at a submission as hostile input: whole, bounded, plain, and scoring to exactly what it claims."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from microg_bench.adapters import find_adapter
+from microg_bench.adapters.registry import source_sha256
+from microg_bench.dataset import load
+from microg_bench.errors import MicrogError, UsageError
+from microg_bench.files import write_bytes
+from microg_bench.leaderboard.submission import FILES, PACKED_JOURNAL, without_paths
+from microg_bench.records import Record, Request
+from microg_bench.runs.evaluate import Scoring
+from microg_bench.runs.folder import JOURNAL_FILE, RUN_FILE
+from microg_bench.runs.scorecard import Scorecard
+from microg_bench.runs.scoring import SCORECARD_FILE, score_runs
+from microg_bench.runs.settings import RUN_SCHEMA, Settings
+from microg_bench.tasks import TASKS, items_of
+
+MAX_JSON = 5_000_000
+MAX_PACKED = 50_000_000
+MAX_JOURNAL = 500_000_000
+MAX_WORD = 300  # characters of a name or setting
+SHOWN = 3
+EXACT, ENCODED = 1e-6, 0.02  # points by which a score may differ: by our own code, by an encoder elsewhere
+_ENCODERS = ("S-BERT", "S-VQA", "BERTScore")
+_MARKUP = re.compile(r"<\s*/?\s*(script|iframe|object|embed|svg|img|style|link|meta)\b|javascript:", re.I)
+
+
+class _Answer(Record):
+    """A line of the journal."""
+
+    type: str
+    id: str
+    answer: str
+    text: str
+    stop: str
+    frames: tuple[int, ...]
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    seconds: float
+    shared: bool = False
+
+
+class _Run(Record):
+    """The content of run.json."""
+
+    schema_: str
+    options: dict[str, Any]
+    settings: Settings
+    starts: list[dict[str, Any]]
+
+
+@dataclass
+class Inspection:
+    """What was found: `problems` keep a submission out, `notes` say what could not be looked at."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def inspect(folder: Path, data: str | None, scoring: Scoring) -> Inspection:
+    """Check the submission in `folder` against the dataset `data`.
+
+    Args:
+        folder: the submission.
+        data: the dataset that it was made on, as for `--data`.
+        scoring: how to score again; its metrics and protocol are taken from the claim.
+
+    Raises:
+        DataError: the dataset cannot be read.
+    """
+    found = Inspection()
+    try:
+        _inspect(folder, data, scoring, found)
+    except _RefusedError as refused:
+        found.problems.append(str(refused))
+    return found
+
+
+class _RefusedError(Exception):
+    """A fault after which nothing more can be looked at."""
+
+
+def _inspect(folder: Path, data: str | None, scoring: Scoring, found: Inspection) -> None:
+    _check_files(folder)
+    run, card = _read_run(folder / RUN_FILE), _read_card(folder / SCORECARD_FILE)
+    found.problems += _private_or_marked(folder)
+    found.problems += _claims(run.settings, card)
+    dataset = load(data)
+    if dataset.fingerprint != run.settings.fingerprint:
+        raise _RefusedError(
+            f"was made on references with fingerprint {run.settings.fingerprint[:12]}, "
+            f"{dataset.name} has {dataset.fingerprint[:12]}"
+        )
+    items = items_of(TASKS[card.task], dataset.clips)
+    answers = _read_answers(folder / PACKED_JOURNAL)
+    found.problems += _coverage(answers, [item.request.id for item in items])
+    found.problems += _contents(answers, run.settings)
+    _check_parsing(answers, {item.request.id: item.request for item in items}, run.settings, found)
+    if not found.problems:
+        _check_scores(folder, card, data, scoring, found)
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir() or folder.is_symlink():
+        raise _RefusedError("is not a folder")
+    names = sorted(path.name for path in folder.iterdir())
+    if names != sorted(FILES):
+        raise _RefusedError(f"must hold exactly {', '.join(FILES)}; holds {', '.join(names) or 'nothing'}")
+    for name in FILES:
+        file, limit = folder / name, MAX_PACKED if name == PACKED_JOURNAL else MAX_JSON
+        if file.is_symlink() or not file.is_file():
+            raise _RefusedError(f"{name} is not a plain file")
+        if file.stat().st_size > limit:
+            raise _RefusedError(f"{name} is larger than {limit:,} bytes")
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _RefusedError(f"{file.name} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise _RefusedError(f"{file.name} is not a JSON object")
+    return content
+
+
+def _read_run(file: Path) -> _Run:
+    content = _json(file)
+    content["schema_"] = content.pop("schema", None)
+    try:
+        run = _Run.model_validate(content)
+    except ValidationError as error:
+        raise _RefusedError(f"{file.name}: {_first(error)}") from None
+    if run.schema_ != RUN_SCHEMA:
+        raise _RefusedError(f"{file.name} is of schema {run.schema_!r}, not {RUN_SCHEMA}")
+    return run
+
+
+def _read_card(file: Path) -> Scorecard:
+    try:
+        return Scorecard.model_validate(_json(file))
+    except ValidationError as error:
+        raise _RefusedError(f"{file.name}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _read_answers(file: Path) -> list[_Answer]:
+    answers = []
+    for number, line in enumerate(_lines(file), start=1):
+        try:
+            answers.append(_Answer.model_validate_json(line))
+        except ValidationError as error:
+            raise _RefusedError(f"{file.name}, line {number}: {_first(error)}") from None
+    return answers
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    """The lines of a gzip file, unpacked no further than the limit."""
+    left = MAX_JOURNAL
+    try:
+        with gzip.open(file) as unpacked:
+            while line := unpacked.readline(left + 1):
+                left -= len(line)
+                if left < 0:
+                    raise _RefusedError(f"{file.name} unpacks to more than {MAX_JOURNAL:,} bytes")
+                yield line
+    except (OSError, EOFError, zlib.error) as error:
+        raise _RefusedError(f"{file.name} cannot be unpacked: {error}") from None
+
+
+def _private_or_marked(folder: Path) -> list[str]:
+    problems = []
+    for name in (RUN_FILE, SCORECARD_FILE):
+        content = _json(folder / name)
+        for place, text in _strings(content):
+            if without_paths(text) != text:
+                problems.append(f"{name}: {place} holds a path or an address: {text[:80]!r}")
+            elif _MARKUP.search(text) or not text.isprintable():
+                problems.append(f"{name}: {place} holds markup or control characters: {text[:80]!r}")
+            elif len(text) > MAX_WORD:
+                problems.append(f"{name}: {place} is longer than {MAX_WORD} characters")
+    return problems
+
+
+def _strings(content: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """All strings of JSON content, keys included, each with where it stands."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield f"the key of {place or 'the file'}", key
+            yield from _strings(value, f"{place}.{key}".lstrip("."))
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            yield from _strings(value, f"{place}[{number}]")
+    elif isinstance(content, str):
+        yield place, content
+
+
+def _claims(settings: Settings, card: Scorecard) -> list[str]:
+    problems = []
+    if card.status != "complete" or card.failures or card.missing or card.foreign:
+        problems.append(f"is not complete: {card.status}")
+    if settings.clips is not None:
+        problems.append(f"asks {len(settings.clips)} clips only, not the whole dataset")
+    if card.settings != settings.model_dump(mode="json"):
+        problems.append("run.json and scorecard.json tell of different settings")
+    if card.task != settings.task:
+        problems.append(f"run.json is of task {settings.task}, scorecard.json of {card.task}")
+    return problems
+
+
+def _coverage(answers: list[_Answer], wanted: list[str]) -> list[str]:
+    given = [answer.id for answer in answers]
+    known = set(wanted)
+    faults = {
+        "items have no answer": [name for name in wanted if name not in set(given)],
+        "answers are of no item of the dataset": [name for name in given if name not in known],
+        "items are answered twice": sorted({name for name in given if given.count(name) > 1})
+        if len(set(given)) < len(given)
+        else [],
+    }
+    return [f"{len(names)} {what}: {_named(names)}" for what, names in faults.items() if names]
+
+
+def _contents(answers: list[_Answer], settings: Settings) -> list[str]:
+    how, _, count = settings.frames.partition(":")
+    shown = int(count) if how in ("uniform", "endpoints") and count.isdigit() else None
+    faults = {
+        "lines are no response": [one.id for one in answers if one.type != "response"],
+        "answers hold markup that a browser runs": [
+            one.id for one in answers if _MARKUP.search(one.answer) or _MARKUP.search(one.text)
+        ],
+        f"answers were not given on {shown} frames": [
+            one.id for one in answers if shown is not None and len(one.frames) != shown
+        ],
+    }
+    return [f"{len(names)} {what}: {_named(names)}" for what, names in faults.items() if names]
+
+
+def _check_parsing(
+    answers: list[_Answer], requests: dict[str, Request], settings: Settings, found: Inspection
+) -> None:
+    """Whether the adapter, where it is here in the very version, reads the same answers in the same words."""
+    try:
+        adapter = find_adapter(settings.model)
+    except UsageError:
+        found.notes.append(f"adapter {settings.model} is not here: what it read in the words was not checked")
+        return
+    if source_sha256(adapter) != settings.adapter_sha256:
+        found.notes.append(
+            f"adapter {settings.model} is here in another version: its reading was not checked"
+        )
+        return
+    other = [
+        one.id
+        for one in answers
+        if one.id in requests and adapter.parse(requests[one.id], one.text) != one.answer
+    ]
+    if other:
+        found.problems.append(
+            f"{len(other)} answers are not what adapter {settings.model} reads in the words: {_named(other)}"
+        )
+
+
+def _check_scores(
+    folder: Path, card: Scorecard, data: str | None, scoring: Scoring, found: Inspection
+) -> None:
+    claimed = Scoring(tuple(card.scores), card.protocol, scoring.options, _clusters(card), bool(card.floors))
+    with tempfile.TemporaryDirectory() as place:
+        again = Path(place)
+        write_bytes(again / RUN_FILE, (folder / RUN_FILE).read_bytes())
+        write_bytes(again / JOURNAL_FILE, b"".join(_lines(folder / PACKED_JOURNAL)))
+        ours = score_runs([again], claimed, data)[again]
+    if isinstance(ours, MicrogError):
+        found.problems.append(f"cannot be scored: {ours}".replace(f"{again}: ", ""))
+        return
+    for name, entry in ours.scores.items():
+        if entry.unavailable and card.scores[name].value is not None:
+            found.notes.append(
+                f"{name} cannot be computed here, its claim was not checked: {entry.unavailable}"
+            )
+    unchecked = [name for name, entry in ours.scores.items() if entry.unavailable]
+    theirs = without_paths(card.to_json())
+    for place_, claim, value in _differences(theirs, without_paths(ours.to_json())):
+        if not any(name in place_.split(".") for name in unchecked):
+            found.problems.append(f"scorecard.json claims {place_} = {claim}, but the answers give {value}")
+
+
+def _clusters(card: Scorecard) -> Any:
+    return card.interval.clusters if card.interval else "source"
+
+
+def _differences(claimed: Any, ours: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON contents differ, numbers by more than their tolerance."""
+    if isinstance(claimed, dict) and isinstance(ours, dict):
+        for key in dict.fromkeys([*claimed, *ours]):
+            if key not in ("settings", "dataset"):
+                yield from _differences(claimed.get(key), ours.get(key), f"{place}.{key}".lstrip("."))
+    elif isinstance(claimed, list) and isinstance(ours, list) and len(claimed) == len(ours):
+        for one, other in zip(claimed, ours, strict=True):
+            yield from _differences(one, other, place)
+    elif isinstance(claimed, float | int) and isinstance(ours, float | int):
+        tolerance = ENCODED if any(name in place.split(".") for name in _ENCODERS) else EXACT
+        if not abs(claimed - ours) <= tolerance:
+            yield place, claimed, ours
+    elif claimed != ours:
+        yield place, claimed, ours
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

@@ -1,0 +1,178 @@
+"""The conformance suite tells an author what is wrong, in the author's words."""
+
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microg_bench.adapters import Adapter, check_adapter, find_adapter, registered
+from microg_bench.adapters.conformance import _ENGINES
+from microg_bench.engines import ENGINES
+from microg_bench.prompts import Instruction
+from microg_bench.records import Image, Message, Prompt, Request, Text, Video
+from microg_bench.video import Frames
+
+
+class Good(Adapter):
+    """An adapter as it should be."""
+
+    name = "good-model"
+    title = "Good"
+    checkpoint = "org/good"
+
+
+def problems(adapter: Adapter) -> list[str]:
+    return [check.problem for check in check_adapter(adapter) if check.problem]
+
+
+def test_it_knows_all_engines() -> None:
+    assert set(_ENGINES) == set(ENGINES)
+
+
+def test_a_sound_adapter_passes() -> None:
+    assert problems(Good()) == []
+
+
+@pytest.mark.parametrize("name", [found.name for found in registered()])
+def test_every_registered_adapter_passes(name: str) -> None:
+    assert problems(find_adapter(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"name": "Good Model"}, "name 'Good Model': use lower-case letters"),
+        ({"title": "a\nb"}, "tables print it"),
+        ({"title": 3}, "title is 3, not str"),
+        ({"frames": "8"}, "frames is '8', not int"),
+        ({"frames": 0}, "frames and sampling: the number of frames must be 1 to"),
+        ({"sampling": "often"}, "frames and sampling: unknown sampling 'often'"),
+        ({"engines": ["vllm"]}, "engines is ['vllm'], not tuple"),
+        ({"engines": ("vlm",)}, "name one or more of vllm, transformers"),
+        ({"engines": ()}, "name one or more of vllm"),
+        ({"generation": {}}, "generation says nothing of caption"),
+        ({"checkpoint": None}, "checkpoint is None: name a hub id"),
+        ({"revision": 7}, "revision is 7, not str or None"),
+    ],
+)
+def test_an_incomplete_declaration_is_named(fields: dict[str, Any], problem: str) -> None:
+    changed = type("Changed", (Good,), fields)
+    assert any(problem in found for found in problems(changed())), problems(changed())
+
+
+class Bad(Good):
+    """Overridden below; `parts` are those of its user message."""
+
+    def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
+        return Prompt(messages=(Message(role="user", parts=self.parts(instruction, frames)),))
+
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        return (Video(), Text(text=instruction.user))
+
+
+class QuestionFirst(Bad):
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        return (Text(text=instruction.user), Video())
+
+
+class Backwards(Bad):
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        return (Image(frame=2), Image(frame=1), Text(text=instruction.user))
+
+
+class TooMany(Bad):
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        return (Image(frame=99), Text(text=instruction.user))
+
+
+class ShowsNothing(Bad):
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        return (Text(text=instruction.user),)
+
+
+class OwnWords(Bad):
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        return (Video(), Text(text="What is this?"))
+
+
+class Paints(Bad):
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        assert frames is not None
+        frames.pixels[:] = 0
+        return super().parts(instruction, frames)
+
+
+class Moody(Bad):
+    calls = 0
+
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        Moody.calls += 1
+        return (Video(), Text(text=f"{Moody.calls} {instruction.user}"))
+
+
+class ReadsFile(Bad):
+    def parts(self, instruction: Instruction, frames: Frames | None) -> Any:
+        Path(__file__).read_text()
+        return super().parts(instruction, frames)
+
+
+class Calls(Good):
+    def parse(self, request: Request, text: str) -> str:
+        socket.socket().connect_ex(("127.0.0.1", 9))
+        return text
+
+
+class Spawns(Good):
+    def parse(self, request: Request, text: str) -> str:
+        subprocess.run(["true"], check=True)
+        return text
+
+
+class Picky(Good):
+    def parse(self, request: Request, text: str) -> str:
+        return text.split("Answer:")[1]
+
+
+class NotText(Good):
+    def parse(self, request: Request, text: str) -> str:
+        return np.str_ if len(text) > 9 else text  # type: ignore[return-value]
+
+
+class Broken(Good):
+    def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
+        raise KeyError("template")
+
+
+class Rooted(Good):
+    def __init__(self) -> None:
+        self.helper = lambda text: text
+
+
+@pytest.mark.parametrize(
+    ("adapter", "problem"),
+    [
+        (QuestionFirst, "vqa: the question stands before the frames"),
+        (Backwards, "the frames are out of order: [2, 1]"),
+        (TooMany, "it shows frame 99, but 8 were delivered"),
+        (ShowsNothing, "the prompt shows nothing"),
+        (OwnWords, "the question is not in the prompt word for word"),
+        (Paints, "read-only"),
+        (Moody, "two calls of prompt() with the same request give different prompts"),
+        (ReadsFile, "an adapter opens nothing"),
+        (Calls, "socket."),
+        (Spawns, "subprocess.Popen"),
+        (Picky, "raises IndexError"),
+        (NotText, "not a string"),
+        (Broken, "KeyError: 'template'"),
+        (Rooted, "lambda"),
+    ],
+)
+def test_what_fails_is_said_in_words(adapter: type[Adapter], problem: str) -> None:
+    assert any(problem in found for found in problems(adapter())), problems(adapter())
+
+
+def test_a_generic_adapter_passes_and_travels() -> None:
+    assert problems(find_adapter("server:org/model")) == []

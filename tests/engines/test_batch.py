@@ -1,0 +1,157 @@
+"""Both vendors' batch interfaces, with their own clients, against vendors on loopback."""
+
+import json
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from microg_bench.engines import EngineOptions
+from microg_bench.engines.batch import BatchEngine
+from microg_bench.engines.gemini import GeminiEngine
+from microg_bench.engines.openai import OpenAIEngine
+from microg_bench.errors import EngineError
+from microg_bench.records import Failure, Generation, Message, Prompt, Response, Text
+from tests.engines.conftest import grey_frames, job_of
+from tests.helpers.batch_vendors import GeminiVendor, OpenAIVendor
+from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
+
+KEY = "sk-the-key-of-this-test"
+FATES = {
+    "clip0": "", "clip1": "length", "clip2": "filter", "clip3": "400", "clip4": "500", "clip5": "expired",
+    "clip6": "left", "clip7": "empty", "clip8": "torn",
+}  # fmt: skip
+WORDS = {"openai": ("completed", "expired", "cancelled", "failed"),
+         "gemini": ("SUCCEEDED", "EXPIRED", "CANCELLED", "FAILED")}  # fmt: skip
+
+
+@pytest.fixture(params=["openai", "gemini"])
+def vendor(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Any, BatchEngine, str]]:
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.setenv(name, KEY)
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+    with FaultServer(OpenAIWire if request.param == "openai" else GeminiWire) as server:
+        options = EngineOptions(checkpoint="m", urls=(server.url,), timeout=5.0)
+        vendor: Any = OpenAIVendor(server) if request.param == "openai" else GeminiVendor(server)
+        engine = OpenAIEngine(options) if request.param == "openai" else GeminiEngine(options)
+        engine.start()
+        vendor.server = server
+        yield vendor, engine, request.param
+        engine.close()
+
+
+def send(engine: BatchEngine, count: int, token: str = "token-1") -> str:
+    jobs = [job_of(k, frames=grey_frames([10, 200])) for k in range(count)]
+    return engine.submit([(job.request.id, engine.encoded(job)) for job in jobs], token)
+
+
+def test_what_is_sent_is_what_would_be_asked(vendor: tuple[Any, BatchEngine, str]) -> None:
+    there, engine, name = vendor
+    messages = (
+        Message(role="system", parts=(Text(text="Be brief."),)),
+        *job_of(0, parts=(Text(text="Who?"),)).prompt.messages,
+    )
+    wanted = Generation(max_tokens=33, temperature=0.5, top_p=0.9, seed=5)
+    job = job_of(0, generation=wanted)
+    job = type(job)(job.request, Prompt(messages=messages), None, wanted)
+    line = engine.encoded(job)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    (sent,) = there.requests(engine.submit([(job.request.id, line)], "t"))
+    if name == "openai":
+        assert (sent["custom_id"], sent["method"], sent["url"]) == ("clip0", "POST", "/v1/chat/completions")
+        assert sent["body"] == {
+            "model": "m", "max_completion_tokens": 33, "temperature": 0.5, "top_p": 0.9, "seed": 5,
+            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}],
+        }  # fmt: skip
+    else:
+        assert sent == {
+            "key": "clip0",
+            "request": {
+                "systemInstruction": {"parts": [{"text": "Be brief."}]},
+                "contents": [{"role": "user", "parts": [{"text": "Who?"}]}],
+                "generationConfig": {"temperature": 0.5, "topP": 0.9, "maxOutputTokens": 33, "seed": 5},
+            },
+        }
+
+
+def test_the_frames_travel_with_it(vendor: tuple[Any, BatchEngine, str]) -> None:
+    there, engine, name = vendor
+    (sent,) = there.requests(send(engine, 1))
+    written = json.dumps(sent)
+    mark = "data:image/jpeg;base64," if name == "openai" else '"image/jpeg"'
+    assert written.count(mark) == 2
+
+
+def test_a_batch_is_found_by_its_token(vendor: tuple[Any, BatchEngine, str]) -> None:
+    _, engine, _ = vendor
+    names = [send(engine, 1, token) for token in ("one", "two")]
+    assert [engine.find(token) for token in ("one", "two", "three")] == [*names, None]
+
+
+def test_a_batch_is_not_ended_before_it_is(vendor: tuple[Any, BatchEngine, str]) -> None:
+    there, engine, name = vendor
+    batch = send(engine, 3)
+    state = engine.state(batch)
+    assert not state.ended
+    assert state.word in ("in_progress", "running")
+    there.end(batch, lambda request: "", WORDS[name][0])
+    state = engine.state(batch)
+    assert state.ended
+    assert (state.answered, state.total) == ((3, 3) if name == "openai" else (None, None))
+
+
+def test_outcomes_are_told_apart(vendor: tuple[Any, BatchEngine, str]) -> None:
+    there, engine, name = vendor
+    batch = send(engine, len(FATES))
+    there.end(batch, FATES.__getitem__, WORDS[name][0])
+    found = {outcome.id: outcome for outcome in engine.collect(batch)}
+    assert set(found) == set(FATES) - {"clip6", "clip8"}
+    stops = {key: one.stop for key, one in found.items() if isinstance(one, Response)}
+    assert stops == {"clip0": "end", "clip1": "length", "clip2": "filter"}
+    whole = found["clip0"]
+    assert isinstance(whole, Response)
+    assert (whole.text, whole.prompt_tokens, whole.cached_tokens, whole.output_tokens) == (
+        "text: clip0", 100, 64, 7,
+    )  # fmt: skip
+    failed = {key: one.retryable for key, one in found.items() if isinstance(one, Failure)}
+    assert failed == {"clip3": False, "clip4": True, "clip5": True, "clip7": True}
+    assert "fault 400" in found["clip3"].reason  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("way", [1, 2, 3])
+def test_a_batch_that_ended_badly_gives_what_it_has(vendor: tuple[Any, BatchEngine, str], way: int) -> None:
+    there, engine, name = vendor
+    batch = send(engine, 4)
+    there.end(batch, lambda request: "" if request in ("clip0", "clip2") else "left", WORDS[name][way])
+    state = engine.state(batch)
+    assert state.ended
+    assert state.word == WORDS[name][way].lower()
+    assert sorted(outcome.id for outcome in engine.collect(batch)) == ["clip0", "clip2"]
+
+
+def test_a_batch_that_left_nothing_gives_nothing(vendor: tuple[Any, BatchEngine, str]) -> None:
+    there, engine, name = vendor
+    batch = send(engine, 2)
+    there.end(batch, lambda request: "left", WORDS[name][3])
+    assert list(engine.collect(batch)) == []
+
+
+def test_a_vendor_that_refuses_is_told_without_the_key(vendor: tuple[Any, BatchEngine, str]) -> None:
+    there, engine, _ = vendor
+    batch = send(engine, 1)
+    there.server.keys = {"another"}
+    for question in (
+        lambda: send(engine, 1),
+        lambda: engine.find("t"),
+        lambda: engine.state(batch),
+        lambda: list(engine.collect(batch)),
+    ):
+        with pytest.raises(EngineError, match="401") as caught:
+            question()
+        assert KEY not in "".join(traceback.format_exception(caught.value))
+        assert "\n" not in str(caught.value)
+    assert len(there.batches) == 1

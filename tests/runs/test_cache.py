@@ -1,0 +1,136 @@
+"""The response cache: shared where everything is the same, and only there."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microg_bench.engines import Job
+from microg_bench.engines.function import FunctionEngine
+from microg_bench.errors import UsageError
+from microg_bench.prompts import find_template
+from microg_bench.records import Clip, Generation, Message, Prompt, Request, Response, Text
+from microg_bench.runs.cache import ResponseCache, files_state, open_cache
+from microg_bench.runs.execute import Execution
+from microg_bench.runs.folder import RunFolder
+from microg_bench.runs.frames import nothing_shown
+from microg_bench.runs.journal import read_journal
+from microg_bench.runs.plan import plan
+from microg_bench.runs.settings import Options
+from microg_bench.video import Frames
+from tests.helpers.runs import Plain, make_settings
+
+
+def frames(value: int = 0, **changed: Any) -> Frames:
+    made = Frames(np.full((2, 4, 4, 3), value, np.uint8), (0, 5), (0.0, 0.5), 10.0, 30, 3.0)
+    return replace(made, **changed)
+
+
+def job(
+    text: str = "What?", shown: Frames | None = None, video: Path | None = None, **generation: Any
+) -> Job:
+    prompt = Prompt(messages=(Message(role="user", parts=(Text(text=text),)),))
+    request = Request(id="a", task="caption", video_id="a", source="s")
+    return Job(request, prompt, shown, Generation(**generation), video)
+
+
+def cache(tmp_path: Path, **model: Any) -> ResponseCache:
+    return open_cache(tmp_path / "cache", {"checkpoint": "m", **model})
+
+
+def test_the_same_question_has_one_key_and_any_difference_another(tmp_path: Path) -> None:
+    one = cache(tmp_path)
+    key = one.key(job(shown=frames()))
+    assert key == one.key(job(shown=frames())), "other arrays with the same pixels"
+    assert key == one.key(job(shown=frames(), seed=7)), "greedy decoding has no seed"
+    file = tmp_path / "v.mp4"
+    file.write_bytes(b"video")
+    others = [
+        one.key(job("Who?", frames())),
+        one.key(job(shown=frames(1))),
+        one.key(job(shown=frames(indices=(0, 6)))),
+        one.key(job(shown=frames(fps=11.0))),
+        one.key(job()),
+        one.key(job(video=file)),
+        one.key(job(shown=frames(), max_tokens=3)),
+        cache(tmp_path, dtype="bfloat16").key(job(shown=frames())),
+    ]
+    assert len({key, *others}) == 1 + len(others)
+
+
+def test_sampling_is_never_shared(tmp_path: Path) -> None:
+    assert cache(tmp_path).key(job(temperature=0.1)) is None
+
+
+def test_an_answer_is_kept_and_comes_back_for_another_request(tmp_path: Path) -> None:
+    one = cache(tmp_path)
+    said = Response(
+        id="a", text="\u2028x\ud83d", stop="length", prompt_tokens=9, output_tokens=2, seconds=3.0
+    )
+    key = one.key(job())
+    assert key is not None
+    assert one.get(key, "b") is None
+    one.put(key, said.model_copy(update={"text": "\u2028x"}))
+    kept = one.get(key, "b")
+    assert kept == Response(
+        id="b", text="\u2028x", stop="length", prompt_tokens=9, output_tokens=2, shared=True
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"text": 3}', b"\xff", b'{"text": "x", "extra": 1}'])
+def test_a_damaged_file_is_no_answer_and_is_replaced(tmp_path: Path, content: bytes) -> None:
+    one = cache(tmp_path)
+    key = one.key(job())
+    assert key is not None
+    one.put(key, Response(id="a", text="x"))
+    (file,) = (tmp_path / "cache").rglob("*.json")
+    file.write_bytes(content)
+    assert one.get(key, "b") is None
+    one.put(key, Response(id="a", text="y"))
+    kept = one.get(key, "b")
+    assert kept is not None
+    assert kept.text == "y"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--cache .*file"):
+        open_cache(tmp_path / "file", {})
+
+
+def test_a_changed_local_checkpoint_is_another(tmp_path: Path) -> None:
+    assert files_state("org/model") == files_state(None) == []
+    (tmp_path / "w.bin").write_bytes(b"1")
+    before = files_state(str(tmp_path))
+    (tmp_path / "w.bin").write_bytes(b"12")
+    assert files_state(str(tmp_path)) != before
+
+
+def test_a_second_run_asks_nothing_that_the_first_was_answered(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def function(job: Job) -> str:
+        asked.append(job.request.id)
+        return f"about {job.request.id}"
+
+    for run in ("first", "second"):
+        settings = make_settings()
+        with RunFolder(tmp_path / run, settings, Options(), {"started": "now"}) as folder:
+            clips = [Clip(video_id=f"a_{n}", source="a", caption="c") for n in range(3)]
+            execution = Execution(
+                Plain(),
+                FunctionEngine(function=function),
+                {"caption": folder},
+                {"caption": find_template("caption", "plain")},
+                cache=cache(tmp_path),
+            )
+            work = plan(clips, ["caption"], {"caption": folder.done})
+            asyncio.run(execution.run(nothing_shown(work)))
+        found = list(read_journal(tmp_path / run / "journal.jsonl"))
+        # All three prompts are alike, no clip being shown: the first answer serves them all.
+        assert [record["text"] for record in found] == ["about a_0"] * 3
+        assert [record["shared"] for record in found] == [run == "second", True, True]
+    assert asked == ["a_0"]
