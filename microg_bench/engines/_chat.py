@@ -27,20 +27,32 @@ def model_inputs(processor: Any, jobs: Sequence[Job]) -> Any:
         PromptError: a prompt asks for frames that its job does not have, or the processor takes no video.
     """
     texts = [render(processor, job.prompt) for job in jobs]
-    videos = [delivered(job) for job in jobs for part in parts(job.prompt) if isinstance(part, Video)]
+    shown = [[delivered(job) for part in parts(job.prompt) if isinstance(part, Video)] for job in jobs]
+    videos = [frames for own in shown for frames in own]
     if videos and getattr(processor, "video_processor", None) is None:
         raise PromptError("the checkpoint's processor takes no video")
     images = [pictures(job) for job in jobs]
+    _check_alike(processor, videos)
     bos = processor.tokenizer.bos_token
     return processor(
         text=texts,
         images=images if any(images) else None,
-        videos=[frames.pixels for frames in videos] or None,
+        videos=[[frames.pixels for frames in own] for own in shown if own] or None,
         videos_kwargs={"do_sample_frames": False, "video_metadata": [_metadata(frames) for frames in videos]},
         # A template that writes the first token itself must not get it twice.
         text_kwargs={"padding": True, "add_special_tokens": not (bos and texts[0].startswith(bos))},
         return_tensors="pt",
     )
+
+
+def _check_alike(processor: Any, videos: Sequence[Frames]) -> None:
+    """Refuse a batch of clips with different numbers of frames where the processor would fill up the shorter.
+
+    SmolVLM's does, and tells the model that both have as many. What is refused is asked in smaller batches.
+    """
+    fills_up = getattr(getattr(processor, "video_processor", None), "do_pad", None)
+    if fills_up and len({len(frames.pixels) for frames in videos}) > 1:
+        raise ValueError("the checkpoint's processor takes only videos of equally many frames at once")
 
 
 def render(processor: Any, prompt: Prompt) -> str:

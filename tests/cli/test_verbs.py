@@ -58,7 +58,7 @@ def test_models_show_tells_everything_declared(tmp_path: Path) -> None:
         assert expected in done.stdout
     done = bench("models", "show", "qwen", cwd=tmp_path)
     assert done.returncode == 1
-    assert "did you mean qwen2.5-vl" in done.stderr
+    assert "did you mean qwen3-vl or qwen2.5-vl" in done.stderr
 
 
 def test_data_check_tells_faults_in_words_and_as_json(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""Gemini 3.1 Pro, which the paper does not test.
+
+All settings are ours: the frames of the paper's Gemini 1.5 Pro, the harness's default prompts and uniform
+sampling.
+"""
+
+from microg_bench.adapters.base import Adapter
+from microg_bench.records import Generation
+
+
+class Gemini31Pro(Adapter):
+    """Gemini 3.1 Pro behind its vendor's interface; each frame travels as a JPEG image."""
+
+    name = "gemini-3.1-pro"
+    title = "Gemini 3.1 Pro"
+    checkpoint = "gemini-3.1-pro-preview"
+    frames = 16
+    engines = ("gemini",)
+    # What it thinks before it answers counts, too.
+    generation = {"caption": Generation(max_tokens=4096), "vqa": Generation(max_tokens=4096)}
+    licence = "proprietary; Google's terms of use"
+    memory = "none here"
+    note = "a preview, which its vendor may change or withdraw; its thoughts are billed as output"

@@ -1,0 +1,22 @@
+"""GPT-5.4, which the paper does not test.
+
+All settings are ours: the frames of the paper's GPT-4o, the harness's default prompts and uniform sampling.
+"""
+
+from microg_bench.adapters.base import Adapter
+from microg_bench.records import Generation
+
+
+class Gpt54(Adapter):
+    """GPT-5.4 behind its vendor's interface; each frame travels as a JPEG image."""
+
+    name = "gpt-5.4"
+    title = "GPT-5.4"
+    checkpoint = "gpt-5.4"
+    frames = 6
+    engines = ("openai",)
+    # What it thinks before it answers counts, too.
+    generation = {"caption": Generation(max_tokens=4096), "vqa": Generation(max_tokens=4096)}
+    licence = "proprietary; OpenAI's terms of use"
+    memory = "none here"
+    note = "asks whichever version its vendor serves under this name; its thoughts are billed as output"

@@ -1,0 +1,27 @@
+"""InternVideo2.5, as in the paper's Table 3 under the name InternVideo (90 frames: all of a clip).
+
+Known from the paper: the family and the number of frames. Assumed: the 8B chat checkpoint, the harness's
+default prompts (the paper publishes none), and the model's own system text. It merges the tokens of four
+frames at a time; where the frames do not divide by four, as 90 do not, the last group is smaller here, with
+as many tokens a frame as the others.
+
+vLLM has a class for checkpoints of this form (`InternVLChatModel`), but it does not merge tokens: it would
+run another model than the published one. The architecture is therefore the harness's own.
+"""
+
+from microg_bench.adapters.base import Adapter
+
+
+class InternVideo25(Adapter):
+    """InternVideo2.5-Chat-8B: 16 tokens a frame, merged from four frames, before an InternLM 2.5."""
+
+    name = "internvideo2.5"
+    title = "InternVideo2.5"
+    checkpoint = "OpenGVLab/InternVideo2_5_Chat_8B"
+    revision = None
+    loader = "model_adapters._internvideo2_5:load"
+    frames = 90
+    engines = ("transformers",)
+    licence = "Apache-2.0"
+    memory = "about 22 GB of GPU memory in bfloat16"
+    note = "no commit is pinned: the one of the first download is kept in run.json"

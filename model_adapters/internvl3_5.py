@@ -1,0 +1,21 @@
+"""InternVL3.5, which the paper does not test.
+
+All settings are ours: 16 frames, the harness's default prompts and uniform sampling. The checkpoint is the
+one with classes in transformers (`-HF`); it runs no code of its own.
+"""
+
+from microg_bench.adapters.base import Adapter
+
+
+class InternVL35(Adapter):
+    """InternVL3.5-8B: a numbered line with 256 tokens for every frame, before a Qwen3."""
+
+    name = "internvl3.5"
+    title = "InternVL3.5"
+    checkpoint = "OpenGVLab/InternVL3_5-8B-HF"
+    revision = "741a7d03020411e666c6109218ab71e08151ef86"
+    architecture = "InternVLForConditionalGeneration"
+    frames = 16
+    engines = ("vllm", "transformers", "server")
+    licence = "Apache-2.0"
+    memory = "about 19 GB of GPU memory in bfloat16"

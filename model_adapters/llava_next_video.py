@@ -1,0 +1,22 @@
+"""LLaVA-NeXT-Video, as in the paper's Tables 3 and 4 under the name LLaVA-NeXT (8 frames).
+
+Known from the paper: the family and the number of frames. Assumed: the 7B checkpoint for transformers, the
+harness's default prompts (the paper publishes none) and uniform sampling.
+"""
+
+from microg_bench.adapters.base import Adapter
+
+
+class LlavaNextVideo(Adapter):
+    """LLaVA-NeXT-Video-7B: CLIP features of each frame, pooled by two, before a Vicuna."""
+
+    name = "llava-next-video"
+    title = "LLaVA-NeXT-Video"
+    checkpoint = "llava-hf/LLaVA-NeXT-Video-7B-hf"
+    revision = None
+    architecture = "LlavaNextVideoForConditionalGeneration"
+    frames = 8
+    engines = ("vllm", "transformers", "server")
+    licence = "Llama 2 Community License"
+    memory = "about 15 GB of GPU memory in bfloat16"
+    note = "no commit is pinned: the one of the first download is kept in run.json"

@@ -1,0 +1,20 @@
+"""LLaVA-OneVision, which the paper does not test.
+
+All settings are ours: 16 frames, the harness's default prompts and uniform sampling.
+"""
+
+from microg_bench.adapters.base import Adapter
+
+
+class LlavaOnevision(Adapter):
+    """LLaVA-OneVision-Qwen2-7B: SigLIP features of each frame, scaled down, before a Qwen2."""
+
+    name = "llava-onevision"
+    title = "LLaVA-OneVision"
+    checkpoint = "llava-hf/llava-onevision-qwen2-7b-ov-hf"
+    revision = "0d50680527681998e456c7b78950205bedd8a068"
+    architecture = "LlavaOnevisionForConditionalGeneration"
+    frames = 16
+    engines = ("vllm", "transformers", "server")
+    licence = "Apache-2.0"
+    memory = "about 17 GB of GPU memory in bfloat16"

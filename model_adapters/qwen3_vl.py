@@ -1,0 +1,21 @@
+"""Qwen3-VL, which the paper does not test.
+
+All settings are ours: 16 frames, the harness's default prompts and uniform sampling. The model is told the
+time of every pair of frames, which comes from the true frame rate of the clip.
+"""
+
+from microg_bench.adapters.base import Adapter
+
+
+class Qwen3VL(Adapter):
+    """Qwen3-VL-8B-Instruct; it takes the frames as one video, each pair behind its time."""
+
+    name = "qwen3-vl"
+    title = "Qwen3-VL"
+    checkpoint = "Qwen/Qwen3-VL-8B-Instruct"
+    revision = "0c351dd01ed87e9c1b53cbc748cba10e6187ff3b"
+    architecture = "Qwen3VLForConditionalGeneration"
+    frames = 16
+    engines = ("vllm", "transformers", "server")
+    licence = "Apache-2.0"
+    memory = "about 19 GB of GPU memory in bfloat16"

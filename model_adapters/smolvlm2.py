@@ -1,0 +1,22 @@
+"""SmolVLM2, which the paper does not test.
+
+All settings are ours: 16 frames, the harness's default prompts and uniform sampling. The model is told the
+length of the clip and the second of every frame.
+"""
+
+from microg_bench.adapters.base import Adapter
+
+
+class SmolVLM2(Adapter):
+    """SmolVLM2-2.2B-Instruct; vLLM has its class, but shows it still images only, not videos."""
+
+    name = "smolvlm2"
+    title = "SmolVLM2"
+    checkpoint = "HuggingFaceTB/SmolVLM2-2.2B-Instruct"
+    revision = "482adb537c021c86670beed01cd58990d01e72e4"
+    architecture = "SmolVLMForConditionalGeneration"
+    frames = 16
+    engines = ("transformers",)
+    licence = "Apache-2.0"
+    memory = "about 6 GB of GPU memory in bfloat16"
+    note = "its processor needs the package num2words"

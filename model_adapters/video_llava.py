@@ -1,0 +1,22 @@
+"""Video-LLaVA, as in the paper's Tables 3 and 4 (8 frames, the number that the model was trained with).
+
+Known from the paper: the model and the number of frames. Assumed: the 7B checkpoint for transformers, the
+harness's default prompts (the paper publishes none) and uniform sampling.
+"""
+
+from microg_bench.adapters.base import Adapter
+
+
+class VideoLlava(Adapter):
+    """Video-LLaVA-7B: LanguageBind features of each frame before a Vicuna; vLLM has no class for it."""
+
+    name = "video-llava"
+    title = "Video-LLaVA"
+    checkpoint = "LanguageBind/Video-LLaVA-7B-hf"
+    revision = "4cf9d8cfc76a54f46a4cb43be5368b46b7f0d736"
+    architecture = "VideoLlavaForConditionalGeneration"
+    frames = 8
+    engines = ("transformers",)
+    licence = "Apache-2.0; its language model under the Llama 2 Community License"
+    memory = "about 16 GB of GPU memory in bfloat16"
+    note = "trained with 8 frames; more are untested by its authors"

@@ -1,0 +1,129 @@
+"""What is known of each open-weight model, to hold its adapter against; and how a job for one is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from microg_bench.adapters import Adapter, find_adapter
+from microg_bench.engines import Job
+from microg_bench.prompts import find_template
+from microg_bench.records import Generation, Request
+from tests.engines.conftest import grey_frames
+
+ADAPTERS = Path(__file__).resolve().parents[2] / "model_adapters"
+QUESTION = "Who is fixing the cable?"
+LEVELS = [5 + 2 * (37 * k % 101) for k in range(90)]  # of grey, all different, in no order
+
+CHATML = r"<\|im_start\|>user\n{video}{user}<\|im_end\|>\n<\|im_start\|>assistant\n"
+VICUNA = r"<s>USER: <video>\n{user} ASSISTANT:"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One adapter: its file, where its vision tower is, and the text that the model must be given.
+
+    `prompt` is a pattern with `{user}` for the instruction; a run of one placeholder token stands there once.
+    """
+
+    file: str
+    tower: str
+    prompt: str
+    vllm: bool = True
+
+    def adapter(self) -> Adapter:
+        return find_adapter(str(ADAPTERS / self.file))
+
+
+CASES = {
+    "llava-next-video": Case("llava_next_video.py", "vision_tower", VICUNA),
+    "video-llava": Case("video_llava.py", "video_tower", VICUNA, vllm=False),
+    "video-chatgpt": Case(
+        "video_chatgpt.py",
+        "vision_tower",
+        r"<s>You are Video-ChatGPT, .* USER: <vid_start><vid_patch><vid_end>\n{user} ASSISTANT:",
+        vllm=False,
+    ),
+    "mplug-owl3": Case(
+        "mplug_owl3.py",
+        "vision_model",
+        r"<\|im_start\|>system\n<\|im_end\|>\n<\|im_start\|>user\n<\|image\|>\n{user}<\|im_end\|>"
+        r"\n<\|im_start\|>assistant\n",
+        vllm=False,
+    ),
+    "internvideo2.5": Case(
+        "internvideo2_5.py",
+        "vision_model",
+        r"<s><\|im_start\|>system\n你是书生.*<\|im_end\|>\n"
+        + CHATML.replace("{video}", r"(Frame\d+: <img><IMG_CONTEXT></img>\n)+"),
+        vllm=False,
+    ),
+    "llava-onevision": Case(
+        "llava_onevision.py",
+        "vision_tower",
+        r"<\|im_start\|>user <video>\n{user}<\|im_end\|><\|im_start\|>assistant\n",
+    ),
+    "qwen3-vl": Case(
+        "qwen3_vl.py",
+        "visual",
+        CHATML.replace(
+            "{video}",
+            # From 5.10 on transformers keeps the outer pair of tokens.
+            r"(<\|vision_start\|>)?"
+            r"(<\d\.\d seconds><\|vision_start\|><\|video_pad\|><\|vision_end\|>)+"
+            r"(<\|vision_end\|>)?",
+        ),
+    ),
+    "smolvlm2": Case(
+        "smolvlm2.py",
+        "vision_model",
+        r"<\|im_start\|>User: You are provided the following series of sixteen frames"
+        r" from a 0:00:03 \[H:MM:SS\] video\.\n"
+        r"(\nFrame from 00:0\d:<fake_token_around_image><global-img><image><fake_token_around_image>)+"
+        r"\n\n{user}<end_of_utterance>\nAssistant:",
+        vllm=False,
+    ),
+    "gemma-3": Case(
+        "gemma_3.py",
+        "vision_tower",
+        r"<bos><start_of_turn>user\n(\n\n<start_of_image><image_soft_token><end_of_image>\n\n)+"
+        r"{user}<end_of_turn>\n<start_of_turn>model\n",
+    ),
+    "internvl3.5": Case(
+        "internvl3_5.py",
+        "vision_tower",
+        CHATML.replace("{video}", r"(Frame\d+: <img><IMG_CONTEXT></img>\n)+"),
+    ),
+}
+
+
+def job_for(
+    adapter: Adapter, question: str = QUESTION, max_tokens: int = 16, frames: int | None = None
+) -> Job:
+    """A question about as many grey frames as the adapter asks for, the way that a run would ask it."""
+    request = Request(id=f"clip#{question}", task="vqa", video_id="clip", source="s", question=question)
+    shown = grey_frames(LEVELS[: frames or adapter.frames])
+    instruction = find_template("vqa", "default").render(request)
+    prompt = adapter.prompt(request, instruction, shown)
+    return Job(request, prompt, shown, Generation(max_tokens=max_tokens))
+
+
+def instruction_of(job: Job) -> str:
+    return find_template("vqa", "default").render(job.request).user
+
+
+def levels_of(pixels: Any, frames: int) -> list[float]:
+    """The mean of the first channel of every frame that entered a vision tower.
+
+    Args:
+        pixels: shape (frames, 3, height, width); or (patches, 3 · 2 · side²), two frames a patch.
+        frames: how many are expected.
+    """
+    if pixels.ndim == 2:
+        side = round((pixels.shape[1] / 6) ** 0.5)
+        pairs = pixels.float().reshape((frames + 1) // 2, -1, 3, 2, side, side)
+        levels: list[float] = pairs[:, :, 0].mean(dim=(1, 3, 4)).flatten().tolist()
+        return levels
+    levels = pixels.float().reshape(-1, *pixels.shape[-3:])[:, 0].mean(dim=(1, 2)).tolist()
+    return levels

@@ -1,0 +1,147 @@
+"""Every open-weight adapter with a tiny checkpoint of its real architecture, on the engine `transformers`."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from microg_bench.engines import ENGINES, EngineOptions
+
+if ENGINES["transformers"].missing():
+    pytest.skip("the extra transformers is not installed", allow_module_level=True)
+
+from microg_bench.engines.transformers import TransformersEngine
+from microg_bench.records import Failure, Response
+from microg_bench.runs.settings import make_options
+from microg_bench.runs.trial import try_adapter
+from tests.engines.conftest import AnswerAll
+from tests.helpers.tiny_own import OWN
+from tests.helpers.tiny_parts import TINY
+from tests.model_adapters.cases import ADAPTERS, CASES, LEVELS, Case, instruction_of, job_for, levels_of
+from tests.model_adapters.conftest import Tiny
+
+Start = Callable[[str], TransformersEngine]
+
+
+@pytest.fixture
+def start(tiny: Tiny) -> Start:
+    def make(name: str) -> TransformersEngine:
+        engine = TransformersEngine(
+            EngineOptions(checkpoint=str(tiny(name)), loader=CASES[name].adapter().loader)
+        )
+        engine.start()
+        return engine
+
+    return make
+
+
+def spy(engine: TransformersEngine, case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What entered the vision tower, under "pixels", and what the model was called with."""
+    seen: dict[str, Any] = {}
+    model = engine._ready.model
+    generate = model.generate
+
+    def enter(module: Any, args: Any, kwargs: Any) -> None:
+        seen["pixels"] = args[0] if args else kwargs.get("pixel_values", kwargs.get("hidden_states"))
+
+    def watched(**inputs: Any) -> Any:
+        seen.update(inputs)
+        return generate(**inputs)
+
+    tower = next(part for name, part in model.named_modules() if name.split(".")[-1] == case.tower)
+    tower.register_forward_pre_hook(enter, with_kwargs=True)
+    monkeypatch.setattr(model, "generate", watched)
+    return seen
+
+
+def write(engine: TransformersEngine, tokens: Sequence[int]) -> None:
+    """Make the model write `tokens`, whatever it is shown."""
+    left = list(tokens)
+
+    def prefer(module: Any, args: Any, logits: Any) -> Any:
+        logits = logits.clone()
+        logits[..., left.pop(0)] = 1e4
+        return logits
+
+    engine._ready.model.get_output_embeddings().register_forward_hook(prefer)
+
+
+def responses(outcomes: list[Response | Failure]) -> list[Response]:
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    return [outcome for outcome in outcomes if isinstance(outcome, Response)]
+
+
+def test_every_tiny_checkpoint_is_of_an_adapter() -> None:
+    assert set(CASES) == {*TINY, *OWN}
+    assert [case.adapter().name for case in CASES.values()] == list(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_its_frames_reach_the_vision_tower_in_order(
+    name: str, start: Start, answer_all: AnswerAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, engine = CASES[name], start(name)
+    adapter, seen = case.adapter(), spy(engine, case, monkeypatch)
+    responses(answer_all(engine, [job_for(adapter)]))
+    processor = engine._ready.processor
+    reader = getattr(processor, "video_processor", None) or processor.image_processor
+    shown = levels_of(seen["pixels"], adapter.frames)
+    levels = [round((level * reader.image_std[0] + reader.image_mean[0]) * 255) for level in shown]
+    assert levels == LEVELS[: adapter.frames]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_model_is_given_its_own_template_with_the_video_first(
+    name: str, start: Start, answer_all: AnswerAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, engine = CASES[name], start(name)
+    seen, job = spy(engine, case, monkeypatch), job_for(case.adapter())
+    responses(answer_all(engine, [job]))
+    text = engine._ready.processor.tokenizer.decode(seen["input_ids"][0])
+    text = re.sub(r"(<[^<>]+>)\1+", r"\1", text)
+    assert re.fullmatch(case.prompt.format(user=re.escape(instruction_of(job))), text), text
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_special_token_is_left_in_an_answer(name: str, start: Start, answer_all: AnswerAll) -> None:
+    engine = start(name)
+    tokenizer = engine._ready.processor.tokenizer
+    special = [token for token in tokenizer.all_special_ids if token not in engine._ready.stops]
+    assert special
+    words = tokenizer("A man.", add_special_tokens=False)["input_ids"]
+    script = [*special, *words, *special, tokenizer.eos_token_id]
+    write(engine, script)
+    (answer,) = responses(answer_all(engine, [job_for(CASES[name].adapter(), max_tokens=64)]))
+    assert (answer.text, answer.stop, answer.output_tokens) == ("A man.", "end", len(script))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_empty_generation_is_an_empty_answer(name: str, start: Start, answer_all: AnswerAll) -> None:
+    engine, adapter = start(name), CASES[name].adapter()
+    write(engine, [engine._ready.processor.tokenizer.eos_token_id])
+    job = job_for(adapter)
+    (answer,) = responses(answer_all(engine, [job]))
+    assert (adapter.parse(job.request, answer.text), answer.stop) == ("", "end")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_captions_and_answers_about_sample_clips(name: str, tiny: Tiny) -> None:
+    model, checkpoint = str(ADAPTERS / CASES[name].file), str(tiny(name))
+    options = make_options({"model": model, "checkpoint": checkpoint, "engine": "transformers"})
+    assert try_adapter(options).problem == ""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_batch_gives_the_texts_of_single_prompts_also_with_a_clip_of_fewer_frames(
+    name: str, tiny: Tiny, answer_all: AnswerAll
+) -> None:
+    adapter, texts = CASES[name].adapter(), []
+    jobs = [job_for(adapter, question) for question in ("Who is there?", "What floats?", "Where is she?")]
+    jobs.append(job_for(adapter, "Who is here?", frames=adapter.frames // 2))
+    for batch_size in (1, 4):
+        options = {"checkpoint": str(tiny(name)), "loader": adapter.loader, "batch_size": batch_size}
+        engine = TransformersEngine(EngineOptions(**options, dtype="float32"))
+        engine.start()
+        texts.append([(answer.text, answer.prompt_tokens) for answer in responses(answer_all(engine, jobs))])
+    assert texts[0] == texts[1]
