@@ -36,9 +36,10 @@ _FAULT = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception): .*|\berror: .*")
 
 
 class LocalServer:
-    """One vLLM server. `start` it once; `close` may be called at any time, and twice."""
+    """One vLLM server, of `version`. `start` it once; `close` may be called at any time, and twice."""
 
     def __init__(self, options: EngineOptions) -> None:
+        self.version = "unknown"
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -79,7 +80,9 @@ class LocalServer:
         while time.monotonic() < deadline:
             if (why := self.ended()) is not None:
                 raise EngineError(why)
-            if _answers(port):
+            if _get(port, "/v1/models") is not None:
+                with suppress(ValueError, KeyError, TypeError):
+                    self.version = str(json.loads(_get(port, "/version") or b"")["version"])
                 return
             time.sleep(0.2)
         raise EngineError(f"the server was not ready within {_READY_S / 60:.0f} minutes")
@@ -182,13 +185,15 @@ def _free_port(wanted: int | None) -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def _get(port: int, path: str) -> bytes | None:
+    """What the server says at `path`; None where it says nothing."""
     local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with local.open(f"http://{_HOST}:{port}/v1/models", timeout=5) as response:
-            return int(response.status) == 200
+        with local.open(f"http://{_HOST}:{port}{path}", timeout=5) as response:
+            said: bytes = response.read()
+            return said
     except (urllib.error.URLError, OSError, ValueError):
-        return False
+        return None
 
 
 def _signal(group: int, number: signal.Signals) -> None:

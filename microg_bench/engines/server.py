@@ -125,6 +125,11 @@ class ServerEngine(ChatEngine):
     def _ended(self) -> str | None:
         return self._local.ended() if self._local else None
 
+    def provenance(self) -> dict[str, str]:
+        """Who answers; of a server that was started here the version, since its port says nothing."""
+        known = super().provenance()
+        return known | {"servers": "started here", "vllm": self._local.version} if self._local else known
+
     def close(self) -> None:
         """End the server that was started here."""
         if self._local is not None:

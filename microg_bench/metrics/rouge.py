@@ -30,8 +30,9 @@ class RougeL(MeanMetric):
     def measure(self, texts: Texts) -> Array:
         """Shape (n, 1); see `Metric.measure`."""
         pair_score = lru_cache(_PAIRS_KEPT)(_f_measure)
-        pairs = zip(texts.tokenized.candidates, texts.tokenized.references, strict=True)
-        return np.array([[pair_score(candidate, references)] for candidate, references in pairs])
+        tokenized = texts.tokenized
+        scores = map(pair_score, tokenized.candidates, tokenized.references)
+        return np.fromiter(scores, dtype=np.float64, count=len(texts))[:, None]
 
     def settings(self, texts: Texts) -> Mapping[str, str]:
         """The weight of recall; see `Metric.settings`."""

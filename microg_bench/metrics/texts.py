@@ -122,32 +122,33 @@ def prepare(candidates: Candidates, references: References, protocol: str) -> Te
     """
     if protocol not in get_args(Protocol):
         raise UsageError(unknown("protocol", protocol, get_args(Protocol)))
-    ids, pairs = _paired(candidates, references)
+    ids, ours, theirs = _paired(candidates, references)
     if not ids:
         raise DataError("nothing to score: the set of candidates is empty")
     return Texts(
         ids=ids,
-        candidates=tuple(_text(pair[0], "candidate", name) for name, pair in zip(ids, pairs, strict=True)),
-        references=tuple(_references(pair[1], name) for name, pair in zip(ids, pairs, strict=True)),
+        candidates=tuple(_text(text, "candidate", name) for name, text in zip(ids, ours, strict=True)),
+        references=tuple(_references(texts, name) for name, texts in zip(ids, theirs, strict=True)),
         protocol=protocol,  # type: ignore[arg-type]
     )
 
 
-def _paired(candidates: Any, references: Any) -> tuple[tuple[str, ...], list[tuple[Any, Any]]]:
-    """Names of the items, and candidate and references of each."""
+def _paired(candidates: Any, references: Any) -> tuple[tuple[str, ...], Sequence[Any], Sequence[Any]]:
+    """Names of the items, the candidate of each and the references of each."""
     if isinstance(candidates, Mapping) and isinstance(references, Mapping):
         lost = [key for key in references if key not in candidates]
         extra = [key for key in candidates if key not in references]
         if lost or extra:
             side, keys = ("no candidate", lost) if lost else ("no reference", extra)
             raise DataError(f"{len(keys)} item(s) have {side}, the first is {keys[0]!r}")
-        return tuple(map(str, references)), [(candidates[key], references[key]) for key in references]
+        ours = [candidates[key] for key in references]
+        return tuple(map(str, references)), ours, list(references.values())
     for what, given in (("candidates", candidates), ("references", references)):
         if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
             raise DataError(f"{what} must be a sequence, or both candidates and references a mapping")
     if len(candidates) != len(references):
         raise DataError(f"{len(candidates)} candidates but {len(references)} references")
-    return tuple(map(str, range(len(candidates)))), list(zip(candidates, references, strict=True))
+    return tuple(map(str, range(len(candidates)))), candidates, references
 
 
 def _text(text: Any, what: str, item: str) -> str:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def served(tiny_qwen: Path) -> Iterator[ServerEngine]:
 
 def joined(served: ServerEngine, **options: Any) -> ServerEngine:
     """An engine that is given the address of the server."""
-    url = served.provenance()["servers"].removesuffix("/v1")
+    url = served._access[0].url.removesuffix("/v1")
     engine = ServerEngine(EngineOptions(urls=(url,), **options))
     engine.start()
     return engine
@@ -86,6 +87,11 @@ def test_the_questions_of_a_clip_share_its_frames(served: ServerEngine, answer_a
     others = responses(answer_all(served, jobs[1:]))
     assert first[0].cached_tokens == 0
     assert all((other.cached_tokens or 0) >= 32 for other in others)
+
+
+def test_the_version_of_the_server_is_told(served: ServerEngine) -> None:
+    assert served.provenance()["servers"] == "started here"
+    assert served.provenance()["vllm"] == import_module("vllm").__version__
 
 
 def test_images_are_answered_by_address_with_the_only_model(
