@@ -7,7 +7,7 @@ import sys
 import typer
 
 from microg_bench import __version__
-from microg_bench.cli import ask, compare, data, doctor, models, prompts, score, submit, sweep
+from microg_bench.cli import ask, compare, data, doctor, har, models, prompts, score, submit, sweep
 from microg_bench.cli.show import errors_console
 from microg_bench.errors import MicrogError
 
@@ -27,6 +27,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(data.app, name="data")
 app.add_typer(submit.app, name="submit")
+app.add_typer(har.app, name="har")
 doctor.register(app)
 
 
