@@ -34,7 +34,11 @@ class BatchEngine(Engine):
 
     @abstractmethod
     def encoded(self, job: Job) -> bytes:
-        """What is sent for `job`."""
+        """What is sent for `job`.
+
+        Raises:
+            ValueError: it cannot be sent; the text says why.
+        """
 
     @abstractmethod
     def submit(self, jobs: Sequence[tuple[str, bytes]], token: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from microg_bench.engines.batch import BatchEngine
-from microg_bench.records import Request, Response
+from microg_bench.records import Failure, Request, Response
 from microg_bench.runs.execute import Asked, Execution
 from microg_bench.runs.frames import FrameStream
 from microg_bench.runs.journal import Journal, read_journal
@@ -118,7 +118,12 @@ class BatchRun:
         with Journal(self.path) as ledger:
             async with aclosing(self.execution.jobs(frames)) as jobs:
                 async for job in jobs:
-                    encoded = self.engine.encoded(job)
+                    try:
+                        encoded = self.engine.encoded(job)
+                    except ValueError as error:
+                        refused = Failure(id=job.request.id, stage="prompt", reason=str(error))
+                        self.execution.take(refused)
+                        continue
                     full = len(group) >= self.engine.batch_items
                     if group and (full or size + len(encoded) > self.engine.batch_bytes):
                         self._submit(ledger, group)

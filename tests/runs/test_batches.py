@@ -38,6 +38,7 @@ class Vendor(BatchEngine):
     refuses: str = ""
     loses: str = ""
     breaks: str = ""
+    too_large: str = ""
 
     def start(self) -> None:
         """Nothing to load."""
@@ -46,6 +47,8 @@ class Vendor(BatchEngine):
         raise NotImplementedError
 
     def encoded(self, job: Job) -> bytes:
+        if job.request.id == self.too_large:
+            raise ValueError("larger than 20 MB")
         return json.dumps(job.request.id).encode()
 
     def submit(self, jobs: Sequence[tuple[str, bytes]], token: str) -> str:
@@ -146,3 +149,10 @@ def test_what_failed_waits_for_the_next_start_and_what_was_left_out_is_sent_agai
     assert run.waiting == {"a_1"}
     _, state = visit(tmp_path, vendor)
     assert (len(state.answers), state.failures) == (5, {})
+
+
+def test_what_cannot_be_sent_fails_alone(tmp_path: Path) -> None:
+    vendor = Vendor(too_large="a_3")
+    run, state = visit(tmp_path, vendor)
+    assert len(run.waiting) == 4
+    assert (state.failures["a_3"].stage, state.failures["a_3"].reason) == ("prompt", "larger than 20 MB")
