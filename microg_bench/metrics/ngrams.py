@@ -100,7 +100,8 @@ def _orders(
 ) -> Iterator[_Rows]:
     """The rows of each order, of the n-grams that start at some places, in the document of each."""
     vocabulary = int(words.max(initial=0)) + 1
-    grams = _ranks(words[starts].astype(np.int64))
+    grams = words[starts].astype(np.int64)
+    grams -= grams.min(initial=vocabulary)  # the words of a part have neighbouring numbers
     yield _counted(document, grams)
     for order in range(1, ORDERS):
         long = starts + order < ends[document]
