@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.datasets import bench, record, write_annotations
 from tests.helpers.tiny_qwen import build_tiny_qwen
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,3 +27,22 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"shared/ data absent: {folder} does not exist")
     return folder
+
+
+@pytest.fixture(scope="session")
+def scored_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the scored runs of both tasks, made on three clips of two sources. Do not change it."""
+    place = tmp_path_factory.mktemp("scored")
+    records = [record(name, n) for n, name in enumerate(("a_001", "a_002", "b_001"), start=1)]
+    data = write_annotations(place / "refs.json", records)
+    done = bench(
+        "run", "--model", "blind", "--data", data, "--run", "r", "--metrics", "CIDEr,ROUGE-L", cwd=place
+    )
+    assert done.returncode == 0, done.stderr
+    return place / "r"
+
+
+@pytest.fixture
+def scored(scored_once: Path, tmp_path: Path) -> Path:
+    """A copy of those runs, `r` in the test's own folder, that may be changed."""
+    return Path(shutil.copytree(scored_once, tmp_path / "r"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ class ChatBody:
     """The requests of one run to one model, whichever server gets them.
 
     `limit` is the server's name for the most tokens of an answer, `extra` what else goes with every request.
-    A setting that the model rejects is left out from then on, and a warning says so.
+    A setting that the model rejects is left out from then on: a warning says so, `dropped` names it.
     """
 
     model: str
@@ -64,6 +65,15 @@ class ChatBody:
             log.warning("%s takes no %s: it is asked without from here on%s", self.model, name, instead)
             self._rejected.add(name)
         return True
+
+    def drop(self, settings: Collection[str]) -> None:
+        """Leave `settings` out from now on, as far as a request can do without them."""
+        self._rejected |= {name for name in _SETTINGS if name in settings}
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The settings that requests go without."""
+        return tuple(name for name in _SETTINGS if name in self._rejected)
 
     def _content(self, job: Job, turn: Message) -> Any:
         texts = [part.text for part in turn.parts if isinstance(part, Text)]

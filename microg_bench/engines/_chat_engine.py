@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -89,6 +89,14 @@ class ChatEngine(Engine):
     def _ended(self) -> str | None:
         """Why no server will ever answer again."""
         return None
+
+    def drop(self, settings: Collection[str]) -> None:
+        """Send no request with these settings; see `Engine.drop`."""
+        self._started().drop(settings)
+
+    def dropped(self) -> tuple[str, ...]:
+        """What the model rejected so far; see `Engine.dropped`."""
+        return self._body.dropped if self._body else ()
 
     def provenance(self) -> dict[str, str]:
         """Who answers: the model as it is asked for, where, and the version of the client."""

@@ -123,6 +123,8 @@ class OpenAIBatches(ChatEngine, BatchEngine):
         fault = Fault.of(status or 0, body or error)
         if fault.filtered:
             return Response(id=name, text="", stop="filter")
+        if fault.unsupported:  # the next start asks again, without it
+            self._started().reject(fault.param, {fault.param: None})
         access = self._access[0]
         if not status:  # it was never asked: the batch expired or was cancelled before
             return _failure(name, AskError("again", f"{access.url}: {access.secrets.line(fault.message)}"))

@@ -7,7 +7,7 @@ order; it pulls the next job only when it has room for it, so that what waits in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -117,6 +117,13 @@ class Engine(ABC):
 
     def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Give back what `start` took. Safe to call twice."""
+
+    def drop(self, settings: Collection[str]) -> None:  # noqa: B027 - most models take every setting
+        """Send no request with these settings, which the model rejected before. To be called once started."""
+
+    def dropped(self) -> tuple[str, ...]:
+        """Settings of `Generation` that the model rejects, so that requests are asked without them."""
+        return ()
 
     def provenance(self) -> dict[str, str]:
         """What moves the output and is known only once started: device, dtype, library versions."""

@@ -121,7 +121,9 @@ class Execution:
             self._fail(asked.request, outcome)
         else:
             self._answer(asked.request, outcome, asked.indices)
-            if self.cache and asked.key and not outcome.shared:
+            # A model that takes no temperature is not asked for its greedy answer: chance is not shared.
+            greedy = "temperature" not in self.engine.dropped()
+            if self.cache and asked.key and greedy and not outcome.shared:
                 self.cache.put(asked.key, outcome)
         if self.budget:
             self.budget.settle(outcome)

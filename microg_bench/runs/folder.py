@@ -7,7 +7,7 @@ only under the settings that it was made with.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from microg_bench.errors import RunError
 from microg_bench.files import write_json
-from microg_bench.records import Failure, Response
+from microg_bench.records import Failure, Generation, Response
 from microg_bench.runs.journal import Journal, read_journal
 from microg_bench.runs.settings import RUN_SCHEMA, Options, Settings, difference
 
@@ -48,7 +48,8 @@ class State:
 class RunFolder:
     """A run that is being written. Use as a context manager; it holds the folder's lock until closed.
 
-    `done` are the ids of the requests that had an answer when the folder was opened.
+    `done` are the ids of the requests that had an answer when the folder was opened, `noted` is what `note`
+    has added to the provenance since.
     """
 
     def __init__(self, path: Path, settings: Settings, options: Options, provenance: dict[str, Any]) -> None:
@@ -60,6 +61,7 @@ class RunFolder:
         """
         self.path = path
         self.settings = settings
+        self.noted: dict[str, Any] = {}
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -103,7 +105,7 @@ class RunFolder:
         }
         write_json(self.path / RUN_FILE, content)
 
-    def note(self, what: str, content: dict[str, Any]) -> None:
+    def note(self, what: str, content: dict[str, Any] | list[str]) -> None:
         """Add something to the provenance of this start: what the engine tells of itself, what it took.
 
         Raises:
@@ -112,6 +114,7 @@ class RunFolder:
         run = read_run(self.path)
         run["starts"][-1][what] = content
         write_json(self.path / RUN_FILE, run)
+        self.noted[what] = content
 
     def answered(self, response: Response, answer: str, frames: tuple[int, ...]) -> None:
         """Record an answer; when this returns, it counts.
@@ -174,6 +177,18 @@ def read_run(path: Path) -> dict[str, Any]:
     if not all(key in content for key in ("options", "settings", "starts")):
         raise RunError(f"{file}: damaged: lacks options, settings or starts")
     return content
+
+
+def dropped_settings(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """The settings of generation that the model rejected, so that answers were asked for without them.
+
+    Args:
+        run: the content of a run.json.
+    """
+    starts = run["starts"] if isinstance(run["starts"], list) else []
+    told = [start.get("dropped") for start in starts if isinstance(start, dict)]
+    named = [name for names in told if isinstance(names, list) for name in names]
+    return tuple(name for name in Generation.model_fields if name in named)
 
 
 def read_state(path: Path) -> State:

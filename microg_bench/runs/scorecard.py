@@ -65,7 +65,8 @@ class Scorecard(Record):
     """The result of one task. `status` is "complete", or says what keeps it off a leaderboard.
 
     `items` are the answers that were scored; `failures` requests that failed and `missing` ones without a
-    prediction are not among them; `empty` answers are.
+    prediction are not among them; `empty` answers are. `dropped` names those of the `settings` of generation
+    that the model rejected, so that it was asked without them.
     """
 
     status: str
@@ -86,6 +87,7 @@ class Scorecard(Record):
     slices: dict[str, dict[str, SliceEntry]] = Field(default_factory=dict)
     abstention: Abstention | None = None
     settings: dict[str, Any] | None = None
+    dropped: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The scorecard as it is written to disk."""

@@ -15,7 +15,7 @@ from microg_bench.files import write_json
 from microg_bench.records import TaskName
 from microg_bench.runs.evaluate import Answered, Scoring, evaluate, evaluate_all
 from microg_bench.runs.floors import Ground, floor_entries
-from microg_bench.runs.folder import State, read_run, read_state
+from microg_bench.runs.folder import State, dropped_settings, read_run, read_state
 from microg_bench.runs.predictions import as_layout, match, read_predictions
 from microg_bench.runs.scorecard import SCORECARD_SCHEMA, FloorEntry, ModelEntry, Scorecard, status
 from microg_bench.runs.settings import Settings
@@ -69,6 +69,7 @@ class _Run:
     dataset: Dataset
     items: Sequence[Item]
     state: State
+    dropped: tuple[str, ...]
 
     @property
     def answered(self) -> Answered:
@@ -122,7 +123,7 @@ def _read(path: Path, data: str | None) -> _Run:
             f"{dataset.name} has {dataset.fingerprint[:12]}; give the right dataset with --data"
         )
     items = items_of(TASKS[settings.task], select(dataset, settings.clips or ()))
-    return _Run(path, settings, dataset, items, read_state(path))
+    return _Run(path, settings, dataset, items, read_state(path), dropped_settings(content))
 
 
 def _write(run: _Run, ground: Ground, floors: dict[str, FloorEntry], scoring: Scoring) -> Scorecard:
@@ -143,6 +144,7 @@ def _write(run: _Run, ground: Ground, floors: dict[str, FloorEntry], scoring: Sc
             frame_count=max(counts, default=0),
         ),
         settings=settings.model_dump(mode="json"),
+        dropped=run.dropped,
     )
     write_json(run.path / PREDICTIONS_FILE, as_layout(settings.task, run.items, measured.answers))
     write_statistics(run.path, measured)

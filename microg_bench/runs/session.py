@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from microg_bench.runs.cache import open_cache
 from microg_bench.runs.cost import Budget, Estimate, Price, sum_of
 from microg_bench.runs.execute import Execution
 from microg_bench.runs.feed import Feed, make_feed
-from microg_bench.runs.folder import RunFolder
+from microg_bench.runs.folder import RunFolder, dropped_settings, read_run
 from microg_bench.runs.lanes import Lane, ask, merged, union_of
 from microg_bench.runs.prepare import Prepared
 from microg_bench.runs.watcher import Watcher
@@ -75,6 +76,7 @@ class Session:
             engine, feed = make_feed(self._first, union_of(self.lanes), pool, self.root, self.watcher)
             stack.callback(engine.close)
             engine.start()
+            engine.drop(self._known_drops())
             self._note("engine", engine.provenance())
             executions = [self._execution(lane, engine, budget) for lane in self.lanes]
             self.watcher.begin("asking", total, total - left)
@@ -84,6 +86,7 @@ class Session:
                 decoding = pool.seconds if pool else 0.0
                 usages = [execution.tally.summary(decoding) for execution in executions]
                 self._note("usage", *usages)
+                self._note_drops(engine)
         return Outcome(usages, waiting, budget.spent if budget else None, bool(budget and budget.exhausted))
 
     def _asked(self, executions: Sequence[Execution], feed: Feed) -> int:
@@ -137,11 +140,27 @@ class Session:
             engine=engine,
             folders=lane.folders,
             templates=prepared.templates,
-            on_answer=self.watcher.step,
+            on_answer=partial(self._answered, engine),
             on_failure=self.watcher.failure,
             cache=cache,
             budget=budget,
         )
+
+    def _known_drops(self) -> set[str]:
+        """Settings that the model rejected at an earlier start, of whichever task."""
+        return {name for folder in self._folders for name in dropped_settings(read_run(folder.path))}
+
+    def _answered(self, engine: Engine) -> None:
+        """After each answer: a start that is killed has told how it asked, too."""
+        self._note_drops(engine)
+        self.watcher.step()
+
+    def _note_drops(self, engine: Engine) -> None:
+        """Note what the model rejects, where that is not noted yet."""
+        dropped = list(engine.dropped())
+        for folder in self._folders:
+            if folder.noted.get("dropped", []) != dropped:
+                folder.note("dropped", dropped)
 
     def _note(self, what: str, *contents: Mapping[str, Any]) -> None:
         """Note one content for all lanes, or one for each."""

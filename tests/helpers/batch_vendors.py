@@ -16,6 +16,9 @@ from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
 Call = tuple[str, bytes, Any]
 
 
+_SETTINGS = ("temperature", "top_p", "seed")
+
+
 class OpenAIVendor:
     """`/v1/files` and `/v1/batches`."""
 
@@ -68,7 +71,8 @@ class OpenAIVendor:
         return [json.loads(line) for line in lines]
 
     def end(self, name: str, script: Callable[[str], str], status: str = "completed") -> None:
-        """End a batch. Faults: as the fault server's; "left" (out altogether), "expired", "torn"."""
+        """End a batch. Faults: as the fault server's; "left" (out altogether), "expired", "torn"; a setting
+        (not supported, where it was sent)."""
         batch, good, bad = self.batches[name], b"", b""
         for request in self.requests(name):
             fault, key = script(request["custom_id"]), request["custom_id"]
@@ -82,6 +86,10 @@ class OpenAIVendor:
                     "code": "batch_expired",
                     "message": "This request could not be executed in time",
                 }
+                bad += json.dumps(line).encode() + b"\n"
+            elif fault in _SETTINGS and fault in request["body"]:
+                told = OpenAIWire.error(400, "Unsupported parameter", "unsupported_parameter", fault)
+                line["response"] = {"status_code": 400, "request_id": "r", "body": told}
                 bad += json.dumps(line).encode() + b"\n"
             elif fault.isdigit():
                 told = OpenAIWire.error(int(fault), f"fault {fault}")
