@@ -46,17 +46,15 @@ def check(
 ) -> None:
     """Check submissions as hostile input, score their answers again, and say precisely what is wrong."""
     scoring = make_scoring(make_options(o.read(given)))
-    refused = 0
-    for folder in folders:
-        with errors_console().status(f"checking {folder}"):
-            found = inspect(folder, data, scoring)
-        refused += bool(found.problems)
+    with errors_console().status(f"checking {len(folders)} submissions"):
+        inspected = inspect(folders, data, scoring)
+    for folder, found in inspected.items():
         output().print(f"{'REFUSED' if found.problems else 'ok     '}  {folder}")
         for line in found.problems:
             output().print(f"         {printable(line)}")
         for line in found.notes:
             output().print(f"         note: {printable(line)}")
-    if refused:
+    if any(found.problems for found in inspected.values()):
         raise typer.Exit(1)
 
 

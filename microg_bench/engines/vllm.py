@@ -30,7 +30,7 @@ from microg_bench.video import Frames
 
 @dataclass
 class VllmEngine(Engine):
-    """Keeps up to `at_once` prompts under way, and takes the next job when one is answered."""
+    """Has `at_once` prompts answered at a time; as many again wait in vLLM, so that it never runs short."""
 
     name: ClassVar[str] = "vllm"
     takes: ClassVar[frozenset[str]] = WEIGHTS | {
@@ -81,7 +81,8 @@ class VllmEngine(Engine):
         Raises:
             EngineError: vLLM died; what was under way has been given back as retryable failures.
         """
-        async with aclosing(each(self._while_alive(jobs), self._respond, self.options.at_once)) as outcomes:
+        taken = 2 * self.options.at_once
+        async with aclosing(each(self._while_alive(jobs), self._respond, taken)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
         if self._died:

@@ -7,8 +7,8 @@ import json
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,15 @@ from pydantic import ValidationError
 from microg_bench.adapters import find_adapter
 from microg_bench.adapters.registry import source_sha256
 from microg_bench.dataset import load
-from microg_bench.errors import MicrogError, UsageError
+from microg_bench.errors import UsageError
 from microg_bench.files import write_bytes
+from microg_bench.leaderboard.rescoring import Inspection, rescore
 from microg_bench.leaderboard.submission import FILES, PACKED_JOURNAL, without_paths
 from microg_bench.records import Record, Request
 from microg_bench.runs.evaluate import Scoring
 from microg_bench.runs.folder import JOURNAL_FILE, RUN_FILE
 from microg_bench.runs.scorecard import Scorecard
-from microg_bench.runs.scoring import SCORECARD_FILE, score_runs
+from microg_bench.runs.scoring import SCORECARD_FILE
 from microg_bench.runs.settings import RUN_SCHEMA, Settings
 from microg_bench.tasks import TASKS, items_of
 
@@ -33,8 +34,6 @@ MAX_PACKED = 50_000_000
 MAX_JOURNAL = 500_000_000
 MAX_WORD = 300  # characters of a name or setting
 SHOWN = 3
-EXACT, ENCODED = 1e-6, 0.02  # points by which a score may differ: by our own code, by an encoder elsewhere
-_ENCODERS = ("S-BERT", "S-VQA", "BERTScore")
 _MARKUP = re.compile(r"<\s*/?\s*(script|iframe|object|embed|svg|img|style|link|meta)\b|javascript:", re.I)
 
 
@@ -63,30 +62,31 @@ class _Run(Record):
     starts: list[dict[str, Any]]
 
 
-@dataclass
-class Inspection:
-    """What was found: `problems` keep a submission out, `notes` say what could not be looked at."""
-
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def inspect(folder: Path, data: str | None, scoring: Scoring) -> Inspection:
-    """Check the submission in `folder` against the dataset `data`.
+def inspect(folders: Iterable[Path], data: str | None, scoring: Scoring) -> dict[Path, Inspection]:
+    """Check submissions against the dataset `data`; those that look right are scored again, together.
 
     Args:
-        folder: the submission.
-        data: the dataset that it was made on, as for `--data`.
-        scoring: how to score again; its metrics and protocol are taken from the claim.
+        folders: the submissions.
+        data: the dataset that they were made on, as for `--data`.
+        scoring: how to score again; metrics and protocol are taken from the claims.
 
     Raises:
         DataError: the dataset cannot be read.
     """
-    found = Inspection()
-    try:
-        _inspect(folder, data, scoring, found)
-    except _RefusedError as refused:
-        found.problems.append(str(refused))
+    found = {folder: Inspection() for folder in folders}
+    with tempfile.TemporaryDirectory() as place:
+        runs: dict[Path, tuple[Path, Scorecard]] = {}
+        for number, (folder, inspection) in enumerate(found.items()):
+            try:
+                card = _inspect(folder, data, inspection)
+            except _RefusedError as refused:
+                inspection.problems.append(str(refused))
+            else:
+                if not inspection.problems:
+                    runs[folder] = _unpack(folder, Path(place, str(number))), card
+        for folder, checked in rescore(runs, data, scoring).items():
+            found[folder].problems += checked.problems
+            found[folder].notes += checked.notes
     return found
 
 
@@ -94,7 +94,8 @@ class _RefusedError(Exception):
     """A fault after which nothing more can be looked at."""
 
 
-def _inspect(folder: Path, data: str | None, scoring: Scoring, found: Inspection) -> None:
+def _inspect(folder: Path, data: str | None, found: Inspection) -> Scorecard:
+    """Look at all but the scores, and return the scorecard that is claimed."""
     _check_files(folder)
     run, card = _read_run(folder / RUN_FILE), _read_card(folder / SCORECARD_FILE)
     found.problems += _private_or_marked(folder)
@@ -110,8 +111,14 @@ def _inspect(folder: Path, data: str | None, scoring: Scoring, found: Inspection
     found.problems += _coverage(answers, [item.request.id for item in items])
     found.problems += _contents(answers, run.settings)
     _check_parsing(answers, {item.request.id: item.request for item in items}, run.settings, found)
-    if not found.problems:
-        _check_scores(folder, card, data, scoring, found)
+    return card
+
+
+def _unpack(folder: Path, run: Path) -> Path:
+    """Make a run of a submission, to be scored."""
+    write_bytes(run / RUN_FILE, (folder / RUN_FILE).read_bytes())
+    write_bytes(run / JOURNAL_FILE, b"".join(_lines(folder / PACKED_JOURNAL)))
+    return run
 
 
 def _check_files(folder: Path) -> None:
@@ -227,14 +234,12 @@ def _claims(settings: Settings, card: Scorecard) -> list[str]:
 
 
 def _coverage(answers: list[_Answer], wanted: list[str]) -> list[str]:
-    given = [answer.id for answer in answers]
+    given = Counter(answer.id for answer in answers)
     known = set(wanted)
     faults = {
-        "items have no answer": [name for name in wanted if name not in set(given)],
+        "items have no answer": [name for name in wanted if name not in given],
         "answers are of no item of the dataset": [name for name in given if name not in known],
-        "items are answered twice": sorted({name for name in given if given.count(name) > 1})
-        if len(set(given)) < len(given)
-        else [],
+        "items are answered twice": sorted(name for name, times in given.items() if times > 1),
     }
     return [f"{len(names)} {what}: {_named(names)}" for what, names in faults.items() if names]
 
@@ -277,51 +282,6 @@ def _check_parsing(
         found.problems.append(
             f"{len(other)} answers are not what adapter {settings.model} reads in the words: {_named(other)}"
         )
-
-
-def _check_scores(
-    folder: Path, card: Scorecard, data: str | None, scoring: Scoring, found: Inspection
-) -> None:
-    claimed = Scoring(tuple(card.scores), card.protocol, scoring.options, _clusters(card), bool(card.floors))
-    with tempfile.TemporaryDirectory() as place:
-        again = Path(place)
-        write_bytes(again / RUN_FILE, (folder / RUN_FILE).read_bytes())
-        write_bytes(again / JOURNAL_FILE, b"".join(_lines(folder / PACKED_JOURNAL)))
-        ours = score_runs([again], claimed, data)[again]
-    if isinstance(ours, MicrogError):
-        found.problems.append(f"cannot be scored: {ours}".replace(f"{again}: ", ""))
-        return
-    for name, entry in ours.scores.items():
-        if entry.unavailable and card.scores[name].value is not None:
-            found.notes.append(
-                f"{name} cannot be computed here, its claim was not checked: {entry.unavailable}"
-            )
-    unchecked = [name for name, entry in ours.scores.items() if entry.unavailable]
-    theirs = without_paths(card.to_json())
-    for place_, claim, value in _differences(theirs, without_paths(ours.to_json())):
-        if not any(name in place_.split(".") for name in unchecked):
-            found.problems.append(f"scorecard.json claims {place_} = {claim}, but the answers give {value}")
-
-
-def _clusters(card: Scorecard) -> Any:
-    return card.interval.clusters if card.interval else "source"
-
-
-def _differences(claimed: Any, ours: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two JSON contents differ, numbers by more than their tolerance."""
-    if isinstance(claimed, dict) and isinstance(ours, dict):
-        for key in dict.fromkeys([*claimed, *ours]):
-            if key not in ("settings", "dataset"):
-                yield from _differences(claimed.get(key), ours.get(key), f"{place}.{key}".lstrip("."))
-    elif isinstance(claimed, list) and isinstance(ours, list) and len(claimed) == len(ours):
-        for one, other in zip(claimed, ours, strict=True):
-            yield from _differences(one, other, place)
-    elif isinstance(claimed, float | int) and isinstance(ours, float | int):
-        tolerance = ENCODED if any(name in place.split(".") for name in _ENCODERS) else EXACT
-        if not abs(claimed - ours) <= tolerance:
-            yield place, claimed, ours
-    elif claimed != ours:
-        yield place, claimed, ours
 
 
 def _named(names: list[str]) -> str:

@@ -204,7 +204,7 @@ def test_a_prompt_that_does_not_fit_fails_alone(engine: VllmEngine, answer_all: 
     assert failed[2].reason == "the prompt shows frame 9, but 9 frames were delivered"
 
 
-def test_no_more_jobs_are_taken_than_are_worked_on(
+def test_as_many_jobs_wait_as_are_worked_on_and_no_more(
     engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "options", engine.options.model_copy(update={"at_once": 3}))
@@ -212,7 +212,7 @@ def test_no_more_jobs_are_taken_than_are_worked_on(
 
     async def jobs() -> AsyncIterator[Job]:
         nonlocal taken, most
-        for k in range(12):
+        for k in range(16):
             taken += 1
             most = max(most, taken - answered)
             yield job_of(k)
@@ -224,7 +224,7 @@ def test_no_more_jobs_are_taken_than_are_worked_on(
             answered += 1
 
     loop.run(collect())
-    assert (taken, answered, most) == (12, 12, 3)
+    assert (taken, answered, most) == (16, 16, 6)
 
 
 def test_a_job_that_comes_late_does_not_wait_for_the_others(engine: VllmEngine, loop: asyncio.Runner) -> None:

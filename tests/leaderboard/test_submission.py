@@ -11,7 +11,8 @@ import pytest
 
 from microg_bench.errors import RunError
 from microg_bench.leaderboard import inspection
-from microg_bench.leaderboard.inspection import Inspection, inspect
+from microg_bench.leaderboard.inspection import inspect
+from microg_bench.leaderboard.rescoring import Inspection
 from microg_bench.leaderboard.submission import pack, without_paths
 from microg_bench.runs.evaluate import Scoring
 from tests.helpers.datasets import bench, make_dataset, record, write_annotations
@@ -40,7 +41,7 @@ def packed(run: Path, tmp_path: Path) -> Path:
 
 
 def check(folder: Path, data: Path) -> Inspection:
-    return inspect(folder, str(data), Scoring())
+    return inspect([folder], str(data), Scoring())[folder]
 
 
 def edit(file: Path, change: Callable[[Any], None]) -> None:
