@@ -1,4 +1,5 @@
 # make demo   set up, caption and answer the sample clips, score, print the tables
+# make paper  regenerate the tables of the paper, ours beside the print, into build/paper (RUNS=, ACTIONS=)
 # make test   set up and run the tests
 # make test-vllm  the tests of the engine vllm, in an environment of its own (Linux, Python 3.11, no GPU needed)
 # make check  format, lint and strict types
@@ -10,7 +11,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 BENCH := $(VENV)/bin/microg-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm check format wheel clean
+.PHONY: help demo paper test test-vllm check format wheel clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -23,12 +24,25 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,openai,gemini,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,openai,gemini,plots,mlflow,dev]'
 	@touch $@
 
 # The hub is left alone: the demo downloads no model, and scores BERTScore only where its encoder is at hand.
 demo: $(VENV)/.installed
 	HF_HUB_OFFLINE=1 $(BENCH) run --model nearest-clip --data sample
+
+RUNS ?= $(wildcard runs)
+ACTIONS ?= $(wildcard results/actions/*.json)
+PAPER ?= build/paper
+
+# The tables as Markdown, LaTeX, CSV and JSON; a PDF too where LaTeX is installed.
+paper: $(VENV)/.installed
+	$(BENCH) tables --paper --submissions results/submissions --out $(PAPER) \
+	  $(addprefix --runs ,$(RUNS)) $(addprefix --actions ,$(ACTIONS))
+	@if command -v pdflatex >/dev/null; then \
+	  cd $(PAPER) && pdflatex -interaction=batchmode -halt-on-error tables.tex >/dev/null 2>&1 \
+	    && echo "$(PAPER)/tables.pdf"; \
+	fi
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest

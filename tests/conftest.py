@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.helpers.browser import launched
 from tests.helpers.datasets import bench, record, write_annotations
 from tests.helpers.tiny_qwen import build_tiny_qwen
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,3 +52,10 @@ def scored_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scored(scored_once: Path, tmp_path: Path) -> Path:
     """A copy of those runs, `r` in the test's own folder, that may be changed."""
     return Path(shutil.copytree(scored_once, tmp_path / "r"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium for the tests of one module."""
+    with launched() as chromium:
+        yield chromium

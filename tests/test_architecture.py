@@ -13,6 +13,7 @@ FLOORS = (
     ("engines",),
     ("runs",),
     ("leaderboard", "report", "figures"),
+    ("export",),
     ("cli",),
     ("__main__",),
 )

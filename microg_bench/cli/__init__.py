@@ -7,7 +7,22 @@ import sys
 import typer
 
 from microg_bench import __version__
-from microg_bench.cli import ask, compare, data, doctor, har, models, prompts, score, submit, sweep
+from microg_bench.cli import (
+    ask,
+    compare,
+    data,
+    doctor,
+    export,
+    har,
+    models,
+    plots,
+    prompts,
+    report,
+    score,
+    submit,
+    sweep,
+    tables,
+)
 from microg_bench.cli.show import errors_console
 from microg_bench.errors import MicrogError
 
@@ -23,6 +38,10 @@ ask.register(app)
 sweep.register(app)
 score.register(app)
 compare.register(app)
+tables.register(app)
+plots.register(app)
+report.register(app)
+export.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(data.app, name="data")

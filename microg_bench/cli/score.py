@@ -12,6 +12,10 @@ from microg_bench.cli import options as o
 from microg_bench.cli.show import errors_console, output
 from microg_bench.dataset import load
 from microg_bench.errors import MicrogError, RunError, UsageError
+from microg_bench.export.track import TRACKERS, check_tracking
+from microg_bench.export.track import track as log_card
+from microg_bench.figures.canvas import check_drawing
+from microg_bench.figures.charts import draw_charts
 from microg_bench.files import write_json, write_text
 from microg_bench.leaderboard.table import markdown
 from microg_bench.metrics import MetricOptions
@@ -21,14 +25,18 @@ from microg_bench.runs.evaluate import Scoring, check_protocol
 from microg_bench.runs.scorecard import Scorecard
 from microg_bench.runs.scoring import find_runs, score_predictions
 from microg_bench.runs.settings import Options, make_options
+from microg_bench.suggest import unknown
 from microg_bench.tasks import get_task
 
 TABLE_FILE = "table.md"
+PLOTS_FOLDER = "plots"
 TOGETHER = 8  # runs scored at once; their tables come together
 
 EPILOG = """Examples:
 
     microg-bench score runs/nearest-clip-sample-1a2b3c
+
+    microg-bench score runs/nearest-clip-sample-1a2b3c --plots
 
     microg-bench score --task vqa --predictions answers.json --data sample --out scorecard.json
 
@@ -109,18 +117,36 @@ def score(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score on though items are missing or foreign.")
     ] = False,
+    plots: Annotated[
+        bool,
+        typer.Option("--plots", help="Draw the scores, too, into the run's folder; needs the extra plots."),
+    ] = False,
+    track: Annotated[
+        str | None, typer.Option(help="Log the scores, too: to mlflow, at $MLFLOW_TRACKING_URI.")
+    ] = None,
     **given: Any,
 ) -> None:
     """Score a run again without asking anything, or score a predictions file from elsewhere."""
     if explain is not None:
         output().print(explain_metric(explain))
         return
+    if track is not None:
+        _check_tracker(track)
+    if plots:
+        check_drawing()
     scoring = replace(make_scoring(make_options(o.read(given))), clusters="clip" if by_clip else "source")
     if run is not None and predictions is None:
-        cards = score_runs(find_runs(run), scoring, data)
+        paths = find_runs(run)
+        cards = score_runs(paths, scoring, data)
+        if plots:
+            _draw(paths, cards)
+        if track is not None:
+            _track(cards)
         if any(card.failures or card.missing for card in cards):
             raise typer.Exit(1)
         return
+    if plots:
+        raise UsageError("--plots draws into the folder of a run: give a run")
     if run is not None or predictions is None or task is None:
         raise UsageError("give either a run folder, or --task, --predictions and --data")
     chosen = get_task(task).name
@@ -130,6 +156,25 @@ def score(
     if out is not None:
         write_json(out, card.to_json())
     output().print(markdown([card]))
+    if track is not None:
+        _track([card])
+
+
+def _draw(paths: list[Path], cards: list[Scorecard]) -> None:
+    for path, card in zip(paths, cards, strict=True):
+        files = draw_charts({str(path): card}, path / PLOTS_FOLDER)
+        output().print("\n".join(map(str, files)))
+
+
+def _check_tracker(name: str) -> None:
+    if name not in TRACKERS:
+        raise UsageError(unknown("tracker", name, TRACKERS))
+    check_tracking()
+
+
+def _track(cards: list[Scorecard]) -> None:
+    for card in cards:
+        errors_console().print(f"logged to MLflow as run {log_card(card)}")
 
 
 def register(app: typer.Typer) -> None:

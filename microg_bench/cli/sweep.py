@@ -10,10 +10,12 @@ import typer
 from microg_bench.cli import options as o
 from microg_bench.cli.ask import finish, watched
 from microg_bench.cli.score import make_scoring, score_runs
-from microg_bench.cli.show import output
-from microg_bench.errors import UsageError
+from microg_bench.cli.show import errors_console, output
+from microg_bench.errors import MissingExtraError, UsageError
+from microg_bench.figures.charts import draw_sweep
 from microg_bench.files import write_text
 from microg_bench.leaderboard.sweep import sweep_table
+from microg_bench.runs.scorecard import Scorecard
 from microg_bench.runs.settings import make_options
 from microg_bench.runs.sweep import points, start_sweep
 
@@ -41,7 +43,10 @@ def sweep(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend money without asking first.")] = False,
     **given: Any,
 ) -> None:
-    """Ask one model with every number of frames and every prompt; each clip is decoded once for all."""
+    """Ask one model with every number of frames and every prompt; each clip is decoded once for all.
+
+    The sweep ends in a table and, with the extra plots, in a chart.
+    """
     options = make_options(o.read({**given, "tasks": tasks}))
     found = points(options, _numbers(frames), o.split(prompt) or (), run)
     scoring = make_scoring(options)
@@ -51,8 +56,16 @@ def sweep(
     cards = {point.name: [next(scored) for _ in point.paths] for point in found}
     table = sweep_table(cards)
     write_text(run / TABLE_FILE, table)
-    output().print(f"{table}\n{run / TABLE_FILE}")
+    output().print("\n".join([table, *map(str, [run / TABLE_FILE, *_draw(cards, run)])]))
     finish(outcome, [card for own in cards.values() for card in own])
+
+
+def _draw(cards: dict[str, list[Scorecard]], run: Path) -> list[Path]:
+    try:
+        return draw_sweep(cards, run)
+    except MissingExtraError as error:
+        errors_console().print(f"no chart: {error}", markup=False, soft_wrap=True)
+        return []
 
 
 def _numbers(text: str | None) -> list[int]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +130,7 @@ class GroundTruth(Boxes):
         if self.actions.shape != (len(self),):
             raise DataError(f"{self.name}: actions must have one id for each of the {len(self)} boxes")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the content, the same however it was packed."""
         digest = hashlib.sha256("\n".join(self.video_ids.tolist()).encode())
@@ -146,10 +147,9 @@ def read_ground_truth(path: Path, labels: LabelMap) -> GroundTruth:
     """
     table = read_table(path, GROUND_TRUTH)
     check_actions(table, "action_id", labels)
-    rows = np.arange(len(table)) + table.first
     return GroundTruth(
         table["video_id"], table["frame_stamp"], _coordinates(table), table["action_id"],
-        name=str(path), rows=rows,
+        name=str(path), rows=table.rows,
     )  # fmt: skip
 
 
@@ -162,24 +162,24 @@ def read_detections(path: Path, labels: LabelMap) -> Detections:
         DataError: see `read_table`; an action id is not in the label map; a box lacks an id or repeats one.
     """
     table = read_table(path, DETECTIONS)
-    check_actions(table, "action_id", labels)
     width = len(labels)
     whole = len(table) // width * width
     ids = table["action_id"][:whole].reshape(-1, width)
     order = np.argsort(ids, axis=1, kind="stable")
     fine = (np.take_along_axis(ids, order, axis=1) == np.asarray(labels.ids)).all(axis=1)
-    places = [table["video_id"], table["frame_stamp"], *(table[name] for name in COORDINATES)]
+    places = [table.runs("video_id"), table["frame_stamp"], *(table[name] for name in COORDINATES)]
     for values in places:
         rows = values[:whole].reshape(-1, width)
         fine &= (rows == rows[:, :1]).all(axis=1)
     if not fine.all() or whole < len(table):
+        check_actions(table, "action_id", labels)
         start = width * int(len(fine) if fine.all() else (~fine).argmax())
         raise DataError(_incomplete(table, places, start, labels))
-    firsts = np.arange(0, len(table), width)
+    heads = table.every(width)
     return Detections(
-        table["video_id"][::width], table["frame_stamp"][::width], _coordinates(table)[::width],
+        heads["video_id"], heads["frame_stamp"], _coordinates(heads),
         np.take_along_axis(table["score"].reshape(-1, width), order, axis=1),
-        name=str(path), rows=firsts + table.first,
+        name=str(path), rows=heads.rows,
     )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def check_actions(table: Table, column: str, labels: LabelMap) -> None:
         )
 
 
-def _incomplete(table: Table, places: Sequence[NDArray[np.object_]], start: int, labels: LabelMap) -> str:
+def _incomplete(table: Table, places: Sequence[NDArray[Any]], start: int, labels: LabelMap) -> str:
     """What is wrong with the box whose rows begin at `start`: an id too many, or one too few."""
     end = min(start + len(labels), len(table))
     box = [values[start] for values in places]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,10 +21,11 @@ from microg_bench.errors import DataError
 from microg_bench.har.unpack import MAX_BYTES, read_bytes
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame, DataType, Series
 
 MAX_ROWS = 5_000_000
 MAX_COUNT = 2**31
+LONGEST_HEADER = 1000  # bytes
 Kind = Literal["id", "count", "share", "number", "pixel", "word"]
 _TEXT = ("id", "word")
 _WORDS: dict[Kind, str] = {
@@ -51,24 +53,42 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Checked columns, each of shape (n,), n at least 1; `first` is the number of the first row of data."""
+    """Checked columns, each of shape (n,), n at least 1.
+
+    Attributes:
+        path: the file.
+        frame: the columns, by the names of their layout.
+        first: the number of the row that comes first.
+        step: how many rows of the file lie from one row here to the next.
+    """
 
     path: Path
-    columns: dict[str, NDArray[Any]]
+    frame: DataFrame
     first: int
+    step: int = 1
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self.columns[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.columns
+        return self.frame[name].to_numpy()
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
+        return self.frame.height
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The number of each row in the file, shape (n,)."""
+        return self.first + self.step * np.arange(len(self))
 
     def place(self, index: int) -> str:
         """The file and row of the row `index`, counted from 0, for a message."""
-        return f"{self.path}: row {self.first + int(index)}"
+        return f"{self.path}: row {self.first + self.step * int(index)}"
+
+    def runs(self, name: str) -> NDArray[np.uint32]:
+        """A number for each row, shape (n,): that of the row before where the field is the same, else the next."""
+        return self.frame[name].rle_id().to_numpy()
+
+    def every(self, step: int) -> Table:
+        """Each `step`-th row, the first among them."""
+        return Table(self.path, self.frame.gather_every(step), self.first, self.step * step)
 
 
 def read_table(path: Path, layout: Sequence[Column]) -> Table:
@@ -81,27 +101,46 @@ def read_table(path: Path, layout: Sequence[Column]) -> Table:
         DataError: the file is missing, empty, broken or too large, lacks a column, or a field is not what the
             column holds; the row is named.
     """
-    frame, first = _parquet(path) if path.suffix == ".parquet" else _csv(path, layout)
-    if frame.height == 0:
-        raise DataError(f"{path}: holds no rows")
-    if frame.height > MAX_ROWS:
-        raise DataError(f"{path}: holds more than {MAX_ROWS:,} rows, which no table of actions does")
-    return Table(path, _checked(_pick(frame, layout, path), path, first), first)
-
-
-def _csv(path: Path, layout: Sequence[Column]) -> tuple[DataFrame, int]:
     import polars  # slow to import, and needed here alone
 
+    if path.suffix == ".parquet":
+        return _table(_parquet(path), path, 1, layout)
     content = read_bytes(path).rstrip(b"\r\n")
     if not content.strip():
         raise DataError(f"{path}: is empty")
-    start = content[:100].decode("utf-8-sig", errors="replace").splitlines()[0]
-    header = start.split(",")[0].strip('" ') in (layout[0].name, *layout[0].others)
-    try:
-        frame = polars.read_csv(io.BytesIO(content), has_header=header, infer_schema=False)
+    fields = _fields(content[:LONGEST_HEADER].split(b"\n")[0].decode("utf-8-sig", errors="replace"))
+    header = not {layout[0].name, *layout[0].others}.isdisjoint(fields)
+    first = 2 if header else 1
+    names = fields if header else [column.name for column in layout][: len(fields)]
+    with suppress(polars.exceptions.PolarsError, DataError):
+        return _table(_csv(content, header, _types(names, layout)), path, first, layout)
+    try:  # once more, as text: a fault is then told by its row, in the words of the file
+        return _table(_csv(content, header), path, first, layout)
     except polars.exceptions.PolarsError as error:
         raise DataError(_why_not_csv(path, content, str(error).splitlines()[0])) from error
-    return frame, 2 if header else 1
+
+
+def _fields(line: str) -> list[str]:
+    return [field.strip() for field in next(csv.reader([line]), [])]
+
+
+def _types(names: Sequence[str], layout: Sequence[Column]) -> list[type[DataType]]:
+    """What to read columns of these names as."""
+    import polars
+
+    numbers = {
+        name for column in layout if column.kind not in _TEXT for name in (column.name, *column.others)
+    }
+    return [polars.Float64 if name in numbers else polars.String for name in names]
+
+
+def _csv(content: bytes, header: bool, types: Sequence[type[DataType]] | None = None) -> DataFrame:
+    """The table of a CSV file; all of it text, if no `types` are given."""
+    import polars
+
+    return polars.read_csv(
+        io.BytesIO(content), has_header=header, schema_overrides=types, infer_schema=False
+    )
 
 
 def _why_not_csv(path: Path, content: bytes, said: str) -> str:
@@ -118,13 +157,13 @@ def _why_not_csv(path: Path, content: bytes, said: str) -> str:
     return f"{path}: cannot be read as CSV: {said}"
 
 
-def _parquet(path: Path) -> tuple[DataFrame, int]:
+def _parquet(path: Path) -> DataFrame:
     import polars
 
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path}: larger than {MAX_BYTES >> 20} MiB, which no table of actions is")
-        return polars.read_parquet(path, n_rows=MAX_ROWS + 1), 1
+        return polars.read_parquet(path, n_rows=MAX_ROWS + 1)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, polars.exceptions.PolarsError) as error:
@@ -153,39 +192,41 @@ def _pick(frame: DataFrame, layout: Sequence[Column], path: Path) -> list[tuple[
     return list(zip(layout, frame.get_columns(), strict=False))
 
 
-def _checked(picked: list[tuple[Column, Series]], path: Path, first: int) -> dict[str, NDArray[Any]]:
-    """The columns as arrays: text, int64 or float64.
+def _table(frame: DataFrame, path: Path, first: int, layout: Sequence[Column]) -> Table:
+    """The columns of `layout` out of `frame`, checked, as text, int64 or float64.
 
     Raises:
-        DataError: naming the first field that is not what its column holds.
+        DataError: see `read_table`.
     """
     import polars
 
-    try:
-        typed = polars.select(
-            polars.lit(series.cast(polars.String)).alias(column.name)
-            if column.kind in _TEXT
-            else polars.lit(series).cast(polars.Float64, strict=False).alias(column.name)
-            for column, series in picked
-        )
-    except polars.exceptions.PolarsError as error:
-        raise DataError(f"{path}: holds a column that has no plain values: {error}") from error
+    if frame.height == 0:
+        raise DataError(f"{path}: holds no rows")
+    if frame.height > MAX_ROWS:
+        raise DataError(f"{path}: holds more than {MAX_ROWS:,} rows, which no table of actions does")
     columns = {}
-    for column, series in picked:
-        values = np.asarray(typed[column.name].to_numpy())
-        wrong = (
-            typed[column.name].is_null().to_numpy()
-            if column.kind in _TEXT
-            else ~_allowed(values, column.kind)
-        )
+    for column, said in _pick(frame, layout, path):
+        try:
+            series = said.cast(polars.String if column.kind in _TEXT else polars.Float64, strict=False)
+        except polars.exceptions.PolarsError as error:
+            raise DataError(f"{path}: holds a column that has no plain values: {error}") from error
+        wrong = ~_allowed(series, column.kind)
         if wrong.any():
             index = int(wrong.argmax())
-            raise DataError(f"{path}: row {first + index}: {_fault(column, series[index])}")
+            raise DataError(f"{path}: row {first + index}: {_fault(column, said[index])}")
+        columns[column.name] = series.cast(polars.Int64) if column.kind == "count" else series
+    table = Table(path, polars.DataFrame(columns), first)
+    for column in layout:
         if column.kind == "id":
-            for index in typed[column.name].arg_unique().sort():
-                safe_id(values[index], f"{path}: row {first + index}")
-        columns[column.name] = values.astype(np.int64) if column.kind == "count" else values
-    return columns
+            _check_ids(table, column.name)
+    return table
+
+
+def _check_ids(table: Table, name: str) -> None:
+    ids = table.frame[name]
+    first = np.sort(ids.arg_unique().to_numpy())
+    for index, video_id in zip(first.tolist(), ids.gather(first), strict=True):
+        safe_id(video_id, table.place(index))
 
 
 def _fault(column: Column, said: object) -> str:
@@ -194,8 +235,11 @@ def _fault(column: Column, said: object) -> str:
     return f"{column.name!r} is {str(said)[:40]!r}, not {_WORDS[column.kind]}"
 
 
-def _allowed(numbers: NDArray[np.float64], kind: Kind) -> NDArray[np.bool_]:
-    fine = np.isfinite(numbers)
+def _allowed(values: Series, kind: Kind) -> NDArray[np.bool_]:
+    if kind in _TEXT:
+        return values.is_not_null().to_numpy()
+    numbers = values.to_numpy()
+    fine: NDArray[np.bool_] = np.isfinite(numbers)
     if kind != "number":
         fine &= numbers >= 0
     if kind == "share":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from microg_bench.leaderboard.escape import markdown
 from microg_bench.runs.scorecard import Scorecard
 from microg_bench.tasks import TASKS
 
@@ -24,7 +25,7 @@ def sweep_table(cards: Mapping[str, Sequence[Scorecard]]) -> str:
             card = own[number]
             frames = card.model.frame_count if card.model else None
             cells = [_cell(card, column) for column in columns]
-            lines.append(f"| {name} | {frames} | {' | '.join(cells)} |")
+            lines.append(f"| {markdown(name)} | {frames} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 

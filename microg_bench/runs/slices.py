@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from microg_bench.dataset.wording import is_absent, question_word
 from microg_bench.records import Record
 from microg_bench.tasks import Item
-
-ABSENT = "not mentioned"
-QUESTION_WORDS = ("what", "who", "how", "where", "why", "which", "when")
-
-
-def is_absent(text: str) -> bool:
-    """Whether a text is the designed answer "Not mentioned.", with or without its full stop."""
-    return text.strip().rstrip(".").strip().lower() == ABSENT
 
 
 def slice_rows(items: Sequence[Item]) -> dict[str, dict[str, list[int]]]:
@@ -29,17 +22,12 @@ def slice_rows(items: Sequence[Item]) -> dict[str, dict[str, list[int]]]:
         if request.question is not None:
             labels = {
                 "answerable": "absent" if is_absent(item.reference) else "present",
-                "question word": _question_word(request.question),
+                "question word": question_word(request.question),
                 **labels,
             }
         for kind, label in labels.items():
             rows.setdefault(kind, {}).setdefault(label, []).append(row)
     return rows
-
-
-def _question_word(question: str) -> str:
-    first = question.split(maxsplit=1)[0].lower() if question.strip() else ""
-    return first if first in QUESTION_WORDS else "other"
 
 
 class Abstention(Record):

@@ -1,0 +1,70 @@
+"""A table of the paper as CSV and as JSON, for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from microg_bench.leaderboard.escape import one_line
+from microg_bench.leaderboard.paper import Line, PaperTable
+
+TABLE_SCHEMA = "microg-bench/table/1"
+
+
+def to_csv(table: PaperTable) -> str:
+    """One line a row, as it is shown; `origin` is printed, ours or difference, `notes` what sets it apart."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    names = [column.name for column in table.facts.columns]
+    writer.writerow(["origin", "access", *table.facts.labels, *names, "notes"])
+    for line in table.lines:
+        cells = ["" if cell.text == "n/a" else cell.text for cell in line.cells]
+        labels, notes = map(_no_formula, line.labels), _no_formula("; ".join(_apart(line)))
+        writer.writerow([line.origin, line.access, *labels, *cells, notes])
+    return out.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """`text` in one line; one that a spreadsheet would compute gets an apostrophe before it."""
+    plain = one_line(text)
+    return f"'{plain}" if plain.startswith(("=", "+", "-", "@")) else plain
+
+
+def to_json(table: PaperTable) -> dict[str, Any]:
+    """The whole table: values in full, ranks, intervals, long signatures, notes."""
+    facts = table.facts
+    return {
+        "schema": TABLE_SCHEMA,
+        "number": facts.number,
+        "title": facts.title,
+        "task": facts.task,
+        "source": table.source,
+        "labels": dict(facts.labels),
+        "columns": [column.name for column in facts.columns],
+        "rows": [_row(table, line) for line in table.lines],
+        "notes": list(table.notes),
+    }
+
+
+def _row(table: PaperTable, line: Line) -> dict[str, Any]:
+    names = [column.name for column in table.facts.columns]
+    cells = dict(zip(names, line.cells, strict=True))
+    content: dict[str, Any] = {
+        "origin": line.origin,
+        "access": line.access,
+        "labels": dict(zip(table.facts.labels, line.labels, strict=True)),
+        "values": {name: cell.value for name, cell in cells.items()},
+        "best": [name for name, cell in cells.items() if cell.rank == 1],
+        "second": [name for name, cell in cells.items() if cell.rank == 2],
+    }
+    if line.row is not None:
+        content["intervals"] = {name: list(bounds) for name, bounds in line.row.intervals.items()}
+        content["signatures"] = {name: long for name, (_, long) in line.row.signatures.items()}
+        content["comparable"] = [name for name in names if line.row.comparable(name)]
+        content["notes"] = _apart(line)
+    return content
+
+
+def _apart(line: Line) -> list[str]:
+    return [] if line.row is None else [*line.row.marks, *line.row.faults.values()]

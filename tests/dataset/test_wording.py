@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from microg_bench.dataset.wording import FILLERS, is_absent, question_word, words
+
+
+@pytest.mark.parametrize(
+    "text", ["Not mentioned.", "not mentioned", " NOT MENTIONED. ", "Not mentioned .", "Not mentioned.."]
+)
+def test_the_designed_answer_is_known_in_its_spellings(text: str) -> None:
+    assert is_absent(text)
+
+
+@pytest.mark.parametrize("text", ["", "Not", "It is not mentioned.", "Not mentioned by the crew."])
+def test_other_texts_are_not_the_designed_answer(text: str) -> None:
+    assert not is_absent(text)
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("Who floats?", "who"),
+        ("  WHAT is it?", "what"),
+        ("In which module?", "other"),
+        ("What's it?", "other"),
+    ],
+)
+def test_a_question_is_known_by_its_first_word(question: str, word: str) -> None:
+    assert question_word(question) == word
+
+
+@pytest.mark.parametrize("question", ["", "  \n"])
+def test_a_question_without_words_is_another(question: str) -> None:
+    assert question_word(question) == "other"
+
+
+def test_words_are_lower_case_and_bare() -> None:
+    assert words("The astronaut's “blue” T-shirt, 2 Ärmel_x!") == [
+        "the", "astronaut's", "blue", "t", "shirt", "2", "ärmel", "x",
+    ]  # fmt: skip
+
+
+def test_every_filler_is_a_word() -> None:
+    assert all(words(filler) == [filler] for filler in FILLERS)
