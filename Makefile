@@ -31,7 +31,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	HF_HUB_OFFLINE=1 $(BENCH) run --model nearest-clip --data sample
 
-RUNS ?= $(wildcard runs)
+RUNS ?= $(if $(wildcard runs/*),runs)
 ACTIONS ?= $(wildcard results/actions/*.json)
 PAPER ?= build/paper
 
@@ -41,7 +41,9 @@ paper: $(VENV)/.installed
 	  $(addprefix --runs ,$(RUNS)) $(addprefix --actions ,$(ACTIONS))
 	@if command -v pdflatex >/dev/null; then \
 	  cd $(PAPER) && pdflatex -interaction=batchmode -halt-on-error tables.tex >/dev/null 2>&1 \
-	    && echo "$(PAPER)/tables.pdf"; \
+	    && echo "$(PAPER)/tables.pdf" || { echo "pdflatex failed: see $(PAPER)/tables.log"; exit 1; }; \
+	else \
+	  echo "pdflatex is not installed: no PDF"; \
 	fi
 
 test: $(VENV)/.installed-dev

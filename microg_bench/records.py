@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 TaskName = Literal["caption", "vqa"]
 Stage = Literal["decode", "prompt", "engine", "parse"]
@@ -20,6 +20,12 @@ class Record(BaseModel):
     """Base of all records: immutable, compared by value, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first field of a record that could not be read, and why: `scores.mAP.value: Field required`."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
 
 
 class Question(Record):

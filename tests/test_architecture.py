@@ -13,7 +13,7 @@ FLOORS = (
     ("engines",),
     ("runs",),
     ("leaderboard", "report", "figures"),
-    ("export",),
+    ("export", "site"),
     ("cli",),
     ("__main__",),
 )

@@ -82,3 +82,12 @@ def test_it_runs_the_sample_set_to_the_same_bytes(bin_folder: Path, tmp_path: Pa
             assert (tmp_path / "wheel" / task / name).read_bytes() == (
                 tmp_path / "checkout" / task / name
             ).read_bytes()
+    run(bin_folder / "microg-bench", "report", "checkout", "--out", "wheel-page", cwd=tmp_path)
+    run(sys.executable, "-m", "microg_bench", "report", "checkout", "--out", "page", cwd=tmp_path)
+    here, there = (contents(tmp_path / name) for name in ("page", "wheel-page"))
+    assert here == there
+    assert len(here) > 50
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -14,6 +14,7 @@ from microg_bench.cli import (
     doctor,
     export,
     har,
+    leaderboard,
     models,
     plots,
     prompts,
@@ -42,6 +43,7 @@ tables.register(app)
 plots.register(app)
 report.register(app)
 export.register(app)
+app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(data.app, name="data")

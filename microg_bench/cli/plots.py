@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from microg_bench.cli.show import output
-from microg_bench.errors import UsageError
 from microg_bench.figures.canvas import check_drawing
 from microg_bench.figures.charts import draw_charts
 from microg_bench.leaderboard.gather import read_finite, runs_below
@@ -32,8 +31,6 @@ def plots(
     """
     check_drawing()
     paths = dict.fromkeys(path for run in runs for path in runs_below(run))
-    if not paths:
-        raise UsageError(f"{', '.join(map(str, runs))}: there is no run here")
     files = draw_charts({str(path): read_finite(path) for path in paths}, out)
     output().print("\n".join(map(str, files)))
 

@@ -34,7 +34,7 @@ ASK_ABOVE = 1.0  # US dollars
 
 def output() -> Console:
     """Where results go."""
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def errors_console() -> Console:

@@ -96,7 +96,7 @@ def _write(out: Path, found: Sequence[PaperTable], formats: Sequence[str]) -> No
         for table in found:
             write_text(out / f"table{table.facts.number}.{ending}", FORMATS[name](table))
     if "latex" in formats:
-        write_text(out / "tables.tex", document([f"table{table.facts.number}" for table in found]))
+        write_text(out / "tables.tex", document([table.facts.number for table in found]))
     if "md" in formats:
         write_text(out / "tables.md", "\n".join(to_markdown(table) for table in found))
     output().print(f"{len(found)} tables lie in {out}")

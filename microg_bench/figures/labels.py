@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from microg_bench.runs.scorecard import Scorecard
@@ -60,10 +60,9 @@ def _settings(card: Scorecard, apart: Collection[str]) -> Mapping[str, str]:
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """The names, a number behind each that stood before."""
-    seen: Counter[str] = Counter()
-    found = []
+    """The names, with a number behind each that stood before."""
+    found: dict[str, None] = {}
     for name in names:
-        seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return found
+        free = (f"{name} ({k})" for k in count(2))
+        found[name if name not in found else next(one for one in free if one not in found)] = None
+    return list(found)

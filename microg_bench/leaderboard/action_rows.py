@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
+from microg_bench.errors import DataError
 from microg_bench.har.report import Report
 from microg_bench.leaderboard.published import Facts, PrintedTable
-from microg_bench.leaderboard.rows import OwnRow
+from microg_bench.leaderboard.rows import OwnRow, fault_of
 
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -17,51 +18,74 @@ def action_rows(table: PrintedTable, facts: Facts, reports: Sequence[Report]) ->
     """One row for each model whose detections were scored; its splits share it.
 
     A file belongs to the printed row that holds all words of its name (`X3D_L.test.csv.xz`: X3D and L), and
-    to the table whose keyword it has.
+    to the table whose keyword it has. What was scored against another ground truth has a row of its own.
+
+    Raises:
+        DataError: two reports on detections of one name and split have other scores.
     """
-    models: dict[str, list[Report]] = {}
-    for report in sorted(reports, key=lambda one: one.detections):
-        models.setdefault(PurePath(report.detections).name.split(".")[0], []).append(report)
-    keywords = [other.keyword for other in facts.tables if other.keyword]
-    own = [table.facts.keyword] if table.facts.keyword else keywords
-    return [
-        _action_row(table, facts, stem, found)
-        for stem, found in models.items()
-        if any(re.search(word, stem.lower()) for word in own) == bool(table.facts.keyword)
-    ]
+    models: dict[tuple[str, str], dict[str, Report]] = {}
+    for report in sorted(reports, key=lambda one: (one.detections, one.model_dump_json())):
+        stem, split = _stem(report), _split(facts, report)
+        if not _belongs(table, facts, stem):
+            continue
+        splits = models.setdefault((stem, "" if split else report.groundtruth), {})
+        known = splits.setdefault(split or "test", report)
+        if _values(known) != _values(report):
+            raise DataError(
+                f"two reports on {report.detections} against {report.groundtruth} have other scores: "
+                "give one of them, or scores of files with other names"
+            )
+    return [_action_row(table, facts, stem, other, splits) for (stem, other), splits in models.items()]
 
 
-def _action_row(table: PrintedTable, facts: Facts, stem: str, reports: Sequence[Report]) -> OwnRow:
+def _stem(report: Report) -> str:
+    return PurePath(report.detections).name.split(".")[0]
+
+
+def _values(report: Report) -> dict[str, float | None]:
+    return {name: one.value and round(one.value, 6) for name, one in report.scores.items()}
+
+
+def _belongs(table: PrintedTable, facts: Facts, stem: str) -> bool:
+    own = table.facts.keyword
+    words = [own] if own else [other.keyword for other in facts.tables if other.keyword]
+    return any(re.search(word, stem.lower()) for word in words) == bool(own)
+
+
+def _action_row(
+    table: PrintedTable, facts: Facts, stem: str, other: str, splits: Mapping[str, Report]
+) -> OwnRow:
+    """The row of the reports by split; `other` is the ground truth where that is not the published one."""
     place = _printed_detections(table, facts, stem)
-    scores = {}
-    marks: dict[str, None] = {}
-    for report in reports:
-        split = _split(facts, report)
-        if split is None:
-            marks[f"ground truth {report.groundtruth}, not the published one"] = None
-        for column in table.facts.columns:
-            if column.split == (split or "test") and column.score in report.scores:
-                scores[column.name] = report.scores[column.score]
+    scores = {
+        column: splits[column.split].scores[column.score]
+        for column in table.facts.columns
+        if column.split in splits and column.score in splits[column.split].scores
+    }
+    unknown = (stem, *[""] * (len(table.facts.labels) - 1))
     return OwnRow(
-        labels=table.rows[place].labels
-        if place is not None
-        else (stem, *[""] * (len(table.facts.labels) - 1)),
+        name=stem,
+        labels=unknown if place is None else table.rows[place].labels,
         access="",
-        values={name: one.value for name, one in scores.items()},
+        values={column.name: one.value for column, one in scores.items()},
         printed=place,
-        intervals={name: one.interval for name, one in scores.items() if one.interval},
-        signatures={name: (_short(one.signature), one.signature) for name, one in scores.items()},
-        marks=tuple(marks),
-        notes=tuple(_tie_notes(reports)),
+        intervals={column.name: one.interval for column, one in scores.items() if one.interval},
+        signatures={column.name: (_short(one.signature), one.signature) for column, one in scores.items()},
+        marks=(f"ground truth {other}, not the published one",) if other else (),
+        faults={
+            column.name: fault
+            for column, one in scores.items()
+            if (fault := fault_of(facts, column.score, one.signature))
+        },
+        notes=tuple(_tie_notes(splits)),
     )
 
 
-def _tie_notes(reports: Sequence[Report]) -> Iterator[str]:
-    for report in reports:
-        low, high = (f"{bound:.2f}" for bound in report.mAP_over_ties or (0, 0))
+def _tie_notes(splits: Mapping[str, Report]) -> Iterator[str]:
+    for split, report in splits.items():
+        low, high = (f"{bound:.2f}" for bound in report.mAP_over_ties)
         if low != high:
-            name = PurePath(report.detections).name
-            yield f"{name}: mAP lies between {low} and {high}, by the order of equal scores"
+            yield f"{split} mAP lies between {low} and {high}, by the order of equal scores"
 
 
 def _printed_detections(table: PrintedTable, facts: Facts, stem: str) -> int | None:

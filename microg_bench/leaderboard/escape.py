@@ -6,11 +6,13 @@ import re
 import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~^$])")
+_LIST = re.compile(r"^(\d*)([-+.)])(?=[\s-]|$)")  # begins a list or a rule, where a paragraph begins
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
-    "[": "{[}",  # after "\\\\" it would begin an option
+    "[": "{[}",  # after "\\\\" it would begin an option, and a star change what that does
+    "*": "{*}",
     "&": r"\&",
     "%": r"\%",
     "$": r"\$",
@@ -48,7 +50,7 @@ def one_line(text: str) -> str:
 def markdown(text: str) -> str:
     """`text` as it reads in a cell or paragraph of Markdown."""
     plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKDOWN.sub(r"\\\1", plain)
+    return _LIST.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", plain))
 
 
 def markdown_code(text: str) -> str:

@@ -19,7 +19,7 @@ def to_csv(table: PaperTable) -> str:
     names = [column.name for column in table.facts.columns]
     writer.writerow(["origin", "access", *table.facts.labels, *names, "notes"])
     for line in table.lines:
-        cells = ["" if cell.text == "n/a" else cell.text for cell in line.cells]
+        cells = ["" if cell.value is None else cell.text for cell in line.cells]
         labels, notes = map(_no_formula, line.labels), _no_formula("; ".join(_apart(line)))
         writer.writerow([line.origin, line.access, *labels, *cells, notes])
     return out.getvalue()

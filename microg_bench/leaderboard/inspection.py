@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,20 +16,17 @@ from microg_bench.adapters import find_adapter
 from microg_bench.adapters.registry import source_sha256
 from microg_bench.dataset import load
 from microg_bench.errors import UsageError
-from microg_bench.files import write_bytes
+from microg_bench.leaderboard.packed import PackedError, check_files, journal_lines, unpack
 from microg_bench.leaderboard.rescoring import Inspection, rescore
-from microg_bench.leaderboard.submission import FILES, PACKED_JOURNAL, without_paths
-from microg_bench.records import Record, Request
+from microg_bench.leaderboard.submission import PACKED_JOURNAL, without_paths
+from microg_bench.records import Record, Request, first_fault
 from microg_bench.runs.evaluate import Scoring
-from microg_bench.runs.folder import JOURNAL_FILE, RUN_FILE
+from microg_bench.runs.folder import RUN_FILE
 from microg_bench.runs.scorecard import Scorecard
 from microg_bench.runs.scoring import SCORECARD_FILE
 from microg_bench.runs.settings import RUN_SCHEMA, Settings
 from microg_bench.tasks import TASKS, items_of
 
-MAX_JSON = 5_000_000
-MAX_PACKED = 50_000_000
-MAX_JOURNAL = 500_000_000
 MAX_WORD = 300  # characters of a name or setting
 SHOWN = 3
 _MARKUP = re.compile(r"<\s*/?\s*(script|iframe|object|embed|svg|img|style|link|meta)\b|javascript:", re.I)
@@ -79,30 +74,26 @@ def inspect(folders: Iterable[Path], data: str | None, scoring: Scoring) -> dict
         for number, (folder, inspection) in enumerate(found.items()):
             try:
                 card = _inspect(folder, data, inspection)
-            except _RefusedError as refused:
+            except PackedError as refused:
                 inspection.problems.append(str(refused))
             else:
                 if not inspection.problems:
-                    runs[folder] = _unpack(folder, Path(place, str(number))), card
+                    runs[folder] = unpack(folder, Path(place, str(number))), card
         for folder, checked in rescore(runs, data, scoring).items():
             found[folder].problems += checked.problems
             found[folder].notes += checked.notes
     return found
 
 
-class _RefusedError(Exception):
-    """A fault after which nothing more can be looked at."""
-
-
 def _inspect(folder: Path, data: str | None, found: Inspection) -> Scorecard:
     """Look at all but the scores, and return the scorecard that is claimed."""
-    _check_files(folder)
+    check_files(folder)
     run, card = _read_run(folder / RUN_FILE), _read_card(folder / SCORECARD_FILE)
     found.problems += _private_or_marked(folder)
     found.problems += _claims(run.settings, card)
     dataset = load(data)
     if dataset.fingerprint != run.settings.fingerprint:
-        raise _RefusedError(
+        raise PackedError(
             f"was made on references with fingerprint {run.settings.fingerprint[:12]}, "
             f"{dataset.name} has {dataset.fingerprint[:12]}"
         )
@@ -114,34 +105,13 @@ def _inspect(folder: Path, data: str | None, found: Inspection) -> Scorecard:
     return card
 
 
-def _unpack(folder: Path, run: Path) -> Path:
-    """Make a run of a submission, to be scored."""
-    write_bytes(run / RUN_FILE, (folder / RUN_FILE).read_bytes())
-    write_bytes(run / JOURNAL_FILE, b"".join(_lines(folder / PACKED_JOURNAL)))
-    return run
-
-
-def _check_files(folder: Path) -> None:
-    if not folder.is_dir() or folder.is_symlink():
-        raise _RefusedError("is not a folder")
-    names = sorted(path.name for path in folder.iterdir())
-    if names != sorted(FILES):
-        raise _RefusedError(f"must hold exactly {', '.join(FILES)}; holds {', '.join(names) or 'nothing'}")
-    for name in FILES:
-        file, limit = folder / name, MAX_PACKED if name == PACKED_JOURNAL else MAX_JSON
-        if file.is_symlink() or not file.is_file():
-            raise _RefusedError(f"{name} is not a plain file")
-        if file.stat().st_size > limit:
-            raise _RefusedError(f"{name} is larger than {limit:,} bytes")
-
-
 def _json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise _RefusedError(f"{file.name} is not JSON: {error}") from None
+        raise PackedError(f"{file.name} is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise _RefusedError(f"{file.name} is not a JSON object")
+        raise PackedError(f"{file.name} is not a JSON object")
     return content
 
 
@@ -151,9 +121,9 @@ def _read_run(file: Path) -> _Run:
     try:
         run = _Run.model_validate(content)
     except ValidationError as error:
-        raise _RefusedError(f"{file.name}: {_first(error)}") from None
+        raise PackedError(f"{file.name}: {first_fault(error)}") from None
     if run.schema_ != RUN_SCHEMA:
-        raise _RefusedError(f"{file.name} is of schema {run.schema_!r}, not {RUN_SCHEMA}")
+        raise PackedError(f"{file.name} is of schema {run.schema_!r}, not {RUN_SCHEMA}")
     return run
 
 
@@ -161,36 +131,17 @@ def _read_card(file: Path) -> Scorecard:
     try:
         return Scorecard.model_validate(_json(file))
     except ValidationError as error:
-        raise _RefusedError(f"{file.name}: {_first(error)}") from None
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise PackedError(f"{file.name}: {first_fault(error)}") from None
 
 
 def _read_answers(file: Path) -> list[_Answer]:
     answers = []
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(journal_lines(file), start=1):
         try:
             answers.append(_Answer.model_validate_json(line))
         except ValidationError as error:
-            raise _RefusedError(f"{file.name}, line {number}: {_first(error)}") from None
+            raise PackedError(f"{file.name}, line {number}: {first_fault(error)}") from None
     return answers
-
-
-def _lines(file: Path) -> Iterator[bytes]:
-    """The lines of a gzip file, unpacked no further than the limit."""
-    left = MAX_JOURNAL
-    try:
-        with gzip.open(file) as unpacked:
-            while line := unpacked.readline(left + 1):
-                left -= len(line)
-                if left < 0:
-                    raise _RefusedError(f"{file.name} unpacks to more than {MAX_JOURNAL:,} bytes")
-                yield line
-    except (OSError, EOFError, zlib.error) as error:
-        raise _RefusedError(f"{file.name} cannot be unpacked: {error}") from None
 
 
 def _private_or_marked(folder: Path) -> list[str]:

@@ -31,7 +31,7 @@ def to_latex(table: PaperTable) -> str:
         rf"\begin{{tabular}}{{{'l' * len(facts.labels)}{'r' * len(facts.columns)}}}",
         r"\toprule",
         *_splits(table),
-        _row([*map(latex, table.headings), *(latex(column.score) for column in facts.columns)]),
+        _row([*map(latex, facts.headings), *(latex(column.score) for column in facts.columns)]),
     ]
     for name, found in table.groups:
         lines.append(r"\midrule")
@@ -42,9 +42,10 @@ def to_latex(table: PaperTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def document(files: Sequence[str]) -> str:
-    """A document with the tables in `files`, which compiles as it is beside them."""
-    return _HEAD + "".join(rf"\input{{{name}}}" + "\n" for name in files) + "\\end{document}\n"
+def document(numbers: Sequence[int]) -> str:
+    """A document with the tables of these numbers, which compiles as it is beside their files."""
+    tables = (rf"\setcounter{{table}}{{{number - 1}}}\input{{table{number}}}" + "\n" for number in numbers)
+    return f"{_HEAD}{''.join(tables)}\\end{{document}}\n"
 
 
 def _splits(table: PaperTable) -> list[str]:
@@ -64,8 +65,6 @@ def _splits(table: PaperTable) -> list[str]:
 def _below(table: PaperTable) -> list[str]:
     notes = [f"{_raised(letter(place))} {latex(text)}" for place, text in enumerate(table.marks)]
     notes += [latex(note) for note in table.notes]
-    if table.source:
-        notes.append(f"Printed rows: {latex(table.source)}, Table {table.facts.number}")
     if table.signatures:
         notes.append("Signatures: " + ", ".join(_breakable(one) for one in table.signatures))
     if not notes:
@@ -89,7 +88,7 @@ def _line(line: Line) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = f"${cell.text}$" if cell.text.startswith(("+", "-")) else cell.text
+    text = f"${cell.text}$" if cell.text.startswith(("+", "-")) else latex(cell.text)
     return _STYLE[cell.rank].format(text) + _raised(cell.mark)
 
 

@@ -11,7 +11,7 @@ _STYLE = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
 def to_markdown(table: PaperTable) -> str:
     """The table under a heading, what its letters mean, notes and signatures."""
     facts = table.facts
-    columns = [*table.headings, *(column.heading for column in facts.columns)]
+    columns = [*facts.headings, *(column.heading for column in facts.columns)]
     lines = [
         f"## Table {facts.number}: {markdown(facts.title)}",
         "",
@@ -28,10 +28,8 @@ def to_markdown(table: PaperTable) -> str:
 def _below(table: PaperTable) -> list[str]:
     notes = [f"- {_raised(letter(place))} {markdown(text)}" for place, text in enumerate(table.marks)]
     notes += [f"- {markdown(note)}" for note in table.notes]
-    if table.source:
-        notes.append(f"- printed rows: {markdown(table.source)}, Table {table.facts.number}")
     if table.signatures:
-        notes.append(f"- signatures: {', '.join(markdown_code(one) for one in table.signatures)}")
+        notes.append(f"- Signatures: {', '.join(markdown_code(one) for one in table.signatures)}")
     return notes
 
 

@@ -68,11 +68,6 @@ class PaperTable:
     signatures: tuple[str, ...]
 
     @property
-    def headings(self) -> tuple[str, ...]:
-        """What stands above the columns that name a row."""
-        return tuple(self.facts.labels.values())
-
-    @property
     def lines(self) -> tuple[Line, ...]:
         """All lines, in order."""
         return tuple(line for _, lines in self.groups for line in lines)
@@ -142,13 +137,19 @@ def _table(table: PrintedTable, facts: Facts, rows: Sequence[OwnRow]) -> PaperTa
 
 
 def _notes(facts: Facts, table: PrintedTable, rows: Sequence[OwnRow]) -> list[str]:
-    notes = dict.fromkeys(note for row in rows for note in row.notes)
-    if any(row.access != "" and not row.marks for row in rows):
+    told: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for note in row.notes:
+            told.setdefault(note, {})[row.name] = None
+    notes = [f"{', '.join(names)}: {note}" for note, names in told.items()]
+    if table.facts.task != "actions" and any(not row.marks for row in rows):
         known = "; ".join(facts.datasets.values())
-        notes[f"rows of ours without a letter: protocol {facts.protocol}, {known}"] = None
+        notes.append(f"Rows of ours without a letter: protocol {facts.protocol}, {known}")
     if table.rows and rows:
-        notes["best and second best are marked among the printed rows, and apart from them among ours"] = None
-    return list(notes)
+        notes.append("Best and second best are marked among the printed rows, and apart from them among ours")
+    if table.rows:
+        notes.append(f"Printed rows: {facts.source}, Table {table.facts.number}")
+    return notes
 
 
 def _printed_lines(table: PrintedTable) -> list[Line]:
@@ -168,12 +169,7 @@ def _own_lines(
     """The line of a row of ours and, where it reproduces a printed one, the difference."""
     under = row.printed is not None
     cells = [
-        Cell(
-            "n/a" if (value := row.values.get(column.name)) is None else f"{value:.2f}",
-            value,
-            rank,
-            letters[row.faults[column.name]] if column.name in row.faults else "",
-        )
+        _own_cell(row, column.name, rank, letters)
         for column, rank in zip(table.facts.columns, ranks, strict=True)
     ]
     marks = ",".join(letters[text] for text in row.marks)
@@ -184,6 +180,13 @@ def _own_lines(
         labels = ("difference", *[""] * (len(row.labels) - 1))
         lines.append(Line("difference", row.access, labels, changes, under=True))
     return lines
+
+
+def _own_cell(row: OwnRow, column: str, rank: Rank, letters: dict[str, str]) -> Cell:
+    value = row.values.get(column)
+    if value is None:
+        return Cell("n/a" if column in row.values else "–")
+    return Cell(f"{value:.2f}", value, rank, letters[row.faults[column]] if column in row.faults else "")
 
 
 def _difference(row: OwnRow, column: str, printed: dict[str, str]) -> Cell:

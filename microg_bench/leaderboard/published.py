@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from microg_bench.errors import DataError
-from microg_bench.records import Record, TaskName
+from microg_bench.records import Record, TaskName, first_fault
 from microg_bench.resources import shipped
 
 PAPER_FILE = "paper.json"
@@ -46,6 +46,11 @@ class TableFacts(Record):
     labels: dict[str, str]
     columns: tuple[Column, ...]
     keyword: str = ""
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """What stands above the columns that name a row."""
+        return tuple(self.labels.values())
 
 
 class Facts(Record):
@@ -97,8 +102,7 @@ def read_facts(folder: Path | None = None) -> Facts:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise DataError(f"{path}: {first_fault(error)}") from error
 
 
 def read_printed(facts: TableFacts, folder: Path | None = None) -> PrintedTable:

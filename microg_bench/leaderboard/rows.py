@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from microg_bench.adapters import Floor
@@ -21,10 +22,11 @@ class OwnRow:
     """One row of ours.
 
     Attributes:
+        name: what notes call it.
         labels: what names it, in the table's columns.
         access: open or closed, as in print; `floor` for what answers without a model.
         printed: the place of the printed row that it reproduces, None where there is none.
-        values: scores by column; None where one could not be computed.
+        values: scores by column; None where one could not be computed, absent where none was asked for.
         intervals: 95% intervals by column, where there are some.
         signatures: short and long signature by column.
         marks: why the row as a whole is not comparable with the printed ones.
@@ -32,6 +34,7 @@ class OwnRow:
         notes: what else a reader must know.
     """
 
+    name: str
     labels: tuple[str, ...]
     access: Access
     values: Mapping[str, float | None]
@@ -52,35 +55,41 @@ def text_rows(table: PrintedTable, facts: Facts, cards: Sequence[Scorecard]) -> 
 
     A floor is shown once for each set of items, and not again where it was run as a model.
     """
-    floors = _floor_names()
     own = [card for card in cards if card.task == table.facts.task]
-    rows = [_card_row(table, facts, card, floors) for card in own]
+    rows = [card_row(table, facts, card) for card in own]
     below: dict[tuple[object, ...], OwnRow] = {}
     for card, row in zip(own, rows, strict=True):
         for name, entry in card.floors.items():
             key = (name, row.marks)
             values = {**entry.scores, **(below[key].values if key in below else {})}
-            labels, faults = (entry.title, "0"), {**row.faults}
             below[key] = OwnRow(
-                labels, "floor", values, signatures=row.signatures, marks=row.marks, faults=faults
+                entry.title,
+                (entry.title, "0"),
+                "floor",
+                values,
+                signatures=row.signatures,
+                marks=row.marks,
+                faults=row.faults,
             )
     ran = {(card.model.name, row.marks) for card, row in zip(own, rows, strict=True) if card.model}
     return [*rows, *(row for key, row in below.items() if key not in ran)]
 
 
-def _card_row(table: PrintedTable, facts: Facts, card: Scorecard, floors: frozenset[str]) -> OwnRow:
+def card_row(table: PrintedTable, facts: Facts, card: Scorecard) -> OwnRow:
+    """The row of one scorecard, whose task is that of `table`."""
     settings = card.settings or {}
     title = card.model.title if card.model else "predictions"
     frames = card.model.frame_count if card.model else None
     names = [card.model.name, title] if card.model else []
     place = _printed_model(table, facts, names, settings.get("checkpoint"))
     access: Access = "closed" if settings.get("engine") in CLOSED_ENGINES else "open"
-    if card.model and card.model.name in floors and settings.get("engine") == "function":
+    if card.model and card.model.name in _floor_names() and settings.get("engine") == "function":
         access = "floor"
     elif place is not None:
         access = "closed" if table.rows[place].access == "closed" else "open"
     scores = card.scores
     return OwnRow(
+        name=title,
         labels=(title, "–" if frames is None else str(frames)),
         access=access,
         values={name: one.value for name, one in scores.items()},
@@ -90,19 +99,21 @@ def _card_row(table: PrintedTable, facts: Facts, card: Scorecard, floors: frozen
             name: (one.signature, one.signature_long or "") for name, one in scores.items() if one.signature
         },
         marks=tuple(_card_marks(facts, card)),
-        faults=_faults(
-            facts, {name: one.signature_long or "" for name, one in scores.items() if one.value is not None}
-        ),
-        notes=tuple(_card_notes(title, card)),
+        faults={
+            name: fault
+            for name, one in scores.items()
+            if one.value is not None and (fault := fault_of(facts, name, one.signature_long or ""))
+        },
+        notes=tuple(_card_notes(card)),
     )
 
 
-def _card_notes(title: str, card: Scorecard) -> Iterator[str]:
+def _card_notes(card: Scorecard) -> Iterator[str]:
     for name, one in card.scores.items():
         if one.unavailable:
-            yield f"{title}: {name}: {one.unavailable}"
+            yield f"{name}: {one.unavailable}"
     if card.dropped:
-        yield f"{title}: asked without {', '.join(card.dropped)}, which the model rejects"
+        yield f"asked without {', '.join(card.dropped)}, which the model rejects"
 
 
 def _card_marks(facts: Facts, card: Scorecard) -> list[str]:
@@ -122,16 +133,12 @@ def _card_marks(facts: Facts, card: Scorecard) -> list[str]:
     return marks
 
 
-def _faults(facts: Facts, signatures: Mapping[str, str]) -> dict[str, str]:
-    """By score, what its signature lacks to be computed as the published one."""
-    faults = {}
-    for name, long in signatures.items():
-        parts = long.split("|")
-        wanted = facts.signatures.get(name, ())
-        lacks = [one for one in wanted if not any(part.startswith(one) for part in parts)]
-        if lacks:
-            faults[name] = f"{name} is not the published one, which has {', '.join(lacks)}"
-    return faults
+def fault_of(facts: Facts, score: str, signature: str) -> str:
+    """What a long signature lacks for its score to be computed as the published one; empty for nothing."""
+    parts = signature.split("|")
+    wanted = facts.signatures.get(score, ())
+    lacks = [one for one in wanted if not any(part.startswith(one) for part in parts)]
+    return f"{score} is not the published one, which has {', '.join(lacks)}" if lacks else ""
 
 
 def _printed_model(
@@ -154,5 +161,6 @@ def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.rpartition(":")[2].rpartition("/")[2].lower())
 
 
+@cache
 def _floor_names() -> frozenset[str]:
     return frozenset(one.name for one in registered() if one.adapter and issubclass(one.adapter, Floor))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from microg_bench.leaderboard import escape
 from microg_bench.runs.scorecard import FloorEntry, Scorecard
 from microg_bench.tasks import TASKS
 
@@ -19,9 +20,11 @@ def markdown(cards: Sequence[Scorecard]) -> str:
     """
     first = cards[0]
     columns = list(first.scores)
-    lines = [f"**{_cell(_name(card))}: {card.status}**\n" for card in cards if card.status != "complete"]
-    dataset = f"{first.dataset}, {first.items:,} items, protocol `{first.protocol}`"
-    lines.append(f"{TASKS[first.task].title} on {_cell(dataset)}\n")
+    lines = [
+        f"**{escape.markdown(_name(card))}: {card.status}**\n" for card in cards if card.status != "complete"
+    ]
+    dataset = f"{escape.markdown(first.dataset)}, {first.items:,} items, protocol `{first.protocol}`"
+    lines.append(f"{TASKS[first.task].title} on {dataset}\n")
     lines.append(f"| Model | #f | {' | '.join(columns)} |")
     lines.append(f"|---|---:|{'---:|' * len(columns)}")
     for card in cards:
@@ -29,7 +32,7 @@ def markdown(cards: Sequence[Scorecard]) -> str:
     own = {card.model.name for card in cards if card.model}
     lines += [_floor_row(floor, columns) for name, floor in first.floors.items() if name not in own]
     lines += [_gain_row(card, columns) for card in cards if BLIND in card.floors and BLIND not in own]
-    notes = dict.fromkeys(_cell(note) for card in cards for note in _notes(card))
+    notes = dict.fromkeys(escape.markdown(note) for card in cards for note in _notes(card))
     signatures = dict.fromkeys(
         f"`{one.signature}`" for card in cards for one in card.scores.values() if one.signature
     )
@@ -57,12 +60,12 @@ def _gain_row(card: Scorecard, columns: Sequence[str]) -> str:
     blind = card.floors[BLIND].scores
     gains = {name: (card.scores[name].value or 0.0) - blind[name] for name in columns if name in blind}
     cells = [f"{gains[name]:+.2f}" if name in gains else "n/a" for name in columns]
-    return f"| *{_cell(_name(card))}: gain over blind* | | {' | '.join(cells)} |"
+    return f"| *{escape.markdown(_name(card))}: gain over blind* | | {' | '.join(cells)} |"
 
 
 def _row(name: str, frames: str, values: Mapping[str, float | None], columns: Sequence[str]) -> str:
     cells = ["n/a" if (value := values.get(column)) is None else f"{value:.2f}" for column in columns]
-    return f"| {_cell(name)} | {frames} | {' | '.join(cells)} |"
+    return f"| {escape.markdown(name)} | {frames} | {' | '.join(cells)} |"
 
 
 def _name(card: Scorecard) -> str:
@@ -94,8 +97,3 @@ def _abstention(card: Scorecard) -> list[str]:
             f"was answered to {found.wrongly:.1%} of the {found.present:,} present questions (wrongly)"
         )
     return lines
-
-
-def _cell(text: str) -> str:
-    """Text that stays text in a Markdown cell, whatever a model or file is called."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

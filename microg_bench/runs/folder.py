@@ -133,18 +133,6 @@ class RunFolder:
         """
         self._journal.append({"type": "failure", **failure.model_dump()})
 
-    def responses(self) -> Iterator[Response]:
-        """The first response to each request that has one, from the journal.
-
-        Raises:
-            RunError: a line is damaged.
-        """
-        seen = set()
-        for record in read_journal(self.path / JOURNAL_FILE):
-            if record["type"] == "response" and record["id"] not in seen:
-                seen.add(record["id"])
-                yield Response(**{key: record[key] for key in Response.model_fields if key in record})
-
     def close(self) -> None:
         """Flush the journal and let the folder go."""
         self._journal.close()
@@ -205,6 +193,19 @@ def read_state(path: Path) -> State:
             name = record.get("id", "?")
             raise RunError(f"{path / JOURNAL_FILE}: the record of {name} is damaged: {error}") from error
     return state
+
+
+def read_responses(path: Path) -> Iterator[Response]:
+    """The first response to each request that has one, from the journal of the run at `path`.
+
+    Raises:
+        RunError: a line is damaged.
+    """
+    seen = set()
+    for record in read_journal(path / JOURNAL_FILE):
+        if record["type"] == "response" and record["id"] not in seen:
+            seen.add(record["id"])
+            yield Response(**{key: record[key] for key in Response.model_fields if key in record})
 
 
 def _take(state: State, record: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from microg_bench.dataset import Dataset, load, select
 from microg_bench.errors import DataError, MicrogError, RunError
@@ -50,14 +50,19 @@ def read_scorecard(path: Path) -> Scorecard:
     if not file.is_file():
         raise RunError(f"{path}: has not been scored: run `microg-bench score {path}` first")
     try:
-        card = Scorecard.model_validate_json(file.read_bytes())
+        content = file.read_bytes()
+        version = _Version.model_validate_json(content).schema_
+        if version != SCORECARD_SCHEMA:
+            raise RunError(f"{file}: is of version {version}, not {SCORECARD_SCHEMA}; score the run again")
+        return Scorecard.model_validate_json(content)
     except (OSError, ValidationError) as error:
-        raise RunError(
-            f"{file}: damaged or of another version; run `microg-bench score {path}` again"
-        ) from error
-    if card.schema_ != SCORECARD_SCHEMA:
-        raise RunError(f"{file}: is of version {card.schema_}, not {SCORECARD_SCHEMA}; score the run again")
-    return card
+        raise RunError(f"{file}: damaged; run `microg-bench score {path}` again") from error
+
+
+class _Version(BaseModel):
+    """All that every version of a scorecard has."""
+
+    schema_: str = Field(alias="schema")
 
 
 @dataclass(frozen=True)

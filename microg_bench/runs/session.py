@@ -18,7 +18,7 @@ from microg_bench.runs.cache import open_cache
 from microg_bench.runs.cost import Budget, Estimate, Price, sum_of
 from microg_bench.runs.execute import Execution
 from microg_bench.runs.feed import Feed, make_feed
-from microg_bench.runs.folder import RunFolder, dropped_settings, read_run
+from microg_bench.runs.folder import RunFolder, dropped_settings, read_responses, read_run
 from microg_bench.runs.lanes import Lane, ask, merged, union_of
 from microg_bench.runs.prepare import Prepared
 from microg_bench.runs.watcher import Watcher
@@ -117,7 +117,7 @@ class Session:
         price, options = self._first.price, self._first.options
         if price is None:
             return None
-        responses = (response for folder in self._folders for response in folder.responses())
+        responses = (response for folder in self._folders for response in read_responses(folder.path))
         spent = sum(price.of(response, options.batch) for response in responses)
         return Budget(price, options.max_cost, options.batch, spent)
 

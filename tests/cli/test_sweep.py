@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.datasets import bench, make_dataset
+from tests.helpers.datasets import bench, make_dataset, without
 
 FAST = ("--metrics", "CIDEr,ROUGE-L")
 IDS = ["a_000", "a_001", "b_000"]
@@ -16,11 +16,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("data") / "set", IDS)
 
 
+@pytest.fixture
+def plots() -> None:
+    pytest.importorskip("matplotlib")
+
+
+@pytest.mark.usefixtures("plots")
 def test_every_number_of_frames_with_every_prompt_is_a_run_of_its_own(data: Path, tmp_path: Path) -> None:
     command = ("sweep", "--model", "nearest-clip", "--data", data, "--frames", "1,3", "--run", "s", *FAST)
     done = bench(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "s" / "sweep.md").read_text() in done.stdout
+    charts = [f"{task}-frames.{ending}" for task in ("caption", "vqa") for ending in ("png", "svg")]
+    assert done.stdout.splitlines()[-5:] == ["s/sweep.md", *(f"s/{name}" for name in charts)]
+    drawn = [(tmp_path / "s" / name).read_bytes() for name in charts]
     for frames in (1, 3):
         for task in ("caption", "vqa"):
             card = json.loads(
@@ -35,6 +44,29 @@ def test_every_number_of_frames_with_every_prompt_is_a_run_of_its_own(data: Path
     again = bench(*command, cwd=tmp_path)
     assert again.stdout == done.stdout
     assert [path.read_bytes() for path in journals] == before
+    assert [(tmp_path / "s" / name).read_bytes() for name in charts] == drawn
+
+
+@pytest.mark.usefixtures("plots")
+def test_a_sweep_over_prompts_ends_in_bars(data: Path, tmp_path: Path) -> None:
+    command = ("sweep", "--model", "blind", "--data", data, "--prompt", "default,plain", "--run", "s", *FAST)
+    done = bench(*command, "--tasks", "vqa", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["s/vqa-metrics.png", "s/vqa-metrics.svg"]
+    words = (tmp_path / "s" / "vqa-metrics.svg").read_text()
+    assert "<!-- default -->" in words and "<!-- plain -->" in words
+
+
+def test_without_the_extra_a_sweep_ends_in_a_table_and_one_line(data: Path, tmp_path: Path) -> None:
+    done = bench(
+        "sweep", "--model", "constant", "--data", data, "--prompt", "default", "--run", "s", *FAST,
+        cwd=tmp_path, env=without(tmp_path, "matplotlib"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\ns/sweep.md\n")
+    (line,) = [line for line in done.stderr.splitlines() if "chart" in line]
+    assert line.startswith("no chart: drawing needs an extra") and "microg-bench[plots]" in line
+    assert not list((tmp_path / "s").glob("*.png"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`microg-bench tables`: what is printed, what is written, and what is left out by name."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -53,6 +54,30 @@ def test_a_scorecard_that_cannot_be_read_is_named_and_the_others_are_shown(
     assert "microg-bench/scorecard/0" in line
 
 
+def test_the_formats_that_are_named_are_written(tmp_path: Path) -> None:
+    done = bench("tables", "--paper", "--format", "csv,latex", "--out", "t", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    endings = {path.suffix for path in (tmp_path / "t").iterdir()}
+    assert endings == {".csv", ".tex"}
+
+
+def test_scored_detections_stand_in_the_table_of_actions(tmp_path: Path) -> None:
+    report = REPOSITORY / "results" / "actions" / "SLOWONLY_4x16_R50.test.json"
+    done = bench("tables", "--actions", str(report), "--format", "csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = csv.DictReader(done.stdout.splitlines())
+    assert (row["origin"], row["architecture"], row["test_F1"]) == ("ours", "Slow", "28.72")
+
+
+def test_a_name_is_printed_as_it_is(scored: Path, tmp_path: Path) -> None:
+    card = scored / "vqa" / "scorecard.json"
+    content = json.loads(card.read_text())
+    content["model"]["title"] = ":smile: [bold]x[/bold]"
+    card.write_text(json.dumps(content))
+    done = bench("tables", "--runs", str(scored / "vqa"), "--format", "csv", cwd=tmp_path)
+    assert ":smile: [bold]x[/bold]" in done.stdout
+
+
 def test_a_run_that_was_not_scored_is_named(scored: Path, tmp_path: Path) -> None:
     (scored / "caption" / "scorecard.json").unlink()
     done = bench("tables", "--runs", str(scored), cwd=tmp_path)
@@ -68,14 +93,16 @@ def test_a_run_that_was_not_scored_is_named(scored: Path, tmp_path: Path) -> Non
         (("--runs", "nowhere"), "nowhere: no such folder"),
         (("--paper", "--actions", "nowhere.json"), "nowhere.json: cannot be read"),
         (("--paper", "--actions", "other.json"), "not a report of `microg-bench har score`"),
-        (("--paper", "--actions", "nan.json"), "NaN is not a number"),
+        (("--paper", "--runs", "empty"), "empty: there is no run here"),
+        (("--paper", "--runs", "there", "--actions", "other.json"), "there: no such folder"),
     ],
 )
 def test_a_mistake_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "other.json").write_text('{"schema": "microg-bench/scorecard/1"}')
-    (tmp_path / "nan.json").write_text('{"schema": "microg-bench/actions/1", "mAP_over_ties": [NaN, 1]}')
-    done = bench("tables", *arguments, cwd=tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = bench("tables", *arguments, "--out", "t", cwd=tmp_path)
     assert done.returncode != 0
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+    assert not (tmp_path / "t").exists()

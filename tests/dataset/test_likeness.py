@@ -70,6 +70,13 @@ def test_the_real_texts_have_the_likenesses_that_all_pairs_show(shared: Path, ta
     assert len(found) > 40
 
 
+def test_a_similarity_of_just_the_threshold_counts() -> None:
+    signs = "abcdefghijklmnopqrstuvwxy"  # 0.56 of 25 is 14, but 0.56 * 25 is more
+    texts = [(request("a_0", 1), " ".join(signs)), (request("b_0", 1), " ".join(signs[11:]))]
+    assert [one.similarity for one in near_duplicates(texts, 0.56)] == [0.56, 0.56]
+    assert near_duplicates(texts, 0.57) == []
+
+
 def test_only_other_clips_count_and_other_sources_are_told_apart() -> None:
     texts = [
         (request("a_0", 1), "What floats here?"),

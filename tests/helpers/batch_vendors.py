@@ -108,18 +108,18 @@ class OpenAIVendor:
 
 
 class GeminiVendor:
-    """Resumable uploads, `models/…:batchGenerateContent`, `/v1/batches` and downloads."""
+    """Resumable uploads, `models/…:batchGenerateContent`, `/v1beta/batches` and downloads."""
 
     def __init__(self, server: FaultServer) -> None:
         self.server = server
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
-        server.routes["POST", "/upload/v1/files"] = self._begin
+        server.routes["POST", "/upload/v1beta/files"] = self._begin
         server.routes["POST", "/upload-here/"] = self._upload
-        server.routes["POST", "/v1/models/m:batchGenerateContent"] = self._create
-        server.routes["GET", "/v1/batches/"] = self._get
-        server.routes["GET", "/v1/batches"] = self._list
-        server.routes["GET", "/v1/files/"] = self._download
+        server.routes["POST", "/v1beta/models/m:batchGenerateContent"] = self._create
+        server.routes["GET", "/v1beta/batches/"] = self._get
+        server.routes["GET", "/v1beta/batches"] = self._list
+        server.routes["GET", "/v1beta/files/"] = self._download
 
     def _begin(self, call: Call) -> tuple[int, Any, dict[str, str]]:
         assert call[2]["X-Goog-Upload-Header-Content-Type"] == "jsonl"

@@ -57,3 +57,11 @@ def bench(
         timeout=300,
         check=False,
     )
+
+
+def without(folder: Path, library: str) -> dict[str, str]:
+    """What makes `bench` believe that a library is not installed; `folder` is the test's own."""
+    path = folder / f"without-{library}"
+    path.mkdir()
+    (path / f"{library}.py").write_text(f"raise ImportError(\"No module named '{library}'\")\n")
+    return {"PYTHONPATH": str(path)}

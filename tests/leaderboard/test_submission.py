@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from microg_bench.errors import RunError
-from microg_bench.leaderboard import inspection
+from microg_bench.leaderboard import packed as opening
 from microg_bench.leaderboard.inspection import inspect
 from microg_bench.leaderboard.rescoring import Inspection
 from microg_bench.leaderboard.submission import pack, without_paths
@@ -311,7 +311,7 @@ def test_a_folder_that_is_no_submission_is_refused(
 def test_a_bomb_is_unpacked_no_further_than_the_limit(
     packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspection, "MAX_JOURNAL", 1000)
+    monkeypatch.setattr(opening, "MAX_JOURNAL", 1000)
     (packed / "journal.jsonl.gz").write_bytes(gzip.compress(b" " * 1_000_000))
     assert check(packed, data).problems == ["journal.jsonl.gz unpacks to more than 1,000 bytes"]
 

@@ -62,4 +62,4 @@ def test_an_incomplete_run_says_so_in_the_first_line() -> None:
 
 def test_a_hostile_title_stays_one_cell_of_text() -> None:
     row = markdown([card("a|b\n<script>")]).splitlines()[4]
-    assert row == "| a\\|b &lt;script> | 8 | 12.35 | n/a |"
+    assert row == "| a\\|b &lt;script&gt; | 8 | 12.35 | n/a |"

@@ -24,7 +24,7 @@ from microg_bench.records import (
 )
 from microg_bench.runs.cost import Budget, Price, estimate, find_price, prompt_tokens
 from microg_bench.runs.execute import Execution
-from microg_bench.runs.folder import RunFolder, read_state
+from microg_bench.runs.folder import RunFolder, read_responses, read_state
 from microg_bench.runs.frames import nothing_shown
 from microg_bench.runs.plan import plan
 from microg_bench.runs.settings import Options
@@ -155,7 +155,7 @@ def ask(path: Path, limit: float | None) -> tuple[int, Budget]:
     clips = [Clip(video_id="a_0", source="a", questions=questions)]
     settings = make_settings(task="vqa", generation=Generation(max_tokens=10))
     with RunFolder(path, settings, Options(), {"started": "now"}) as folder:
-        budget = Budget(PRICE, limit, spent=sum(PRICE.of(one) for one in folder.responses()))
+        budget = Budget(PRICE, limit, spent=sum(PRICE.of(one) for one in read_responses(folder.path)))
         work = plan(clips, ["vqa"], {"vqa": folder.done})
         asyncio.run(execution(folder, budget).run(nothing_shown(work)))
     return len(read_state(path).answers), budget

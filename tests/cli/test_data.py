@@ -1,0 +1,75 @@
+"""`microg-bench data stats`: tables on the terminal, and tables with a figure sheet as files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from microg_bench.dataset.stats import stats
+from tests.helpers.datasets import bench, record, without, write_annotations
+
+
+def test_the_tables_are_printed(tmp_path: Path) -> None:
+    done = bench("data", "stats", "--data", "sample", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("sample: 14 clips of 7 source videos\nfingerprint ")
+    assert "\n  what           31     36.9\n" in done.stdout
+    assert "\n  absent   14     16.67\n" in done.stdout
+    assert "Length of" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_tables_and_the_sheet_become_files(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = bench("data", "stats", "--data", "sample", "--out", "new/s", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tallies = stats("sample").tallies
+    out = tmp_path / "new" / "s"
+    files = {"dataset.png", "dataset.svg", "stats.json", *(f"{name}.csv" for name in tallies)}
+    assert {path.name for path in out.iterdir()} == files
+    assert done.stdout.endswith(f"{len(tallies)} tables lie in new/s\nnew/s/dataset.png\nnew/s/dataset.svg\n")
+    content = json.loads((out / "stats.json").read_text())
+    for name, tally in tallies.items():
+        head, *rows = csv.reader((out / f"{name}.csv").read_text().splitlines())
+        assert head == list(tally.columns) == content["tables"][name]["columns"]
+        assert rows == [[str(value) for value in row] for row in tally.rows]
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "wordcloud"])
+def test_without_the_extra_there_are_tables_and_one_line(tmp_path: Path, library: str) -> None:
+    done = bench(
+        "data", "stats", "--data", "sample", "--out", "s", cwd=tmp_path, env=without(tmp_path, library)
+    )
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("no figure sheet: ")
+    assert line.endswith("pip install 'microg-bench[plots]'")
+    assert (tmp_path / "s" / "stats.json").is_file()
+    assert not list((tmp_path / "s").glob("dataset.*"))
+
+
+def test_a_name_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    data = write_annotations(tmp_path / "refs.json", [record("a\x9b31m_1")])
+    done = bench("data", "stats", "--data", data, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "\n  a 31m   1      2\n" in done.stdout
+
+
+def test_broken_action_labels_are_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+    write_annotations(tmp_path / "d" / "vqa_and_captioning.json", [record("a_1")])
+    (tmp_path / "d" / "actions.csv").write_text(
+        "video_id,movie_or_real,person_id,action\na_1,r,1,12\na_1,r,1,99\n"
+    )
+    done = bench("data", "stats", "--data", "d", "--out", "s", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: d/actions.csv: row 3: action '99' is not in the label map\n"
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_dataset_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    done = bench("data", "stats", "--data", "nowhere", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: nowhere: no such dataset folder or annotation file\n"

@@ -1,0 +1,261 @@
+"""`microg-bench har score` as a user meets it: tables, a report file, and one clear line for bad input."""
+
+import gzip
+import json
+import lzma
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from microg_bench import cli
+from microg_bench.har import unpack
+from tests.har.small import BOX_A, BOX_B, DETECTIONS, IDS, TRUTH, box, rising, write
+from tests.helpers.datasets import bench
+
+Change = Callable[[str], str]
+
+
+@pytest.fixture
+def score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs `har score` on the tables of `tmp_path`; its exit status and what it prints."""
+
+    def run(detections: str = "d.csv", truth: str = "g.csv") -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        options = ["--detections", detections, "--groundtruth", truth, "--out", "report.json"]
+        monkeypatch.setattr(sys, "argv", ["microg-bench", "har", "score", *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def changed(row: int, old: str, new: str) -> Change:
+    """Replaces text in one row of a table."""
+
+    def change(text: str) -> str:
+        lines = text.splitlines(keepends=True)
+        assert old in lines[row - 1]
+        lines[row - 1] = lines[row - 1].replace(old, new, 1)
+        return "".join(lines)
+
+    return change
+
+
+def cut(text: str, *fields: int) -> str:
+    """The table with these fields of each row, in this order."""
+    return "".join(",".join(line.split(",")[at] for at in fields) + "\n" for line in text.splitlines())
+
+
+FEWER = box("a_001", BOX_A, rising(0)[:49], IDS[:49]) + box("b_001", BOX_B, rising(0)[:49], IDS[:49])
+BAD_DETECTIONS: dict[str, tuple[Change, str]] = {
+    "49 classes": (
+        lambda text: FEWER,
+        "d.csv: row 1: the box that begins here has 49 of 50 action ids in the rows that follow; it lacks 80",
+    ),
+    "49 classes in the second box": (
+        lambda text: "".join(text.splitlines(keepends=True)[:99]),
+        "d.csv: row 51: the box that begins here has 49 of 50 action ids in the rows that follow; it lacks",
+    ),
+    "one class twice": (
+        changed(52, f",{IDS[1]},", f",{IDS[0]},"),
+        "d.csv: row 52: action id 1 stands twice in one box",
+    ),
+    "an unknown class": (
+        changed(60, f",{IDS[9]},", ",81,"),
+        "d.csv: row 60: action id 81 is none of the 50 of the label map",
+    ),
+    "another box among the rows of one": (
+        changed(55, "0.6,0.8", "0.6,0.7"),
+        "d.csv: row 51: the box that begins here has 4 of 50 action ids in the rows that follow; it lacks",
+    ),
+    "another video among the rows of one": (
+        changed(20, "a_001", "b_001"),
+        "d.csv: row 1: the box that begins here has 19 of 50 action ids in the rows that follow; it lacks",
+    ),
+    "columns shifted": (
+        lambda text: cut(text, 0, 2, 3, 4, 5, 1, 6, 7),
+        "d.csv: row 1: 'frame_stamp' is '0.1', not a whole number, 0 or more",
+    ),
+    "score before action": (
+        lambda text: cut(text, 0, 1, 2, 3, 4, 5, 7, 6),
+        "d.csv: row 1: 'action_id' is '-8.0', not a whole number, 0 or more",
+    ),
+    "a column missing": (lambda text: cut(text, *range(7)), "d.csv: 7 columns where 8 are expected"),
+    "a column too many": (lambda text: cut(text, 0, *range(8)), "d.csv: 9 columns where 8 are expected"),
+    "a field too many": (
+        changed(70, "\n", ",1\n"),
+        "d.csv: row 70: 9 fields where the first row has 8",
+    ),
+    "a field too few": (
+        changed(70, ",0010", ""),
+        "d.csv: row 70: 'frame_stamp' is '0.2', not a whole number",
+    ),
+    "a score that is no number": (
+        changed(60, "-6.875", "nan"),
+        "d.csv: row 60: 'score' is 'nan', not a finite number",
+    ),
+    "an endless score": (
+        changed(60, "-6.875", "-inf"),
+        "d.csv: row 60: 'score' is '-inf', not a finite number",
+    ),
+    "no score": (changed(60, "-6.875", ""), "d.csv: row 60: lacks 'score'"),
+    "a word for a score": (
+        changed(60, "-6.875", "high"),
+        "d.csv: row 60: 'score' is 'high', not a finite number",
+    ),
+    "a box beyond the frame": (
+        changed(60, "0.6", "1.6"),
+        "d.csv: row 60: 'xmax' is '1.6', not a number from 0 to 1",
+    ),
+    "a box before the frame": (
+        changed(60, "0.2", "-0.2"),
+        "d.csv: row 60: 'xmin' is '-0.2', not a number from 0 to 1",
+    ),
+    "a video that the truth lacks": (
+        lambda text: text.replace("b_001", "c_001"),
+        "d.csv: row 51: video 'c_001' is not in the ground truth (g.csv)",
+    ),
+    "a frame that the truth lacks": (
+        lambda text: text.replace("b_001,0010", "b_001,0011"),
+        "d.csv: row 51: frame 11 of video 'b_001' is not in the ground truth (g.csv)",
+    ),
+    "an id that leaves its folder": (
+        lambda text: text.replace("b_001", "../b"),
+        "d.csv: row 51: '../b' is not a safe video_id (it must be a plain file name)",
+    ),
+    "no rows": (lambda text: "", "d.csv: is empty"),
+    "empty lines": (lambda text: "\n\n", "d.csv: is empty"),
+    "a header alone": (
+        lambda text: "video_id,frame,x1,y1,x2,y2,action,logit\n",
+        "d.csv: holds no rows",
+    ),
+    "a header that lacks a column": (
+        lambda text: "video_id,frame,x1,y1,x2,y2,action,value\n" + text,
+        "d.csv: lacks the column 'score' (found: video_id, frame, x1, y1, x2, y2, action, value)",
+    ),
+    "other text": (lambda text: "no table at all\n", "d.csv: 1 columns where 8 are expected"),
+}
+
+
+def is_one_line(ended: tuple[int, str, str], message: str, folder: Path) -> bool:
+    """Whether nothing came of a command but this line, and no file."""
+    status, out, err = ended
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert not (folder / "report.json").exists()
+    return status == 1
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_DETECTIONS.values(), ids=BAD_DETECTIONS)
+def test_bad_detections_are_one_line_with_file_and_row(
+    tmp_path: Path, score: Callable[..., tuple[int, str, str]], change: Change, message: str
+) -> None:
+    write(tmp_path, change(DETECTIONS))
+    assert is_one_line(score(), message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "", "g.csv: is empty"),
+        (lambda text: cut(text, *range(6)), "g.csv: 6 columns where 7 or 8 are expected"),
+        (changed(2, ",17,", ",18,"), "g.csv: row 2: action id 18 is none of the 50 of the label map"),
+        (changed(3, "0.8", "1.8"), "g.csv: row 3: 'ymax' is '1.8', not a number from 0 to 1"),
+        (changed(3, "0.8", "NaN"), "g.csv: row 3: 'ymax' is 'NaN', not a number from 0 to 1"),
+        (changed(2, ",10,", ",-1,"), "g.csv: row 2: 'frame_stamp' is '-1', not a whole number, 0 or more"),
+    ],
+)
+def test_a_bad_ground_truth_is_one_line_with_file_and_row(
+    tmp_path: Path, score: Callable[..., tuple[int, str, str]], change: Change, message: str
+) -> None:
+    write(tmp_path, truth=change(TRUTH))
+    assert is_one_line(score(), message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.csv", None, "none.csv: no such file"),
+        ("none.parquet", None, "none.parquet: no such file"),
+        (
+            "d.csv.xz",
+            lzma.compress(DETECTIONS.encode())[:-20],
+            "d.csv.xz: broken .xz file: it ends too early",
+        ),
+        (
+            "d.csv.gz",
+            gzip.compress(DETECTIONS.encode())[:-20],
+            "d.csv.gz: broken .gz file: it ends too early",
+        ),
+        ("d.csv.gz", DETECTIONS.encode(), "d.csv.gz: broken .gz file: "),
+        ("d.csv.xz", b"\xfd7zXZ\x00broken", "d.csv.xz: broken .xz file: "),
+        ("d.csv", b"\xff\xfe\x00garbled", "d.csv: row 1: is not UTF-8 text"),
+        ("d.csv", DETECTIONS.encode() + b"a_001,\xff\n", "d.csv: row 101: is not UTF-8 text"),
+        ("d.csv", bytes(1000), "d.csv: "),
+        ("d.parquet", b"PAR1garbledPAR1", "d.parquet: cannot be read as Parquet: "),
+        ("d.parquet", b"", "d.parquet: cannot be read as Parquet: "),
+    ],
+)
+def test_a_file_that_is_missing_or_garbled_is_one_line(
+    tmp_path: Path,
+    score: Callable[..., tuple[int, str, str]],
+    name: str,
+    content: bytes | None,
+    message: str,
+) -> None:
+    write(tmp_path)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert is_one_line(score(name), message, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "pack"), [("d.csv.gz", gzip.compress), ("d.csv.xz", lzma.compress)])
+def test_a_file_that_unpacks_beyond_all_measure_is_one_line(
+    tmp_path: Path, score: Callable[..., tuple[int, str, str]], name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    write(tmp_path)
+    part = pack(bytes(unpack.MAX_BYTES // 16))
+    (tmp_path / name).write_bytes(part * 100)  # 1.6 GB, in archives one after the other
+    assert is_one_line(score(name), f"{name}: holds more than 256 MiB", tmp_path)
+
+
+def test_the_report_of_two_files_is_printed_and_written(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "with_a_longer_name.test.csv").write_text(DETECTIONS)
+    command = (
+        "har",
+        "score",
+        "--groundtruth",
+        "g.csv",
+        "--detections",
+        "d.csv",
+        "with_a_longer_name.test.csv",
+    )
+    done = bench(*command, "--out", "r.json", cwd=tmp_path, env={"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "r.json").read_text())
+    assert [one["detections"] for one in written["reports"]] == ["d.csv", "with_a_longer_name.test.csv"]
+    rows = [line for line in done.stdout.splitlines() if line.startswith("with_a_longer_name.test.csv  ")]
+    assert len(rows) == 1
+    for score in written["reports"][1]["scores"].values():
+        low, high = score["interval"]
+        assert f"{score['value']:.2f} ({low:.2f} to {high:.2f})" in rows[0]
+    warnings = written["reports"][0]["warnings"]
+    assert warnings
+    assert done.stderr.splitlines() == [f"warning: {line}" for line in warnings]
+
+
+def test_a_warning_of_one_file_names_it(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "flat.csv").write_text(box("a_001", BOX_A, [0.0] * 50) + box("b_001", BOX_B, rising(0)))
+    done = bench("har", "score", "--groundtruth", "g.csv", "--detections", "d.csv", "flat.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: flat.csv: 1 box with one and the same score" in done.stderr

@@ -1,0 +1,85 @@
+"""Pages in a real browser: each request and each error of a page is seen; nothing may leave its folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Headless Chromium; the test is skipped where there is none.
+
+    No event loop of asyncio can be run in this thread meanwhile, so runs are made in child processes.
+    """
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on PATH, so pages cannot be looked at")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visited(browser: Browser, file: Path, folder: Path | None = None, **context: Any) -> Iterator[Page]:
+    """Open a page; when the block ends, it has asked for nothing outside its folder and nothing went wrong.
+
+    Args:
+        browser: that of the fixture of this name.
+        file: the page.
+        folder: what may be read; the folder of `file` by default.
+        context: how it is looked at, as `browser.new_context` takes it (`viewport`, `color_scheme`, ...).
+    """
+    room = (folder or file.parent).resolve()
+    asked: list[str] = []
+    wrong: list[str] = []
+    view = browser.new_context(offline=True, **context)
+    page = view.new_page()
+    page.set_default_timeout(15_000)
+    view.on("request", lambda request: asked.append(request.url))
+    view.on("requestfailed", lambda request: wrong.append(f"{request.url}: {request.failure}"))
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    try:
+        page.goto(file.resolve().as_uri())
+        yield page
+        assert asked, "the browser told of no request, not even that for the page"
+        assert [url for url in asked if not is_inside(url, room)] == []
+        assert wrong == []
+    finally:
+        view.close()
+
+
+def is_inside(url: str, room: Path) -> bool:
+    """Whether a browser that asks for `url` reads a file below the folder `room`, which is resolved."""
+    parts = urlsplit(url)
+    if parts.scheme in ("blob", "data"):
+        return True
+    return (
+        parts.scheme == "file"
+        and not parts.netloc
+        and Path(unquote(parts.path)).resolve().is_relative_to(room)
+    )

@@ -1,0 +1,210 @@
+"""The leaderboard in a real browser, from the file system: what a reader sees and can do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.helpers.browser import visited
+from tests.site.conftest import HOSTILE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+OWN = "#board tbody[data-kind=model] tr.model"
+
+
+def names(page: Page, kind: str = "model") -> list[str]:
+    """The first cells of the rows of one kind, in order; the hostile one is called H."""
+    cells = page.locator(f"#board tr.{kind} th[scope=row] > :first-child").all_inner_texts()
+    return ["H" if cell.startswith("<script>") else cell for cell in cells]
+
+
+def our_board(page: Page, task: str = "vqa") -> None:
+    """Show the board of the test's own references."""
+    page.locator(f"#tasks [data-task={task}]").click()
+    page.locator("#protocol").select_option(index=1)
+
+
+def sort(page: Page, column: str) -> list[str]:
+    page.locator(f"#board thead button[data-sort='{column}']").click()
+    return names(page)
+
+
+def test_rows_are_sorted_by_the_heading_that_is_clicked(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        assert names(page) == ["Beta", "Alpha", "Gamma", "H"]  # by CIDEr, the best first
+        assert sort(page, "CIDEr") == ["H", "Gamma", "Alpha", "Beta"]
+        assert page.locator("#board th[aria-sort=ascending]").inner_text().startswith("CIDEr")
+        assert sort(page, "ROUGE-L") == ["Beta", "Alpha", "Gamma", "H"]
+        assert sort(page, "Model") == ["H", "Alpha", "Beta", "Gamma"]
+        assert sort(page, "#f")[:2] in (["Alpha", "H"], ["H", "Alpha"])
+
+
+def test_the_keyboard_sorts_too_and_keeps_its_place(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        page.locator("#board thead button[data-sort='BLEU-4']").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        assert page.locator("#board th[aria-sort=ascending]").inner_text().startswith("BLEU-4")
+        assert page.evaluate("() => document.activeElement.dataset.sort") == "BLEU-4"
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "left"),
+    [
+        ("access", "closed", ["Beta"]),
+        ("access", "open", ["Alpha", "Gamma", "H"]),
+        ("frames", "8", ["Beta", "Gamma"]),
+    ],
+)
+def test_filters_leave_the_rows_that_fit(
+    browser: Browser, site: Path, control: str, value: str, left: list[str]
+) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        page.locator(f"#{control}").select_option(value)
+        assert names(page) == left
+        assert len(names(page, "floor")) == 2  # they stand for every row
+        assert page.inner_text("#count") == f"{len(left) + 2} rows"
+
+
+def test_one_board_holds_one_protocol_and_one_set_of_references(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        page.locator("#tasks [data-task=vqa]").click()
+        assert names(page) == []
+        assert names(page, "printed")[0] == "GPT-4o"
+        boards = page.locator("#protocol option").all_inner_texts()
+        assert len(boards) == 2
+        assert "a5fead14d1f5" in boards[0]
+        our_board(page)
+        assert names(page, "printed") == []
+
+
+def test_printed_rows_can_be_left_out(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        assert len(names(page, "printed")) == 8
+        page.locator("#printed").uncheck()
+        assert names(page, "printed") == []
+
+
+def test_scores_intervals_and_ranks_are_those_of_the_scorecards(
+    browser: Browser, site: Path, runs: Path
+) -> None:
+    card = json.loads((runs / "model1" / "vqa" / "scorecard.json").read_text())
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        cell = page.locator(OWN).first.locator("td.score").first
+        score = card["scores"]["CIDEr"]
+        assert cell.inner_text() == f"{score['value']:.2f}"
+        low, high = score["interval"]
+        assert f"95% interval {low:.2f} to {high:.2f}" in (cell.get_attribute("title") or "")
+        assert score["signature_long"] in (cell.get_attribute("title") or "")
+        assert cell.locator("svg .whisker").count() == 1
+        first = [
+            " ".join(
+                (page.locator(OWN).nth(k).locator("td.score").first.get_attribute("class") or "").split()
+            )
+            for k in range(4)
+        ]
+        assert first == ["number score best", "number score second", "number score", "number score"]
+        assert page.locator("#board tr.floor .best").count() == 0
+
+
+def test_plots_show_frames_and_cost_with_the_floors(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        assert page.locator("#by-frames circle").count() == 4
+        assert page.locator("#by-frames .floor-line").count() == 2
+        assert page.locator("#by-frames .reach").count() == 4
+        assert page.locator("#by-cost circle title").text_content() == "Beta: " + (
+            page.locator(OWN).first.locator("td.score").first.inner_text()
+        )
+        page.locator("#metric").select_option("ROUGE-L")
+        assert "ROUGE-L against frames" in (page.locator("#by-frames svg").get_attribute("aria-label") or "")
+
+
+def test_pairs_are_those_that_compare_finds(browser: Browser, site: Path, runs: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        rows = page.locator("#matrix tbody tr")
+        titles = rows.locator("th").all_inner_texts()
+        blind, constant = (
+            next(k for k, one in enumerate(titles) if name in one) for name in ("blind", "constant")
+        )
+        there = rows.nth(blind).locator("td").nth(constant)
+        back = rows.nth(constant).locator("td").nth(blind)
+        scores = [
+            json.loads((runs / name / "vqa" / "scorecard.json").read_text())["scores"]["CIDEr"]["value"]
+            for name in ("blind", "constant")
+        ]
+        assert float(there.inner_text()) == pytest.approx(scores[0] - scores[1], abs=0.006)
+        assert float(back.inner_text()) == -float(there.inner_text())
+        assert "p = " in (there.get_attribute("title") or "")
+
+
+def test_a_row_leads_to_the_page_of_its_run_and_back(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        page.get_by_role("link", name="Beta").click()
+        page.wait_for_selector("html[data-ready]")
+        assert page.inner_text("h1") == "Beta"
+        assert page.locator("#list .item").count() > 0
+        page.locator("a.home").click()
+        page.wait_for_selector("#board")
+        assert page.title().startswith("MicroG-4M leaderboard")
+
+
+def test_a_view_can_be_linked(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        page.locator("#access").select_option("open")
+        sort(page, "ROUGE-L")
+        address, seen = page.url, names(page)
+    with visited(browser, site / "index.html") as page:
+        page.goto(address)
+        page.reload()
+        assert names(page) == seen == ["Alpha", "Gamma", "H"]
+        assert page.locator("#access").input_value() == "open"
+
+
+def test_a_wrong_address_shows_the_first_board(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        page.goto(f"{page.url.partition('#')[0]}#task=<script>&sort=constructor&frames=x&protocol=__proto__")
+        page.reload()
+        assert names(page, "printed")[0] == "Gemini 1.5 Pro"
+
+
+def test_actions_have_their_tables_with_ours_apart_from_the_print(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        page.locator("#tasks [data-task=actions-1]").click()
+        assert sorted(names(page)) == ["C2D", "Slow", "X3D"]
+        assert len(names(page, "printed")) == 12
+        assert page.locator("#charts").is_hidden()
+
+
+def test_hostile_text_stays_text(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        row = page.locator(OWN).nth(3)
+        assert "<script>document.title='x'</script>" in row.inner_text()
+        assert "U+202E" in row.inner_text()  # and does not turn what follows
+        row.locator("a").click()
+        page.wait_for_selector("html[data-ready]")
+        assert "<img src=x onerror=alert(1)>" in page.inner_text("#list")
+        assert page.locator("img[src=x]").count() == 0
+        assert page.title() != "x"
+    assert HOSTILE not in (site / "index.html").read_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling_but_of_tables(browser: Browser, site: Path, scheme: str) -> None:
+    look = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    with visited(browser, site / "index.html", **look) as page:
+        our_board(page)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
