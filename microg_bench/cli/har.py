@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ EPILOG = """Examples:
 
     microg-bench har convert --boxes bounding_boxes.csv --actions actions.csv --videos videos --out ava
 """
-WIDTH = 140
+WIDTH = 160
 LabelMapOption = Annotated[
     Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
 ]
@@ -58,19 +59,17 @@ def score(
             reports.append(evaluate(found, truth, labels, clusters="clip" if by_clip else "source"))
     if out is not None:
         write_json(out, together(reports))
+    tables = _tables()
     for report in reports:
-        output().print(_heading(report))
-        output().print(_actions(report))
-        for warning in report.warnings:
-            errors_console().print(
-                f"warning: {printable(warning)}", style="yellow", markup=False, soft_wrap=True
-            )
-    output().print(_summary(reports))
+        tables.print(_heading(report), _actions(report), sep="\n")
+    for warning in _warnings(reports):
+        errors_console().print(f"warning: {printable(warning)}", style="yellow", markup=False, soft_wrap=True)
+    tables.print(_summary(reports))
 
 
-def _wide() -> Console:
-    """Where tables go: they are for pipes and files too, which have no width of their own."""
-    return Console(width=WIDTH, highlight=False, markup=False)
+def _tables() -> Console:
+    """Where tables go; a pipe or file has no width of its own, so that theirs is set."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def _heading(report: Report) -> str:

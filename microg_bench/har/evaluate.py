@@ -15,16 +15,17 @@ from microg_bench import __version__
 from microg_bench.dataset.annotations import source_of
 from microg_bench.errors import DataError
 from microg_bench.har.boxes import Detections, GroundTruth
-from microg_bench.har.counts import Array, Counts, Flags, Places, count, precision_over_ties
+from microg_bench.har.counts import Array, Counts, count, precision_over_ties
 from microg_bench.har.labels import LabelMap, read_label_map
 from microg_bench.har.matching import number_images, seen_in_frame, true_positives
+from microg_bench.har.ranking import Flags, Places, Ranking
 from microg_bench.har.report import ActionRow, ActionScore, IntervalFacts, Report
 from microg_bench.har.warn import warnings
 from microg_bench.metrics.base import Signature
 from microg_bench.metrics.stats import LEVEL, RESAMPLES, Clusters, resample
 
 ClusterKind = Literal["source", "clip"]
-AT_ONCE = 250  # resamples; what they take then fits the processor's cache
+AT_ONCE = 125  # resamples; what they take then fits the processor's cache
 # What each score is a mean of, over the actions for which it is defined.
 FORMULAS: dict[str, Callable[[Counts, Array], Array]] = {
     "mAP": Counts.average_precision,
@@ -92,7 +93,7 @@ def evaluate(
         ),
         mAP_over_ties=one.over_ties,
         counts=one.facts(),
-        warnings=warnings(detections, truth, labels, one.examples, one.over_ties),
+        warnings=warnings(detections, truth, labels, one.images, one.examples, one.over_ties),
         actions=one.rows(plain),
     )
 
@@ -130,10 +131,10 @@ class Comparison:
     @cached_property
     def clusters(self) -> Clusters:
         """The clusters of the detected boxes, then of the true ones."""
+        if self.kind == "all":
+            return Clusters(np.zeros(len(self.detections) + len(self.truth), np.intp), 1)
         ids = [*self.detections.video_ids.tolist(), *self.truth.video_ids.tolist()]
-        if self.kind == "source":
-            return Clusters.of([source_of(one) for one in ids])
-        return Clusters.of(ids if self.kind == "clip" else [""] * len(ids))
+        return Clusters.of([source_of(one) for one in ids] if self.kind == "source" else ids)
 
     @cached_property
     def examples(self) -> NDArray[np.int64]:
@@ -141,40 +142,38 @@ class Comparison:
         return np.bincount(self._columns[self.truth.has_area], minlength=len(self.labels))
 
     @cached_property
-    def _flags(self) -> tuple[Flags, Flags]:
-        images = number_images(self.detections, self.truth)
+    def images(self) -> tuple[Places, Places]:
+        """See `number_images`."""
+        return number_images(self.detections, self.truth)
+
+    @cached_property
+    def right(self) -> Flags:
+        """See `true_positives`."""
         width = len(self.labels)
-        return (
-            true_positives(self.detections, self.truth, images, self._columns, width),
-            seen_in_frame(images, self._columns, width),
-        )
+        return true_positives(self.detections, self.truth, self.images, self._columns, width)
 
     @cached_property
-    def _order(self) -> Places:
-        """Boxes from the lowest score to the highest, by action, shape (boxes, actions)."""
-        return np.argsort(self.detections.scores, axis=0, kind="stable")
+    def _shown(self) -> Flags:
+        return seen_in_frame(self.images, self._columns, len(self.labels))
 
     @cached_property
-    def counts(self) -> list[Counts]:
+    def _ranking(self) -> Ranking:
+        return Ranking.of(self.detections.scores)
+
+    @cached_property
+    def counts(self) -> Counts:
         """The counts of each action, by cluster."""
         groups = np.eye(self.clusters.count)[self.clusters.member]
         ours, theirs = groups[: len(self.detections)], groups[len(self.detections) :]
         use = self.truth.has_area
         examples = np.zeros((len(self.labels), self.clusters.count))
         np.add.at(examples, self._columns[use], theirs[use])
-        right, shown = self._flags
         scores, in_use = self.detections.scores, self.detections.has_area
-        return [
-            count(scores[:, c], self._order[:, c], right[:, c], shown[:, c], in_use, ours, examples[c])
-            for c in range(len(self.labels))
-        ]
+        return count(scores, self._ranking, self.right, self._shown, in_use, ours, examples)
 
     def values(self, weights: Array) -> dict[str, Array]:
         """Each score of each action, 0 to 1, shape (actions, r), for weights of shape (clusters, r)."""
-        return {
-            name: np.stack([formula(one, weights) for one in self.counts])
-            for name, formula in FORMULAS.items()
-        }
+        return {name: formula(self.counts, weights) for name, formula in FORMULAS.items()}
 
     @staticmethod
     def means(values: dict[str, Array]) -> dict[str, Array]:
@@ -198,18 +197,13 @@ class Comparison:
     @cached_property
     def over_ties(self) -> tuple[float, float]:
         """Lowest and highest mAP in %, over all orders of equal scores."""
-        use, right = self.detections.has_area, self._flags[0]
-        bounds = []
-        for c in np.flatnonzero(self.examples):
-            order = self._order[:, c][use[self._order[:, c]]]
-            scores = self.detections.scores[order, c]
-            bounds.append(precision_over_ties(scores, right[order, c], int(self.examples[c])))
-        low, high = 100 * np.mean(bounds, axis=0) if bounds else (0.0, 0.0)
+        bounds = precision_over_ties(self._ranking, self.right, self.detections.has_area, self.examples)
+        low, high = 100 * bounds[self.examples > 0].mean(axis=0) if self.examples.any() else (0.0, 0.0)
         return float(low), float(high)
 
     def rows(self, plain: dict[str, Array]) -> tuple[ActionRow, ...]:
         """A row for each action."""
-        shown = self._flags[1].sum(axis=0)
+        shown = self._shown.sum(axis=0)
         return tuple(
             ActionRow(
                 id=self.labels.ids[c],
@@ -226,10 +220,11 @@ class Comparison:
 
     def facts(self) -> dict[str, int]:
         """How much of what there is."""
+        frames = int(self.images[1].max()) + 1
         return {
-            "videos": len(set(self.truth.video_ids)),
-            "frames": len(set(self.truth.images)),
-            "frames_without_detections": len(set(self.truth.images) - set(self.detections.images)),
+            "videos": len(set(self.truth.video_ids.tolist())),
+            "frames": frames,
+            "frames_without_detections": frames - len(np.unique(self.images[0])),
             "boxes": len(self.detections),
             "boxes_without_area": int((~self.detections.has_area).sum()),
             "true_rows": len(self.truth),

@@ -7,14 +7,13 @@ from numpy.typing import NDArray
 
 from microg_bench.errors import DataError
 from microg_bench.har.boxes import Detections, GroundTruth
+from microg_bench.har.ranking import Flags, Places
 
 IOU = 0.5
-Flags = NDArray[np.bool_]
-Places = NDArray[np.intp]
 
 
 def number_images(detections: Detections, truth: GroundTruth) -> tuple[Places, Places]:
-    """The number of the image, a frame of a video, of each detected box and of each true box.
+    """The number of the image, a frame of a video, of each detected box and of each true box, from 0.
 
     Raises:
         DataError: a detection stands in a video or frame that the ground truth does not have.

@@ -6,12 +6,13 @@ import lzma
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from microg_bench.errors import DataError
 
 # Sixty times the largest published file; also bounds what a dictionary of xz may take.
 MAX_BYTES = 256 * 1024**2
+AT_ONCE = 16 * 1024**2
 
 
 class _Unpacker(Protocol):
@@ -36,7 +37,7 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = _read(file)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
@@ -46,6 +47,15 @@ def read_bytes(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise DataError(f"{path}: holds more than {MAX_BYTES >> 20} MiB, which no table of actions does")
     return content
+
+
+def _read(file: BinaryIO) -> bytes:
+    """All that `file` holds, but not more than a byte above the bound; memory for that alone."""
+    parts, room = [], MAX_BYTES + 1
+    while part := file.read(min(room, AT_ONCE)):
+        parts.append(part)
+        room -= len(part)
+    return b"".join(parts)
 
 
 def _unpack(packed: bytes, make: Callable[[], _Unpacker], path: Path) -> bytes:

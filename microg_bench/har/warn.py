@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.har.boxes import Boxes, Detections, GroundTruth
+from microg_bench.har.boxes import Detections, GroundTruth
 from microg_bench.har.labels import LabelMap
+from microg_bench.har.ranking import Flags, Places
 
 FEW_EXAMPLES = 10
 MATTERS = 0.01  # of mAP in %, the last digit that is printed
@@ -18,6 +19,7 @@ def warnings(
     detections: Detections,
     truth: GroundTruth,
     labels: LabelMap,
+    images: tuple[Places, Places],
     examples: NDArray[np.int64],
     over_ties: tuple[float, float],
 ) -> tuple[str, ...]:
@@ -27,47 +29,55 @@ def warnings(
         detections: the boxes, scores of shape (n, actions).
         truth: the true boxes.
         labels: the actions.
+        images: the number of the image of each box, from `number_images`.
         examples: true boxes of each action, shape (actions,).
         over_ties: from `Comparison.over_ties`.
     """
+    again = _repeats(np.column_stack([images[0], detections.boxes]))
+    rows_again = _repeats(np.column_stack([images[1], truth.boxes, truth.actions]))
     return (
         *_constant(detections),
+        # The same box given twice rightly has the same scores; that is another warning.
+        *_alike(detections, ~again),
         *_ties(over_ties),
-        *_doubles(detections, truth),
+        *_doubles(detections, again),
+        *_double_rows(rows_again),
         *_set_aside(detections, truth),
+        *_bare(truth, images),
         *_rare(labels, examples),
     )
+
+
+def _first_equal(rows: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The first row that is equal to each, shape (n,), of rows of shape (n, k)."""
+    plain = np.ascontiguousarray(rows) + 0.0  # -0 and 0 are equal, but not byte by byte
+    keys = plain.view(f"V{plain.itemsize * plain.shape[1]}")[:, 0].tolist()
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(key, index) for index, key in enumerate(keys)])
+
+
+def _repeats(rows: NDArray[np.float64]) -> Flags:
+    """Whether each row, shape (n, k), is equal to an earlier one."""
+    repeats: Flags = _first_equal(rows) != np.arange(len(rows))
+    return repeats
 
 
 def _constant(detections: Detections) -> Iterator[str]:
     flat = (detections.scores == detections.scores[:, :1]).all(axis=1)
     if flat.any() and detections.scores.shape[1] > 1:
         first = detections.row(flat.argmax())
-        yield f"{_boxes(int(flat.sum()))} with one and the same score for every action (first at {first})"
-    # The same box given twice rightly has the same scores; that is another warning.
-    apart = ~_repeats(_places(detections))
-    _, group, size = np.unique(detections.scores[apart], axis=0, return_inverse=True, return_counts=True)
-    same = size[group.reshape(-1)]
+        yield f"{_many(int(flat.sum()))} with one and the same score for every action (first at {first})"
+
+
+def _alike(detections: Detections, apart: Flags) -> Iterator[str]:
+    first = _first_equal(detections.scores[apart])
+    same = np.bincount(first)[first]
     if (same > 1).any():
         videos = len(set(detections.video_ids[apart][same > 1]))
         yield (
-            f"{_boxes(int((same > 1).sum()))} of {videos} videos share all their scores with another box,"
+            f"{_many(int((same > 1).sum()))} of {videos} videos share all their scores with another box,"
             f" as if the model had not looked at them (the largest group: {int(same.max())})"
         )
-
-
-def _places(boxes: Boxes) -> NDArray[np.float64]:
-    """Number of the image and coordinates of each box, shape (n, 5)."""
-    numbers: dict[tuple[str, int], int] = {}
-    images = [numbers.setdefault(image, len(numbers)) for image in boxes.images]
-    return np.column_stack([images, boxes.boxes])
-
-
-def _repeats(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each row, shape (n, k), is equal to an earlier one."""
-    repeats = np.ones(len(rows), dtype=bool)
-    repeats[np.unique(rows, axis=0, return_index=True)[1]] = False
-    return repeats
 
 
 def _ties(over_ties: tuple[float, float]) -> Iterator[str]:
@@ -76,27 +86,33 @@ def _ties(over_ties: tuple[float, float]) -> Iterator[str]:
         yield f"mAP lies between {low:.2f} and {high:.2f}, by the order in which equal scores are ranked"
 
 
-def _doubles(detections: Detections, truth: GroundTruth) -> Iterator[str]:
-    again = _repeats(_places(detections))
+def _doubles(detections: Detections, again: Flags) -> Iterator[str]:
     if again.any():
         where = detections.row(again.argmax())
-        yield f"{_boxes(int(again.sum()))} given before in its frame, and counted again (first at {where})"
-    again = _repeats(np.column_stack([_places(truth), truth.actions]))
+        yield f"{_many(int(again.sum()))} given before in its frame, and counted again (first at {where})"
+
+
+def _double_rows(again: Flags) -> Iterator[str]:
     if again.any():
-        rows = "1 row" if again.sum() == 1 else f"{again.sum()} rows"
+        rows = _many(int(again.sum()), "row", "rows")
         yield f"{rows} of the ground truth given before, and counted again, as published"
 
 
 def _set_aside(detections: Detections, truth: GroundTruth) -> Iterator[str]:
-    for boxes, what in ((detections, "boxes"), (truth, "rows of the ground truth")):
+    kinds = (detections, "box", "boxes"), (truth, "row of the ground truth", "rows of the ground truth")
+    for boxes, one, more in kinds:
         flat = ~boxes.has_area
         if flat.any():
             where = boxes.row(flat.argmax())
-            yield f"{int(flat.sum())} {what} without an area, left out of mAP (first at {where})"
-    bare = set(truth.images) - set(detections.images)
-    if bare:
-        video, frame = min(bare)
-        yield f"{len(bare)} frames of the ground truth have no detection (first: {video}, frame {frame})"
+            yield f"{_many(int(flat.sum()), one, more)} without an area, left out of mAP (first at {where})"
+
+
+def _bare(truth: GroundTruth, images: tuple[Places, Places]) -> Iterator[str]:
+    bare = np.flatnonzero(~np.isin(images[1], images[0]))
+    if len(bare):
+        video, frame = min(truth.images[index] for index in bare)
+        frames = _many(len(np.unique(images[1][bare])), "frame", "frames")
+        yield f"{frames} of the ground truth without a detection (first: {video}, frame {frame})"
 
 
 def _rare(labels: LabelMap, examples: NDArray[np.int64]) -> Iterator[str]:
@@ -107,5 +123,5 @@ def _rare(labels: LabelMap, examples: NDArray[np.int64]) -> Iterator[str]:
         yield f"{len(rare)} of {total} actions have fewer than {FEW_EXAMPLES} examples, ids {ids}"
 
 
-def _boxes(count: int) -> str:
-    return "1 box" if count == 1 else f"{count} boxes"
+def _many(count: int, one: str = "box", more: str = "boxes") -> str:
+    return f"{count} {one if count == 1 else more}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microg_bench.dataset.wording import is_absent
@@ -15,7 +15,17 @@ from microg_bench.report.shell import render
 from microg_bench.tasks import TASKS
 
 STYLES = ("base.css", "run.css")
-SCRIPTS = ("dom.js", "difference.js", "items.js", "filters.js", "opened.js", "keys.js", "run.js")
+SCRIPTS = (
+    "dom.js",
+    "difference.js",
+    "histogram.js",
+    "items.js",
+    "filters.js",
+    "opened.js",
+    "list.js",
+    "keys.js",
+    "run.js",
+)
 
 
 def check_together(parts: Sequence[Part]) -> None:
@@ -67,9 +77,8 @@ def run_page(
 def _data(parts: Sequence[Part], strips: Mapping[str, Strip], pictures: str) -> dict[str, Any]:
     asked = [(place, one) for place, part in enumerate(parts) for one in part.asked]
     # All items of a clip stand together, in the order of the clips.
-    clips = {
-        video_id: number for number, video_id in enumerate(dict.fromkeys(one.video_id for _, one in asked))
-    }
+    names = dict.fromkeys(one.video_id for _, one in asked)
+    clips = {name: position for position, name in enumerate(names)}
     asked.sort(key=lambda pair: clips[pair[1].video_id])
     sources = {one.video_id: one.source for _, one in asked}
     shown = recorded(parts)
@@ -136,17 +145,15 @@ def _some_missing(strips: Mapping[str, Strip]) -> str | None:
 
 def _provenance(part: Part) -> list[tuple[str, str]]:
     """The settings as rows of a table; what was not set is left out."""
-    return [(name.replace("_", " "), _words(value)) for name, value in _told(part)]
-
-
-def _told(part: Part) -> Iterable[tuple[str, Any]]:
     values = part.settings.model_dump(mode="json")
-    return ((name, value) for name, value in values.items() if value not in (None, {}, []))
+    return [
+        (name.replace("_", " "), _words(value)) for name, value in values.items() if value not in (None, {})
+    ]
 
 
 def _words(value: Any) -> str:
     if isinstance(value, list):
-        return f"{len(value)} clips: {', '.join(map(str, value))}"
+        return ", ".join(map(_words, value))
     if isinstance(value, dict):
         return ", ".join(f"{name} {_words(one)}" for name, one in value.items())
     return str(value)

@@ -91,7 +91,7 @@ def make_part(
         statistics: per-item statistics, None where there are none.
 
     Raises:
-        RunError: the settings or an answer are damaged, or they are those of another task than the scorecard's.
+        RunError: the settings or an answer are damaged, or the settings are not of the scorecard's task.
     """
     try:
         settings = Settings.model_validate(content["settings"])
@@ -101,8 +101,10 @@ def make_part(
     if settings.task != card.task or not isinstance(starts, list) or not all(map(_is_object, starts)):
         raise RunError(f"{path}: its run.json is damaged or does not belong to its scorecard")
     for answer in state.answers.values():
-        if not all(isinstance(text, str) for text in (answer.answer, answer.text, answer.stop)):
-            raise RunError(f"{path / JOURNAL_FILE}: the record of {answer.id} is damaged: its texts are no texts")
+        if not all(isinstance(text, str) for text in (answer.id, answer.answer, answer.text, answer.stop)):
+            raise RunError(
+                f"{path / JOURNAL_FILE}: the record of {answer.id} is damaged: its texts are no texts"
+            )
     asked = _of_dataset(settings, dataset) if dataset else _of_answers(state)
     return Part(settings, card, state, starts, asked, _scores(statistics) if statistics else {})
 

@@ -96,5 +96,5 @@ def _text(name: str, places: Sequence[Path]) -> str:
 
 
 def _printable(value: Any) -> Any:
-    """Text in which each character that would hide, or turn the text around it, is a replacement character."""
+    """Text with a replacement character for each that would hide, or turn the text around it."""
     return _UNSEEN.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value

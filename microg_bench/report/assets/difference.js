@@ -4,7 +4,7 @@
 const MAX_CELLS = 1_000_000; // above this, words are compared without their order
 
 function wordsOf(text) {
-  return text.match(/\s*\S+|\s+$/gu) || [];
+  return text.match(/\s*\S+(?:\s+$)?/gu) || [];
 }
 
 // Case and punctuation do not make a word another one.

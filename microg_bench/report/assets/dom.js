@@ -21,17 +21,17 @@ function svg(name, attributes = {}, ...children) {
   return element;
 }
 
-// Characters that would hide, or turn the text around them: shown by their number instead.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+// Characters that would hide, or turn the text around them: shown by their number instead. As in shell.py.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
 function textNodes(text) {
   const fragment = document.createDocumentFragment();
   let start = 0;
   for (const found of text.matchAll(UNSEEN)) {
     if (found.index > start) fragment.append(text.slice(start, found.index));
-    const number = found[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    const number = found[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
     fragment.append(el("span", { class: "control" }, `U+${number}`));
-    start = found.index + 1;
+    start = found.index + found[0].length;
   }
   fragment.append(text.slice(start));
   return fragment;

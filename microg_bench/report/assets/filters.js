@@ -21,7 +21,8 @@ const OUTCOMES = {
 
 function readFilters() {
   const value = (id) => byId(id).value;
-  return { words: folded(value("search")).split(/\s+/).filter(Boolean), task: value("task"), absent: value("absent"), source: value("source"), outcome: value("outcome"), order: value("order") };
+  const words = folded(value("search")).split(/\s+/).filter(Boolean);
+  return { words, task: value("task"), absent: value("absent"), source: value("source"), outcome: value("outcome"), order: value("order") };
 }
 
 function keeps(filters, item, data) {
@@ -34,21 +35,20 @@ function keeps(filters, item, data) {
   return filters.words.every((word) => item.folded.includes(word));
 }
 
-function scoreOf(item, metric, data) {
-  const place = data.tasks[item.task].metrics.indexOf(metric);
-  return place < 0 ? null : item.scores[place];
+// Orders are "" (as in the dataset), "worst:METRIC" and "best:METRIC". An item without a score comes first of the
+// worst, since it failed, and last of the best; one of a task without that metric comes last.
+function standing(item, sign, metric, data) {
+  const k = data.tasks[item.task].metrics.indexOf(metric);
+  return k < 0 ? Infinity : sign * (item.scores[k] ?? -Infinity);
 }
 
-// Orders are "" (as in the dataset), "worst:METRIC" and "best:METRIC"; items without a score come first of the
-// worst, since they failed, and last of the best.
 function chosen(data) {
   const filters = readFilters();
   const items = data.items.filter((item) => keeps(filters, item, data));
   if (!filters.order) return items;
   const [how, metric] = filters.order.split(":");
-  const sign = how === "worst" ? 1 : -1;
-  const key = new Map(items.map((item) => [item, scoreOf(item, metric, data) ?? -Infinity]));
-  return items.sort((a, b) => key.get(a) === key.get(b) ? 0 : sign * (key.get(a) < key.get(b) ? -1 : 1));
+  const key = new Map(items.map((item) => [item, standing(item, how === "worst" ? 1 : -1, metric, data)]));
+  return items.sort((a, b) => key.get(a) === key.get(b) ? 0 : key.get(a) - key.get(b));
 }
 
 function fillFilters(data) {
@@ -56,5 +56,6 @@ function fillFilters(data) {
   const sources = [...new Set(data.clips.map((clip) => clip.source))].sort();
   setOptions(byId("source"), [["", `all ${sources.length}`], ...sources.map((source) => [source, source])]);
   const metrics = [...new Set(data.tasks.flatMap((task) => task.metrics))];
-  setOptions(byId("order"), [["", "as in the dataset"], ...metrics.map((metric) => [`worst:${metric}`, `worst ${metric} first`]), ...metrics.map((metric) => [`best:${metric}`, `best ${metric} first`])]);
+  const orders = ["worst", "best"].flatMap((how) => metrics.map((metric) => [`${how}:${metric}`, `${how} ${metric} first`]));
+  setOptions(byId("order"), [["", "as in the dataset"], ...orders]);
 }

@@ -4,67 +4,77 @@
 const MAX_STRIP = 16; // pictures in the list; all of them are in the opened item
 
 function label(item, data) {
-  const task = data.tasks[item.task];
-  return task.name === "caption" ? "Caption" : `Question ${item.id.slice(item.id.lastIndexOf("#") + 1)}`;
+  return data.tasks[item.task].name === "caption" ? "Caption" : `Question ${item.id.slice(item.id.lastIndexOf("#") + 1)}`;
 }
 
 function frameWords([index, seconds]) {
-  return seconds === undefined ? `frame ${index}` : `frame ${index}, ${seconds.toFixed(2)} s`;
+  return `frame ${index}, ${seconds.toFixed(2)} s`;
 }
 
 function picture(clip, frame, data) {
-  const image = el("img", {
-    src: `${data.pictures}/${clip.folder}/${Number(frame[0])}.jpg`,
+  return el("img", {
+    src: `${data.pictures}/${clip.folder}/${frame[0]}.jpg`,
     alt: frameWords(frame), title: frameWords(frame), loading: "lazy", decoding: "async",
   });
-  return image;
 }
 
 // At most `limit` of the frames, evenly chosen.
-function strip(clip, data, limit) {
-  const all = clip.frames;
-  const few = all.length <= limit ? all : Array.from({ length: limit }, (_, k) => all[Math.floor(((k + 0.5) * all.length) / limit)]);
-  if (!clip.folder) return el("p", { class: "note" }, framesNote(clip));
-  return el("div", { class: "strip" }, ...few.map((frame) => el("figure", {}, picture(clip, frame, data))));
+function someFrames(frames, limit) {
+  if (frames.length <= limit) return frames;
+  return Array.from({ length: limit }, (_, k) => frames[Math.floor(((k + 0.5) * frames.length) / limit)]);
 }
 
+function strip(clip, data) {
+  if (!clip.folder) return framesNote(clip);
+  const some = someFrames(clip.frames, MAX_STRIP);
+  const few = some.length < clip.frames.length ? el("p", { class: "note" }, `${some.length} of ${clip.frames.length} frames`) : null;
+  return el("div", {}, el("div", { class: "strip" }, ...some.map((frame) => el("figure", {}, picture(clip, frame, data)))), few);
+}
+
+// What is known of frames without pictures; null where there is nothing to say.
 function framesNote(clip) {
-  const indices = clip.frames.length ? `frames ${clip.frames.map(([index]) => index).join(", ")}` : "no frames";
-  return textNodes(clip.why ? `${indices} · no pictures: ${clip.why}` : indices);
+  if (!clip.frames.length && !clip.why) return null;
+  const indices = `frames ${clip.frames.map(([index]) => index).join(", ")}`;
+  return el("p", { class: "note" }, textNodes(clip.why ? `${indices} · no pictures: ${clip.why}` : indices));
 }
 
 function clipHead(clip, data) {
-  const count = clip.frames.length;
-  const more = clip.folder && count > MAX_STRIP ? `${MAX_STRIP} of ${count} frames` : "";
-  return el("div", { class: "clip" },
-    el("h3", { class: "head" }, textBox(clip.id, "bdi"), el("span", { class: "muted" }, "source ", textBox(clip.source, "bdi")), el("span", { class: "muted" }, more)),
-    count || clip.why ? strip(clip, data, MAX_STRIP) : null);
+  return el("header", { class: "clip" },
+    el("h3", {}, textBox(clip.id, "bdi"), " ", el("small", {}, "source ", textBox(clip.source, "bdi"))),
+    strip(clip, data));
 }
 
+function side(name, content) {
+  return el("div", { class: "side" }, el("span", { class: "label" }, name), content);
+}
+
+// Reference and answer, differences marked.
 function sides(item) {
-  const reference = item.reference ?? "";
-  if (item.failure) return [textBox(reference), failureBox(item.failure)];
-  if (item.answer === undefined) return [textBox(reference), el("div", { class: "failure" }, "not answered")];
-  if (item.reference === null) return [el("div", { class: "muted" }, "not at hand"), textBox(item.answer)];
-  const [first, second] = differences(reference, item.answer);
-  return [textBoxOf(first), item.answer.trim() ? textBoxOf(second) : el("div", { class: "failure" }, "empty answer")];
+  const [reference, answer] = sideTexts(item);
+  return [side("reference", reference), side("answer", answer)];
 }
 
-function textBoxOf(fragment) {
-  return el("div", { class: "text", dir: "auto" }, fragment);
+function sideTexts(item) {
+  const reference = item.reference === null ? el("div", { class: "muted" }, "not at hand") : textBox(item.reference);
+  if (item.failure) return [reference, failureBox(item.failure)];
+  if (item.answer === undefined) return [reference, el("div", { class: "failure" }, "not answered")];
+  if (!item.answer.trim()) return [reference, el("div", { class: "failure" }, "empty answer")];
+  if (item.reference === null) return [reference, textBox(item.answer)];
+  return differences(item.reference, item.answer).map((words) => el("div", { class: "text", dir: "auto" }, words));
 }
 
 function failureBox(failure) {
-  const said = failure.text ? textBox(failure.text, "div", "text muted") : null;
-  return el("div", { class: "failure" }, el("strong", {}, "failed, ", failure.stage, ": "), textBox(failure.reason, "span"), said);
+  return el("div", { class: "failure" },
+    el("strong", {}, `failed (${failure.stage}): `), textBox(failure.reason, "span"),
+    failure.text ? textBox(failure.text, "div", "text muted") : null);
 }
 
 const STOPS = { length: "cut at its length", filter: "stopped by a filter", refusal: "refused" };
 
 function badges(item) {
   return [
-    item.absent ? el("span", { class: "badge" }, "absent") : null,
-    item.stop ? el("span", { class: "badge bad" }, STOPS[item.stop] || item.stop) : null,
+    item.absent ? el("span", { class: "badge", title: "The clip does not answer this question." }, "absent") : null,
+    item.stop ? el("span", { class: "badge bad" }, textNodes(STOPS[item.stop] || item.stop)) : null,
   ].filter(Boolean);
 }
 
@@ -83,11 +93,10 @@ function scoreGrid(item, data, tops) {
 }
 
 function itemRow(item, place, data, tops) {
-  const [left, right] = sides(item);
-  return el("div", { class: "item", role: "listitem", tabindex: "-1", "data-place": String(place) },
-    el("div", { class: "what" }, el("span", {}, label(item, data)), ...badges(item)),
-    item.question === null ? el("div", { class: "question" }) : textBox(item.question, "div", "text question"),
-    el("div", { class: "side" }, el("span", { class: "label" }, "reference"), left),
-    el("div", { class: "side" }, el("span", { class: "label" }, "answer"), right),
+  const open = el("button", { type: "button", class: "open", tabindex: "-1", "aria-haspopup": "dialog" }, textNodes(label(item, data)));
+  return el("article", { class: "item", "data-place": String(place) },
+    el("div", { class: "what" }, open, ...badges(item)),
+    item.question === null ? null : textBox(item.question, "div", "text question"),
+    ...sides(item),
     scoreGrid(item, data, tops));
 }
