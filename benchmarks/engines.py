@@ -1,13 +1,14 @@
 """The engine `vllm` beside vLLM used plainly, on a tiny checkpoint; and what the harness costs by itself.
 
-    python -m benchmarks.engines [--clips 70] [--rounds 5] [--tokens 32]    in the environment with vLLM
+    python -m benchmarks.engines [--clips 70] [--rounds 5] [--tokens 64]    in the environment with vLLM
     python -m benchmarks.engines --overhead [--requests 1000000]            in any
 
 A clip is asked for a caption and six answers. `ours` is the harness itself: clips are decoded while others
 are answered, and answers go into journals. `one at a time` is one call of `LLM.generate` a request, the clip
 decoded for each, as evaluation scripts do it (on the first clips only: its pace does not change). `all at
 once` is one call of `LLM.generate` with every prompt ready-made and every clip decoded before the clock
-starts: the limit. Each runs in a fresh process, in turn; loading the model is not timed.
+starts: the limit. Each runs in a fresh process, in turn; loading the model is not timed. `--tokens` are those
+of every answer, `--pair` those of two frames in the prompt, `--at-once` the prompts that vLLM computes together.
 """
 
 from __future__ import annotations
@@ -69,16 +70,17 @@ def make_dataset(folder: Path, clips: int) -> Path:
     return folder
 
 
-def prepared(checkpoint: Path, data: Path, tokens: int) -> Prepared:
+def prepared(options: argparse.Namespace) -> Prepared:
     """A run of both tasks."""
     return prepare(
         Options(
             model="qwen2.5-vl",
             engine="vllm",
-            checkpoint=str(checkpoint),
-            data=str(data),
+            checkpoint=str(options.checkpoint),
+            data=str(options.data),
             tasks=TASKS,
-            max_tokens=tokens,
+            max_tokens=options.tokens,
+            at_once=options.at_once,
         )
     )
 
@@ -87,7 +89,7 @@ def ours(run: Prepared, folder: Path) -> dict[str, float]:
     """The harness: decoders, engine and journals at work together."""
     from microg_bench.engines.vllm import VllmEngine
 
-    engine = VllmEngine(EngineOptions(checkpoint=run.options.checkpoint))
+    engine = VllmEngine(EngineOptions(checkpoint=run.options.checkpoint, at_once=run.options.at_once))
     work = list(plan(run.clips, TASKS, {}))
     with ExitStack() as stack:
         stack.callback(engine.close)
@@ -138,7 +140,7 @@ def plain(run: Prepared, side: str) -> dict[str, float]:
         model = vllm.LLM(
             run.options.checkpoint,
             dtype="float32",
-            max_num_seqs=EngineOptions().at_once,
+            max_num_seqs=run.options.at_once,
             block_size=32,
             enforce_eager=True,
             enable_prefix_caching=True,
@@ -196,13 +198,14 @@ def compare(options: argparse.Namespace) -> None:
 
     taken: dict[str, list[dict[str, float]]] = {side: [] for side in options.sides}
     with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = build_tiny_qwen(Path(scratch, "checkpoint"), pair=PAIR)
+        checkpoint = build_tiny_qwen(Path(scratch, "checkpoint"), pair=options.pair)
         data = make_dataset(Path(scratch, "data"), options.clips)
         for turn in range(options.rounds):
             for side in options.sides:
                 command = [sys.executable, "-m", "benchmarks.engines", "--side", side]
                 command += ["--checkpoint", str(checkpoint), "--data", str(data)]
                 command += ["--folder", str(Path(scratch, f"run{turn}")), "--tokens", str(options.tokens)]
+                command += ["--at-once", str(options.at_once), "--pair", str(options.pair)]
                 environment = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_KVCACHE_SPACE": "1"}
                 done = subprocess.run(
                     command, env={**environment, **os.environ}, capture_output=True, check=False, text=True
@@ -291,7 +294,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--clips", type=int, default=70)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--at-once", type=int, default=EngineOptions().at_once)
+    parser.add_argument("--pair", type=int, default=PAIR)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     parser.add_argument("--overhead", action="store_true")
     parser.add_argument("--requests", type=int, default=1_000_000)
@@ -303,7 +308,7 @@ def main() -> None:
     if options.overhead:
         overhead(options.requests)
     elif options.side:
-        run = prepared(options.checkpoint, options.data, options.tokens)
+        run = prepared(options)
         print(json.dumps(ours(run, options.folder) if options.side == "ours" else plain(run, options.side)))
     else:
         compare(options)

@@ -187,7 +187,7 @@ def _action_board(table: PrintedTable, facts: Facts, reports: Sequence[Report]) 
         "items": None,
         "labels": list(table.facts.labels.values()),
         "columns": [column.heading for column in table.facts.columns],
-        "unit": "%",
+        "unit": "in %",
         "groups": [{"kind": "model", "title": "Scored here", "rows": rows}, _printed(table, facts)],
         "pairs": [],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from microg_bench.errors import MicrogError
 from microg_bench.har.report import Report
+from microg_bench.leaderboard.gather import identity
 from microg_bench.report.folder import PageFolder, check_free, new_folder
 from microg_bench.report.frames import Strip, draw, recorded, why_none
 from microg_bench.report.page import run_page
@@ -42,7 +44,7 @@ def build(  # noqa: PLR0913 - what goes in, and how
         runs: scored run folders.
         submissions: folders of packed runs.
         reports: scores of detections of actions.
-        data: the dataset, for references and pictures; None looks where each run was started with.
+        data: the dataset, for references and pictures; see `read_entries`.
         scoring: how submissions are scored again; None takes their scorecards as they are.
         pictures: whether the frames that models were shown are drawn.
         watcher: told of the progress.
@@ -58,13 +60,18 @@ def build(  # noqa: PLR0913 - what goes in, and how
     check_free(out)
     with tempfile.TemporaryDirectory() as scratch, new_folder(out) as folder:
         entries, errors = read_entries(runs, submissions, data, scoring, Path(scratch))
-        names = [f"runs/{number:03d}-{entry.card.task}" for number, entry in enumerate(entries, start=1)]
+        names = [f"runs/{_name(entry)}" for entry in entries]
         pairs = comparisons(entries, watcher)
         _write_runs(folder, entries, names, pictures, watcher)
         pages = [f"{name}/index.html" for name in names]
         found = boards(entries, pages, pairs, reports)
         folder.write("index.html", _page(found, len(entries)))
     return len(entries), errors
+
+
+def _name(entry: Entry) -> str:
+    """A name that stays the same whatever rows are added, and holds no text from elsewhere."""
+    return f"{entry.card.task}-{hashlib.sha256(identity(entry.card).encode()).hexdigest()[:12]}"
 
 
 def _page(found: Sequence[dict[str, object]], rows: int) -> bytes:

@@ -81,7 +81,7 @@ def read_entries(
     Args:
         runs: scored run folders.
         submissions: folders of packed runs.
-        data: the dataset; None looks where each run was started with, and knows none for submissions.
+        data: the dataset; a run on another one takes what it was started with, a submission none.
         scoring: how submissions are scored again, so that the statistics of their items are known and their
             claims are checked; None takes their scorecards as they are.
         scratch: an empty folder, in which submissions are unpacked.
@@ -160,13 +160,14 @@ def _data(run: Path, content: dict[str, Any]) -> str | None:
 
 
 def _dataset(own: str | None, card: Scorecard, given: Dataset | None) -> Dataset | None:
-    """The references of a run: those given, or those that it was started with, where they are the same."""
-    if given is None and own:
-        try:
-            given = load(own)
-        except DataError:
-            return None
-    return given if given and given.fingerprint == card.fingerprint else None
+    """The references of a run: those given, else those that it was started with, where they are the same."""
+    if given and given.fingerprint == card.fingerprint:
+        return given
+    try:
+        found = load(own) if own else None
+    except DataError:
+        return None
+    return found if found and found.fingerprint == card.fingerprint else None
 
 
 def _dollars(run: Path, settings: Settings) -> float | None:

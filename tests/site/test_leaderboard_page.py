@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.helpers.browser import visited
+from tests.helpers.datasets import bench
 from tests.site.conftest import HOSTILE
 
 if TYPE_CHECKING:
@@ -180,12 +183,51 @@ def test_a_wrong_address_shows_the_first_board(browser: Browser, site: Path) -> 
         assert names(page, "printed")[0] == "Gemini 1.5 Pro"
 
 
+def test_what_the_paper_prints_is_not_in_the_plots(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        assert len(names(page, "printed")) == 8
+        assert page.locator("#charts circle").count() == 0
+        assert "No model of this board" in page.inner_text("#by-frames")
+
+
+def test_names_in_a_plot_lie_on_no_other(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        boxes = page.evaluate(
+            "() => [...document.querySelectorAll('#by-frames text.name, #by-frames circle')]"
+            ".map((one) => { const { left, right, top, bottom } = one.getBoundingClientRect();"
+            " return { left, right, top: top + 1, bottom: bottom - 1 }; })"
+        )
+        assert len(boxes) > 4
+        for one, other in combinations(boxes, 2):
+            wide = min(one["right"], other["right"]) - max(one["left"], other["left"])
+            high = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
+            assert wide <= 0 or high <= 0
+
+
+def test_rows_without_statistics_are_named_below_the_pairs(browser: Browser, runs: Path) -> None:
+    some = runs.parent / "some"
+    if not some.exists():
+        for name in ("blind", "constant", "model0"):
+            shutil.copytree(runs / name / "vqa", some / name)
+        (some / "model0" / "statistics.npz").unlink()
+        done = bench("leaderboard", "build", "--runs", some, "--out", "some-site", cwd=runs.parent)
+        assert done.returncode == 0, done.stderr
+    with visited(browser, runs.parent / "some-site" / "index.html") as page:
+        our_board(page)
+        assert page.locator("#matrix tbody tr").count() == 2
+        assert page.inner_text("#matrix p").endswith(": Alpha.")
+
+
 def test_actions_have_their_tables_with_ours_apart_from_the_print(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
+        page.locator("#access").select_option("open")
         page.locator("#tasks [data-task=actions-1]").click()
         assert sorted(names(page)) == ["C2D", "Slow", "X3D"]
         assert len(names(page, "printed")) == 12
         assert page.locator("#charts").is_hidden()
+        assert page.locator("#access").is_hidden()
+        assert page.locator("#frames").is_hidden()
 
 
 def test_hostile_text_stays_text(browser: Browser, site: Path) -> None:
@@ -208,3 +250,38 @@ def test_a_phone_needs_no_sideways_scrolling_but_of_tables(browser: Browser, sit
     with visited(browser, site / "index.html", **look) as page:
         our_board(page)
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def with_sentence_score(run: Path, value: float, encoder: str, frames: str) -> None:
+    """Give the scorecard of a run a score of sentence similarity, and the run another setting of frames."""
+    for name in ("run.json", "scorecard.json"):
+        content = json.loads((run / name).read_text())
+        content["settings"]["frames"] = frames
+        if name == "scorecard.json":
+            content["model"]["frames"] = frames
+            long = f"S-VQA|protocol:paper|model:{encoder}@1|items:8|version:1"
+            content["scores"]["S-VQA"] = {"value": value, "signature": "S-VQA", "signature_long": long}
+        (run / name).write_text(json.dumps(content))
+
+
+def test_a_score_of_another_encoder_is_told_and_not_ranked(browser: Browser, runs: Path) -> None:
+    place = runs.parent / "encoders"
+    if not place.exists():
+        for number, (value, encoder) in enumerate(
+            ((40, "all-MiniLM-L6-v2"), (50, "all-MiniLM-L6-v2"), (90, "x"))
+        ):
+            shutil.copytree(runs / f"model{number}" / "vqa", place / str(number))
+            with_sentence_score(place / str(number), value, encoder, "clip" if value == 90 else "uniform:8")
+        done = bench("leaderboard", "build", "--runs", place, "--out", "encoders-site", cwd=runs.parent)
+        assert done.returncode == 0, done.stderr
+    with visited(browser, runs.parent / "encoders-site" / "index.html") as page:
+        our_board(page)
+        assert sort(page, "S-VQA") == ["Gamma", "Beta", "Alpha"]
+        ranked = [
+            row.locator("td.score").nth(4).get_attribute("class") or "" for row in page.locator(OWN).all()
+        ]
+        assert [one.split()[2:] for one in ranked] == [[], ["best"], ["second"]]
+        assert "S-VQA is not the published one" in page.inner_text("#notes")
+        first = page.locator(OWN).first
+        assert first.locator("td").first.inner_text() == "clip"  # it was sent whole, so it has no place here:
+        assert page.locator("#by-frames circle").count() == 2

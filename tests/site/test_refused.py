@@ -13,6 +13,8 @@ import pytest
 
 from microg_bench.errors import MicrogError
 from microg_bench.leaderboard.submission import pack
+from microg_bench.metrics.base import MetricOptions
+from microg_bench.runs.evaluate import Scoring
 from microg_bench.site.entries import Entry, read_entries, submissions_in
 
 RUN, CARD, JOURNAL = "run.json", "scorecard.json", "journal.jsonl.gz"
@@ -102,6 +104,9 @@ def test_what_is_damaged_is_named_and_left_out(submission: Path, damage: Callabl
 def test_a_submission_cannot_name_a_dataset_of_ours(submission: Path, scored_once: Path) -> None:
     (entry,), _ = read_entries([scored_once / "caption"], [], None, None, submission)
     assert entry.dataset is not None  # that of the run itself is
+    (entry,), _ = read_entries([scored_once / "caption"], [], "sample", None, submission)
+    assert entry.dataset is not None  # also where another one is given for others
+    assert entry.dataset.name != "sample"
     data = json.loads((scored_once / "caption" / RUN).read_text())["options"]["data"]
     edit(submission / RUN, options__data=data)
     (entry,), _ = read(submission)
@@ -124,3 +129,34 @@ def test_what_a_priced_model_cost_is_told_without_what_was_shared(submission: Pa
     edit_answer(submission, prompt_tokens=1_000_000, output_tokens=0, shared=True)
     (entry,), _ = read(submission, "again")
     assert entry.dollars == first  # a shared answer had its price, too
+
+
+def data_of(run: Path) -> str:
+    return str(json.loads((run / RUN).read_text())["options"]["data"])
+
+
+def test_what_is_damaged_is_named_where_submissions_are_scored_again(
+    submission: Path, scored_once: Path, tmp_path: Path
+) -> None:
+    for number, damage in enumerate(DAMAGES.values()):
+        damage(shutil.copytree(submission, submission.with_name(f"damaged-{number}")))
+    data = data_of(scored_once / "caption")
+    entries, errors = read_entries(
+        [], submissions_in(submission.parent), data, Scoring(), tmp_path / "scratch"
+    )
+    assert [entry.place for entry in entries] == [submission]
+    assert entries[0].statistics is not None
+    assert len(errors) == len(DAMAGES)
+    assert "scratch" not in "".join(map(str, errors))
+
+
+def test_a_claim_that_cannot_be_computed_here_stays(
+    submission: Path, scored_once: Path, tmp_path: Path
+) -> None:
+    claim = {"value": 85.5, "signature": "BERTScore", "signature_long": "BERTScore|model:x"}
+    edit(submission / CARD, scores__BERTScore=claim)
+    scoring = Scoring(options=MetricOptions(bertscore_model=tmp_path / "nowhere"))
+    data = data_of(scored_once / "caption")
+    (entry,), errors = read_entries([], [submission], data, scoring, tmp_path / "scratch")
+    assert errors == []
+    assert entry.card.scores["BERTScore"].value == 85.5

@@ -1,7 +1,7 @@
 "use strict";
 // Two plots of the metric that is chosen: against the number of frames, and against what a run cost.
 
-const WIDE = 560, HIGH = 300, LEFT = 44, RIGHT = 14, TOP = 10, BOTTOM = 34;
+const WIDE = 560, HIGH = 300, LEFT = 44, RIGHT = 120, TOP = 10, BOTTOM = 34;
 
 function niceStep(span, count) {
   const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
@@ -34,29 +34,39 @@ function axes(x, y, xs, ys, label) {
   return parts.flat();
 }
 
-// The name of a point stands beside it where no other name is near.
+// Text as drawing takes it: short, with characters that would turn it shown by their number.
+function short(name, most) {
+  const text = textNodes(name).textContent;
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+}
+
+// Where the name of a point can stand: right of it, else left; nowhere where it would lie on another name or point.
+function roomFor(text, x, y, taken) {
+  const width = 6.2 * text.length;
+  const apart = (box, other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom;
+  return [x + 8, x - 8 - width]
+    .map((left) => ({ left, right: left + width, top: y - 5, bottom: y + 5 }))
+    .find((box) => box.left > LEFT && box.right < WIDE - RIGHT && taken.every((other) => apart(box, other)));
+}
+
 function drawPoint(point, x, y, taken) {
   const parts = [];
   if (point.bounds) parts.push(svg("line", { class: `reach ${point.kind}`, x1: x(point.x), x2: x(point.x), y1: y(point.bounds[0]), y2: y(point.bounds[1]) }));
   parts.push(svg("circle", { class: `dot ${point.kind}`, cx: x(point.x), cy: y(point.y), r: 4 }, svg("title", {}, `${point.name}: ${shown(point.y)}`)));
-  const left = x(point.x) > WIDE * 0.7, place = { x: x(point.x) + (left ? -8 : 8), y: y(point.y) + 4 };
-  if (taken.every((other) => other.point === point || Math.abs(other.y - place.y) > 12 || Math.abs(other.x - place.x) > 120)) {
-    taken.push({ ...place, point });
-    const short = point.name.length > 24 ? `${point.name.slice(0, 23)}…` : point.name;
-    parts.push(svg("text", { class: "name", x: place.x, y: place.y, "text-anchor": left ? "end" : "start" }, textNodes(short).textContent));
-  }
-  return parts;
+  const text = short(point.name, 24), room = roomFor(text, x(point.x), y(point.y), taken);
+  if (!room) return parts;
+  taken.push(room);
+  const place = room.right < x(point.x) ? { x: room.right, "text-anchor": "end" } : { x: room.left };
+  return [...parts, svg("text", { class: "name", y: y(point.y) + 4, ...place }, text)];
 }
 
-// Floors that lie too close for two names share one.
+// The names of floors stand beside their lines, moved apart where lines lie close.
 function floorNames(floors, y) {
-  const groups = [];
-  for (const floor of [...floors].sort((a, b) => a.y - b.y)) {
-    const last = groups[groups.length - 1];
-    if (last && y(last.y) - y(floor.y) < 12) last.names.push(floor.name);
-    else groups.push({ y: floor.y, names: [floor.name] });
-  }
-  return groups.map((group) => svg("text", { x: WIDE - RIGHT, y: y(group.y) - 4, "text-anchor": "end" }, textNodes(group.names.join(", ")).textContent));
+  let last = Infinity;
+  return [...floors].sort((a, b) => a.y - b.y).map((floor) => {
+    last = Math.min(y(floor.y) + 4, last - 12);
+    return svg("text", { x: WIDE - RIGHT + 5, y: last }, short(floor.name, 20));
+  });
 }
 
 function chart(found, floors, label, described) {
@@ -68,7 +78,7 @@ function chart(found, floors, label, described) {
   const y = (value) => HIGH - BOTTOM - ((HIGH - BOTTOM - TOP) * (value - low)) / (high - low);
   const lines = floors.map((floor) => svg("line", { class: "floor-line", x1: LEFT, x2: WIDE - RIGHT, y1: y(floor.y), y2: y(floor.y) }));
   lines.push(...floorNames(floors, y));
-  const taken = found.map((point) => ({ x: x(point.x), y: y(point.y), point }));
+  const taken = found.map((point) => ({ left: x(point.x) - 5, right: x(point.x) + 5, top: y(point.y) - 5, bottom: y(point.y) + 5 }));
   const dots = found.flatMap((point) => drawPoint(point, x, y, taken));
   return svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": described }, ...axes(x, y, ticks(0, far), ticks(low, high), label), ...lines, ...dots);
 }

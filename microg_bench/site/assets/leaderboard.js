@@ -22,6 +22,11 @@ function visible(board, wanted) {
     .map((group) => (group.kind === "floor" ? group : { ...group, rows: group.rows.filter(keeps) }));
 }
 
+// Tables of actions have neither frames to choose nor closed models.
+function ofActions(board) {
+  return board.task.startsWith("actions");
+}
+
 // What is not given, or not to be had on this board, goes back to its default.
 function settle() {
   const tasks = [...new Set(DATA.boards.map((board) => board.task))];
@@ -29,7 +34,7 @@ function settle() {
   const boards = DATA.boards.filter((board) => board.task === view.task);
   if (!boards.some((board) => boardName(board) === view.protocol)) view.protocol = boardName(boards[0]);
   const board = current();
-  if (!["", "open", "closed"].includes(view.access)) view.access = "";
+  if (!["open", "closed"].includes(view.access) || ofActions(board)) view.access = "";
   if (!frameCounts(board).includes(view.frames)) view.frames = "";
   if (![...board.labels, ...board.columns].includes(view.sort)) [view.sort, view.descending] = [board.columns[0], true];
   if (!board.columns.includes(view.metric)) view.metric = board.columns[0];
@@ -62,6 +67,7 @@ function fillTools(board) {
   setOptions(byId("frames"), frameCounts(board).map((count) => [count, count || "any"]));
   setOptions(byId("metric"), board.columns.map((name) => [name, name]));
   for (const name of [...FIELDS, "metric"]) byId(name).value = view[name];
+  for (const name of ["access", "frames"]) byId(name).parentElement.hidden = ofActions(board);
   byId("printed").checked = view.printed;
 }
 
@@ -72,7 +78,7 @@ function show() {
   const count = fillBoard(board, view);
   byId("about").replaceChildren(textNodes(`Scores ${board.unit}, higher is better; bars show 95% intervals over source videos. Best and second best of each group are marked.`));
   byId("count").textContent = `${count} rows`;
-  byId("charts").hidden = board.task.startsWith("actions");
+  byId("charts").hidden = ofActions(board);
   if (!byId("charts").hidden) drawCharts(board, view);
   fillPairs(board, view);
   writeAddress();

@@ -24,5 +24,7 @@ function fillPairs(board, view) {
     return pair ? difference(pair, pair.first !== a.page) : el("td", {}, "");
   };
   const lines = known.map((a) => el("tr", {}, name(a, "row"), ...known.map((b) => cell(a, b))));
-  byId("matrix").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, el("td"), ...known.map((row) => name(row, "col")))), el("tbody", {}, ...lines)));
+  const others = rows.filter((row) => !known.includes(row)).map((row) => row.labels[0]);
+  const note = others.length ? [el("p", { class: "note" }, "Not compared, for want of statistics of single items or by another signature: ", textNodes(others.join(", ")), ".")] : [];
+  byId("matrix").replaceChildren(...note, el("table", {}, el("thead", {}, el("tr", {}, el("td"), ...known.map((row) => name(row, "col")))), el("tbody", {}, ...lines)));
 }
