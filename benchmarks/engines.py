@@ -8,7 +8,7 @@ are answered, and answers go into journals. `one at a time` is one call of `LLM.
 decoded for each, as evaluation scripts do it (on the first clips only: its pace does not change). `all at
 once` is one call of `LLM.generate` with every prompt ready-made and every clip decoded before the clock
 starts: the limit. Each runs in a fresh process, in turn; loading the model is not timed. `--tokens` are those
-of every answer, `--pair` those of two frames in the prompt, `--at-once` the prompts that vLLM computes together.
+of every answer, `--pair` those of two frames in the prompt, `--at-once` the prompts computed together.
 """
 
 from __future__ import annotations

@@ -92,14 +92,17 @@ def load(place: str, source: dict[str, Any], settings: dict[str, Any]) -> tuple[
     if folder.is_dir():
         projector = str(folder / PROJECTOR)
         language, vision = (str(folder / part.split("/")[1]) for part in (LANGUAGE, VISION))
-        vision_source = local
+        language_source, vision_source, commits = local, local, {}
     else:
         projector = hf_hub_download(place, PROJECTOR, revision=source["revision"], **local)
         language, vision = LANGUAGE, VISION
-        vision_source = {**local, "revision": VISION_REVISION}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(language, **local)
-    config = transformers.LlamaConfig.from_pretrained(language, **local)
-    model = load_whole(VideoChatGpt, language, "mm_projector", config=config, **local, **settings)
+        # No commit is pinned: all of it is taken from the one that its folder in the cache is named by.
+        commits = {LANGUAGE: Path(hf_hub_download(language, "config.json", **local)).parent.name}
+        commits[VISION] = VISION_REVISION
+        language_source, vision_source = ({**local, "revision": commits[part]} for part in (LANGUAGE, VISION))
+    config = transformers.LlamaConfig.from_pretrained(language, **language_source)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(language, **language_source)
+    model = load_whole(VideoChatGpt, language, "mm_projector", config=config, **language_source, **settings)
     new = tokenizer.add_tokens([PATCH, START, END], special_tokens=True)
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     model.lm_head.weight.data[-new:] = 0  # never trained to be written; random rows would differ every time
@@ -107,6 +110,7 @@ def load(place: str, source: dict[str, Any], settings: dict[str, Any]) -> tuple[
     model.patch_token = tokenizer.convert_tokens_to_ids(PATCH)
     tower = load_whole(transformers.CLIPVisionModel, vision, dtype=settings["dtype"], **vision_source)
     model.vision_tower = tower.to(model.device)
+    model.commits = commits
     return _processor(tokenizer, tower.config), model
 
 

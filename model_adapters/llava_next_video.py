@@ -18,5 +18,5 @@ class LlavaNextVideo(Adapter):
     frames = 8
     engines = ("vllm", "transformers", "server")
     licence = "Llama 2 Community License"
-    memory = "about 15 GB of GPU memory in bfloat16"
-    note = "no commit is pinned: the one of the first download is kept in run.json"
+    memory = "7.06 billion parameters × 2 bytes = 14.1 GB in bfloat16, and room for a cache"
+    note = "no commit is pinned: that of every start is kept in run.json"

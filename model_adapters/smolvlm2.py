@@ -18,5 +18,5 @@ class SmolVLM2(Adapter):
     frames = 16
     engines = ("transformers",)
     licence = "Apache-2.0"
-    memory = "about 6 GB of GPU memory in bfloat16"
+    memory = "2.25 billion parameters × 2 bytes = 4.5 GB in bfloat16, and room for a cache"
     note = "its processor needs the package num2words"

@@ -32,7 +32,8 @@ class Adapter(ABC):
         loader: `module:function` that loads weights which no library has a class for. It is called with the
             checkpoint (a hub id or a folder) and two sets of arguments as `from_pretrained` takes them: where
             from (`revision`, `local_files_only`, …) and how (`dtype`, `device_map`, `attn_implementation`).
-            It returns a processor and a model for the engine `transformers`.
+            It returns a processor and a model for the engine `transformers`. A model of several checkpoints
+            names the commits of the others in `model.commits`, by hub id, so that the run can record them.
         frames, sampling: how many frames are shown and how they are chosen (see `FrameSpec`).
         engines: names of engines that can run it, the preferred one first.
         generation: how it writes, by task.

@@ -6,6 +6,7 @@ The models of the house and those of others register in the same way: an entry p
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import inspect
@@ -63,12 +64,48 @@ def find_adapter(model: str) -> Adapter:
 
 
 def source_sha256(adapter: Adapter) -> str:
-    """SHA-256 of the file that defines `adapter`, and of its loader's: a changed adapter is another model."""
-    files = [inspect.getfile(type(adapter))]
+    """SHA-256 of what `adapter` is made of: a changed adapter is another model.
+
+    That is the file that defines it, its loader's, and the modules of their own package that these import,
+    and so on. Other packages are told apart by their versions, and the harness by its own.
+    """
+    files = [Path(inspect.getfile(type(adapter)))]
     if adapter.loader:
         spec = importlib.util.find_spec(adapter.loader.partition(":")[0])
-        files += [spec.origin] if spec and spec.origin else []
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+        files += [Path(spec.origin)] if spec and spec.origin else []
+    for file in files:  # which grow meanwhile
+        files += [one for one in _imported(file) if one not in files]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _imported(file: Path) -> list[Path]:
+    """The modules of its own package that `file` imports, in the order of their import."""
+    root = file.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    package = file.relative_to(root).parts[:-1]
+    if not package or package[0] == __name__.partition(".")[0]:
+        return []
+    found: dict[Path, None] = {}
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        for name in _imported_names(node, package):
+            place = root.joinpath(*name)
+            if name[0] == package[0]:
+                found |= dict.fromkeys(
+                    one for one in (place.with_suffix(".py"), place / "__init__.py") if one.is_file()
+                )
+    return list(found)
+
+
+def _imported_names(node: ast.AST, package: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The parts of each dotted name that an import in a module of `package` may load."""
+    if isinstance(node, ast.Import):
+        return [tuple(alias.name.split(".")) for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    above = package[: len(package) - node.level + 1] if node.level else ()
+    base = (*above, *(node.module.split(".") if node.module else ()))
+    return [base, *((*base, alias.name) for alias in node.names)]
 
 
 def _points() -> dict[str, EntryPoint]:

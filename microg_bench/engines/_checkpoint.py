@@ -18,7 +18,8 @@ _TIMEOUT = 10.0  # seconds that the hub may take to answer
 class Checkpoint:
     """Where a checkpoint is: `name` and `revision` for `from_pretrained`, and if it must leave the hub alone.
 
-    `commit` is what the revision stands for on the hub, None for a folder.
+    `commit` is what the revision stands for on the hub, None for a folder. Of a checkpoint from the hub
+    `revision` is that commit, too: what is recorded is what is loaded, also where the hub moves on meanwhile.
     """
 
     name: str
@@ -77,20 +78,23 @@ def _hub(checkpoint: str, revision: str | None) -> Checkpoint:
         raise EngineError(f"{checkpoint}: the hub has no revision {revision!r} of it") from None
     except Exception as error:  # the class for "no network" depends on the HTTP library of the hub client
         return _cached(checkpoint, revision, error)
-    return Checkpoint(checkpoint, revision, offline=False, commit=commit)
+    return Checkpoint(checkpoint, commit or revision, offline=False, commit=commit)
 
 
 def _cached(checkpoint: str, revision: str | None, error: Exception) -> Checkpoint:
     """The copy in the local cache, where the hub cannot be asked."""
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    config = try_to_load_from_cache(checkpoint, "config.json", revision=revision)
-    if isinstance(config, str):
-        return Checkpoint(checkpoint, revision, commit=Path(config).parent.name)
-    raise EngineError(
-        f"{checkpoint}: not a folder here, not in the hub cache, and the hub cannot be reached"
-        f" ({first_line(error)}): connect, or give a local folder"
-    ) from None
+    try:
+        folder = snapshot_download(checkpoint, revision=revision, local_files_only=True)
+    except LocalEntryNotFoundError:
+        raise EngineError(
+            f"{checkpoint}: not a folder here, not in the hub cache, and the hub cannot be reached"
+            f" ({first_line(error)}): connect, or give a local folder"
+        ) from None
+    commit = Path(folder).name
+    return Checkpoint(checkpoint, commit, commit=commit)
 
 
 def _gated(checkpoint: str) -> str:

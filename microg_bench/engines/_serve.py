@@ -40,6 +40,7 @@ class LocalServer:
 
     def __init__(self, options: EngineOptions) -> None:
         self.version = "unknown"
+        self.commit: str | None = None
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -58,9 +59,11 @@ class LocalServer:
         check_own(self._options)
         checkpoint = locate(self._options.checkpoint, self._options.revision)
         port = _free_port(self._options.port)
+        self.commit = checkpoint.commit
+        options = self._options.model_copy(update={"revision": checkpoint.revision})
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
         self._process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, *_flags(self._options, port)],
+            [sys.executable, "-m", MODULE, *_flags(options, port)],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,

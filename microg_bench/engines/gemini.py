@@ -30,6 +30,7 @@ _KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # in the order in which the client
 _CONNECTIONS = 100  # that the client opens at most
 _CHECK_S = 30.0
 _NAMED = 8  # models that are named where one is not known
+_VERSION = "v1beta"  # whose published description has all that is sent; that of v1 has no system's turn
 
 
 @dataclass
@@ -204,7 +205,7 @@ class GeminiEngine(BatchEngine):
             api_key=found[1] if found else None,
             http_options=types.HttpOptions(
                 base_url=address[1] if address else None,
-                api_version=address[2] if address else None,
+                api_version=(address[2] if address else None) or _VERSION,
                 timeout=max(1, round(timeout * 1000)),
                 retry_options=types.HttpRetryOptions(attempts=1),
             ),

@@ -126,9 +126,12 @@ class ServerEngine(ChatEngine):
         return self._local.ended() if self._local else None
 
     def provenance(self) -> dict[str, str]:
-        """Who answers; of a server that was started here the version, since its port says nothing."""
+        """Who answers; of a server that was started here version and commit, since its port says nothing."""
         known = super().provenance()
-        return known | {"servers": "started here", "vllm": self._local.version} if self._local else known
+        if self._local is None:
+            return known
+        commit = {"commit": self._local.commit} if self._local.commit else {}
+        return known | {"servers": "started here", "vllm": self._local.version} | commit
 
     def close(self) -> None:
         """End the server that was started here."""

@@ -154,7 +154,7 @@ class TransformersEngine(Engine):
             _release_memory()
 
     def provenance(self) -> dict[str, str]:
-        """Where and in which arithmetic the model runs; `commit` only for a checkpoint from the hub."""
+        """Where and in which arithmetic the model runs; commits only of checkpoints from the hub."""
         import torch
         import transformers
 
@@ -167,8 +167,9 @@ class TransformersEngine(Engine):
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         }
-        commit = self._ready.commit
-        return known | ({"commit": commit} if commit else {})
+        commits = {"commit": self._ready.commit}
+        commits |= {f"commit of {name}": commit for name, commit in getattr(model, "commits", {}).items()}
+        return known | {name: commit for name, commit in commits.items() if commit}
 
 
 def _batch(waiting: list[Job], room: int) -> list[Job]:

@@ -1,3 +1,5 @@
+import hashlib
+import inspect
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -37,6 +39,41 @@ def test_an_adapter_file_works_at_once(tmp_path: Path) -> None:
     adapter = find_adapter(write(tmp_path, GOOD))
     assert adapter.checkpoint == "org/mine"
     assert len(registry.source_sha256(adapter)) == 64
+
+
+PACKAGE = {
+    "__init__.py": "",
+    "mine.py": GOOD + "from mypackage.words import WORD\n",
+    "words.py": "from . import letters\nWORD = letters.A\n",
+    "letters/__init__.py": "from .vowels import A\n",
+    "letters/vowels.py": "import mypackage.words\nA = 'a'\n",
+    "unused.py": "",
+}
+
+
+@pytest.mark.parametrize("changed", [name for name in PACKAGE if name not in ("__init__.py", "unused.py")])
+def test_another_module_that_it_imports_makes_another_adapter(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, text in PACKAGE.items():
+        (tmp_path / "mypackage" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "mypackage" / name).write_text(text)
+    adapter = find_adapter(str(tmp_path / "mypackage" / "mine.py"))
+    before = registry.source_sha256(adapter)
+    (tmp_path / "mypackage" / "unused.py").write_text("x = 1")
+    assert registry.source_sha256(adapter) == before
+    with (tmp_path / "mypackage" / changed).open("a") as file:
+        file.write("# changed")
+    assert registry.source_sha256(adapter) != before
+
+
+def test_the_hash_of_a_house_model_covers_what_its_loader_imports() -> None:
+    adapter = find_adapter("video-chatgpt")
+    folder = Path(inspect.getfile(type(adapter))).parent
+    parts = [folder / name for name in ("video_chatgpt.py", "_video_chatgpt.py", "_own_model.py")]
+    told = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
+    assert registry.source_sha256(adapter) == told
 
 
 @pytest.mark.parametrize(

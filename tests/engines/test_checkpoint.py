@@ -14,8 +14,9 @@ from huggingface_hub import constants
 from microg_bench.engines import ENGINES, EngineOptions
 from microg_bench.engines._checkpoint import Checkpoint, locate
 from microg_bench.errors import EngineError
+from tests.helpers.hub_cache import COMMIT, fill_cache
 
-Hub = Callable[[int, str], list[str]]
+Hub = Callable[..., list[str]]
 needs_transformers = pytest.mark.skipif(
     bool(ENGINES["transformers"].missing()), reason="the extra transformers is not installed"
 )
@@ -25,12 +26,12 @@ needs_transformers = pytest.mark.skipif(
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """A function that opens a hub, beside an empty cache.
 
-    The hub answers everything with one status and error code; the list fills with the paths asked of it
-    about models.
+    The hub answers everything with one status, error code and body; the list fills with the paths asked of
+    it about models.
     """
     servers = []
 
-    def answer_with(status: int, code: str) -> list[str]:
+    def answer_with(status: int, code: str, body: bytes = b"") -> list[str]:
         asked: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,8 +40,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
                     asked.append(self.path)
                 self.send_response(status)
                 self.send_header("X-Error-Code", code)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                self.wfile.write(body)
 
             do_HEAD = do_GET
 
@@ -70,16 +72,6 @@ def fault(checkpoint: str | None, **options: Any) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
-
-
-def fill_cache(cache: Path, checkpoint: Path) -> str:
-    """Lay `checkpoint` into the cache as model org/tiny, in the hub client's layout."""
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    model = cache / "models--org--tiny"
-    shutil.copytree(checkpoint, model / "snapshots" / commit)
-    (model / "refs").mkdir()
-    (model / "refs" / "main").write_text(commit)
-    return commit
 
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -112,6 +104,12 @@ def test_without_network_and_cache_nothing_can_be_loaded(hub: Hub, monkeypatch: 
     message = fault("org/tiny")
     assert message.startswith("org/tiny: not a folder here, not in the hub cache")
     assert "the hub cannot be reached" in message
+
+
+@pytest.mark.parametrize("revision", [None, "v1"])
+def test_what_is_loaded_is_the_commit_that_the_hub_named(hub: Hub, revision: str | None) -> None:
+    hub(200, "", json.dumps({"id": "org/tiny", "sha": COMMIT}).encode())
+    assert locate("org/tiny", revision) == Checkpoint("org/tiny", COMMIT, offline=False, commit=COMMIT)
 
 
 @needs_transformers

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from microg_bench.engines import EngineOptions, engine_class
 from microg_bench.engines import _serve as serving
@@ -16,6 +17,7 @@ from microg_bench.errors import EngineError, MissingExtraError, UsageError
 from microg_bench.records import Failure, Request, Response
 from tests.engines.conftest import AnswerAll, grey_frames, job_of
 from tests.helpers.fault_server import FaultServer
+from tests.helpers.hub_cache import fill_cache
 
 QUICK = Patience(attempts=3, first_wait=0.001, apart=0.05, gone=1.0)
 
@@ -296,6 +298,25 @@ def test_a_start_that_fails_ends_the_server_too(
     assert "unknown model" in refusal(engine)
     assert started[0].poll() is not None
     assert not serving._alive(started[0])
+
+
+def test_a_server_started_here_loads_the_commit_that_is_told(
+    model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    commit = fill_cache(tmp_path / "cache", Path(model))
+    stand_in(monkeypatch, tmp_path, STAND_IN.replace('"id": "m"', '"id": "org/tiny"'))
+    engine = make(serve=True, checkpoint="org/tiny")
+    engine.start()
+    try:
+        assert engine._local is not None
+        assert engine._local._process is not None
+        command = list(engine._local._process.args)  # type: ignore[arg-type]
+        assert command[command.index("--revision") + 1] == commit
+        assert engine.provenance()["commit"] == commit
+    finally:
+        engine.close()
 
 
 def test_the_options_become_flags_of_vllm() -> None:

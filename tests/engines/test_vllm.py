@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from microg_bench.engines import ENGINES, EngineOptions, Job, engine_class
 
@@ -25,6 +26,7 @@ from microg_bench.errors import EngineError, UsageError
 from microg_bench.records import Failure, Generation, Image, Request, Response, Text, Video
 from tests.engines.conftest import AnswerAll, answers, grey_frames, job_of, noise_frames
 from tests.helpers.datasets import bench
+from tests.helpers.hub_cache import fill_cache
 from tests.helpers.tiny_qwen import CONTEXT, SPECIAL_TOKENS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -405,6 +407,20 @@ def test_an_interrupt_ends_vllm_and_nothing_else_is_said(tiny_qwen: Path) -> Non
     told = ended(tiny_qwen, "interrupted")
     assert [outcome["id"] for outcome in told["outcomes"]] == ["clip0"]
     assert told["error"] == "KeyboardInterrupt: "
+
+
+def test_the_commit_that_was_loaded_is_told(
+    tiny_qwen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    commit = fill_cache(tmp_path / "cache", tiny_qwen)
+    engine = VllmEngine(EngineOptions(checkpoint="org/tiny"))
+    engine.start()
+    try:
+        assert engine.provenance()["commit"] == commit
+    finally:
+        engine.close()
 
 
 def test_it_is_found_by_name() -> None:

@@ -1,5 +1,6 @@
 """The architectures that no library has, against plain loops over what their papers say."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from microg_bench.errors import EngineError
 from microg_bench.records import Failure, Response
 from microg_bench.torchvision_repair import ensure_torchvision
 from tests.engines.conftest import AnswerAll, job_of, noise_frames
+from tests.helpers.hub_cache import fill_cache
 from tests.helpers.tiny_models import build_tiny
 from tests.helpers.tiny_own import OWN
 from tests.model_adapters.cases import CASES
@@ -218,3 +220,30 @@ def looked_by_loops(
             gate = attention.gate_proj(context[head, place])
             mixed[head, place] = (1 - gate) * context[head, place] + gate * (weights @ values)
     return mixed
+
+
+def test_video_chatgpt_tells_the_commits_of_its_three_parts(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    from model_adapters._video_chatgpt import LANGUAGE, VISION, VISION_REVISION
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    folder, adapter = tiny("video-chatgpt"), CASES["video-chatgpt"].adapter()
+    (tmp_path / "projector").mkdir()
+    shutil.copy(folder / "video_chatgpt-7B.bin", tmp_path / "projector")
+    parts = {
+        str(adapter.checkpoint): (tmp_path / "projector", "a" * 40),
+        LANGUAGE: (folder / LANGUAGE.split("/")[1], "b" * 40),
+        VISION: (folder / VISION.split("/")[1], VISION_REVISION),
+    }
+    for name, (place, commit) in parts.items():
+        fill_cache(tmp_path / "cache", place, name, commit)
+    engine = TransformersEngine(EngineOptions(checkpoint=adapter.checkpoint, loader=adapter.loader))
+    engine.start()
+    told = engine.provenance()
+    assert told["commit"] == "a" * 40
+    assert told[f"commit of {LANGUAGE}"] == "b" * 40
+    assert told[f"commit of {VISION}"] == VISION_REVISION
