@@ -7,11 +7,9 @@ shares of the frame's width and height; a frame is a number within its video.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,25 +164,26 @@ def read_detections(path: Path, labels: LabelMap) -> Detections:
     whole = len(table) // width * width
     ids = table["action_id"][:whole].reshape(-1, width)
     order = np.argsort(ids, axis=1, kind="stable")
-    fine = (np.take_along_axis(ids, order, axis=1) == np.asarray(labels.ids)).all(axis=1)
-    places = [table.runs("video_id"), table["frame_stamp"], *(table[name] for name in COORDINATES)]
-    for values in places:
-        rows = values[:whole].reshape(-1, width)
+    order += width * np.arange(len(order))[:, None]
+    fine = (np.take(ids, order) == np.asarray(labels.ids)).all(axis=1)
+    for name in ("frame_stamp", *COORDINATES):
+        rows = table[name][:whole].reshape(-1, width)
         fine &= (rows == rows[:, :1]).all(axis=1)
+    inside = table.starts[(table.starts % width > 0) & (table.starts < whole)]
+    fine[inside // width] = False
     if not fine.all() or whole < len(table):
         check_actions(table, "action_id", labels)
         start = width * int(len(fine) if fine.all() else (~fine).argmax())
-        raise DataError(_incomplete(table, places, start, labels))
-    heads = table.every(width)
+        raise DataError(_incomplete(table, start, labels))
     return Detections(
-        heads["video_id"], heads["frame_stamp"], _coordinates(heads),
-        np.take_along_axis(table["score"].reshape(-1, width), order, axis=1),
-        name=str(path), rows=heads.rows,
+        table.every("video_id", width), table.every("frame_stamp", width), _coordinates(table, width),
+        np.take(table["score"], order),
+        name=str(path), rows=table.rows[::width],
     )  # fmt: skip
 
 
-def _coordinates(table: Table) -> NDArray[np.float64]:
-    return np.stack([table[name] for name in COORDINATES], axis=1)
+def _coordinates(table: Table, step: int = 1) -> NDArray[np.float64]:
+    return np.stack([table.every(name, step) for name in COORDINATES], axis=1)
 
 
 def check_actions(table: Table, column: str, labels: LabelMap) -> None:
@@ -202,9 +201,10 @@ def check_actions(table: Table, column: str, labels: LabelMap) -> None:
         )
 
 
-def _incomplete(table: Table, places: Sequence[NDArray[Any]], start: int, labels: LabelMap) -> str:
+def _incomplete(table: Table, start: int, labels: LabelMap) -> str:
     """What is wrong with the box whose rows begin at `start`: an id too many, or one too few."""
     end = min(start + len(labels), len(table))
+    places = [table[name] for name in ("video_id", "frame_stamp", *COORDINATES)]
     box = [values[start] for values in places]
     seen: set[int] = set()
     for index in range(start, end):

@@ -128,7 +128,8 @@ def count(
 def _ranked(ranking: Ranking, right: Flags, shown: Flags, in_use: Flags, groups: Array) -> tuple[Hits, Pairs]:
     """What `count` takes from the order of the boxes; arguments as there."""
     right, shown = ranking.by_place(right), ranking.by_place(shown)
-    ahead, below = [], []
+    member = groups.argmax(axis=1)
+    hits, pairs = [], []
     step = max(1, AT_ONCE // groups.size)
     for start in range(0, len(right), step):
         part = slice(start, start + step)
@@ -136,17 +137,26 @@ def _ranked(ranking: Ranking, right: Flags, shown: Flags, in_use: Flags, groups:
         run = _running(groups[order])
         ranked = run if in_use.all() else _running(groups[order] * in_use[order, None])
         action, place = np.nonzero(right[part])
-        ahead.append(ranked[action, -1] - ranked[action, place])
+        ahead = ranked[action, -1] - ranked[action, place]
+        hits.append((start + action, member[order[action, place]], ahead))
         action, place = np.nonzero(shown[part])
-        below.append((run[action, lower[action, place]] + run[action, not_higher[action, place]]) / 2)
-    member = groups.argmax(axis=1)[ranking.order]
-    hits = Hits(np.nonzero(right)[0], member[right], np.concatenate(ahead))
-    width = groups.shape[1]
-    keys = np.nonzero(shown)[0] * width + member[shown]
+        below = (run[action, lower[action, place]] + run[action, not_higher[action, place]]) / 2
+        pairs.append((start + action, member[order[action, place]], below))
+    return Hits(*_joined(hits)), _by_group(*_joined(pairs))
+
+
+def _joined(parts: list[tuple[Places, Places, Array]]) -> tuple[Places, Places, Array]:
+    actions, groups, rows = zip(*parts, strict=True)
+    return np.concatenate(actions), np.concatenate(groups), np.concatenate(rows)
+
+
+def _by_group(action: Places, group: Places, below: Array) -> Pairs:
+    """Pairs of single boxes, shape (n, g), added up where the action and the group of the box are one."""
+    keys = action * below.shape[1] + group
     order = np.argsort(keys)
     starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
-    at = keys[order][starts]
-    return hits, Pairs(at // width, at % width, np.add.reduceat(np.concatenate(below)[order], starts, axis=0))
+    first = order[starts]
+    return Pairs(action[first], group[first], np.add.reduceat(below[order], starts, axis=0))
 
 
 def _running(rows: Array) -> Array:

@@ -18,8 +18,8 @@ def number_images(detections: Detections, truth: GroundTruth) -> tuple[Places, P
     Raises:
         DataError: a detection stands in a video or frame that the ground truth does not have.
     """
-    numbers: dict[tuple[str, int], int] = {}
-    theirs = [numbers.setdefault(image, len(numbers)) for image in truth.images]
+    numbers = {image: number for number, image in enumerate(dict.fromkeys(truth.images))}
+    theirs = [numbers[image] for image in truth.images]
     ours = [numbers.get(image, -1) for image in detections.images]
     if -1 in ours:
         index = ours.index(-1)
@@ -82,10 +82,13 @@ def _pairs(ours: Places, theirs: Places, our_use: Flags, their_use: Flags) -> tu
 def _iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Area of the intersection over area of the union, pair by pair, shape (n,)."""
     low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    common = np.clip(high - low, 0, None).prod(axis=1)
-    areas = [(box[:, 2:] - box[:, :2]).prod(axis=1) for box in (a, b)]
-    iou: NDArray[np.float64] = common / (areas[0] + areas[1] - common)
+    common = _area(np.clip(high - low, 0, None))
+    iou: NDArray[np.float64] = common / (_area(a[:, 2:] - a[:, :2]) + _area(b[:, 2:] - b[:, :2]) - common)
     return iou
+
+
+def _area(sides: NDArray[np.float64]) -> NDArray[np.float64]:
+    return sides[:, 0] * sides[:, 1]
 
 
 def _first(keys: Places) -> Flags:

@@ -31,7 +31,7 @@ class Ranking:
         count = len(scores)
         by_action = np.ascontiguousarray(scores.T)
         order = np.argsort(by_action, axis=1)
-        ordered = np.take_along_axis(by_action, order, axis=1)
+        ordered = np.take(by_action, order + count * np.arange(len(order))[:, None])
         rises = ordered[:, 1:] != ordered[:, :-1]
         places = np.arange(1, count)
         lower, not_higher = np.zeros_like(order), np.full_like(order, count)
@@ -43,4 +43,5 @@ class Ranking:
 
     def by_place(self, flags: Flags) -> Flags:
         """Flags of the boxes, shape (n, actions), in the order of the places, shape (actions, n)."""
-        return np.take_along_axis(flags.T, self.order, axis=1)
+        actions = np.arange(len(self.order))[:, None]
+        return np.take(flags, self.order * len(actions) + actions)

@@ -6,10 +6,10 @@ Rows are counted from 1, in CSV as lines of the file, a header included.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,9 +47,9 @@ _BOUNDS: dict[Kind, tuple[float, float]] = {
 class Column:
     """A column that a table must, or may, have.
 
-    `kind` is what its fields are: a plain file name (`id`), any text (`word`), a whole number (`count`), or a
-    finite number, free (`number`), not negative (`pixel`) or from 0 to 1 (`share`). Only last columns may be
-    optional. `others` are further names that a header may call it by.
+    `kind` is what its fields are: a plain file name (`id`; `video_id`, which every layout has), any text
+    (`word`), a whole number (`count`), or a finite number, free (`number`), not negative (`pixel`) or from 0
+    to 1 (`share`). Only last columns may be optional. A header may call it by one of `others` too.
     """
 
     name: str
@@ -65,14 +65,12 @@ class Table:
     Attributes:
         path: the file.
         frame: the columns, by the names of their layout.
-        first: the number of the row that comes first.
-        step: how many rows of the file lie from one row here to the next.
+        first: the number of the first row in the file.
     """
 
     path: Path
     frame: DataFrame
     first: int
-    step: int = 1
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.frame[name].to_numpy()
@@ -83,21 +81,22 @@ class Table:
     @property
     def rows(self) -> NDArray[np.int64]:
         """The number of each row in the file, shape (n,)."""
-        return self.first + self.step * np.arange(len(self))
+        return self.first + np.arange(len(self))
 
     def place(self, index: int) -> str:
         """The file and row of the row `index`, counted from 0, for a message."""
-        return f"{self.path}: row {self.first + self.step * int(index)}"
+        return f"{self.path}: row {self.first + int(index)}"
 
-    def runs(self, name: str) -> NDArray[np.int64]:
-        """The number of the run of equal fields that each row belongs to, from 0, shape (n,)."""
-        values = self.frame[name]
-        changes = (values[1:] != values[:-1]).to_numpy()
-        return np.cumsum(np.concatenate([[False], changes]))
+    def every(self, name: str, step: int) -> NDArray[Any]:
+        """A column at each `step`-th row, the first among them; text is slow to take at all rows."""
+        return self.frame[name].gather_every(step).to_numpy()
 
-    def every(self, step: int) -> Table:
-        """Each `step`-th row, the first among them."""
-        return Table(self.path, self.frame[::step], self.first, self.step * step)
+    @cached_property
+    def starts(self) -> NDArray[np.intp]:
+        """Where runs of one `video_id` begin: indices that ascend from 0."""
+        ids = self.frame["video_id"]
+        changes = (ids[1:] != ids[:-1]).to_numpy()
+        return np.concatenate([[0], np.flatnonzero(changes) + 1])
 
 
 def read_table(path: Path, layout: Sequence[Column]) -> Table:
@@ -114,23 +113,21 @@ def read_table(path: Path, layout: Sequence[Column]) -> Table:
 
     if path.suffix == ".parquet":
         return _table(_parquet(path), path, 1, layout)
-    content = read_bytes(path).rstrip(b"\r\n")
-    if not content.strip():
+    content = read_bytes(path)
+    if not content or content.isspace():
         raise DataError(f"{path}: is empty")
-    fields = _fields(content[:LONGEST_HEADER].split(b"\n")[0].decode("utf-8-sig", errors="replace"))
+    line = content[:LONGEST_HEADER].split(b"\n")[0].decode("utf-8-sig", errors="replace")
+    fields = [field.strip('" \r') for field in line.split(",")]
     header = not {layout[0].name, *layout[0].others}.isdisjoint(fields)
     first = 2 if header else 1
     names = fields if header else [column.name for column in layout][: len(fields)]
     with suppress(polars.exceptions.PolarsError, DataError):
         return _table(_csv(content, header, _types(names, layout)), path, first, layout)
+    content = content.rstrip(b"\r\n")
     try:  # once more, as text: a fault is then told by its row, in the words of the file
         return _table(_csv(content, header), path, first, layout)
     except polars.exceptions.PolarsError as error:
         raise DataError(_why_not_csv(path, content, str(error).splitlines()[0])) from error
-
-
-def _fields(line: str) -> list[str]:
-    return [field.strip() for field in next(csv.reader([line]), [])]
 
 
 def _types(names: Sequence[str], layout: Sequence[Column]) -> list[type[DataType]]:
@@ -147,9 +144,7 @@ def _csv(content: bytes, header: bool, types: Sequence[type[DataType]] | None = 
     """The table of a CSV file; all of it text, if no `types` are given."""
     import polars
 
-    frame = polars.read_csv(
-        io.BytesIO(content), has_header=header, schema_overrides=types, infer_schema=False
-    )
+    frame = polars.read_csv(content, has_header=header, schema_overrides=types, infer_schema=False)
     return frame.rechunk()  # so that arrays are views of it
 
 
@@ -226,20 +221,18 @@ def _table(frame: DataFrame, path: Path, first: int, layout: Sequence[Column]) -
             raise DataError(f"{path}: row {first + index}: {_fault(column, said[index])}")
         columns[column.name] = series.cast(polars.Int64) if column.kind == "count" else series
     table = Table(path, polars.DataFrame(columns), first)
-    for column in layout:
-        if column.kind == "id":
-            _check_ids(table, column.name)
+    _check_ids(table)
     return table
 
 
-def _check_ids(table: Table, name: str) -> None:
-    starts = np.flatnonzero(np.diff(table.runs(name), prepend=-1))
-    ids = table.frame[name].gather(starts).to_list()
+def _check_ids(table: Table) -> None:
+    ids = table.frame["video_id"][table.starts].to_list()
     try:
         for video_id in set(ids):
             safe_id(video_id, str(table.path))
     except DataError:
-        for start, video_id in zip(starts, ids, strict=True):  # in order, to name the first row that is wrong
+        # In order, to name the first row that is wrong.
+        for start, video_id in zip(table.starts, ids, strict=True):
             safe_id(video_id, table.place(int(start)))
 
 
