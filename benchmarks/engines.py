@@ -92,9 +92,9 @@ def ours(run: Prepared, folder: Path) -> dict[str, float]:
     engine = VllmEngine(EngineOptions(checkpoint=run.options.checkpoint, at_once=run.options.at_once))
     work = list(plan(run.clips, TASKS, {}))
     with ExitStack() as stack:
+        pool = stack.enter_context(DecodePool(workers=2))
         stack.callback(engine.close)
         engine.start()
-        pool = stack.enter_context(DecodePool(workers=2))
         assert run.spec is not None
         seconds, folders = execute(run, engine, decoded(work, pool, run.spec, ahead=4), folder)
     responses = [

@@ -29,10 +29,13 @@ from microg_bench.video.sampling import FrameSpec, FrameUnion
 from microg_bench.video.source import refuse, too_slow
 
 START_LIMIT_S = 60.0
+# Ctrl-C in the terminal is for the parent, which ends the workers itself. A session of its own would do, too,
+# but Linux shares the processor out by sessions first: a worker's would get as much as the model's.
+_APART: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
 
 
 class DecodePool:
-    """Decodes clips in `workers` processes; use it as a context manager.
+    """Decodes clips in `workers` processes, which start at once; use it as a context manager.
 
     A clip that takes longer than `limit_s` seconds, or whose decoder crashes, fails alone. Leaving the
     context ends all workers at once and cancels what is waiting. `seconds` is the time that the workers have
@@ -47,6 +50,8 @@ class DecodePool:
         self._workers: set[_Worker] = set()
         self._closed = False
         self.seconds = 0.0
+        for _ in range(workers):  # so that they are ready when whoever opens the pool has loaded a model
+            self._threads.submit(self._worker)
 
     def submit(self, path: str | os.PathLike[str], spec: FrameSpec | FrameUnion) -> Future[Frames]:
         """Queue a clip. The future gives its `Frames`, or raises `DecodeError`."""
@@ -135,8 +140,7 @@ class _Worker:
             [sys.executable, "-m", "microg_bench.video.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C in the terminal is for the parent, which ends the workers itself.
-            start_new_session=True,
+            **_APART,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         self._requests = cast(BufferedWriter, self._process.stdin)

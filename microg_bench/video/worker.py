@@ -18,11 +18,14 @@ from microg_bench.video.decode import Frames, decode
 from microg_bench.video.sampling import FrameSpec, FrameUnion
 
 ALARM_AFTER_S = 10.0
+YIELDING = 10  # of 19
 
 
 def main() -> None:
     """Serve until standard input ends."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # What is decoded ahead must not take the processor from a model that runs on it.
+    os.nice(YIELDING)
     replies = os.fdopen(os.dup(1), "wb")
     # Nothing that a library prints may get between the replies.
     os.dup2(2, 1)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,11 @@ def test_a_pool_gives_what_decode_gives_for_every_clip(clips: list[Path]) -> Non
         futures = {clip: pool.submit(clip, SPEC) for clip in clips}
         assert all(same(future.result(60), decode(clip, SPEC)) for clip, future in futures.items())
         assert len(pool.pids) == 2
+
+
+def test_the_workers_start_before_there_is_work() -> None:
+    with DecodePool(workers=2) as pool:
+        wait_until(lambda: len(pool.pids) == 2)
 
 
 def test_the_order_of_submission_changes_nothing(clips: list[Path]) -> None:
@@ -166,5 +172,10 @@ def test_workers_end_with_their_parent(clips: list[Path]) -> None:
     wait_until(lambda: gone(worker))
 
 
+def test_workers_yield_the_processor_to_their_parent(single: DecodePool) -> None:
+    of = partial(os.getpriority, os.PRIO_PROCESS)
+    assert all(of(pid) == min(of(0) + 10, 19) for pid in single.pids)
+
+
 def test_an_interrupt_from_the_terminal_reaches_the_parent_only(single: DecodePool) -> None:
-    assert all(os.getsid(pid) != os.getsid(0) for pid in single.pids)
+    assert all(os.getpgid(pid) != os.getpgrp() for pid in single.pids)
