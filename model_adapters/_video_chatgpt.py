@@ -22,7 +22,10 @@ PROJECTOR = "video_chatgpt-7B.bin"
 PROJECTED = ("mm_projector.weight", "mm_projector.bias", "embed_tokens.weight")  # what it must hold
 LANGUAGE = "mmaaz60/LLaVA-7B-Lightening-v1-1"
 VISION = "openai/clip-vit-large-patch14"
-VISION_REVISION = "32bd64288804d66eefd0ccbe215aa642df71cc41"
+COMMITS = {
+    LANGUAGE: "36c0964cf16a0f7d30b08ca79f393eb99ac4c5a9",
+    VISION: "32bd64288804d66eefd0ccbe215aa642df71cc41",
+}
 
 TEMPORAL = 100  # tokens
 PATCH, START, END = "<vid_patch>", "<vid_start>", "<vid_end>"
@@ -95,10 +98,7 @@ def load(place: str, source: dict[str, Any], settings: dict[str, Any]) -> tuple[
         language_source, vision_source, commits = local, local, {}
     else:
         projector = hf_hub_download(place, PROJECTOR, revision=source["revision"], **local)
-        language, vision = LANGUAGE, VISION
-        # No commit is pinned: all of it is taken from the one that its folder in the cache is named by.
-        commits = {LANGUAGE: Path(hf_hub_download(language, "config.json", **local)).parent.name}
-        commits[VISION] = VISION_REVISION
+        language, vision, commits = LANGUAGE, VISION, COMMITS
         language_source, vision_source = ({**local, "revision": commits[part]} for part in (LANGUAGE, VISION))
     config = transformers.LlamaConfig.from_pretrained(language, **language_source)
     tokenizer = transformers.AutoTokenizer.from_pretrained(language, **language_source)

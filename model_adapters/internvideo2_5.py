@@ -18,10 +18,9 @@ class InternVideo25(Adapter):
     name = "internvideo2.5"
     title = "InternVideo2.5"
     checkpoint = "OpenGVLab/InternVideo2_5_Chat_8B"
-    revision = None
+    revision = "6dd8f382d8bc69bd812194b93470754c279b6d3b"
     loader = "model_adapters._internvideo2_5:load"
     frames = 90
     engines = ("transformers",)
     licence = "Apache-2.0"
     memory = "8.08 billion parameters × 2 bytes = 16.2 GB in bfloat16, and room for a cache"
-    note = "no commit is pinned: that of every start is kept in run.json"

@@ -13,10 +13,9 @@ class LlavaNextVideo(Adapter):
     name = "llava-next-video"
     title = "LLaVA-NeXT-Video"
     checkpoint = "llava-hf/LLaVA-NeXT-Video-7B-hf"
-    revision = None
+    revision = "e8502659e3d5a90124a1294331de3b1bc8a9d5d4"
     architecture = "LlavaNextVideoForConditionalGeneration"
     frames = 8
     engines = ("vllm", "transformers", "server")
     licence = "Llama 2 Community License"
     memory = "7.06 billion parameters × 2 bytes = 14.1 GB in bfloat16, and room for a cache"
-    note = "no commit is pinned: that of every start is kept in run.json"

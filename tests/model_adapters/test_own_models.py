@@ -227,7 +227,7 @@ def test_video_chatgpt_tells_the_commits_of_its_three_parts(
 ) -> None:
     from huggingface_hub import constants
 
-    from model_adapters._video_chatgpt import LANGUAGE, VISION, VISION_REVISION
+    from model_adapters._video_chatgpt import COMMITS, LANGUAGE, VISION
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
@@ -236,8 +236,8 @@ def test_video_chatgpt_tells_the_commits_of_its_three_parts(
     shutil.copy(folder / "video_chatgpt-7B.bin", tmp_path / "projector")
     parts = {
         str(adapter.checkpoint): (tmp_path / "projector", "a" * 40),
-        LANGUAGE: (folder / LANGUAGE.split("/")[1], "b" * 40),
-        VISION: (folder / VISION.split("/")[1], VISION_REVISION),
+        LANGUAGE: (folder / LANGUAGE.split("/")[1], COMMITS[LANGUAGE]),
+        VISION: (folder / VISION.split("/")[1], COMMITS[VISION]),
     }
     for name, (place, commit) in parts.items():
         fill_cache(tmp_path / "cache", place, name, commit)
@@ -245,5 +245,5 @@ def test_video_chatgpt_tells_the_commits_of_its_three_parts(
     engine.start()
     told = engine.provenance()
     assert told["commit"] == "a" * 40
-    assert told[f"commit of {LANGUAGE}"] == "b" * 40
-    assert told[f"commit of {VISION}"] == VISION_REVISION
+    assert told[f"commit of {LANGUAGE}"] == COMMITS[LANGUAGE]
+    assert told[f"commit of {VISION}"] == COMMITS[VISION]
