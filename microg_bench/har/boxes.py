@@ -176,14 +176,14 @@ def read_detections(path: Path, labels: LabelMap) -> Detections:
         start = width * int(len(fine) if fine.all() else (~fine).argmax())
         raise DataError(_incomplete(table, start, labels))
     return Detections(
-        table.every("video_id", width), table.every("frame_stamp", width), _coordinates(table, width),
+        table.texts("video_id", width), table["frame_stamp"][::width], _coordinates(table, width),
         np.take(table["score"], order),
         name=str(path), rows=table.rows[::width],
     )  # fmt: skip
 
 
 def _coordinates(table: Table, step: int = 1) -> NDArray[np.float64]:
-    return np.stack([table.every(name, step) for name in COORDINATES], axis=1)
+    return np.stack([table[name][::step] for name in COORDINATES], axis=1)
 
 
 def check_actions(table: Table, column: str, labels: LabelMap) -> None:

@@ -87,8 +87,8 @@ class Table:
         """The file and row of the row `index`, counted from 0, for a message."""
         return f"{self.path}: row {self.first + int(index)}"
 
-    def every(self, name: str, step: int) -> NDArray[Any]:
-        """A column at each `step`-th row, the first among them; text is slow to take at all rows."""
+    def texts(self, name: str, step: int) -> NDArray[Any]:
+        """A column of text at each `step`-th row, the first among them; at all rows it would be slow."""
         return self.frame[name].gather_every(step).to_numpy()
 
     @cached_property
