@@ -22,8 +22,11 @@ from model_adapters._own_model import VIDEO, VideoProcessor, load_whole
 
 transformers: Any = import_module("transformers")
 qwen2: Any = import_module("transformers.models.qwen2.modeling_qwen2")
+modeling: Any = import_module("transformers.modeling_utils")
+masking: Any = import_module("transformers.masking_utils")
 
 FRAME = "<|image|>"
+ATTENTION = "hyper"  # what `attend` goes by in transformers
 TEMPLATE = (
     "{% if messages[0].role != 'system' %}<|im_start|>{{ 'system\n' }}<|im_end|>{% endif %}"
     "{% for message in messages %}{{ '' if message.role == 'system' else '\n' }}"
@@ -49,7 +52,10 @@ class Shown:
 
 
 class HyperAttention(qwen2.Qwen2Attention):  # type: ignore[misc]
-    """Self-attention, and attention to the frames in `shown`, weighed by a gate."""
+    """Self-attention, and attention to the frames in `shown`, weighed by a gate.
+
+    The queries, the cache and the last matrix are Qwen2's own; only what is between them is `attend`.
+    """
 
     shown: Shown | None = None
 
@@ -61,33 +67,8 @@ class HyperAttention(qwen2.Qwen2Attention):  # type: ignore[misc]
             torch.nn.Linear(self.head_dim, self.head_dim), torch.nn.Sigmoid()
         )
 
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        position_embeddings: tuple[torch.Tensor, torch.Tensor],
-        attention_mask: torch.Tensor | None,
-        past_key_values: Any = None,
-        **_: Any,
-    ) -> tuple[torch.Tensor, None]:
-        """The states of the text, shape (batch, text, hidden), and no weights."""
-        shape = (*hidden_states.shape[:-1], -1, self.head_dim)
-        queries, keys, values = (
-            project(hidden_states).view(shape).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        queries, keys = qwen2.apply_rotary_pos_emb(queries, keys, *position_embeddings)
-        if past_key_values is not None:
-            keys, values = past_key_values.update(keys, values, self.layer_idx)
-        said = scaled_dot_product_attention(
-            queries,
-            qwen2.repeat_kv(keys, self.num_key_value_groups),
-            qwen2.repeat_kv(values, self.num_key_value_groups),
-            attn_mask=attention_mask,
-            is_causal=attention_mask is None and queries.shape[2] > 1,
-        )
-        return self.o_proj(self._weighed(queries, said).transpose(1, 2).flatten(2)), None
-
-    def _weighed(self, queries: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
+    def weighed(self, queries: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
+        """What the text says, weighed with what its queries see; each (batch, heads, text, head size)."""
         if self.shown is None:
             return said
         visible = self.shown.visible[:, :, -queries.shape[2] :]
@@ -114,6 +95,21 @@ class HyperAttention(qwen2.Qwen2Attention):  # type: ignore[misc]
         return both.repeat_interleave(self.num_key_value_groups, dim=2)
 
 
+def attend(layer: Any, queries: torch.Tensor, *others: Any, **settings: Any) -> tuple[torch.Tensor, None]:
+    """Attention as transformers calls it: torch's own, and where `layer` is a hyper layer, the frames too.
+
+    `queries` are (batch, heads, text, head size), what comes out (batch, text, heads, head size).
+    """
+    said, _ = modeling.ALL_ATTENTION_FUNCTIONS["sdpa"](layer, queries, *others, **settings)
+    if isinstance(layer, HyperAttention):
+        said = layer.weighed(queries, said.transpose(1, 2)).transpose(1, 2)
+    return said, None
+
+
+transformers.AttentionInterface.register(ATTENTION, attend)
+transformers.AttentionMaskInterface.register(ATTENTION, masking.ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+
+
 class MPlugOwl3(transformers.Qwen2ForCausalLM):  # type: ignore[misc]
     """A Qwen2 with a vision tower and some layers of hyper attention."""
 
@@ -122,6 +118,7 @@ class MPlugOwl3(transformers.Qwen2ForCausalLM):  # type: ignore[misc]
 
     def __init__(self, config: Any) -> None:
         """`config.hyper_layers` counts layers from 1; `config.vision_config` is that of a SigLIP."""
+        config._attn_implementation = ATTENTION
         super().__init__(config)
         vision = transformers.SiglipVisionConfig(**config.vision_config, vision_use_head=False)
         self.vision_model = transformers.SiglipVisionModel(vision)

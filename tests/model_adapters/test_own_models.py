@@ -189,7 +189,7 @@ def test_mplug_owl3_looks_at_the_frames_before_each_word(start: Start) -> None:
     context, queries = torch.randn(1, 2, 5, 32), torch.randn(1, 2, 5, 32)
     with torch.no_grad():
         model._show(pixels, tokens, torch.ones_like(tokens))
-        ours = layer.self_attn._weighed(queries, context)
+        ours = layer.self_attn.weighed(queries, context)
         seen = model.vision_model(pixels[0], output_hidden_states=True).hidden_states[-2]
         features = layer.input_layernorm(model.vision2text_model(seen))
         wanted = looked_by_loops(layer.self_attn, features, queries[0], context[0], before=[0, 0, 1, 2, 2])
