@@ -140,7 +140,11 @@ def _problem(adapter: object) -> str:
     if not (isinstance(adapter, type) and issubclass(adapter, Adapter)):
         return "is not a subclass of microg_bench.adapters.Adapter"
     missing = [field for field in ("name", "title") if not isinstance(getattr(adapter, field, None), str)]
-    return f"does not declare {' and '.join(missing)}" if missing else ""
+    if missing:
+        return f"does not declare {' and '.join(missing)}"
+    # Both stand in files and tables; a lone surrogate could be written, but not read again.
+    odd = [repr(text) for text in (adapter.name, adapter.title) if not text.isprintable()]
+    return f"calls itself {odd[0]}, which cannot be printed" if odd else ""
 
 
 def _from_file(path: Path) -> type[Adapter]:

@@ -158,7 +158,7 @@ def read_run(path: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path}: not a run folder (there is no {RUN_FILE})") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{file}: damaged: {error}") from error
     if not isinstance(content, dict) or content.get("schema") != RUN_SCHEMA:
         raise RunError(f"{file}: not of this version (schema {RUN_SCHEMA})")

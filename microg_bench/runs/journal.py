@@ -115,5 +115,5 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
 def _is_record(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -144,7 +144,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--config {path}: cannot be read: {error}") from error
     if path.suffix != ".json":
         return _known({key.replace("-", "_"): value for key, value in content.items()}, path), None

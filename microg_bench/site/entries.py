@@ -146,8 +146,6 @@ def _read(place: Path, run: Path, given: Dataset | None) -> Entry:
         return Entry(place, part, statistics, dataset, _dollars(run, part.settings))
     except MicrogError as error:
         raise RunError(str(error).replace(str(run), str(place))) from error
-    except RecursionError as error:
-        raise RunError(f"{place}: damaged: its JSON is nested too deeply") from error
 
 
 def _data(run: Path, content: dict[str, Any]) -> str | None:

@@ -82,6 +82,7 @@ def test_the_hash_of_a_house_model_covers_what_its_loader_imports() -> None:
         ("x = 1", "expected one subclass of Adapter, found 0"),
         (GOOD + GOOD.replace("Mine", "Other"), "found 2"),
         (GOOD.replace('title = "Mine"', ""), "does not declare title"),
+        (GOOD.replace('title = "Mine"', r'title = "Mine \ud800"'), "calls itself .* which cannot be printed"),
         ("def broken(:", "cannot be imported: SyntaxError"),
         ("import no_such_module", "cannot be imported: ModuleNotFoundError"),
         (GOOD.replace('"mine"', '"blind"'), "'blind' is taken twice: by .*model_adapters.blind"),

@@ -84,6 +84,7 @@ def test_a_journal_without_its_run_file_is_not_written_to(tmp_path: Path) -> Non
     ("content", "message"),
     [
         ("{", "damaged"),
+        ("[" * 100_000, "damaged"),
         ("[]", "not of this version"),
         ('{"schema": "microg-bench/run/99"}', "not of this version"),
         ('{"schema": "microg-bench/run/1"}', "lacks options"),

@@ -47,7 +47,7 @@ def test_a_reader_passes_over_a_torn_last_line(tmp_path: Path) -> None:
     assert list(read_journal(tmp_path / "j")) == [{"id": "1"}]
 
 
-@pytest.mark.parametrize("line", [b"garbage", b"[1]", b"\xff\xfe", b""])
+@pytest.mark.parametrize("line", [b"garbage", b"[1]", b"\xff\xfe", b"", b'{"id":' * 100_000])
 def test_damage_in_the_middle_is_an_error_that_names_the_line(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "j").write_bytes(b'{"id":"1"}\n' + line + b'\n{"id":"3"}\n')
     with pytest.raises(RunError, match="line 2 is damaged"):

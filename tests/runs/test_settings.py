@@ -45,6 +45,7 @@ def test_a_toml_file_gives_any_option_with_hyphens_or_underscores(tmp_path: Path
         ("= 1", "c.toml", "cannot be read"),
         ("{}", "run.json", "not a run.json of this version"),
         ("[", "run.json", "cannot be read"),
+        ("[" * 100_000, "run.json", "cannot be read"),
     ],
 )
 def test_a_bad_config_is_named(tmp_path: Path, text: str, name: str, message: str) -> None:
