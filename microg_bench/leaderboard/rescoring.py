@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from microg_bench.runs.scoring import score_runs
 
 EXACT, ENCODED = 1e-6, 0.02  # points by which a score may differ: by our own code, by an encoder elsewhere
 _ENCODERS = ("S-BERT", "S-VQA", "BERTScore")
+# Parts of a signature, long and short, that tell what computed a score, not what is computed.
+_VERSIONS = ("version", "v", "torch", "transformers", "sentence-transformers")
 
 
 @dataclass
@@ -62,11 +65,27 @@ def _compare(card: Scorecard, ours: Scorecard | MicrogError, place: Path) -> Ins
     for name, reason in unchecked.items():
         if card.scores[name].value is not None:
             found.notes.append(f"{name} cannot be computed here, its claim was not checked: {reason}")
-    theirs = without_paths(card.to_json())
+    theirs, versions = without_paths(card.to_json()), dict[str, None]()
     for where, claim, value in _differences(theirs, without_paths(ours.to_json())):
-        if not unchecked.keys() & set(where.split(".")):
+        if unchecked.keys() & set(where.split(".")):
+            continue
+        if not where.endswith(("signature", "signature_long")) or not _same_but_versions(claim, value):
             found.problems.append(f"scorecard.json claims {where} = {claim}, but the answers give {value}")
+        elif where.endswith("_long"):
+            versions |= dict.fromkeys(part for part in claim.split("|") if part not in value.split("|"))
+    if versions:
+        found.notes.append(f"scored with other versions than here: {', '.join(versions)}")
     return found
+
+
+def _same_but_versions(claimed: Any, ours: Any) -> bool:
+    """Whether two signatures have the same parts, and differ in nothing but versions."""
+    if not (isinstance(claimed, str) and isinstance(ours, str)):
+        return False
+    parts = zip_longest(claimed.split("|"), ours.split("|"), fillvalue="")
+    return all(
+        one == other or one.partition(":")[0] == other.partition(":")[0] in _VERSIONS for one, other in parts
+    )
 
 
 def _differences(claimed: Any, ours: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from microg_bench import __version__
 from microg_bench.errors import RunError
 from microg_bench.leaderboard import packed as opening
 from microg_bench.leaderboard.inspection import inspect
@@ -127,6 +128,16 @@ def change_signature(card: dict[str, Any]) -> None:
     card["scores"]["CIDEr"]["signature_long"] += "|x:1"
 
 
+def leave_out_version(card: dict[str, Any]) -> None:
+    signature = card["scores"]["CIDEr"]["signature_long"]
+    card["scores"]["CIDEr"]["signature_long"] = signature[: signature.index("|version:")]
+
+
+def change_protocol(card: dict[str, Any]) -> None:
+    entry = card["scores"]["CIDEr"]
+    entry["signature_long"] = entry["signature_long"].replace("protocol:paper", "protocol:coco")
+
+
 def script_title(card: dict[str, Any]) -> None:
     card["model"]["title"] = "<script>alert(1)</script>"
 
@@ -151,6 +162,8 @@ def not_a_number(card: dict[str, Any]) -> None:
         (hide_failures, "is not complete"),
         (lower_floor, "scorecard.json claims floors.blind.scores.CIDEr = "),
         (change_signature, "scorecard.json claims scores.CIDEr.signature_long = "),
+        (leave_out_version, "scorecard.json claims scores.CIDEr.signature_long = "),
+        (change_protocol, "scorecard.json claims scores.CIDEr.signature_long = "),
         (script_title, "model.title holds markup or control characters"),
         (add_field, "scorecard.json: approved: Extra inputs"),
         (leave_path, "dataset holds a path or an address"),
@@ -163,6 +176,18 @@ def test_an_edited_scorecard_is_refused(
     edit(packed / "scorecard.json", change)
     found = check(packed, data)
     assert any(problem in line for line in found.problems), found.problems
+
+
+def test_scores_that_other_versions_give_just_so_are_told_and_let_in(packed: Path, data: Path) -> None:
+    def age(card: dict[str, Any]) -> None:
+        entry = card["scores"]["CIDEr"]
+        for form in ("signature", "signature_long"):
+            entry[form] = entry[form].replace(f":{__version__}", ":0.0.9")
+
+    edit(packed / "scorecard.json", age)
+    found = check(packed, data)
+    assert found.problems == []
+    assert found.notes == ["scored with other versions than here: version:0.0.9"]
 
 
 def drop(records: list[dict[str, Any]]) -> None:
