@@ -169,7 +169,8 @@ def load(place: str, source: dict[str, Any], settings: dict[str, Any]) -> tuple[
     Args:
         place: where the checkpoint is.
         source: `revision`, `local_files_only`, as `from_pretrained` takes them.
-        settings: `dtype`, `device_map`, `attn_implementation`, as `from_pretrained` takes them.
+        settings: `dtype`, `device_map`, `attn_implementation`, as `from_pretrained` takes them; the model
+            has an attention of its own, whatever the last says.
     """
     hub = {name: source[name] for name in ("revision", "local_files_only")}
     folder = Path(place)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from microg_bench.errors import MicrogError
 from microg_bench.leaderboard.submission import without_paths
+from microg_bench.metrics.base import same_but_versions
 from microg_bench.runs.evaluate import ClusterKind, Scoring
 from microg_bench.runs.scorecard import Scorecard
 from microg_bench.runs.scoring import score_runs
 
 EXACT, ENCODED = 1e-6, 0.02  # points by which a score may differ: by our own code, by an encoder elsewhere
 _ENCODERS = ("S-BERT", "S-VQA", "BERTScore")
-# Parts of a signature, long and short, that tell what computed a score, not what is computed.
-_VERSIONS = ("version", "v", "torch", "transformers", "sentence-transformers")
 
 
 @dataclass
@@ -69,23 +67,14 @@ def _compare(card: Scorecard, ours: Scorecard | MicrogError, place: Path) -> Ins
     for where, claim, value in _differences(theirs, without_paths(ours.to_json())):
         if unchecked.keys() & set(where.split(".")):
             continue
-        if not where.endswith(("signature", "signature_long")) or not _same_but_versions(claim, value):
+        signatures = where.endswith(("signature", "signature_long")) and claim and value
+        if not signatures or not same_but_versions(claim, value):
             found.problems.append(f"scorecard.json claims {where} = {claim}, but the answers give {value}")
         elif where.endswith("_long"):
             versions |= dict.fromkeys(part for part in claim.split("|") if part not in value.split("|"))
     if versions:
         found.notes.append(f"scored with other versions than here: {', '.join(versions)}")
     return found
-
-
-def _same_but_versions(claimed: Any, ours: Any) -> bool:
-    """Whether two signatures have the same parts, and differ in nothing but versions."""
-    if not (isinstance(claimed, str) and isinstance(ours, str)):
-        return False
-    parts = zip_longest(claimed.split("|"), ours.split("|"), fillvalue="")
-    return all(
-        one == other or one.partition(":")[0] == other.partition(":")[0] in _VERSIONS for one, other in parts
-    )
 
 
 def _differences(claimed: Any, ours: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:

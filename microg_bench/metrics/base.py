@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,6 +33,8 @@ _SHORT = {
     "items": "n",
     "version": "v",
 }
+# Parts of a signature, long and short, that tell what computed a score, not what is computed.
+_VERSIONS = ("version", "v", "torch", "transformers", "sentence-transformers")
 # What a short signature leaves out, since it goes without saying.
 _USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}
 
@@ -81,6 +84,12 @@ class Signature:
 
     def __str__(self) -> str:
         return self.short()
+
+
+def same_but_versions(one: str, other: str) -> bool:
+    """Whether two signatures, of one form, have the same parts and differ in nothing but versions."""
+    parts = zip_longest(one.split("|"), other.split("|"), fillvalue="")
+    return all(a == b or a.partition(":")[0] == b.partition(":")[0] in _VERSIONS for a, b in parts)
 
 
 @dataclass(frozen=True, eq=False)

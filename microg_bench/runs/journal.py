@@ -87,7 +87,7 @@ class Journal:
             tail = data[start:]
         if not tail:
             return False
-        if _is_record(tail):
+        if _record(tail) is not None:
             os.write(self._descriptor, b"\n")
         else:
             os.ftruncate(self._descriptor, start)
@@ -104,16 +104,18 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if _is_record(line):
-                yield json.loads(line)
+            record = _record(line)
+            if record is not None:
+                yield record
             elif line.endswith(b"\n"):
                 raise RunError(
                     f"{path}: line {number} is damaged; restore it from a copy or delete that line"
                 )
 
 
-def _is_record(line: bytes) -> bool:
+def _record(line: bytes) -> dict[str, Any] | None:
     try:
-        return isinstance(json.loads(line), dict)
+        found = json.loads(line)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return found if isinstance(found, dict) else None

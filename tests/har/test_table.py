@@ -102,6 +102,7 @@ def test_a_column_is_taken_at_some_rows_and_by_runs(tmp_path: Path) -> None:
     (tmp_path / "g.csv").write_text(TRUTH + TRUTH)
     table = read_table(tmp_path / "g.csv", GROUND_TRUTH)
     assert table.texts("video_id", 2).tolist() == ["a_001", "b_001", "a_001"]
+    assert table["xmin"][::4].tolist() == [0.1, 0.1]
     assert table.starts.tolist() == [0, 2, 3, 5]
 
 

@@ -12,6 +12,7 @@ import pytest
 from microg_bench import __version__
 from microg_bench.errors import DataError, UsageError
 from microg_bench.metrics import METRICS, Score, Signature, score, score_tasks
+from microg_bench.metrics.base import same_but_versions
 from tests.metrics.conftest import Oracle
 
 
@@ -132,3 +133,14 @@ def test_a_short_signature_shows_an_unusual_setting_and_no_usual_one() -> None:
     assert usual.short() == "BERTScore|p:paper|n:3"
     assert unusual.short() == "BERTScore|p:paper|idf:yes|d:bfloat16|n:3"
     assert usual.long() == "BERTScore|protocol:paper|idf:no|dtype:float32|items:3"
+
+
+def test_signatures_may_differ_in_versions_of_the_same_parts_alone() -> None:
+    ours = "S-BERT|model:a@1|transformers:5.23.0|torch:2.13.0|version:0.1.0"
+    assert same_but_versions(ours, ours)
+    assert same_but_versions(ours, ours.replace("5.23.0", "5.24.0").replace("0.1.0", "0.2.0"))
+    assert same_but_versions("CIDEr|p:paper|v:0.1.0", "CIDEr|p:paper|v:0.2.0")
+    assert not same_but_versions(ours, ours.replace("a@1", "a@2"))
+    assert not same_but_versions(ours, ours.replace("|torch:2.13.0", ""))
+    assert not same_but_versions(ours, ours.replace("torch:", "jax:"))
+    assert not same_but_versions(ours, ours + "|torch:2.13.0")

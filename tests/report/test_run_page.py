@@ -194,6 +194,7 @@ def test_an_item_is_opened_by_keyboard_read_on_and_closed(browser: Browser, samp
         page.keyboard.press("Escape")
         assert not dialog.is_visible()
         focused.filter(has_text="Question 2").wait_for()  # the browser first goes back to where it was
+        assert focused.inner_text() == "Question 2"
         page.keyboard.press("/")
         assert page.locator("#search").evaluate("(one) => one === document.activeElement")
         page.keyboard.type("j/k")
