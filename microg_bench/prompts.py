@@ -7,26 +7,24 @@ that were asked. Templates are rendered in jinja's sandbox, for they may come fr
 from __future__ import annotations
 
 import hashlib
-import sys
-from functools import lru_cache
+import tomllib
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jinja2
-from jinja2 import StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
 from microg_bench.errors import DataError, UsageError
-from microg_bench.records import Record, Request, TaskName
-from microg_bench.resources import shipped
-from microg_bench.suggest import unknown
+from microg_bench.records import Record, Request, TaskName, first_fault
+from microg_bench.settings import PromptId
+from microg_bench.storage import shipped
+from microg_bench.text import unknown
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+if TYPE_CHECKING:
+    import jinja2
 
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+
+PROMPTS = shipped("prompts")
 
 
 class Instruction(Record):
@@ -56,9 +54,9 @@ class Template(Record):
         return hashlib.sha256(f"{self.system}\0{self.user}".encode()).hexdigest()
 
     @property
-    def label(self) -> str:
-        """`caption-default@1:1f0c3a5e`: id, version and the start of the hash."""
-        return f"{self.id}@{self.version}:{self.sha256[:8]}"
+    def identity(self) -> PromptId:
+        """Id, version and the start of the hash, as settings keep them."""
+        return PromptId(id=self.id, version=self.version, hash=self.sha256[:8])
 
     def render(self, request: Request) -> Instruction:
         """The instruction for `request`.
@@ -71,13 +69,16 @@ class Template(Record):
                 _compiled(text).render(question=request.question).strip() for text in (self.system, self.user)
             )
         except Exception as error:  # a template is somebody else's code
-            raise DataError(f"prompt {self.id} cannot be rendered: {error}") from error
+            raise DataError(f"cannot be rendered: {error}", item=f"prompt {self.id}") from error
         return Instruction(system=system, user=user)
 
 
-@lru_cache
+@cache
 def _compiled(text: str) -> jinja2.Template:
-    return _ENVIRONMENT.from_string(text)
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False).from_string(text)
 
 
 def read_template(path: Path) -> Template:
@@ -89,11 +90,9 @@ def read_template(path: Path) -> Template:
     try:
         return Template.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"prompt file {path} cannot be read: {error}") from error
+        raise DataError(f"prompt file cannot be read: {error}", path=path) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"prompt file {path}: field {field!r}: {first['msg']}") from error
+        raise DataError(f"prompt file: field {first_fault(error)}", path=path) from error
 
 
 def shipped_templates() -> dict[str, Template]:
@@ -103,10 +102,10 @@ def shipped_templates() -> dict[str, Template]:
         DataError: one of them is malformed, or two have the same id.
     """
     found: dict[str, Template] = {}
-    for path in sorted(shipped("prompts").glob("*.toml")):
+    for path in sorted(PROMPTS.glob("*.toml")):
         template = read_template(path)
         if template.id in found:
-            raise DataError(f"prompt file {path}: the id {template.id!r} is taken")
+            raise DataError(f"the prompt id {template.id!r} is taken", path=path)
         found[template.id] = template
     return found
 

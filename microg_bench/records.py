@@ -1,11 +1,9 @@
-"""The nouns of the harness: frozen, typed and serialisable records that pass from room to room.
+"""The nouns of the harness: frozen, typed and serialisable records that pass from package to package.
 
 A `Clip` and its `Question`s come from a dataset, a task makes `Request`s of them, an adapter turns a
 request into a `Prompt`, and an engine answers with a `Response` or a `Failure`. References never travel
 with a request: no adapter can see the answer that it is scored on.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
@@ -25,7 +23,8 @@ class Record(BaseModel):
 def first_fault(error: ValidationError) -> str:
     """The first field of a record that could not be read, and why: `scores.mAP.value: Field required`."""
     first = error.errors()[0]
-    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+    reason = first["msg"].removeprefix("Value error, ")
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), reason]))
 
 
 class Question(Record):
@@ -97,23 +96,40 @@ class Generation(Record):
     seed: int = 0
 
 
+FinishReason = Literal["stop", "length", "content_filter", "refusal"]
+
+
 class Response(Record):
     """What an engine said to one request, word for word, and what it took.
 
-    `stop` is why generation ended: by itself, at the limit of tokens, by the vendor's content filter, or
+    `finish_reason` is why generation ended: by itself, at the token limit, by the vendor's content filter, or
     because the model declined; token counts are None where the engine does not tell; `seconds` is the
-    engine's time for this request (its share of the batch, where it answers in batches). `shared` marks an
-    answer that an earlier run was given to the very same question.
+    engine's time for this request (its share of the batch, where it answers in batches). `from_cache` marks
+    an answer that an earlier run was given to the very same question. `reasoning` are thoughts that are no
+    part of the answer, `served_model` is the model that the server says it asked; None where there is no such
+    thing.
     """
 
     id: str
     text: str
-    stop: Literal["end", "length", "filter", "refusal"] = "end"
+    finish_reason: FinishReason = "stop"
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
     seconds: float = 0.0
-    shared: bool = False
+    from_cache: bool = False
+    reasoning: str | None = None
+    served_model: str | None = None
+
+
+class Answer(Response):
+    """A response as the journal holds it: with the `answer` that the adapter found in its text.
+
+    `frames` are the indices of the frames that were shown.
+    """
+
+    answer: str
+    frames: tuple[int, ...] = ()
 
 
 class Failure(Record):

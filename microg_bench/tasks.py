@@ -1,13 +1,25 @@
 """The tasks: what `caption` and `vqa` ask of a clip, what the right answer is, which scores apply."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from microg_bench.errors import UsageError
 from microg_bench.records import Clip, Request, TaskName
-from microg_bench.suggest import unknown
+from microg_bench.text import unknown
+
+UNANSWERABLE = "not mentioned"
+QUESTION_WORDS = ("what", "who", "how", "where", "why", "which", "when")
+
+
+def is_unanswerable(text: str) -> bool:
+    """Whether an answer is "Not mentioned.", with or without its full stop: the clip does not tell."""
+    return text.strip().rstrip(".").strip().lower() == UNANSWERABLE
+
+
+def question_word(question: str) -> str:
+    """The first word of a question, if it is one of `QUESTION_WORDS`, else "other"."""
+    first = question.split(maxsplit=1)[0].lower() if question.strip() else ""
+    return first if first in QUESTION_WORDS else "other"
 
 
 @dataclass(frozen=True)

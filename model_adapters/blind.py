@@ -1,18 +1,18 @@
-"""A floor that never sees a frame: what can be guessed from the question alone."""
+"""A baseline that never sees a frame: what can be guessed from the question alone."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.adapters.base import Floor
+from microg_bench.adapters.base import Baseline
 from microg_bench.adapters.references import OtherSources
 from microg_bench.records import Request
 
 
-class Blind(Floor):
+class Blind(Baseline):
     """The answer to the most similar question, and the medoid caption, of other source videos."""
 
     name = "blind"
-    title = "Floor: blind"
+    title = "Baseline: blind"
     frames = 0
     note = "the answer to the most similar question of other source videos; their medoid caption"
 

@@ -1,9 +1,9 @@
-"""The lowest floor: the same words for every clip. Any model worth its name stands above it."""
+"""The lowest baseline: the same words for every clip. Any useful model scores higher."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.adapters.base import Floor
+from microg_bench.adapters.base import Baseline
 from microg_bench.adapters.references import OtherSources
 from microg_bench.records import Request
 
@@ -11,11 +11,11 @@ CAPTION = "An astronaut floats inside the International Space Station and speaks
 ANSWER = "Not mentioned."
 
 
-class Constant(Floor):
+class Constant(Baseline):
     """One fixed caption, and the published wording of an absent answer."""
 
     name = "constant"
-    title = "Floor: constant"
+    title = "Baseline: constant"
     frames = 0
     note = "the same text for every clip"
 

@@ -7,7 +7,7 @@ videos: the frames are images in their order, which is how its authors show it o
 from microg_bench.adapters.base import Adapter
 from microg_bench.prompts import Instruction
 from microg_bench.records import Image, Message, Prompt, Request, Text
-from microg_bench.video import Frames
+from microg_bench.video.decode import Frames
 
 
 class Gemma3(Adapter):

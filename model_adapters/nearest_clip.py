@@ -1,18 +1,17 @@
-"""A floor that sees, but does not understand: it repeats what is said of the clip that looks most alike."""
+"""A baseline that sees without a model: it repeats the answer of the clip that looks most alike."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.adapters.base import Floor
-from microg_bench.adapters.references import OtherSources
-from microg_bench.adapters.similarity import TextIndex
+from microg_bench.adapters.base import Baseline
+from microg_bench.adapters.references import OtherSources, TextIndex
 from microg_bench.records import Request
-from microg_bench.video import Frames
+from microg_bench.video.decode import Frames
 
 GRID = 8
 
 
-class NearestClip(Floor):
+class NearestClip(Baseline):
     """The caption, or the answer to the most similar question, of the nearest clip of another source.
 
     A clip is described by the mean colour of each cell of an 8 × 8 grid and how much the cell changes
@@ -20,7 +19,7 @@ class NearestClip(Floor):
     """
 
     name = "nearest-clip"
-    title = "Floor: nearest clip"
+    title = "Baseline: nearest clip"
     frames = 4
     sees_video = True
     note = "the caption or answer of the visually nearest clip of another source video"
@@ -35,7 +34,7 @@ class NearestClip(Floor):
         """What the references say of the nearest clip that has an answer of the kind asked for."""
         if descriptor is None:
             return ""
-        for clip in others.by_likeness(descriptor):
+        for clip in others.by_similarity(descriptor):
             if request.question is None and clip.caption is not None:
                 return clip.caption
             if request.question is not None and clip.questions:

@@ -32,7 +32,7 @@ def test_ids_say_task_and_name_and_every_file_has_a_purpose() -> None:
         assert name.startswith(f"{template.task}-")
         assert template.purpose
         assert template.version >= 1
-        assert template.label == f"{name}@{template.version}:{template.sha256[:8]}"
+        assert str(template.identity) == f"{name}@{template.version}:{template.sha256[:8]}"
 
 
 def test_a_question_is_data_and_never_a_template() -> None:
@@ -56,17 +56,17 @@ def test_the_hash_changes_with_the_words_and_not_with_the_purpose(tmp_path: Path
     ],
 )
 def test_a_template_that_reaches_for_more_is_refused(tmp_path: Path, user: str) -> None:
-    with pytest.raises(DataError, match="prompt p cannot be rendered"):
+    with pytest.raises(DataError, match="prompt p: cannot be rendered"):
         read_template(write(tmp_path, user)).render(ASKED)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id = 3", "field 'id'"),
+        ("id = 3", "p.toml: prompt file: field id: "),
         ("= x", "cannot be read"),
-        ("id = 'p'\nversion = 1\ntask = 'vqa'\npurpose = 'x'\n", "field 'user'"),
-        ("id = 'p'\nversion = 1\ntask = 'dance'\npurpose = 'x'\nuser = 'u'\n", "field 'task'"),
+        ("id = 'p'\nversion = 1\ntask = 'vqa'\npurpose = 'x'\n", "prompt file: field user: "),
+        ("id = 'p'\nversion = 1\ntask = 'dance'\npurpose = 'x'\nuser = 'u'\n", "prompt file: field task: "),
     ],
 )
 def test_a_malformed_file_is_named_with_its_field(tmp_path: Path, text: str, message: str) -> None:

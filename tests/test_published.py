@@ -1,10 +1,10 @@
-"""The numbers of the paper ship as data, in the columns of the tasks."""
+"""The published numbers ship as data, in the columns of the tasks."""
 
 import csv
 
 import pytest
 
-from microg_bench.resources import shipped
+from microg_bench.storage import shipped
 from microg_bench.tasks import TASKS
 
 

@@ -20,8 +20,11 @@ def run(code: str, *search: Path) -> subprocess.CompletedProcess[str]:
 def pretend_torchvision(folder: Path, code: str) -> Path:
     package = folder / "torchvision"
     package.mkdir()
-    (package / "part.py").write_text("loaded = 1\n")
     (package / "__init__.py").write_text(code)
+    (package / "_meta_registrations.py").write_text(
+        "import torch\n"
+        "torch.library.register_fake('torchvision::nms')(lambda dets, scores, iou_threshold: None)\n"
+    )
     return folder
 
 
@@ -39,15 +42,38 @@ def test_transforms_work_whatever_torch_is_beside_it() -> None:
 
 
 @needs_torch
-def test_a_missing_operator_is_declared_and_the_import_starts_afresh(tmp_path: Path) -> None:
-    code = (
-        "import torch\nfrom torchvision import part\npart.loaded += 1\n"
-        "torch.library.register_fake('torchvision::nms')(lambda dets, scores, iou_threshold: None)\n"
-    )
+def test_a_missing_operator_is_declared_where_its_shape_is_registered(tmp_path: Path) -> None:
+    folder = pretend_torchvision(tmp_path, "import torch\nfrom torchvision import _meta_registrations\n")
     done = run(
-        ENSURE + "import torchvision; print(torchvision.part.loaded)", pretend_torchvision(tmp_path, code)
+        ENSURE + "import torch; print(len(torchvision_repair._declared), torch.ops.torchvision.nms)", folder
     )
-    assert done.stdout.strip() == "2", done.stderr
+    assert done.stdout.strip() == "1 torchvision.nms", done.stderr
+
+
+@needs_torch
+def test_an_operator_that_torchvision_declares_itself_is_left_alone(tmp_path: Path) -> None:
+    folder = pretend_torchvision(
+        tmp_path,
+        "import torch\nours = torch.library.Library('torchvision', 'DEF')\n"
+        "ours.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
+        "from torchvision import _meta_registrations\n",
+    )
+    done = run(ENSURE + "print(torchvision_repair._declared)", folder)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@needs_torch
+def test_a_child_process_is_repaired_before_it_imports_anything(tmp_path: Path) -> None:
+    folder = pretend_torchvision(tmp_path, "import torch\nfrom torchvision import _meta_registrations\n")
+    child = "import torch, torchvision; print(torch.ops.torchvision.nms)"
+    code = (
+        f"import os, subprocess\nos.environ['PYTHONPATH'] = {str(folder)!r}\n"
+        "with torchvision_repair.repaired_children():\n"
+        f"    subprocess.run([sys.executable, '-c', {child!r}], check=True)\n"
+        f"assert os.environ['PYTHONPATH'] == {str(folder)!r}\n"
+    )
+    done = run(ENSURE + code, folder)
+    assert done.stdout.strip() == "torchvision.nms", done.stderr
 
 
 def test_a_sound_torchvision_is_left_alone(tmp_path: Path) -> None:

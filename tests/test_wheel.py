@@ -58,7 +58,7 @@ def test_it_is_the_installed_package_that_is_tested(bin_folder: Path, tmp_path: 
 def test_it_has_the_same_models_and_prompts(bin_folder: Path, tmp_path: Path) -> None:
     here = run(sys.executable, "-m", "microg_bench", "models", cwd=tmp_path)
     assert run(bin_folder / "microg-bench", "models", cwd=tmp_path) == here
-    code = "from microg_bench.resources import shipped as s; print(*[f.name for f in s('prompts').iterdir()])"
+    code = "from microg_bench.storage import shipped as s; print(*[f.name for f in s('prompts').iterdir()])"
     prompts = run(bin_folder / "python", "-c", code, cwd=tmp_path).split()
     assert sorted(prompts) == sorted(path.name for path in (ROOT / "prompts").iterdir())
     assert prompts

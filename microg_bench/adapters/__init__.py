@@ -1,7 +1,6 @@
-"""The adapters room: what an adapter is, how one is found and proved, what a floor may see."""
+"""What an adapter is, how one is found, started and checked, and what a baseline may see."""
 
-from microg_bench.adapters.base import Adapter, Floor
-from microg_bench.adapters.conformance import Check, check_adapter
+from microg_bench.adapters.base import Adapter, Baseline
 from microg_bench.adapters.registry import Registered, find_adapter, registered
 
-__all__ = ["Adapter", "Check", "Floor", "Registered", "check_adapter", "find_adapter", "registered"]
+__all__ = ["Adapter", "Baseline", "Registered", "find_adapter", "registered"]

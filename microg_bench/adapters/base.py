@@ -10,15 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from microg_bench.records import Generation, Message, Prompt, Request, TaskName, Text, Video
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from microg_bench.adapters.references import OtherSources
     from microg_bench.prompts import Instruction
-    from microg_bench.video import Frames
+    from microg_bench.video.decode import Frames
 
 
 class Adapter(ABC):
@@ -71,10 +71,10 @@ class Adapter(ABC):
         return text.strip()
 
 
-class Floor(Adapter):
+class Baseline(Adapter):
     """A baseline that answers from the references of other source videos, without any model.
 
-    It runs on the `function` engine. A floor that looks at the video overrides `describe`; the harness
+    It runs on the `function` engine. A baseline that looks at the video overrides `describe`; the harness
     then describes every clip of the dataset once, before the first answer.
     """
 

@@ -1,9 +1,4 @@
-"""Proves an adapter without a model: declared as it must be, pure, and unshaken by whatever a model writes.
-
-Each check says what fails in the words of an author. None needs a GPU, weights or a dataset.
-"""
-
-from __future__ import annotations
+"""Checks of an adapter that need no GPU, weights or dataset; each says what to change."""
 
 import pickle
 import re
@@ -15,12 +10,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from microg_bench.adapters.base import Adapter, Floor
-from microg_bench.adapters.generic import ENGINES
+from microg_bench.adapters.base import Adapter, Baseline
+from microg_bench.adapters.registry import MODEL_ENGINES
 from microg_bench.errors import MicrogError
-from microg_bench.prompts import find_template
+from microg_bench.prompts import Instruction, find_template
 from microg_bench.records import Generation, Image, Prompt, Request, Text, Video
-from microg_bench.video import Frames, FrameSpec
+from microg_bench.video.decode import Frames
+from microg_bench.video.sampling import FrameSpec
 
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _QUESTION = "What floats beside the astronaut's left hand?"
@@ -28,7 +24,7 @@ _REQUESTS = (
     Request(id="clip_001", task="caption", video_id="clip_001", source="clip"),
     Request(id="clip_001#1", task="vqa", video_id="clip_001", source="clip", question=_QUESTION),
 )
-_HOSTILE = (
+_HOSTILE_TEXTS = (
     "",
     " \t\r\n\u2028\u00a0 ",
     "Not mentioned.",
@@ -43,8 +39,8 @@ _HOSTILE = (
     "{{ 7*7 }} %s {0} \\N{BULLET} \\",
     "word " * 50_000,
 )
-_ENGINES = (*ENGINES, "function")
-_WATCHED = ("open", "os.", "shutil.", "socket.", "subprocess.", "urllib.")
+_ENGINES = (*MODEL_ENGINES, "function")
+_AUDITED = ("open", "os.", "shutil.", "socket.", "subprocess.", "urllib.")
 
 
 @dataclass(frozen=True)
@@ -55,20 +51,20 @@ class Check:
     problem: str = ""
 
 
-class _BreachError(Exception):
-    """An adapter did what an adapter must not do; the text says what."""
+class _IsolationError(Exception):
+    """An adapter opened a file, a socket or a process."""
 
 
 def check_adapter(adapter: Adapter) -> list[Check]:
     """All checks that need nothing but the adapter."""
     checks: dict[str, Callable[[], str]] = {
-        "its declaration is complete": lambda: _declaration(adapter),
+        "the declaration is complete": lambda: _declaration(adapter),
         "it renders both prompts": lambda: _each_prompt(adapter, _renders),
         "it shows the frames in order, before the question": lambda: _each_prompt(adapter, _shows),
-        "it is pure: the same request, the same prompt": lambda: _each_prompt(adapter, _pure),
-        "it touches no file and no network": lambda: _isolated(adapter),
-        "it reads whatever a model may write": lambda: _parses(adapter),
-        "it travels to other processes": lambda: _pickles(adapter),
+        "it is pure: the same request gives the same prompt": lambda: _each_prompt(adapter, _pure),
+        "it opens no file and no network connection": lambda: _isolated(adapter),
+        "parse() is robust to any model output": lambda: _parses(adapter),
+        "it can be pickled": lambda: _pickles(adapter),
     }
     return [Check(what, _guarded(check)) for what, check in checks.items()]
 
@@ -104,7 +100,7 @@ def _declaration(adapter: Adapter) -> str:
         return f"title {adapter.title!r}: tables print it, so it must be one printable line"
     if not adapter.engines or not set(adapter.engines) <= set(_ENGINES):
         return f"engines {adapter.engines!r}: name one or more of {', '.join(_ENGINES)}"
-    if adapter.checkpoint is None and not isinstance(adapter, Floor):
+    if adapter.checkpoint is None and not isinstance(adapter, Baseline):
         return "checkpoint is None: name a hub id, a folder, or the model's name at its server"
     return _generation(adapter) or _frames_declared(adapter)
 
@@ -112,7 +108,7 @@ def _declaration(adapter: Adapter) -> str:
 def _generation(adapter: Adapter) -> str:
     for task in ("caption", "vqa"):
         if not isinstance(adapter.generation.get(task), Generation):
-            return f"generation says nothing of {task}: give generation = {{'{task}': Generation(…), …}}"
+            return f"generation lacks {task}: give generation = {{'{task}': Generation(…), …}}"
     return ""
 
 
@@ -131,10 +127,10 @@ def _words(kind: Any) -> str:
     return " or ".join("None" if one is type(None) else one.__name__ for one in kinds)
 
 
-def _prompt(adapter: Adapter, request: Request) -> tuple[Prompt, Frames | None]:
-    template = find_template(request.task, "default")
-    frames = _frames(adapter) if adapter.sees_video else None
-    return adapter.prompt(request, template.render(request), frames), frames
+def _given(adapter: Adapter, request: Request) -> tuple[Request, Instruction, Frames | None]:
+    """What the harness calls `prompt` with."""
+    instruction = find_template(request.task, "default").render(request)
+    return request, instruction, _frames(adapter) if adapter.sees_video else None
 
 
 def _frames(adapter: Adapter) -> Frames:
@@ -154,7 +150,7 @@ def _each_prompt(adapter: Adapter, check: Callable[[Adapter, Request], str]) -> 
 
 
 def _renders(adapter: Adapter, request: Request) -> str:
-    prompt, _ = _prompt(adapter, request)
+    prompt = adapter.prompt(*_given(adapter, request))
     if not isinstance(prompt, Prompt):
         return f"prompt() returns {type(prompt).__name__}, not a Prompt"
     if not prompt.messages or prompt.messages[-1].role != "user":
@@ -162,13 +158,14 @@ def _renders(adapter: Adapter, request: Request) -> str:
     said = " ".join(part.text for one in prompt.messages for part in one.parts if isinstance(part, Text))
     if request.question and request.question not in said:
         return "the question is not in the prompt word for word"
-    return "" if said.strip() or isinstance(adapter, Floor) else "the prompt has no text"
+    return "" if said.strip() or isinstance(adapter, Baseline) else "the prompt has no text"
 
 
 def _shows(adapter: Adapter, request: Request) -> str:
-    if not adapter.sees_video or isinstance(adapter, Floor):
+    if not adapter.sees_video or isinstance(adapter, Baseline):
         return ""
-    prompt, frames = _prompt(adapter, request)
+    given = _given(adapter, request)
+    prompt, frames = adapter.prompt(*given), given[2]
     parts = [part for message in prompt.messages if message.role == "user" for part in message.parts]
     stills = [part.frame for part in parts if isinstance(part, Image)]
     if not stills and not any(isinstance(part, Video) for part in parts):
@@ -178,20 +175,14 @@ def _shows(adapter: Adapter, request: Request) -> str:
     if stills != sorted(stills):
         return f"the frames are out of order: {stills}"
     last_seen = max(place for place, part in enumerate(parts) if not isinstance(part, Text))
-    asked = [place for place, part in enumerate(parts) if isinstance(part, Text) and _asks(part, request)]
-    if asked and asked[0] < last_seen:
-        return "the question stands before the frames: no two questions of a clip can share what was computed"
+    before = [part.text for part in parts[:last_seen] if isinstance(part, Text)]
+    if request.question and any(request.question in text for text in before):
+        return "the question is before the frames: the questions of a clip cannot share a prefix"
     return ""
 
 
-def _asks(part: Text, request: Request) -> bool:
-    return bool(request.question) and str(request.question) in part.text
-
-
 def _pure(adapter: Adapter, request: Request) -> str:
-    first, _ = _prompt(adapter, request)
-    second, _ = _prompt(adapter, request)
-    if first != second:
+    if adapter.prompt(*_given(adapter, request)) != adapter.prompt(*_given(adapter, request)):
         return "two calls of prompt() with the same request give different prompts"
     if adapter.parse(request, "A man.") != adapter.parse(request, "A man."):
         return "two calls of parse() with the same text give different answers"
@@ -200,18 +191,17 @@ def _pure(adapter: Adapter, request: Request) -> str:
 
 def _isolated(adapter: Adapter) -> str:
     for request in _REQUESTS:
-        _prompt(adapter, request)  # a module that is imported on the way may be read from its file
-        instruction = find_template(request.task, "default").render(request)
-        frames = _frames(adapter) if adapter.sees_video else None
-        with _watched():
-            adapter.prompt(request, instruction, frames)
+        given = _given(adapter, request)
+        adapter.prompt(*given)  # a module that is imported on the way may be read from its file
+        with _audited():
+            adapter.prompt(*given)
             adapter.parse(request, "A man.")
     return ""
 
 
 def _parses(adapter: Adapter) -> str:
     for request in _REQUESTS:
-        for text in _HOSTILE:
+        for text in _HOSTILE_TEXTS:
             shown = text if len(text) < 60 else f"{text[:40]}… ({len(text)} characters)"
             try:
                 answer = adapter.parse(request, text)
@@ -227,26 +217,26 @@ def _pickles(adapter: Adapter) -> str:
     return "" if copy.name == adapter.name else "a pickled copy has another name"
 
 
-class _Lookout:
-    """The audit hook of this process. One cannot be taken away, so it is told when to look."""
+class _AuditGuard:
+    """The audit hook of this process. Python cannot remove one, so it has a switch."""
 
-    looking: ClassVar[bool] = False
-    posted: ClassVar[bool] = False
+    active: ClassVar[bool] = False
+    installed: ClassVar[bool] = False
 
     @classmethod
-    def see(cls, event: str, arguments: tuple[Any, ...]) -> None:
-        if cls.looking and event.startswith(_WATCHED):
-            raise _BreachError(f"{event} {arguments[:1]}: an adapter opens nothing; the harness does")
+    def hook(cls, event: str, arguments: tuple[Any, ...]) -> None:
+        if cls.active and event.startswith(_AUDITED):
+            raise _IsolationError(f"{event} {arguments[:1]}: an adapter opens nothing; the harness does")
 
 
 @contextmanager
-def _watched() -> Iterator[None]:
+def _audited() -> Iterator[None]:
     """Raise where the code inside opens a file, a socket or a process."""
-    if not _Lookout.posted:
-        sys.addaudithook(_Lookout.see)
-        _Lookout.posted = True
-    _Lookout.looking = True
+    if not _AuditGuard.installed:
+        sys.addaudithook(_AuditGuard.hook)
+        _AuditGuard.installed = True
+    _AuditGuard.active = True
     try:
         yield
     finally:
-        _Lookout.looking = False
+        _AuditGuard.active = False

@@ -1,16 +1,24 @@
-"""The references that a floor may see: those of every source video but the one that it is asked about."""
+"""The references that a baseline may see: those of every source video but the one that it is asked about.
+
+Texts are compared without a model, by the cosine of their word weights (tf·idf).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.adapters.similarity import TextIndex
-from microg_bench.records import Clip, Question
+from microg_bench.records import Clip, Question, Request
+
+if TYPE_CHECKING:
+    from microg_bench.adapters.base import Baseline
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class OtherSources:
     """A view of the dataset without one source video, and what can be looked up in it.
 
     Everything here, the word weights of the text indices included, is made from these clips alone.
-    `descriptors` maps video ids to vectors, for floors that look at the video.
+    `descriptors` maps video ids to vectors, for baselines that look at the video.
     """
 
     clips: tuple[Clip, ...]
@@ -58,7 +66,7 @@ class OtherSources:
         vectors = [self.descriptors[clip.video_id] for clip in clips]
         return clips, np.stack(vectors) if vectors else np.empty((0, 0))
 
-    def by_likeness(self, descriptor: NDArray[np.float64]) -> list[Clip]:
+    def by_similarity(self, descriptor: NDArray[np.float64]) -> list[Clip]:
         """The clips with a descriptor, the visually nearest (least Euclidean distance) first."""
         clips, vectors = self._seen
         if not clips:
@@ -73,7 +81,7 @@ class References:
     def __init__(
         self, clips: tuple[Clip, ...], descriptors: Mapping[str, NDArray[np.float64]] | None = None
     ) -> None:
-        """Hold `clips` and, for floors that see, the `descriptors` by video id."""
+        """Hold `clips` and, for baselines that see, the `descriptors` by video id."""
         self._clips = clips
         self._descriptors = descriptors or {}
         self._views: dict[str, OtherSources] = {}
@@ -90,3 +98,78 @@ class References:
     def descriptor(self, video_id: str) -> NDArray[np.float64] | None:
         """The descriptor of one clip, None where it has none."""
         return self._descriptors.get(video_id)
+
+    def answer(self, baseline: Baseline, request: Request) -> str:
+        """What `baseline` answers to `request`."""
+        return baseline.answer(request, self.descriptor(request.video_id), self.without(request.source))
+
+    def answering(self, baseline: Baseline) -> Callable[[Any], str]:
+        """A function that lets `baseline` answer jobs of an engine."""
+        return lambda job: self.answer(baseline, job.request)
+
+
+def baseline_answers(
+    baseline: Baseline, clips: tuple[Clip, ...], requests: Sequence[Request]
+) -> dict[str, str]:
+    """What a baseline that sees no video answers to `requests`, by request id."""
+    references = References(clips)
+    return {request.id: references.answer(baseline, request) for request in requests}
+
+
+_WORD = re.compile(r"\w+")
+
+
+class TextIndex:
+    """An inverted index over `texts`.
+
+    A word weighs its count times log(1 + N / number of texts that hold it) (Salton and Buckley 1988);
+    vectors have unit length, so that their dot product is the cosine, in [0, 1]. Ties go to the first text.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Index `texts` (at least one)."""
+        counts = [_words(text) for text in texts]
+        document_frequency = Counter(word for words in counts for word in words)
+        self._size = len(texts)
+        self._weight = {
+            word: float(np.log1p(self._size / frequency)) for word, frequency in document_frequency.items()
+        }
+        postings: dict[str, tuple[list[int], list[float]]] = {}
+        for number, words in enumerate(counts):
+            for word, weight in self._unit_vector(words).items():
+                numbers, weights = postings.setdefault(word, ([], []))
+                numbers.append(number)
+                weights.append(weight)
+        self._postings = {
+            word: (np.array(numbers), np.array(weights)) for word, (numbers, weights) in postings.items()
+        }
+
+    def similarities(self, text: str) -> NDArray[np.float64]:
+        """Cosine of `text` with every indexed text, shape (N,)."""
+        return self._dot(self._unit_vector(_words(text)))
+
+    def nearest(self, text: str) -> int:
+        """The position of the most similar text."""
+        return int(np.argmax(self.similarities(text)))
+
+    def medoid(self) -> int:
+        """The position of the text with the highest mean similarity to all."""
+        centre = {word: float(weights.sum()) for word, (_, weights) in self._postings.items()}
+        return int(np.argmax(self._dot(centre)))
+
+    def _dot(self, vector: dict[str, float]) -> NDArray[np.float64]:
+        scores = np.zeros(self._size)
+        for word, weight in vector.items():
+            if word in self._postings:
+                numbers, weights = self._postings[word]
+                scores[numbers] += weight * weights
+        return scores
+
+    def _unit_vector(self, words: Counter[str]) -> dict[str, float]:
+        vector = {word: count * self._weight[word] for word, count in words.items() if word in self._weight}
+        length = float(np.sqrt(sum(weight * weight for weight in vector.values())))
+        return {word: weight / length for word, weight in vector.items()} if length else {}
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(_WORD.findall(text.lower()))

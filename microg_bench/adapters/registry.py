@@ -1,10 +1,8 @@
 """Finds an adapter by its name, in a `.py` file, or makes the generic one for `ENGINE:NAME`.
 
-The models of the house and those of others register in the same way: an entry point in the group
+The shipped models and those of others register in the same way: an entry point in the group
 `microg_bench.adapters`. A name belongs to one adapter; a clash is an error that names both places.
 """
-
-from __future__ import annotations
 
 import ast
 import hashlib
@@ -15,13 +13,14 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.adapters.generic import generic, is_generic
 from microg_bench.errors import UsageError
-from microg_bench.suggest import unknown
+from microg_bench.text import unknown
 
 GROUP = "microg_bench.adapters"
+MODEL_ENGINES = ("vllm", "transformers", "server", "openai", "gemini")  # that ask models by name
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Registered:
 
 
 def registered() -> list[Registered]:
-    """All registered adapters by name. One that cannot be imported stands there with its problem.
+    """All registered adapters by name. One that cannot be imported is listed with its problem.
 
     Raises:
         UsageError: two packages register the same name.
@@ -73,9 +72,11 @@ def source_sha256(adapter: Adapter) -> str:
     if adapter.loader:
         spec = importlib.util.find_spec(adapter.loader.partition(":")[0])
         files += [Path(spec.origin)] if spec and spec.origin else []
-    for file in files:  # which grow meanwhile
-        files += [one for one in _imported(file) if one not in files]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    read: list[Path] = []
+    while files:
+        read.append(files.pop(0))
+        files += [one for one in _imported(read[-1]) if one not in (*read, *files)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in read)).hexdigest()
 
 
 def _imported(file: Path) -> list[Path]:
@@ -138,18 +139,18 @@ def _load(point: EntryPoint) -> Registered:
 
 def _problem(adapter: object) -> str:
     if not (isinstance(adapter, type) and issubclass(adapter, Adapter)):
-        return "is not a subclass of microg_bench.adapters.Adapter"
+        return "is not a subclass of microg_bench.adapters.base.Adapter"
     missing = [field for field in ("name", "title") if not isinstance(getattr(adapter, field, None), str)]
     if missing:
         return f"does not declare {' and '.join(missing)}"
-    # Both stand in files and tables; a lone surrogate could be written, but not read again.
+    # Both are written to files and tables; a lone surrogate could be written, but not read again.
     odd = [repr(text) for text in (adapter.name, adapter.title) if not text.isprintable()]
     return f"calls itself {odd[0]}, which cannot be printed" if odd else ""
 
 
 def _from_file(path: Path) -> type[Adapter]:
     if not path.is_file():
-        raise UsageError(f"--model {path}: no such file")
+        raise UsageError("no such file", path=path)
     module = _import_file(path)
     found = [
         value
@@ -157,9 +158,9 @@ def _from_file(path: Path) -> type[Adapter]:
         if isinstance(value, type) and issubclass(value, Adapter) and value.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise UsageError(f"--model {path}: expected one subclass of Adapter, found {len(found)}")
+        raise UsageError(f"expected one subclass of Adapter, found {len(found)}", path=path)
     if problem := _problem(found[0]):
-        raise UsageError(f"--model {path}: {found[0].__name__} {problem}")
+        raise UsageError(f"{found[0].__name__} {problem}", path=path)
     if (point := _points().get(found[0].name)) and not _same_file(point, path):
         raise UsageError(f"model name {found[0].name!r} is taken twice: by {_place(point)} and by {path}")
     return found[0]
@@ -168,17 +169,47 @@ def _from_file(path: Path) -> type[Adapter]:
 def _import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"microg_bench_adapter_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"--model {path}: not a Python file")
+        raise UsageError("not a Python file", path=path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # so that its source can be found, and its objects pickled to workers
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[spec.name]
-        raise UsageError(f"--model {path}: cannot be imported: {type(error).__name__}: {error}") from error
+        raise UsageError(f"cannot be imported: {type(error).__name__}: {error}", path=path) from error
     return module
 
 
 def _same_file(point: EntryPoint, path: Path) -> bool:
     adapter = _load(point).adapter
     return adapter is not None and Path(inspect.getfile(adapter)).resolve() == path.resolve()
+
+
+def is_generic(model: str) -> bool:
+    """Whether `model` has the form `ENGINE:NAME` with an engine that asks models by name."""
+    return model.partition(":")[0] in MODEL_ENGINES and ":" in model
+
+
+def generic(model: str) -> Adapter:
+    """The adapter for `model`, e.g. ``openai:gpt-4o`` or ``vllm:ORG/CHECKPOINT``.
+
+    Raises:
+        UsageError: the name behind the colon is empty, or holds white space or control characters.
+    """
+    engine, _, name_there = model.partition(":")
+    if not name_there or not name_there.isprintable() or any(sign.isspace() for sign in name_there):
+        raise UsageError(f"{model!r}: give a name after the colon, e.g. {engine}:NAME", item="--model")
+
+    class Generic(Adapter):
+        """The plain chat form."""
+
+        name = model
+        title = name_there
+        checkpoint = name_there
+        engines = (engine,)
+        note = "no adapter of its own: frames before the harness's prompt, the whole answer taken as it is"
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return generic, (model,)
+
+    return Generic()

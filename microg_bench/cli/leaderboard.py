@@ -1,31 +1,35 @@
 """`microg-bench leaderboard`: the static site of all runs and submissions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from microg_bench.cli.show import ProgressWatcher, errors_console, output, printable
+from microg_bench.cli.console import left_out, output
+from microg_bench.cli.submit import SUBMISSIONS
+from microg_bench.dataset.load import load
 from microg_bench.errors import UsageError
-from microg_bench.leaderboard.gather import read_reports, runs_below
-from microg_bench.runs.evaluate import Scoring
-from microg_bench.site import build as build_site
-from microg_bench.site.entries import submissions_in
-
-SUBMISSIONS = Path("results/submissions")
-
-app = typer.Typer(
-    help="Build the pages of the leaderboard.", no_args_is_help=True, rich_markup_mode="markdown"
-)
+from microg_bench.har.reports import read_scorecards
+from microg_bench.options import ScoringOptions
+from microg_bench.pages.leaderboard import build as build_site
+from microg_bench.progress import RichProgress
+from microg_bench.submissions.load import find_submissions
+from microg_bench.tables.gather import gather
 
 EPILOG = """Examples:
 
     microg-bench leaderboard build --out site
 
-    microg-bench leaderboard build --runs runs --actions results/actions/X3D_L.test.json --out site
+    microg-bench leaderboard build --runs runs --har results/actions/X3D_L.test.json --out site
 """
+
+app = typer.Typer(
+    help="Build the pages of the leaderboard.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
 
 
 @app.callback()
@@ -42,12 +46,13 @@ def build(
     submissions: Annotated[
         list[Path] | None,
         typer.Option(
-            help=f"Folder with submissions; may be repeated. Without it and --runs: {SUBMISSIONS}, if there."
+            help="Folder with submissions; may be repeated.",
+            show_default=f"{SUBMISSIONS} without --runs, where it exists",
         ),
     ] = None,
-    actions: Annotated[
+    har: Annotated[
         list[Path] | None,
-        typer.Option(help="What `har score --out` wrote; may be repeated.", metavar="FILE"),
+        typer.Option(help="Scorecards that `har score --out` wrote; may be repeated.", metavar="FILE"),
     ] = None,
     data: Annotated[
         str | None,
@@ -59,8 +64,8 @@ def build(
         bool,
         typer.Option(
             "--score",
-            help="Score submissions again, as `submit check` does: checks their claims, and their pages show "
-            "scores of single items and take part in pairwise tests. Needs --data; takes minutes.",
+            help="Check submissions and score them again: their pages show scores of single items, and they "
+            "take part in pairwise tests. Needs --data; takes minutes.",
         ),
     ] = False,
     pictures: Annotated[
@@ -73,24 +78,22 @@ def build(
     is named and left out, and the command ends with 1.
     """
     if score and not data:
-        raise UsageError("--score needs the references: give --data")
+        raise UsageError("needs the references: give --data", item="--score")
     if not (runs or submissions) and SUBMISSIONS.is_dir():
         submissions = [SUBMISSIONS]
-    places = [run for folder in runs or [] for run in runs_below(folder)]
-    packed = [path for folder in submissions or [] for path in submissions_in(folder)]
-    with ProgressWatcher() as watcher:
-        rows, errors = build_site(
+    records, unread = gather(runs or [])
+    with RichProgress() as progress:
+        rows, refused = build_site(
             out,
-            places,
-            packed,
-            read_reports(actions or []),
-            data,
-            Scoring() if score else None,
-            pictures,
-            watcher,
+            records,
+            [path for folder in submissions or [] for path in find_submissions(folder)],
+            [card for file in har or [] for card in read_scorecards(file)],
+            dataset=load(data) if data else None,
+            scoring=ScoringOptions() if score else None,
+            pictures=pictures,
+            progress=progress,
         )
     output().print(f"{out / 'index.html'}: {rows} rows")
-    for error in errors:
-        errors_console().print(f"left out: {printable(str(error))}", style="red", markup=False)
-    if errors:
+    left_out([*unread, *refused])
+    if unread or refused:
         raise typer.Exit(1)

@@ -1,37 +1,32 @@
-"""`microg-bench models`: which models there are, what each needs, and how a new one is begun and proved."""
-
-from __future__ import annotations
+"""`microg-bench models`: list the models and what each needs, start a new one, check it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from microg_bench.adapters import Adapter, check_adapter, find_adapter, registered
-from microg_bench.adapters.registry import source_sha256
+from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.registry import find_adapter, registered, source_sha256
 from microg_bench.adapters.scaffold import write_adapter
-from microg_bench.cli.show import output, printable
-from microg_bench.engines import ENGINES
-from microg_bench.engines.architectures import unsupported
-from microg_bench.runs.settings import make_options
-from microg_bench.runs.trial import try_adapter
+from microg_bench.api import check_model
+from microg_bench.cli.console import columns, output
+from microg_bench.engines.registry import ENGINES, unsupported
+from microg_bench.text import printable
 
 app = typer.Typer(
-    help="List the models, show one, begin a new one, or prove it.",
+    help="List the models, show one, start a new one, or check it.",
     epilog="Examples:  `microg-bench models`  ·  `microg-bench models new my-model`",
     rich_markup_mode="markdown",
+    add_completion=False,
 )
 
 
 @app.callback(invoke_without_command=True)
 def list_models(context: typer.Context) -> None:
-    """List the models, show one, begin a new one, or prove it."""
+    """List the models, show one, start a new one, or check it."""
     if context.invoked_subcommand:
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("model", "engines", "frames", "checkpoint", "to install"):
-        table.add_column(column, overflow="fold")
+    table = columns("model", "engines", "frames", "checkpoint", "to install")
     for found in registered():
         if found.adapter is None:
             table.add_row(found.name, "", "", "", found.problem)
@@ -88,10 +83,8 @@ def check(
     ] = None,
     engine: Annotated[str | None, typer.Option(help="What runs them.")] = None,
 ) -> None:
-    """Prove an adapter: declared, pure, isolated, unshaken by any text; with a checkpoint, at work, too."""
-    checks = check_adapter(find_adapter(name))
-    if checkpoint is not None:
-        checks.append(try_adapter(make_options({"model": name, "checkpoint": checkpoint, "engine": engine})))
+    """Check an adapter: declaration, purity, isolation, robustness; with a checkpoint, a short run too."""
+    checks = check_model(name, checkpoint, engine)
     for one in checks:
         output().print(f"{'FAIL' if one.problem else 'ok  '}  {one.what}")
         if one.problem:

@@ -1,18 +1,15 @@
-"""`microg-bench prompts`: which prompt templates there are, and what a model is told with one."""
-
-from __future__ import annotations
+"""`microg-bench prompts`: list the prompt templates, or render one."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from microg_bench.cli.show import output
+from microg_bench.cli.console import columns, output
 from microg_bench.errors import UsageError
 from microg_bench.prompts import Template, read_template, shipped_templates
 from microg_bench.records import Request
-from microg_bench.suggest import unknown
+from microg_bench.text import unknown
 
 QUESTION = "Who is in the video?"
 
@@ -20,6 +17,7 @@ app = typer.Typer(
     help="List the prompts, or show one as a model gets it.",
     epilog="Examples:  `microg-bench prompts`  ·  `microg-bench prompts show vqa-default`",
     rich_markup_mode="markdown",
+    add_completion=False,
 )
 
 
@@ -28,9 +26,7 @@ def list_prompts(context: typer.Context) -> None:
     """List the prompts, or show one as a model gets it."""
     if context.invoked_subcommand:
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("prompt", "--prompt", "version", "hash", "family", "purpose"):
-        table.add_column(column, overflow="fold")
+    table = columns("prompt", "--prompt", "version", "hash", "family", "purpose")
     for template in shipped_templates().values():
         short = template.id.removeprefix(f"{template.task}-")
         version, digest = str(template.version), template.sha256[:8]
@@ -48,7 +44,7 @@ def show(
     asked = question if template.task == "vqa" else None
     request = Request(id="a", task=template.task, video_id="a", source="a", question=asked)
     instruction = template.render(request)
-    lines = [f"{template.label}, for {template.task}, family {template.family}", template.purpose, ""]
+    lines = [f"{template.identity}, for {template.task}, family {template.family}", template.purpose, ""]
     for role, text in (("system", instruction.system), ("user", instruction.user)):
         lines += [f"[{role}] {line}" for line in text.splitlines()]
     output().print("\n".join(lines))

@@ -1,30 +1,27 @@
 """`microg-bench submit`: pack a run for others, and check what others have packed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli import options as o
-from microg_bench.cli.score import make_scoring
-from microg_bench.cli.show import errors_console, output, printable
-from microg_bench.leaderboard.inspection import inspect
-from microg_bench.leaderboard.submission import pack as pack_run
-from microg_bench.runs.scoring import find_runs
-from microg_bench.runs.settings import make_options
+from microg_bench.cli.console import messages, output
+from microg_bench.cli.options import with_options
+from microg_bench.options import ScoringOptions
+from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.submissions.check import check as check_submissions
+from microg_bench.submissions.pack import pack as pack_run
+from microg_bench.text import printable
 
 SUBMISSIONS = Path("results/submissions")
-ENCODERS = {
-    name: kind for name, kind in o.SCORING.items() if name in ("sentence_model", "bertscore_model", "bf16")
-}
+ENCODERS = ("sentence_model", "bertscore_model", "bf16", "device")
 
 app = typer.Typer(
     help="Pack a run for the leaderboard, or check what was packed.",
     epilog="Examples:  `microg-bench submit pack runs/my-model-microg-4m-1a2b3c`  ·  "
     "`microg-bench submit check results/submissions/* --data microg-4m`",
     rich_markup_mode="markdown",
+    add_completion=False,
     no_args_is_help=True,
 )
 
@@ -34,30 +31,27 @@ def pack(
     run: Annotated[Path, typer.Argument(help="A scored run, or a folder of runs.")],
     into: Annotated[Path, typer.Option(help="Where the submission's folder goes.")] = SUBMISSIONS,
 ) -> None:
-    """Write what others need to check a run: its scorecard, its answers, how it was made; nothing private."""
+    """Write what others need to check a run: its scorecard, answers and settings; nothing private."""
     for path in find_runs(run):
-        output().print(str(pack_run(path, into)))
+        output().print(str(pack_run(RunRecord.read(path), into)))
 
 
+@app.command(epilog="Example:  `microg-bench submit check results/submissions/* --data microg-4m`")
+@with_options(ENCODERS)
 def check(
     folders: Annotated[list[Path], typer.Argument(help="Submissions.")],
     data: Annotated[str | None, typer.Option(help="The dataset that they were made on.")] = None,
     **given: Any,
 ) -> None:
     """Check submissions as hostile input, score their answers again, and say precisely what is wrong."""
-    scoring = make_scoring(make_options(o.read(given)))
-    with errors_console().status(f"checking {len(folders)} submissions"):
-        inspected = inspect(folders, data, scoring)
-    for folder, found in inspected.items():
-        output().print(f"{'REFUSED' if found.problems else 'ok     '}  {folder}")
+    options = ScoringOptions.of(given)
+    with messages().status(f"checking {len(folders)} submissions"):
+        checked = check_submissions(folders, data, options)
+    for found in checked:
+        output().print(f"{'REFUSED' if found.problems else 'ok     '}  {printable(str(found.folder))}")
         for line in found.problems:
             output().print(f"         {printable(line)}")
         for line in found.notes:
             output().print(f"         note: {printable(line)}")
-    if any(found.problems for found in inspected.values()):
+    if any(found.problems for found in checked):
         raise typer.Exit(1)
-
-
-app.command(epilog="Example:  `microg-bench submit check results/submissions/* --data microg-4m`")(
-    o.with_options(check, ENCODERS)
-)

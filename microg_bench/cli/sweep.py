@@ -1,29 +1,22 @@
 """`microg-bench sweep`: one model under several prompts and numbers of frames, in one go."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli import options as o
-from microg_bench.cli.ask import finish, watched
-from microg_bench.cli.score import make_scoring, score_runs
-from microg_bench.cli.show import errors_console, output
+from microg_bench.api import SWEEP_FILE, Sweep
+from microg_bench.api import sweep as run_sweep
+from microg_bench.cli.console import note, output
+from microg_bench.cli.options import ASKING, SCORING, with_options
+from microg_bench.cli.run import Yes, finish, interruptible
 from microg_bench.errors import MissingExtraError, UsageError
-from microg_bench.figures.charts import draw_sweep
-from microg_bench.files import write_text
-from microg_bench.leaderboard.sweep import sweep_table
-from microg_bench.runs.scorecard import Scorecard
-from microg_bench.runs.settings import make_options
-from microg_bench.runs.sweep import points, start_sweep
+from microg_bench.plots.charts import draw_sweep
 
-TABLE_FILE = "sweep.md"
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+
 # What a sweep varies itself, or cannot do.
-OPTIONS = {
-    name: kind for name, kind in o.ASKING.items() if name not in ("frames", "prompt", "batch")
-} | o.SCORING
+OPTIONS = [name for name in (*ASKING, *SCORING) if name not in ("frames", "prompt", "batch")]
 
 EPILOG = """Examples:
 
@@ -33,49 +26,42 @@ EPILOG = """Examples:
 """
 
 
+@app.command("sweep", epilog=EPILOG)
+@with_options(OPTIONS)
 def sweep(
-    run: Annotated[Path, typer.Option(help="Folder of the sweep; a folder a point goes below it.")],
-    frames: Annotated[str | None, typer.Option(help="Numbers of frames: 1,4,8,16.")] = None,
-    prompt: Annotated[
-        str | None, typer.Option(help="Names of prompts, or .toml files: default,plain.")
+    run: Annotated[Path, typer.Option(help="Folder of the sweep; a folder a configuration goes below it.")],
+    frames: Annotated[
+        str | None, typer.Option(help="Numbers of frames: 1,4,8,16.", show_default="the adapter's")
     ] = None,
-    tasks: Annotated[str | None, typer.Option(help="Comma-separated: caption, vqa.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend money without asking first.")] = False,
+    prompt: Annotated[str, typer.Option(help="Names of prompts, or .toml files: default,plain.")] = "default",
+    yes: Yes = False,
     **given: Any,
 ) -> None:
     """Ask one model with every number of frames and every prompt; each clip is decoded once for all.
 
     The sweep ends in a table and, with the extra plots, in a chart.
     """
-    options = make_options(o.read({**given, "tasks": tasks}))
-    found = points(options, _numbers(frames), o.split(prompt) or (), run)
-    scoring = make_scoring(options)
-    outcome = watched(lambda watcher: start_sweep(found, run, watcher), yes)
-    paths = [path for point in found for path in point.paths.values()]
-    scored = iter(score_runs(paths, scoring, options.data, quiet=True))
-    cards = {point.name: [next(scored) for _ in point.paths] for point in found}
-    table = sweep_table(cards)
-    write_text(run / TABLE_FILE, table)
-    output().print("\n".join([table, *map(str, [run / TABLE_FILE, *_draw(cards, run)])]))
-    finish(outcome, [card for own in cards.values() for card in own])
+    prompts = [part.strip() for part in prompt.split(",") if part.strip()]
+    options = {name: value for name, value in given.items() if value is not None}
+    with interruptible():
+        found = run_sweep(
+            options.pop("model", ""), run=run, frames=_numbers(frames), prompts=prompts, yes=yes, **options
+        )
+    output().print("\n".join([found.table(), *map(str, [found.folder / SWEEP_FILE, *_draw(found)])]))
+    finish(found.values())
 
 
-def _draw(cards: dict[str, list[Scorecard]], run: Path) -> list[Path]:
+def _draw(found: Sweep) -> list[Path]:
     try:
-        return draw_sweep(cards, run)
+        return draw_sweep(found.cards(), found.folder)
     except MissingExtraError as error:
-        errors_console().print(f"no chart: {error}", markup=False, soft_wrap=True)
+        note(f"no chart: {error}")
         return []
 
 
 def _numbers(text: str | None) -> list[int]:
     """Numbers of frames, taken apart."""
     try:
-        return [int(number) for number in o.split(text) or ()]
+        return [int(number) for number in (text or "").split(",") if number.strip()]
     except ValueError:
-        raise UsageError(f"--frames {text}: give numbers, such as 1,4,8,16") from None
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
-    app.command(epilog=EPILOG)(o.with_options(sweep, OPTIONS))
+        raise UsageError(f"{text}: give numbers, such as 1,4,8,16", item="--frames") from None

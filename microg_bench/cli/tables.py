@@ -1,6 +1,4 @@
-"""`microg-bench tables`: the tables of the paper, with ours beside what is printed."""
-
-from __future__ import annotations
+"""`microg-bench tables`: the tables of the paper, with our rows beside the published ones."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,16 +7,18 @@ from typing import Annotated
 
 import typer
 
-from microg_bench.cli.options import split
-from microg_bench.cli.show import errors_console, output, printable
+from microg_bench.cli.console import left_out, output
 from microg_bench.errors import UsageError
-from microg_bench.files import write_text
-from microg_bench.leaderboard.export import to_csv, to_json
-from microg_bench.leaderboard.gather import read_cards, read_reports, runs_below
-from microg_bench.leaderboard.latex import document, to_latex
-from microg_bench.leaderboard.markup import to_markdown
-from microg_bench.leaderboard.paper import PaperTable, paper_tables
-from microg_bench.suggest import unknown
+from microg_bench.har.reports import read_scorecards
+from microg_bench.storage import write_text
+from microg_bench.tables.csv_json import to_csv, to_json
+from microg_bench.tables.gather import gather
+from microg_bench.tables.latex import document, to_latex
+from microg_bench.tables.markdown import to_markdown
+from microg_bench.tables.paper import PaperTable, paper_tables
+from microg_bench.text import unknown
+
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 FORMATS: dict[str, Callable[[PaperTable], str]] = {
     "md": to_markdown,
@@ -35,14 +35,14 @@ EPILOG = """Examples:
     microg-bench tables --paper --runs runs --submissions results/submissions --out paper
 
     microg-bench har score --detections X3D_L.test.csv --groundtruth test.csv --out x3d.json &&
-    microg-bench tables --paper --actions x3d.json --format latex
+    microg-bench tables --paper --har x3d.json --format latex
 """
 
 
+@app.command(epilog=EPILOG)
 def tables(
     paper: Annotated[
-        bool,
-        typer.Option("--paper", help="Show the printed rows, with ours and the differences beside them."),
+        bool, typer.Option("--paper", help="Show the published rows, with ours and the differences.")
     ] = False,
     runs: Annotated[
         list[Path] | None, typer.Option(help="Folder with scored runs, at any depth; may be repeated.")
@@ -50,9 +50,9 @@ def tables(
     submissions: Annotated[
         list[Path] | None, typer.Option(help="Folder with submissions; may be repeated.")
     ] = None,
-    actions: Annotated[
+    har: Annotated[
         list[Path] | None,
-        typer.Option(help="What `har score --out` wrote; may be repeated.", metavar="FILE"),
+        typer.Option(help="Scorecards that `har score --out` wrote; may be repeated.", metavar="FILE"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write files into this folder, in all formats unless some are named.")
@@ -63,27 +63,26 @@ def tables(
 ) -> None:
     """Regenerate Tables 1 to 4 of the paper.
 
-    A row of ours under another protocol, or on other references, bears a letter that is explained below the
-    table; no difference is taken and no best is marked of it.
+    Letters mark numbers that are not comparable with the paper, under another protocol or on other references
+    for example; no difference is computed for them, and they are never marked as best.
     """
     chosen = _formats(format_, list(FORMATS) if out else ["md"])
-    folders = [*(runs or []), *(submissions or [])]
-    cards, errors = read_cards(run for folder in folders for run in runs_below(folder))
-    found = paper_tables(cards, read_reports(actions or []), printed=paper)
+    records, errors = gather(runs or [], submissions or [])
+    scored = [card for file in har or [] for card in read_scorecards(file)]
+    found = paper_tables([record.scorecard for record in records], scored, published=paper)
     if not found and not errors:
-        raise UsageError("there is nothing to show: give --runs, --submissions or --actions, or --paper")
+        raise UsageError("there is nothing to show: give --runs, --submissions or --har, or --paper")
     if out is None:
         output().print("\n".join(FORMATS[name](table) for name in chosen for table in found), end="")
     else:
         _write(out, found, chosen)
-    for error in errors:
-        errors_console().print(f"left out: {printable(str(error))}", style="red", markup=False)
+    left_out(errors)
     if errors:
         raise typer.Exit(1)
 
 
 def _formats(given: str | None, usual: Sequence[str]) -> Sequence[str]:
-    names = split(given) or usual
+    names = [name.strip() for name in (given or "").split(",") if name.strip()] or usual
     for name in names:
         if name not in FORMATS:
             raise UsageError(unknown("format", name, FORMATS))
@@ -99,9 +98,4 @@ def _write(out: Path, found: Sequence[PaperTable], formats: Sequence[str]) -> No
         write_text(out / "tables.tex", document([table.facts.number for table in found]))
     if "md" in formats:
         write_text(out / "tables.md", "\n".join(to_markdown(table) for table in found))
-    output().print(f"{len(found)} tables lie in {out}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
-    app.command(epilog=EPILOG)(tables)
+    output().print(f"wrote {len(found)} tables to {out}")

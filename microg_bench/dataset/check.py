@@ -1,24 +1,22 @@
 """Looks for everything that can be wrong with a dataset, and names the item.
 
-The published annotation file has faults of its own; a user must see them, and see them told apart from
-damage done on the way (missing, truncated or re-encoded videos).
+The published annotation file has faults of its own. A user must see them, and tell them from damage to a
+copy: missing, truncated or re-encoded videos.
 """
 
-from __future__ import annotations
-
-import csv
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from microg_bench.dataset.annotations import Annotation, read_annotations
-from microg_bench.dataset.layout import Layout, find_layout
-from microg_bench.dataset.load import fingerprint, locate, merge
-from microg_bench.errors import DecodeError
+from microg_bench.dataset.labels import read_actions, read_label_map
+from microg_bench.dataset.load import Layout, find_layout, fingerprint, locate, merge
+from microg_bench.errors import DataError, DecodeError
+from microg_bench.progress import Progress
 from microg_bench.records import Record
-from microg_bench.video import VideoFacts, probe
+from microg_bench.tasks import is_unanswerable
+from microg_bench.video.source import probe
 
 CLIP_SECONDS = 3.0
 CLIP_FPS = 30.0
@@ -31,7 +29,7 @@ PAPER_RECORDS, PAPER_PAIRS = 1238, 7428
 BLANK = {"", "nan", "none", "null", "n/a"}
 
 
-class Fault(Record):
+class DatasetFault(Record):
     """One thing that is wrong: `kind` is a stable name for machines, `item` the id or file concerned."""
 
     kind: str
@@ -39,30 +37,21 @@ class Fault(Record):
     detail: str
 
 
-class Report(Record):
+class DatasetReport(Record):
     """What `check` found: counts of what is there, and the faults, in dataset order."""
 
     data: str
     fingerprint: str
     counts: dict[str, int]
     pairs_per_clip: dict[int, int]
-    faults: tuple[Fault, ...]
+    faults: tuple[DatasetFault, ...]
 
 
-@dataclass(frozen=True)
-class _Progress:
-    start: Callable[[int], None]
-    step: Callable[[], None]
+Faults = Iterator[DatasetFault]
 
 
-def check(
-    data: str | None,
-    on_start: Callable[[int], None] = lambda _: None,
-    on_step: Callable[[], None] = lambda: None,
-) -> Report:
+def check(data: str | Path | None, progress: Progress | None = None) -> DatasetReport:
     """Check a dataset folder or annotation file; every video is decoded in full.
-
-    `on_start` is told the number of videos and `on_step` is called after each, for a progress bar.
 
     Raises:
         DataError: the annotations cannot be read at all.
@@ -70,160 +59,138 @@ def check(
     path = locate(data)
     layout = find_layout(path)
     annotations = read_annotations(layout.annotations)
-    faults = [*_text_faults(annotations)]
+    faults = list(_text_faults(annotations))
     if not path.is_file():
-        faults += _video_faults(annotations, layout, _Progress(on_start, on_step))
+        faults += _file_faults(annotations, layout)
+        faults += _video_faults(layout, progress or Progress())
     clips = merge(annotations)
+    questions = [question for annotation in annotations for question in annotation.questions]
     pairs = Counter(len(annotation.questions) for annotation in annotations)
-    counts = {
-        "records": len(annotations),
-        "clips": len(clips),
-        "sources": len({clip.source for clip in clips}),
-        "captions": sum(clip.caption is not None for clip in clips),
-        "question-answer pairs": sum(len(annotation.questions) for annotation in annotations),
-        "not mentioned": sum(
-            q.answer.strip().rstrip(".").lower() == "not mentioned" for a in annotations for q in a.questions
-        ),
-        "videos": len(layout.videos),
-    }
-    return Report(
+    return DatasetReport(
         data=str(data or path.name),
         fingerprint=fingerprint(clips),
-        counts=counts,
+        counts={
+            "records": len(annotations),
+            "clips": len(clips),
+            "sources": len({clip.source for clip in clips}),
+            "captions": sum(clip.caption is not None for clip in clips),
+            "question-answer pairs": len(questions),
+            "unanswerable": sum(is_unanswerable(question.answer) for question in questions),
+            "videos": len(layout.videos),
+        },
         pairs_per_clip=dict(sorted(pairs.items())),
         faults=tuple(faults),
     )
 
 
-def _text_faults(annotations: Sequence[Annotation]) -> Iterator[Fault]:
+def _text_faults(annotations: Sequence[Annotation]) -> Faults:
     yield from _repeated_ids(annotations)
     yield from _repeated_captions(annotations)
     for annotation in annotations:
         yield from _blank_texts(annotation)
         yield from _odd_pairs(annotation)
-    yield from _paper_counts(annotations)
+    if len(annotations) == PAPER_RECORDS:
+        yield from _paper_counts(annotations)
 
 
-def _repeated_ids(annotations: Sequence[Annotation]) -> Iterator[Fault]:
-    records: dict[str, list[int]] = {}
+def _repeated_ids(annotations: Sequence[Annotation]) -> Faults:
+    records: dict[str, list[str]] = {}
     for n, annotation in enumerate(annotations, start=1):
-        records.setdefault(annotation.video_id, []).append(n)
-    for video_id, places in records.items():
-        if len(places) > 1:
-            where = ", ".join(map(str, places))
-            yield Fault(
-                kind="repeated-id",
-                item=video_id,
-                detail=f"in records {where}; the last caption counts and the questions are joined",
-            )
+        records.setdefault(annotation.video_id, []).append(str(n))
+    for video_id, numbers in records.items():
+        if len(numbers) > 1:
+            detail = f"in records {', '.join(numbers)}; the last caption counts and the questions are joined"
+            yield DatasetFault(kind="repeated-id", item=video_id, detail=detail)
 
 
-def _repeated_captions(annotations: Sequence[Annotation]) -> Iterator[Fault]:
+def _repeated_captions(annotations: Sequence[Annotation]) -> Faults:
     first: dict[str, str] = {}
     for annotation in annotations:
         caption = annotation.caption
         if caption is None or _is_blank(caption):
             continue
         if caption in first:
-            yield Fault(kind="repeated-caption", item=annotation.video_id, detail=f"same as {first[caption]}")
+            detail = f"same as {first[caption]}"
+            yield DatasetFault(kind="repeated-caption", item=annotation.video_id, detail=detail)
         first.setdefault(caption, annotation.video_id)
 
 
-def _blank_texts(annotation: Annotation) -> Iterator[Fault]:
-    if annotation.caption is not None and _is_blank(annotation.caption):
-        yield Fault(
-            kind="blank-caption", item=annotation.video_id, detail=f"the caption is {annotation.caption!r}"
-        )
+def _blank_texts(annotation: Annotation) -> Faults:
+    texts = [("caption", annotation.video_id, annotation.caption)]
     for k, question in enumerate(annotation.questions, start=1):
-        for name, text in (("question", question.text), ("answer", question.answer)):
-            if _is_blank(text):
-                item = f"{annotation.video_id}#{k}"
-                yield Fault(kind=f"blank-{name}", item=item, detail=f"the {name} is {text!r}")
+        item = f"{annotation.video_id}#{k}"
+        texts += [("question", item, question.text), ("answer", item, question.answer)]
+    for name, item, text in texts:
+        if text is not None and _is_blank(text):
+            yield DatasetFault(kind=f"blank-{name}", item=item, detail=f"the {name} is {text!r}")
 
 
-def _odd_pairs(annotation: Annotation) -> Iterator[Fault]:
-    texts = Counter(question.text for question in annotation.questions)
-    for text, times in texts.items():
+def _odd_pairs(annotation: Annotation) -> Faults:
+    item, count = annotation.video_id, len(annotation.questions)
+    for text, times in Counter(question.text for question in annotation.questions).items():
         if times > 1:
-            yield Fault(kind="repeated-question", item=annotation.video_id, detail=f"{times} times: {text}")
-    if annotation.questions and len(annotation.questions) != USUAL_PAIRS:
-        yield Fault(
-            kind="pair-count",
-            item=annotation.video_id,
-            detail=f"{len(annotation.questions)} question-answer pairs where {USUAL_PAIRS} are usual",
-        )
+            yield DatasetFault(kind="repeated-question", item=item, detail=f"{times} times: {text}")
+    if count not in (0, USUAL_PAIRS):
+        detail = f"{count} question-answer pairs where {USUAL_PAIRS} are usual"
+        yield DatasetFault(kind="pair-count", item=item, detail=detail)
 
 
-def _paper_counts(annotations: Sequence[Annotation]) -> Iterator[Fault]:
-    """Only a file with as many records as the paper reports is held against the paper's other counts."""
+def _paper_counts(annotations: Sequence[Annotation]) -> Faults:
+    """The counts that differ from the paper's, of a file with as many records as the paper reports."""
     pairs = sum(len(annotation.questions) for annotation in annotations)
-    if len(annotations) != PAPER_RECORDS:
-        return
     if pairs != PAPER_PAIRS:
-        yield Fault(
-            kind="published-count",
-            item="question-answer pairs",
-            detail=f"{pairs:,} where the paper counts {PAPER_PAIRS:,}",
-        )
+        detail = f"{pairs:,} where the paper counts {PAPER_PAIRS:,}"
+        yield DatasetFault(kind="published-count", item="question-answer pairs", detail=detail)
     distinct = len({annotation.video_id for annotation in annotations})
     if distinct != PAPER_RECORDS:
-        yield Fault(
-            kind="published-count",
-            item="clips",
-            detail=f"{distinct:,} distinct ids where the paper counts {PAPER_RECORDS:,}",
-        )
+        detail = f"{distinct:,} distinct ids where the paper counts {PAPER_RECORDS:,}"
+        yield DatasetFault(kind="published-count", item="clips", detail=detail)
 
 
 def _is_blank(text: str) -> bool:
     return text.strip().lower() in BLANK
 
 
-def _video_faults(annotations: Sequence[Annotation], layout: Layout, progress: _Progress) -> Iterator[Fault]:
-    wanted = dict.fromkeys(annotation.video_id for annotation in annotations)
-    for video_id in wanted:
+def _file_faults(annotations: Sequence[Annotation], layout: Layout) -> Faults:
+    """Videos that are missing, superfluous or there twice, and a table of actions that cannot be read."""
+    annotated = dict.fromkeys(annotation.video_id for annotation in annotations)
+    for video_id in annotated:
         if video_id not in layout.videos:
-            yield Fault(kind="missing-video", item=video_id, detail="annotated, but there is no video file")
-    known = wanted.keys() | _ids_with_actions(layout)
-    for video_id, path in layout.videos.items():
-        if video_id not in known:
-            yield Fault(kind="extra-video", item=path.name, detail="there is no annotation for it")
+            detail = "annotated, but there is no video file"
+            yield DatasetFault(kind="missing-video", item=video_id, detail=detail)
+    try:
+        actions = layout.actions and read_actions(layout.actions, read_label_map())
+        known = annotated.keys() | set(actions["video_id"] if actions else ())
+    except DataError as error:
+        detail = ": ".join(filter(None, [error.item, error.reason]))
+        yield DatasetFault(kind="unreadable-actions", item="actions.csv", detail=detail)
+    else:
+        for video_id, path in layout.videos.items():
+            if video_id not in known:
+                detail = "there is no annotation for it"
+                yield DatasetFault(kind="extra-video", item=path.name, detail=detail)
     for path in layout.doubles:
-        used = layout.videos[path.stem]
-        yield Fault(
-            kind="double-video", item=path.name, detail=f"a second file of this id; {used.name} is used"
-        )
-    progress.start(len(layout.videos))
+        detail = f"a second file of this id; {layout.videos[path.stem].name} is used"
+        yield DatasetFault(kind="double-video", item=path.name, detail=detail)
+
+
+def _video_faults(layout: Layout, progress: Progress) -> Faults:
+    progress.stage("decoding videos", len(layout.videos))
     with ThreadPoolExecutor() as threads:
-        for found in threads.map(_one_video, layout.videos.values()):
+        for found in threads.map(lambda path: list(_one_video(path)), layout.videos.values()):
             yield from found
-            progress.step()
+            progress.advance()
 
 
-def _ids_with_actions(layout: Layout) -> set[str]:
-    if layout.actions is None:
-        return set()
-    with layout.actions.open(encoding="utf-8", newline="") as file:
-        return {row["video_id"] for row in csv.DictReader(file) if row.get("video_id")}
-
-
-def _one_video(path: Path) -> list[Fault]:
+def _one_video(path: Path) -> Faults:
     try:
         facts = probe(path, full=True)
     except DecodeError as error:
-        return [
-            Fault(kind="undecodable-video", item=path.name, detail=str(error).removeprefix(f"{path.name}: "))
-        ]
-    return list(_wrong_measures(path.name, facts))
-
-
-def _wrong_measures(name: str, facts: VideoFacts) -> Iterator[Fault]:
+        yield DatasetFault(kind="undecodable-video", item=path.name, detail=error.reason)
+        return
     if abs(facts.duration - CLIP_SECONDS) > SECONDS_TOLERANCE:
-        yield Fault(
-            kind="wrong-duration",
-            item=name,
-            detail=f"{facts.duration:.2f} s where {CLIP_SECONDS:g} s is expected",
-        )
+        detail = f"{facts.duration:.2f} s where {CLIP_SECONDS:g} s is expected"
+        yield DatasetFault(kind="wrong-duration", item=path.name, detail=detail)
     if abs(facts.fps - CLIP_FPS) > FPS_TOLERANCE:
-        yield Fault(
-            kind="wrong-frame-rate", item=name, detail=f"{facts.fps:.2f} fps where {CLIP_FPS:g} is expected"
-        )
+        detail = f"{facts.fps:.2f} fps where {CLIP_FPS:g} is expected"
+        yield DatasetFault(kind="wrong-frame-rate", item=path.name, detail=detail)

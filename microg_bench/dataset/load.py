@@ -1,27 +1,37 @@
-"""Turns a dataset folder, or an annotation file, into clips, by the rule that the paper's code applies.
+"""Finds the files of a dataset and turns its annotations into clips, by the rule of the paper's code.
 
-A repeated `video_id` keeps its last caption; a question is known by (video_id, stripped question) and keeps
+A repeated `video_id` keeps its last caption. A question is known by (video_id, stripped question) and keeps
 its last answer. The order is that of first appearance.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from microg_bench.dataset.annotations import Annotation, read_annotations
+from microg_bench.dataset.annotations import Annotation, read_annotations, source_of
 from microg_bench.dataset.fetch import fetched_folder
-from microg_bench.dataset.layout import find_layout
 from microg_bench.errors import DataError, UsageError
 from microg_bench.records import Clip, Question
-from microg_bench.resources import sample_folder
-from microg_bench.suggest import unknown
+from microg_bench.text import unknown
 
 SAMPLE = "sample"
+SAMPLE_FOLDER = Path(__file__).with_name("sample")
 MICROG_4M = "microg-4m"
+VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+ANNOTATION_NAMES = ("vqa_and_captioning.json", "vqa_and_captioning.parquet")
+ANNOTATION_FOLDERS = (
+    "",
+    "annotation_files",
+    "annotation_files/vqa_and_captioning",
+    "vqa_and_captioning",
+    "parquet_format",
+)
+# Above this, close matches of an unknown id are not looked for: the known ids would not fit a line.
+MANY_CLIPS = 50
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Dataset:
 
     `fingerprint` identifies the references (ids, captions, questions, answers), not the video files, so that
     an annotation file alone and a full folder of the same references agree. `repeated` names the ids that
-    stood in more than one record.
+    occur in more than one record.
     """
 
     name: str
@@ -40,21 +50,23 @@ class Dataset:
 
     @property
     def has_video(self) -> bool:
-        """Whether any clip has its video at hand."""
+        """Whether any clip has a video file."""
         return any(clip.video for clip in self.clips)
 
 
-def locate(data: str | None) -> Path:
-    """The path that `--data` means: `sample`, `microg-4m` (as fetched) or a path; None takes what is there.
+def locate(data: str | Path | None) -> Path:
+    """The path that `--data` means: `sample`, `microg-4m` (as fetched) or a path.
+
+    None means the fetched dataset, or the sample set where nothing has been fetched.
 
     Raises:
         DataError: `microg-4m` was asked for and has not been fetched.
     """
+    if data == SAMPLE:
+        return SAMPLE_FOLDER
     fetched = fetched_folder()
     if data is None:
-        return fetched if fetched.is_dir() else sample_folder()
-    if data == SAMPLE:
-        return sample_folder()
+        return fetched if fetched.is_dir() else SAMPLE_FOLDER
     if data == MICROG_4M:
         if not fetched.is_dir():
             raise DataError("MicroG-4M has not been fetched yet: run `microg-bench data fetch` first")
@@ -62,7 +74,7 @@ def locate(data: str | None) -> Path:
     return Path(data)
 
 
-def load(data: str | None = None) -> Dataset:
+def load(data: str | Path | None = None) -> Dataset:
     """Load a dataset by the name or path given to `--data`.
 
     Raises:
@@ -74,10 +86,32 @@ def load(data: str | None = None) -> Dataset:
     clips = tuple(
         clip.model_copy(update={"video": layout.videos.get(clip.video_id)}) for clip in merge(annotations)
     )
-    return Dataset(_name(path), clips, fingerprint(clips), _repeated(annotations))
+    records = Counter(annotation.video_id for annotation in annotations)
+    repeated = tuple(video_id for video_id, count in records.items() if count > 1)
+    return Dataset(_name(path), clips, fingerprint(clips), repeated)
 
 
-def merge(annotations: Iterable[Annotation]) -> tuple[Clip, ...]:
+def select(dataset: Dataset, clips: Sequence[str] = (), limit: int | None = None) -> tuple[Clip, ...]:
+    """The clips that a run asks about: those named, or all, and of these the first `limit`.
+
+    Raises:
+        UsageError: a named clip does not exist, or `limit` is not positive.
+    """
+    known = {clip.video_id for clip in dataset.clips}
+    for name in clips:
+        if name not in known:
+            raise UsageError(
+                unknown(f"clip of {dataset.name}", name, known)
+                if len(known) < MANY_CLIPS
+                else f"unknown clip {name!r}: {dataset.name} has no such video_id"
+            )
+    if limit is not None and limit < 1:
+        raise UsageError(f"must be at least 1, not {limit}", item="--limit")
+    chosen = [clip for clip in dataset.clips if not clips or clip.video_id in set(clips)]
+    return tuple(chosen[:limit])
+
+
+def merge(annotations: Sequence[Annotation]) -> tuple[Clip, ...]:
     """One clip for each id, by the published rule (see the head of this module)."""
     captions: dict[str, str | None] = {}
     answers: dict[str, dict[str, str]] = {}
@@ -85,11 +119,10 @@ def merge(annotations: Iterable[Annotation]) -> tuple[Clip, ...]:
         video_id = annotation.video_id
         captions[video_id] = annotation.caption if annotation.caption is not None else captions.get(video_id)
         answers.setdefault(video_id, {}).update((q.text, q.answer) for q in annotation.questions)
-    sources = {annotation.video_id: annotation.source for annotation in annotations}
     return tuple(
         Clip(
             video_id=video_id,
-            source=sources[video_id],
+            source=source_of(video_id),
             caption=caption,
             questions=tuple(Question(text=text, answer=answer) for text, answer in answers[video_id].items()),
         )
@@ -107,39 +140,74 @@ def fingerprint(clips: Iterable[Clip]) -> str:
     return digest.hexdigest()
 
 
-def select(dataset: Dataset, clips: Sequence[str] = (), limit: int | None = None) -> tuple[Clip, ...]:
-    """The clips that a run asks about: those named, or all, and of these the first `limit`.
-
-    Raises:
-        UsageError: a named clip does not exist, or `limit` is not positive.
-    """
-    by_id = {clip.video_id: clip for clip in dataset.clips}
-    for name in clips:
-        if name not in by_id:
-            raise UsageError(
-                unknown(f"clip of {dataset.name}", name, by_id)
-                if len(by_id) < 50
-                else f"unknown clip {name!r}: {dataset.name} has no such video_id"
-            )
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit must be at least 1, not {limit}")
-    chosen = [clip for clip in dataset.clips if not clips or clip.video_id in set(clips)]
-    return tuple(chosen[:limit])
-
-
-def _repeated(annotations: Sequence[Annotation]) -> tuple[str, ...]:
-    seen: set[str] = set()
-    again: dict[str, None] = {}
-    for annotation in annotations:
-        if annotation.video_id in seen:
-            again[annotation.video_id] = None
-        seen.add(annotation.video_id)
-    return tuple(again)
-
-
 def _name(path: Path) -> str:
-    if path == sample_folder():
+    if path == SAMPLE_FOLDER:
         return SAMPLE
     if path == fetched_folder():
         return MICROG_4M
     return path.stem if path.is_file() else path.resolve().name
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a dataset. `videos` maps an id to its file; `doubles` lists further files of an id.
+
+    `actions` is the published table of action labels, which covers more clips than the captions do.
+    """
+
+    annotations: Path
+    actions: Path | None = None
+    videos: dict[str, Path] = field(default_factory=dict)
+    doubles: tuple[Path, ...] = ()
+
+
+def find_layout(data: Path) -> Layout:
+    """The files of a dataset folder, or of an annotation file alone.
+
+    Raises:
+        DataError: there is no such folder or file, or no (or more than one) annotation file in it.
+    """
+    if data.is_file():
+        return Layout(data)
+    if not data.is_dir():
+        raise DataError("no such dataset folder or annotation file", path=data)
+    videos, doubles = _find_videos(data)
+    return Layout(_find_annotations(data), _first_file(data, "actions.csv"), videos, tuple(doubles))
+
+
+def _first_file(root: Path, *names: str) -> Path | None:
+    places = (root / folder / name for folder in ANNOTATION_FOLDERS for name in names)
+    return next((path for path in places if path.is_file()), None)
+
+
+def _find_annotations(root: Path) -> Path:
+    if path := _first_file(root, *ANNOTATION_NAMES):
+        return path
+    found = [path for folder in ANNOTATION_FOLDERS for path in sorted((root / folder).glob("*.json"))]
+    if len(found) != 1:
+        what = f"{len(found)} JSON files and none" if found else "no annotation file"
+        raise DataError(f"{what} called {' or '.join(ANNOTATION_NAMES)}", path=root)
+    return found[0]
+
+
+def _find_videos(root: Path) -> tuple[dict[str, Path], list[Path]]:
+    """All videos below `root` by file name without ending; a folder that links lead to is read once."""
+    videos: dict[str, Path] = {}
+    doubles: list[Path] = []
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix.lower() not in VIDEO_ENDINGS:
+                continue
+            if path.stem in videos:
+                doubles.append(path)
+            else:
+                videos[path.stem] = path
+    return videos, doubles

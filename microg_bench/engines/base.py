@@ -1,4 +1,4 @@
-"""What an engine is: the thing that gets prompts answered.
+"""What an engine is: the thing that gets prompts answered; and the simplest one, a Python function.
 
 An engine knows nothing of tasks, metrics or files. It is fed a stream of jobs and may answer them in any
 order; it pulls the next job only when it has room for it, so that what waits in memory stays bounded.
@@ -6,24 +6,35 @@ order; it pulls the next job only when it has room for it, so that what waits in
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
+import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from microg_bench.options import Options, check_engine
+from microg_bench.records import Failure, Generation, Prompt, Request, Response
 
-from microg_bench.errors import UsageError
-from microg_bench.records import Failure, Generation, Prompt, Record, Request, Response
-from microg_bench.video import Frames
+if TYPE_CHECKING:
+    from microg_bench.video.decode import Frames
+
+log = logging.getLogger(__name__)
+
+Outcome = Response | Failure
+_TAKEN = 32  # jobs that a function engine takes before it yields their answers
+_LONGEST_S = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One prompt with what it shows: decoded `frames`, or the file `video` where the model gets it whole.
 
-    Both are None for a model that sees no video.
+    Both are None for a model that sees no video. A job is itself the key under which its outcome comes back:
+    runs side by side may ask requests of the same id.
     """
 
     request: Request
@@ -33,70 +44,34 @@ class Job:
     video: Path | None = None
 
 
-class EngineOptions(Record):
-    """What an engine is started with. An engine refuses, by name, an option that it does not have.
-
-    Weights: `checkpoint` is a hub id, a local folder, or the model's name at its server; `loader` names, as
-    `module:function`, what loads weights that no library can load by itself.
-    Engines with weights: `dtype`, `attention` and `device_map` go under the names that transformers gives
-    them ("auto" lets it choose), `batch_size` counts prompts. vLLM: sizes of parallelism in devices,
-    `gpu_memory` a share in (0, 1], `max_length` in tokens, `engine_args` whatever else it takes, under its
-    own names. Servers: `urls`; `at_once` is the most requests under way, `timeout` the seconds that one may
-    take; `serve` starts a vLLM server here, on `port`. `media` says how a clip travels, as JPEG `images`, as
-    one `video` of JPEG frames, or as the `clip`'s own file; `jpeg_quality` 1 to 95; `detail` is the level at
-    which the vendor reads an image.
-    """
-
-    checkpoint: str | None = None
-    revision: str | None = None
-    loader: str | None = None
-    trust_remote_code: bool = False
-    dtype: str = "auto"
-    attention: str | None = None
-    device_map: str = "auto"
-    batch_size: int = Field(default=4, ge=1)
-    tensor_parallel: int = Field(default=1, ge=1)
-    pipeline_parallel: int = Field(default=1, ge=1)
-    data_parallel: int = Field(default=1, ge=1)
-    gpu_memory: float | None = Field(default=None, gt=0, le=1)
-    max_length: int | None = Field(default=None, ge=1)
-    quantization: str | None = None
-    engine_args: dict[str, Any] = Field(default_factory=dict)
-    urls: tuple[str, ...] = ()
-    serve: bool = False
-    port: int | None = Field(default=None, ge=1, le=65535)
-    at_once: int = Field(default=64, ge=1)
-    timeout: float = Field(default=300.0, gt=0)
-    media: Literal["images", "video", "clip"] | None = None
-    jpeg_quality: int = Field(default=90, ge=1, le=95)
-    detail: Literal["auto", "low", "high"] = "auto"
-
-
-WEIGHTS = frozenset({"checkpoint", "revision", "trust_remote_code", "dtype"})
+Answered = Sequence[tuple[Job, Outcome]]
 
 
 @dataclass
 class Engine(ABC):
     """Base of all engines. Life: `start`, then `answer` once, then `close`.
 
-    `takes` names the options that the engine has.
+    Args:
+        options: those of the run, with the checkpoint and revision that are to be asked.
+        loader: `module:function` that loads weights which no library can load by itself; see
+            `Adapter.loader`.
+        rejected: settings of `Generation` that the model rejects: requests are sent without them. An engine
+            adds what it finds out.
     """
 
-    options: EngineOptions = field(default_factory=EngineOptions)
+    options: Options = field(default_factory=Options)
+    loader: str | None = field(default=None, kw_only=True)
+    rejected: set[str] = field(default_factory=set, kw_only=True)
     name: ClassVar[str]
-    takes: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
-    def check(cls, options: EngineOptions) -> None:
+    def check(cls, options: Options) -> None:
         """Refuse what this engine cannot be started with, before anything is loaded.
 
         Raises:
-            UsageError: an option that it does not have, by name.
+            UsageError: an option that it does not take, by name.
         """
-        for name in type(options).model_fields:
-            given = getattr(options, name)
-            if name not in cls.takes and given != getattr(EngineOptions(), name):
-                raise UsageError(f"engine {cls.name} has no --{name.replace('_', '-')} (given: {given})")
+        check_engine(cls.name, options)
 
     @abstractmethod
     def start(self) -> None:
@@ -108,23 +83,156 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Response | Failure, None]:
-        """Answer every job exactly once, in any order, with a `Response` or a classified `Failure`.
+    def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
+        """Answer every job exactly once, in any order; yields what has finished, one or more jobs at a time.
 
         Raises:
-            EngineError: the engine cannot go on; what was under way was given back as retryable failures.
+            EngineError: the engine cannot go on; what was in flight was returned as retryable failures.
         """
 
     def close(self) -> None:  # noqa: B027 - most engines hold nothing
-        """Give back what `start` took. Safe to call twice."""
-
-    def drop(self, settings: Collection[str]) -> None:  # noqa: B027 - most models take every setting
-        """Send no request with these settings, which the model rejected before. To be called once started."""
-
-    def dropped(self) -> tuple[str, ...]:
-        """Settings of `Generation` that the model rejects, so that requests are asked without them."""
-        return ()
+        """Release what `start` took. Safe to call twice."""
 
     def provenance(self) -> dict[str, str]:
         """What moves the output and is known only once started: device, dtype, library versions."""
         return {}
+
+
+@dataclass
+class FunctionEngine(Engine):
+    """Answers jobs in order with what `function` returns for each. The baselines run on it.
+
+    It yields what is answered at least every 50 ms.
+    """
+
+    name: ClassVar[str] = "function"
+    function: Callable[[Job], str] = field(kw_only=True)
+
+    def start(self) -> None:
+        """Nothing is loaded."""
+
+    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
+        """See `Engine.answer`; an exception of the function is the failure of its job alone."""
+        while taken := await _taken(jobs):
+            answered: list[tuple[Job, Outcome]] = []
+            yielded = time.perf_counter()
+            for job in taken:
+                name, started = job.request.id, time.perf_counter()
+                outcome: Outcome
+                try:
+                    text = self.function(job)
+                    outcome = Response(id=name, text=text, seconds=time.perf_counter() - started)
+                except Exception as error:  # whatever a user's function raises
+                    outcome = Failure(id=name, stage="engine", reason=f"{type(error).__name__}: {error}")
+                answered.append((job, outcome))
+                if time.perf_counter() - yielded > _LONGEST_S:
+                    yield answered
+                    await asyncio.sleep(0)  # the function never awaits: let others run
+                    answered, yielded = [], time.perf_counter()
+            if answered:
+                yield answered
+
+
+async def _taken(jobs: AsyncIterator[Job]) -> list[Job]:
+    taken: list[Job] = []
+    while len(taken) < _TAKEN and (job := await anext(jobs, None)) is not None:
+        taken.append(job)
+    return taken
+
+
+@dataclass(frozen=True)
+class BatchState:
+    """How far a batch is; `ended` batches can be collected, whole or in part. `word` is the vendor's own."""
+
+    ended: bool
+    word: str
+    answered: int | None = None
+    total: int | None = None
+
+
+class BatchEngine(Engine):
+    """An engine with a batch API, to be used once it was started; its methods may raise `EngineError`.
+
+    A batch is known by the name that its vendor gives it. `token` is a name of ours that goes with it, so
+    that a batch whose name was lost on the way back is found again. One batch holds at most `batch_items`
+    requests and `batch_bytes` encoded bytes.
+    """
+
+    batch_items: ClassVar[int]
+    batch_bytes: ClassVar[int]
+
+    @abstractmethod
+    def encoded(self, job: Job) -> bytes:
+        """What is sent for `job`.
+
+        Raises:
+            ValueError: it cannot be sent; the text says why.
+        """
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[tuple[str, bytes]], token: str) -> str:
+        """Send request ids with their encoded jobs; returns the batch's name."""
+
+    @abstractmethod
+    def find(self, token: str) -> str | None:
+        """The name of the batch that was submitted with `token`; None where the vendor has none."""
+
+    @abstractmethod
+    def state(self, batch: str) -> BatchState:
+        """Ask the vendor how far the batch is."""
+
+    @abstractmethod
+    def collect(self, batch: str) -> Iterator[Outcome]:
+        """The outcomes of an ended batch, by request id, in any order; what it left out has none."""
+
+
+def batch_results(content: bytes, id_field: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of a batch's file of results, with the request ids that they hold in `id_field`."""
+    for line in content.splitlines():
+        try:
+            result = json.loads(line)
+            yield str(result[id_field]), result
+        except (ValueError, KeyError, TypeError):
+            log.warning("a line of the batch's results cannot be read and is skipped")
+
+
+async def answer_concurrently(
+    jobs: AsyncIterator[Job],
+    respond: Callable[[Job], Coroutine[Any, Any, Outcome]],
+    limit: int,
+    stopped: Callable[[], bool],
+) -> AsyncGenerator[Answered, None]:
+    """Jobs with what `respond` makes of them, as they finish, with at most `limit` in flight.
+
+    The next job is taken only while fewer are in flight, until `stopped()` is true; those in flight do not
+    wait for it. Closing the generator early cancels what is in flight.
+    """
+    coming: asyncio.Task[Job | None] | None = None
+    in_flight: dict[asyncio.Task[Outcome], Job] = {}
+    exhausted = False
+    try:
+        while True:
+            if coming is None and not exhausted and len(in_flight) < limit and not stopped():
+                coming = asyncio.create_task(_next(jobs))
+            pending: list[asyncio.Task[Any]] = [*in_flight, *([coming] if coming else [])]
+            if not pending:
+                return
+            done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if coming is not None and coming.done():
+                job, coming = coming.result(), None
+                if job is None:
+                    exhausted = True
+                else:
+                    in_flight[asyncio.create_task(respond(job))] = job
+            finished = [task for task in in_flight if task in done]
+            if finished:
+                yield [(in_flight.pop(task), task.result()) for task in finished]
+    finally:
+        left = [*in_flight, *([coming] if coming else [])]
+        for cancelled in left:
+            cancelled.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+async def _next(jobs: AsyncIterator[Job]) -> Job | None:
+    return await anext(jobs, None)

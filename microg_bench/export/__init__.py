@@ -1,1 +1,1 @@
-"""The export room: scored runs in the forms that other tools read, namely the hub, `datasets` and MLflow."""
+"""Exports: scored runs in the forms that other tools read, namely the hub, `datasets` and MLflow."""

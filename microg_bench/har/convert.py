@@ -1,11 +1,13 @@
-"""Turns the published annotations, boxes and actions a person, into the layout of AVA, and back.
+"""Converts the published annotations, boxes and actions of each person, to the layout of AVA, and back.
 
-AVA's layout has one frame a person: a row is a box in the key frame and one action of the person in it.
+AVA's layout has one frame per person: a row is a box in the key frame and one action of the person in it. Its
+files are divided by the published split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,33 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.dataset.annotations import source_of
-from microg_bench.dataset.layout import VIDEO_ENDINGS
+from microg_bench.dataset.labels import LAYOUT as ACTIONS
+from microg_bench.dataset.labels import LabelMap, check_actions, read_actions
+from microg_bench.dataset.load import VIDEO_ENDINGS
+from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError, DecodeError
-from microg_bench.har.boxes import COORDINATES, PLACE, check_actions
-from microg_bench.har.labels import LabelMap
-from microg_bench.har.split import split_videos
-from microg_bench.har.table import Column, Table, read_table
-from microg_bench.video import probe
+from microg_bench.har.boxes import COORDINATES, PLACE
+from microg_bench.video.source import probe
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 BOXES = (
-    Column("video_id", "id"),
-    Column("frame_id", "count"),
-    Column("person_id", "count"),
-    *(Column(name, "pixel") for name in COORDINATES),
+    TableColumn("video_id", "id"),
+    TableColumn("frame_id", "count"),
+    TableColumn("person_id", "count"),
+    *(TableColumn(name, "pixel") for name in COORDINATES),
 )
-ACTIONS = (
-    Column("video_id", "id"),
-    Column("movie_or_real", "word"),
-    Column("person_id", "count"),
-    Column("action", "count"),
-)
-KEY_FRAMES = (*PLACE, Column("person_id", "count"))
+KEY_FRAMES = (*PLACE, TableColumn("person_id", "count"))
 DECIMALS = 3
-YOUTUBE_ID_LENGTH = 11
 PERSON = ["video_id", "person_id"]
+# The published split: 70% train, 10% validation, the rest test.
+TRAIN, VALIDATION = 0.7, 0.1
+SEED = 42
+_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,8 @@ class Sizes:
         pairs = [known.get(name, self.usual) for name in table["video_id"]]
         if None in pairs:
             index = pairs.index(None)
-            raise DataError(
-                f"{table.place(index)}: no video {table['video_id'][index]!r} to take the size from"
-            )
+            reason = f"no video {table['video_id'][index]!r} to take the size from"
+            raise DataError(reason, path=table.path, item=table.place(index))
         return np.array(pairs, dtype=float)[:, [0, 1, 0, 1]]
 
 
@@ -73,14 +71,14 @@ def read_sizes(folder: Path) -> Sizes:
         DataError: there is no such folder, no video in it, or one that cannot be opened.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
+        raise DataError("no such folder", path=folder)
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_ENDINGS]
     if not files:
-        raise DataError(f"{folder}: holds no videos")
+        raise DataError("holds no videos", path=folder)
     try:
         facts = {path.stem: probe(path) for path in files}
     except DecodeError as error:
-        raise DataError(str(error)) from error
+        raise DataError(error.reason, path=error.path) from error
     return Sizes(known={name: (one.width, one.height) for name, one in facts.items()})
 
 
@@ -89,7 +87,8 @@ class Ava:
     """Annotations in AVA's layout.
 
     Attributes:
-        rows: a row a person and action: video_id, frame_stamp, xmin, ymin, xmax, ymax, action_id, person_id.
+        rows: a row per person and action: video_id, frame_stamp, xmin, ymin, xmax, ymax, action_id,
+            person_id.
         persons_without_box: persons of the actions file that no box belongs to.
         actions_without_box: their rows.
     """
@@ -115,12 +114,11 @@ def to_ava(boxes: Path, actions: Path, sizes: Sizes, labels: LabelMap) -> Ava:
     an action are left out, those without a box are counted. Repeated rows stay repeated, as published.
 
     Raises:
-        DataError: see `read_table`; a box outside its frame; an action that is not in the label map.
+        DataError: see `read_table` and `read_actions`; a box outside its frame.
     """
     import polars
 
-    table, labelled = read_table(boxes, BOXES), read_table(actions, ACTIONS)
-    check_actions(labelled, "action", labels)
+    table, labelled = read_table(boxes, BOXES), read_actions(actions, labels)
     frame = polars.DataFrame({name: table[name] for name in (*PERSON, "frame_id")}).with_columns(
         polars.Series(name, values) for name, values in zip(COORDINATES, _shares(table, sizes).T, strict=True)
     )
@@ -134,9 +132,42 @@ def to_ava(boxes: Path, actions: Path, sizes: Sizes, labels: LabelMap) -> Ava:
         .select([column.name for column in KEY_FRAMES])
     )
     if rows.is_empty():
-        raise DataError(f"{actions}: no person in it has a box in {boxes}")
-    bare = named.join(frame, on=PERSON, how="anti")
-    return Ava(rows, bare.select(PERSON).n_unique(), bare.height)
+        raise DataError(f"no person in it has a box in {boxes}", path=actions)
+    without_box = named.join(frame, on=PERSON, how="anti")
+    return Ava(rows, without_box.select(PERSON).n_unique(), without_box.height)
+
+
+def split_videos(actions: Mapping[str, Iterable[int]], seed: int = SEED) -> dict[str, list[str]]:
+    """Divide videos into `train`, `val` and `test`, each a list of video ids in no order.
+
+    Train first takes videos that together cover all actions, at each step the one that adds most (the first
+    by name, where several do). The others are shuffled by NumPy's legacy generator, whose numbers do not
+    change between versions, and fill train up to ⌊0.7 n⌋ videos, then validation with ⌊0.1 n⌋; the rest are
+    test. On the key frames of MicroG-4M, seed 42 gives the split of the paper, video by video.
+
+    Args:
+        actions: the action ids of each video id.
+        seed: of the shuffle.
+    """
+    names = sorted(actions)
+    covering = _cover({name: set(actions[name]) for name in names})
+    rest = [name for name in names if name not in covering]
+    order = np.random.RandomState(seed).permutation(len(rest))
+    shuffled = [rest[index] for index in order]
+    more = max(int(TRAIN * len(names)) - len(covering), 0)
+    held = more + int(VALIDATION * len(names))
+    return {"train": covering + shuffled[:more], "val": shuffled[more:held], "test": shuffled[held:]}
+
+
+def _cover(actions: Mapping[str, set[int]]) -> list[str]:
+    """Videos that together show every action, chosen greedily."""
+    missing = set().union(*actions.values())
+    chosen = []
+    while missing:
+        best = max(actions, key=lambda name: len(actions[name] & missing))
+        chosen.append(best)
+        missing -= actions[best]
+    return chosen
 
 
 def read_ava(paths: Sequence[Path], labels: LabelMap) -> list[Table]:
@@ -152,10 +183,10 @@ def read_ava(paths: Sequence[Path], labels: LabelMap) -> list[Table]:
 
 
 def from_ava(tables: Sequence[Table], sizes: Sizes) -> tuple[DataFrame, DataFrame]:
-    """Boxes in pixels, one a person, and actions, in the published columns; the key frame is the only frame.
+    """Boxes in pixels, one per person in its key frame, and actions, both in the published columns.
 
-    Pixels are not rounded, so that `to_ava` gives the same shares again. Footage counts as real where its
-    source has the eleven characters of a YouTube id, which is right for all 48 sources of MicroG-4M.
+    Pixels are not rounded, so that `to_ava` gives the same shares again. AVA's layout does not tell real
+    footage from movies; `movie_or_real` is set by the names of MicroG-4M (see `_footage`).
 
     Raises:
         DataError: the size of a video is not known.
@@ -178,20 +209,21 @@ def from_ava(tables: Sequence[Table], sizes: Sizes) -> tuple[DataFrame, DataFram
     return boxes, rows.select([column.name for column in ACTIONS])
 
 
-def csv_text(frame: DataFrame, header: bool) -> str:
-    """The rows as CSV, numbers in the fewest digits that read back the same."""
-    return frame.write_csv(include_header=header)
-
-
 def _shares(table: Table, sizes: Sizes) -> NDArray[np.float64]:
     pixels, scale = np.stack([table[name] for name in COORDINATES], axis=1), sizes.scale(table)
     outside = (pixels > scale).any(axis=1)
     if outside.any():
         index = int(outside.argmax())
         width, height = scale[index, :2].astype(int)
-        raise DataError(f"{table.place(index)}: the box goes beyond its frame of {width}x{height}")
+        reason = f"the box goes beyond its frame of {width}x{height}"
+        raise DataError(reason, path=table.path, item=table.place(index))
     return np.asarray(np.round(pixels / scale, DECIMALS))
 
 
 def _footage(video_id: str) -> str:
-    return "r" if len(source_of(video_id)) == YOUTUBE_ID_LENGTH else "m"
+    """``r``, real footage, where the source is named by a YouTube id (11 of A-Z a-z 0-9 _ -), else ``m``.
+
+    This is how MicroG-4M names its 48 sources. In another dataset a movie whose name has 11 such characters
+    would be taken for real footage, and real footage that is not named by its YouTube id for a movie.
+    """
+    return "r" if _YOUTUBE_ID.fullmatch(source_of(video_id)) else "m"

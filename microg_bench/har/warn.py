@@ -1,18 +1,16 @@
-"""Looks for what makes the scores of a detections file less than they seem."""
-
-from __future__ import annotations
+"""Warns of what makes the scores of a detections file less meaningful than they seem."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.har.boxes import Detections, GroundTruth
-from microg_bench.har.labels import LabelMap
-from microg_bench.har.ranking import Flags, Places
+from microg_bench.dataset.labels import LabelMap
+from microg_bench.har.boxes import Boxes, Detections, GroundTruth
+from microg_bench.metrics.detection import Flags, Places
 
 FEW_EXAMPLES = 10
-MATTERS = 0.01  # of mAP in %, the last digit that is printed
+VISIBLE = 0.01  # of mAP in %, the last digit that is shown
 
 
 def warnings(
@@ -31,20 +29,23 @@ def warnings(
         labels: the actions.
         images: the number of the image of each box, from `number_images`.
         examples: true boxes of each action, shape (actions,).
-        over_ties: from `Comparison.over_ties`.
+        over_ties: lowest and highest mAP in %, over all orders of equal scores.
     """
+    scores, no_area = detections.scores, "without an area, left out of mAP"
+    constant = (scores == scores[:, :1]).all(axis=1) & (scores.shape[1] > 1)
     again = _repeats(np.column_stack([images[0], detections.boxes]))
     rows_again = _repeats(np.column_stack([images[1], truth.boxes, truth.actions]))
     return (
-        *_constant(detections),
+        *_flagged(detections, constant, "with one and the same score for every action"),
         # The same box given twice rightly has the same scores; that is another warning.
-        *_alike(detections, ~again),
+        *_shared_scores(detections, ~again),
         *_ties(over_ties),
-        *_doubles(detections, again),
-        *_double_rows(rows_again),
-        *_set_aside(detections, truth),
-        *_bare(truth, images),
-        *_rare(labels, examples),
+        *_flagged(detections, again, "given before in its frame, and counted again"),
+        *_repeated_rows(rows_again),
+        *_flagged(detections, ~detections.has_area, no_area),
+        *_flagged(truth, ~truth.has_area, no_area, "row of the ground truth", "rows of the ground truth"),
+        *_without_detection(truth, images),
+        *_rare_actions(labels, examples),
     )
 
 
@@ -62,14 +63,12 @@ def _repeats(rows: NDArray[np.float64]) -> Flags:
     return repeats
 
 
-def _constant(detections: Detections) -> Iterator[str]:
-    flat = (detections.scores == detections.scores[:, :1]).all(axis=1)
-    if flat.any() and detections.scores.shape[1] > 1:
-        first = detections.row(flat.argmax())
-        yield f"{_many(int(flat.sum()))} with one and the same score for every action (first at {first})"
+def _flagged(boxes: Boxes, flags: Flags, what: str, one: str = "box", more: str = "boxes") -> Iterator[str]:
+    if flags.any():
+        yield f"{_many(int(flags.sum()), one, more)} {what} (first at {boxes.place(flags.argmax())})"
 
 
-def _alike(detections: Detections, apart: Flags) -> Iterator[str]:
+def _shared_scores(detections: Detections, apart: Flags) -> Iterator[str]:
     first = _first_equal(detections.scores[apart])
     same = np.bincount(first)[first]
     if (same > 1).any():
@@ -82,32 +81,17 @@ def _alike(detections: Detections, apart: Flags) -> Iterator[str]:
 
 def _ties(over_ties: tuple[float, float]) -> Iterator[str]:
     low, high = over_ties
-    if high - low >= MATTERS:
+    if high - low >= VISIBLE:
         yield f"mAP lies between {low:.2f} and {high:.2f}, by the order in which equal scores are ranked"
 
 
-def _doubles(detections: Detections, again: Flags) -> Iterator[str]:
-    if again.any():
-        where = detections.row(again.argmax())
-        yield f"{_many(int(again.sum()))} given before in its frame, and counted again (first at {where})"
-
-
-def _double_rows(again: Flags) -> Iterator[str]:
+def _repeated_rows(again: Flags) -> Iterator[str]:
     if again.any():
         rows = _many(int(again.sum()), "row", "rows")
         yield f"{rows} of the ground truth given before, and counted again, as published"
 
 
-def _set_aside(detections: Detections, truth: GroundTruth) -> Iterator[str]:
-    kinds = (detections, "box", "boxes"), (truth, "row of the ground truth", "rows of the ground truth")
-    for boxes, one, more in kinds:
-        flat = ~boxes.has_area
-        if flat.any():
-            where = boxes.row(flat.argmax())
-            yield f"{_many(int(flat.sum()), one, more)} without an area, left out of mAP (first at {where})"
-
-
-def _bare(truth: GroundTruth, images: tuple[Places, Places]) -> Iterator[str]:
+def _without_detection(truth: GroundTruth, images: tuple[Places, Places]) -> Iterator[str]:
     bare = np.flatnonzero(~np.isin(images[1], images[0]))
     if len(bare):
         video, frame = min(truth.images[index] for index in bare)
@@ -115,7 +99,7 @@ def _bare(truth: GroundTruth, images: tuple[Places, Places]) -> Iterator[str]:
         yield f"{frames} of the ground truth without a detection (first: {video}, frame {frame})"
 
 
-def _rare(labels: LabelMap, examples: NDArray[np.int64]) -> Iterator[str]:
+def _rare_actions(labels: LabelMap, examples: NDArray[np.int64]) -> Iterator[str]:
     rare = [c for c in range(len(labels)) if 0 < examples[c] < FEW_EXAMPLES]
     if rare:
         ids = ", ".join(str(labels.ids[c]) for c in rare)

@@ -1,6 +1,6 @@
 """What a metric is: per-item statistics, their sum, and one formula from sums to a score.
 
-Every metric of this room is a function of the sums of per-item statistics. The text is read once, by
+Every metric of this package is a function of the sums of per-item statistics. The text is read once, by
 `Metric.measure`; any subset, resample or single item is then scored by `Metric.combine` alone.
 """
 
@@ -9,87 +9,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench import __version__
+from microg_bench.options import ScoringOptions
+from microg_bench.scorecard import Signature
 
 if TYPE_CHECKING:
     from microg_bench.metrics.texts import Texts
 
 Array = NDArray[np.float64]
-
-_SHORT = {
-    "protocol": "p",
-    "model": "m",
-    "layers": "l",
-    "idf": "idf",
-    "rescaled": "r",
-    "dtype": "d",
-    "items": "n",
-    "version": "v",
-}
-# Parts of a signature, long and short, that tell what computed a score, not what is computed.
-_VERSIONS = ("version", "v", "torch", "transformers", "sentence-transformers")
-# What a short signature leaves out, since it goes without saying.
-_USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}
-
-
-@dataclass(frozen=True)
-class MetricOptions:
-    """What a user may choose about how metrics are computed.
-
-    Args:
-        sentence_model: folder of the sentence encoder of S-BERT and S-VQA; None looks for all-MiniLM-L6-v2.
-        bertscore_model: folder of the encoder of BERTScore; None looks for roberta-large.
-        bertscore_layers: the layer of that encoder to read, counted from 1; None takes the published one.
-        bertscore_idf: weight BERTScore's tokens by inverse document frequency over the evaluated references.
-        bertscore_rescale: rescale BERTScore by the published baseline, so that unrelated texts score about 0.
-        bf16: run both encoders in bfloat16 instead of float32; moves an item's score by some tenths at most.
-        device: torch device of both encoders; None takes a GPU where there is one.
-    """
-
-    sentence_model: Path | None = None
-    bertscore_model: Path | None = None
-    bertscore_layers: int | None = None
-    bertscore_idf: bool = False
-    bertscore_rescale: bool = False
-    bf16: bool = False
-    device: str | None = None
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Everything that moves a number, so that two numbers are compared only where they may be."""
-
-    metric: str
-    values: Mapping[str, str]
-
-    def long(self) -> str:
-        """All parts with their full names, e.g. ``CIDEr|protocol:paper|...|items:1237|version:0.1.0``."""
-        return "|".join([self.metric, *(f"{name}:{value}" for name, value in self.values.items())])
-
-    def short(self) -> str:
-        """The parts that usually differ, e.g. ``CIDEr|p:paper|n:1237|v:0.1.0``."""
-        parts = [
-            f"{short}:{self.values[name]}"
-            for name, short in _SHORT.items()
-            if name in self.values and self.values[name] != _USUAL.get(name)
-        ]
-        return "|".join([self.metric, *parts])
-
-    def __str__(self) -> str:
-        return self.short()
-
-
-def same_but_versions(one: str, other: str) -> bool:
-    """Whether two signatures, of one form, have the same parts and differ in nothing but versions."""
-    parts = zip_longest(one.split("|"), other.split("|"), fillvalue="")
-    return all(a == b or a.partition(":")[0] == b.partition(":")[0] in _VERSIONS for a, b in parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +55,7 @@ class Unavailable:
 class Metric(ABC):
     """One way to compare a candidate with its references."""
 
-    options: MetricOptions = field(default_factory=MetricOptions)
+    options: ScoringOptions = field(default_factory=ScoringOptions)
 
     name: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
@@ -167,14 +99,11 @@ class Metric(ABC):
     def signature(self, texts: Texts) -> Signature:
         """Everything that moves the number for these texts."""
         values = {"protocol": texts.protocol, "tokenizer": texts.tokenizer, **self.settings(texts)}
-        return Signature(self.name, {**values, "items": str(len(texts)), "version": __version__})
+        values |= {"items": str(len(texts)), "version": __version__}
+        return Signature(metric=self.name, values=values)
 
     def score(self, texts: Texts) -> Score:
-        """Measure, aggregate and sign.
-
-        Raises:
-            MetricUnavailableError: as `measure`.
-        """
+        """Measure, aggregate and sign; raises as `measure` does."""
         statistics = self.measure(texts)
         return Score(
             name=self.name,

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,15 +19,28 @@ import numpy as np
 
 from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics.base import Array, MeanMetric
-from microg_bench.metrics.batches import BF16_NOTE
-from microg_bench.metrics.encoders import encoder_folder, encoder_hash, quiet, require
-from microg_bench.metrics.texts import Texts, well_formed
-from microg_bench.metrics.token_encoder import TokenEncoder, layers_read
+from microg_bench.metrics.encoders import (
+    BF16_NOTE,
+    encoder_folder,
+    encoder_hash,
+    encoder_name,
+    in_batches,
+    load_encoder,
+    precision,
+    quiet,
+    torch_device,
+)
+from microg_bench.metrics.packages import package_path, require
+from microg_bench.metrics.texts import Texts
+from microg_bench.options import ScoringOptions
+from microg_bench.text import well_formed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _REPOSITORY = "FacebookAI/roberta-large"
+# Layers that the authors chose by correlation with human judgement, by architecture and depth.
+_PUBLISHED_LAYERS = {("roberta", 24): 17}
 
 
 class Embedded(NamedTuple):
@@ -48,11 +60,7 @@ class BertScore(MeanMetric):
         return self.precision_recall_f1(texts)[:, 2:]
 
     def precision_recall_f1(self, texts: Texts) -> Array:
-        """Precision, recall and F1 of each item, shape (n, 3), 1 at best; each the best of all references.
-
-        Raises:
-            MetricUnavailableError: as `measure`.
-        """
+        """Precision, recall and F1 of each item, shape (n, 3), 1 at best; each the best of all references."""
         require(self.name, "torch", "transformers")
         candidates = [well_formed(text).strip() for text in texts.candidates]
         references = [[well_formed(text).strip() for text in refs] for refs in texts.references]
@@ -72,8 +80,7 @@ class BertScore(MeanMetric):
         return encoder_folder(self.options.bertscore_model, _REPOSITORY, "--bertscore-model")
 
     def _model(self) -> str:
-        given = self.options.bertscore_model
-        return given.absolute().name if given else _REPOSITORY.split("/")[1]
+        return encoder_name(self.options.bertscore_model, _REPOSITORY)
 
     def _config(self) -> Any:
         from transformers import AutoConfig
@@ -121,11 +128,8 @@ class BertScore(MeanMetric):
 def published_baseline(model: str) -> Array:
     """The authors' baseline for English, shape (layers + 1, 3): precision, recall and F1 of each layer.
 
-    Args:
-        model: the model's name, e.g. ``roberta-large``.
-
     Raises:
-        MetricUnavailableError: the package that ships the baselines is missing, or has none for this model.
+        MetricUnavailableError: the package that ships them is missing, or has none for `model`.
     """
     files = {file.stem: file for file in _baselines().rglob("*.tsv")}
     if model not in files:
@@ -138,9 +142,7 @@ def published_baseline(model: str) -> Array:
 
 def _baselines() -> Path:
     require("rescaled BERTScore", "bert_score")
-    spec = find_spec("bert_score")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    return Path(folders[0], "rescale_baseline", "en")
+    return package_path("bert_score", "rescale_baseline", "en") or Path()
 
 
 def _embed(
@@ -181,3 +183,115 @@ def _match(candidate: Embedded, reference: Embedded) -> tuple[float, float, floa
     precision = float(cosines.amax(dim=1) @ candidate.weights)
     recall = float(cosines.amax(dim=0) @ reference.weights)
     return precision, recall, 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+class TokenEncoder(NamedTuple):
+    """A tokeniser and the lower layers of a model, on one device.
+
+    Attributes:
+        limit: how many tokens of a text are read, start and end token included.
+        prefix: what stands before each text that is not empty.
+    """
+
+    tokenizer: Any
+    model: Any
+    limit: int
+    prefix: str
+    folder: Path
+    bf16: bool
+
+    @classmethod
+    def load(cls, folder: Path, options: ScoringOptions) -> TokenEncoder:
+        """Load from a local folder, float32.
+
+        Raises:
+            MetricUnavailableError: a library is missing, the folder is damaged or holds no encoder, or
+                the encoder has fewer layers than asked.
+        """
+
+        def load() -> TokenEncoder:
+            from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+            config = AutoConfig.from_pretrained(folder)
+            layers = layers_read(config, options.bertscore_layers)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            _refuse_other_models(folder, config, tokenizer)
+            model, found = AutoModel.from_pretrained(
+                folder, num_hidden_layers=layers, output_loading_info=True
+            )
+            _refuse_random_weights(folder, found["missing_keys"])
+            # RoBERTa's first word is meant to be read as any other word is: after a space.
+            roberta = config.model_type == "roberta"
+            positions = config.max_position_embeddings - (config.pad_token_id + 1 if roberta else 0)
+            limit = min(tokenizer.model_max_length, positions)
+            model = model.float().eval().to(torch_device(options.device))
+            return cls(tokenizer, model, limit, " " if roberta else "", folder, options.bf16)
+
+        return load_encoder(load, "BERTScore", folder)
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The start and the end token."""
+        return self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of stripped texts, cut at `limit`; an empty text has the start and the end token alone."""
+        prefixed = [self.prefix + text if text else "" for text in texts]
+        read = self.tokenizer(prefixed, truncation=True, max_length=self.limit)
+        tokens: list[list[int]] = read["input_ids"]
+        return tokens
+
+    def embed(self, tokens: Sequence[Sequence[int]]) -> list[Tensor]:
+        """A unit vector for each token of each text, shapes (tokens, d), float32, in main memory.
+
+        Raises:
+            MetricUnavailableError: a single text does not fit into the device's memory.
+        """
+
+        def run(places: Sequence[int]) -> list[Tensor]:
+            return self._embed_batch([tokens[place] for place in places])
+
+        return in_batches([len(one) for one in tokens], run, self.folder)
+
+    def _embed_batch(self, batch: Sequence[Sequence[int]]) -> list[Tensor]:
+        import torch
+
+        width = max(map(len, batch))
+        padding = self.tokenizer.pad_token_id
+        ids = torch.tensor([[*tokens, *[padding] * (width - len(tokens))] for tokens in batch])
+        lengths = torch.tensor([len(tokens) for tokens in batch])
+        mask = (torch.arange(width)[None, :] < lengths[:, None]).long()
+        device = self.model.device
+        with torch.inference_mode(), precision(device.type, self.bf16):
+            hidden = self.model(ids.to(device), attention_mask=mask.to(device)).last_hidden_state
+        unit = torch.nn.functional.normalize(hidden.float(), dim=-1).cpu()
+        return [unit[row, :length].clone() for row, length in enumerate(lengths.tolist())]
+
+
+def layers_read(config: Any, chosen: int | None) -> int:
+    """The layer to read: the chosen, else the published, else the last.
+
+    Raises:
+        MetricUnavailableError: the encoder has no such layer.
+    """
+    depth = int(config.num_hidden_layers)
+    layers = _PUBLISHED_LAYERS.get((config.model_type, depth), depth) if chosen is None else chosen
+    if not 1 <= layers <= depth:
+        raise MetricUnavailableError(f"layer {layers} asked of an encoder with {depth} layers")
+    return layers
+
+
+def _refuse_other_models(folder: Path, config: Any, tokenizer: Any) -> None:
+    marks = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+    if config.is_encoder_decoder or None in marks:
+        reason = "encoder cannot be read: it has a decoder, or no start, end or padding token"
+        raise MetricUnavailableError(reason, path=folder)
+
+
+def _refuse_random_weights(folder: Path, missing: Iterable[str]) -> None:
+    """Refuse weights that the library made up, save those of the pooler, which is not read."""
+    lost = sorted(name for name in missing if "pooler" not in name)
+    if lost:
+        raise MetricUnavailableError(
+            f"encoder lacks {len(lost)} weights, the first is {lost[0]}", path=folder
+        )

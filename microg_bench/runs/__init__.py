@@ -1,1 +1,1 @@
-"""The runs room: what to ask, asking it, and writing down every answer so that nothing is ever lost."""
+"""Decides what to ask, asks it, and records every answer."""

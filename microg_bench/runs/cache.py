@@ -12,15 +12,17 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from microg_bench.engines import Job
 from microg_bench.errors import UsageError
-from microg_bench.files import write_json
 from microg_bench.records import Response
-from microg_bench.video import Frames
+from microg_bench.storage import write_json
+
+if TYPE_CHECKING:
+    from microg_bench.engines.base import Job
+    from microg_bench.video.decode import Frames
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class ResponseCache:
         """The answer kept under `key`, as the response to `request`; a damaged file is none."""
         try:
             kept = json.loads(self._file(key).read_bytes())
-            return Response.model_validate({**kept, "id": request, "seconds": 0.0, "shared": True})
+            return Response.model_validate({**kept, "id": request, "seconds": 0.0, "from_cache": True})
         except (OSError, ValueError, TypeError, ValidationError):
             return None
 
@@ -57,7 +59,7 @@ class ResponseCache:
         Raises:
             RunError: it cannot be written.
         """
-        write_json(self._file(key), response.model_dump(mode="json", exclude={"id", "seconds", "shared"}))
+        write_json(self._file(key), response.model_dump(mode="json", exclude={"id", "seconds", "from_cache"}))
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
@@ -72,25 +74,16 @@ def open_cache(folder: Path, model: dict[str, Any]) -> ResponseCache:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--cache {folder}: cannot be used: {error.strerror}") from error
+        raise UsageError(f"cannot be used: {error.strerror}", path=folder, item="--cache") from error
     return ResponseCache(folder, model)
-
-
-def files_state(checkpoint: str | None) -> list[list[Any]]:
-    """Name, size and time of change of each file of a local checkpoint, which has no commit."""
-    root = Path(checkpoint) if checkpoint else None
-    if root is None or not root.is_dir():
-        return []
-    found = sorted(path for path in root.rglob("*") if path.is_file())
-    return [[str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns] for path in found]
 
 
 # All requests of a clip show the same frames one after the other.
 @lru_cache(maxsize=2)
 def _frames_hash(frames: Frames) -> str:
     digest = hashlib.sha256(frames.pixels.data.cast("B"))
-    told = [frames.pixels.shape, frames.indices, frames.fps, frames.total, frames.duration]
-    digest.update(json.dumps(told).encode())
+    facts = [frames.pixels.shape, frames.indices, frames.fps, frames.total, frames.duration]
+    digest.update(json.dumps(facts).encode())
     return digest.hexdigest()
 
 

@@ -1,62 +1,321 @@
-"""Asks what is left to ask: frames flow from the decoders through the adapter to the engine into the journal.
+"""Asks what is left to ask: frames flow from the decoders through the adapter to the engine and the journals.
 
-An answer is written down before anything else is done with it. What goes wrong with one clip or one
-request is recorded as its failure and stops nothing else.
+Several run variants that differ in prompt and frames alone share one engine and one decoding of each clip. A
+job is the key under which its outcome comes back, so that variants may ask the same request at the same time.
+An answer is written down before anything else is done with it. What goes wrong with one clip or one request
+is recorded as its failure and stops nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from microg_bench.adapters.base import Adapter
-from microg_bench.engines import Engine, Job
+from microg_bench.adapters.base import Baseline
+from microg_bench.adapters.references import References
+from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEngine, Job, Outcome
 from microg_bench.errors import DecodeError, RunError
-from microg_bench.prompts import Template
-from microg_bench.records import Failure, Request, Response, Stage, TaskName
-from microg_bench.runs.cache import ResponseCache
-from microg_bench.runs.cost import Budget
-from microg_bench.runs.folder import RunFolder
-from microg_bench.runs.frames import FrameStream, Shown
-from microg_bench.runs.plan import Work
-from microg_bench.runs.tally import Tally
+from microg_bench.progress import Progress
+from microg_bench.records import Answer, Clip, Failure, Generation, Prompt, Request, Response, Stage, TaskName
+from microg_bench.runs.batches import BATCHES_FILE, Batches
+from microg_bench.runs.budget import CLIP_S, Budget, Estimate, Price, dollars_words, estimate
+from microg_bench.runs.cache import ResponseCache, open_cache
+from microg_bench.runs.configure import Configuration
+from microg_bench.runs.frames import (
+    Description,
+    FrameStream,
+    Shown,
+    decoded,
+    describe_clips,
+    described,
+    whole_clips,
+)
+from microg_bench.runs.record import RunRecord
+from microg_bench.runs.start import Usage
+from microg_bench.video.sampling import FrameSpec, FrameUnion, indices
+
+if TYPE_CHECKING:
+    from microg_bench.video.pool import DecodePool
 
 FAULTS_IN_A_ROW = 20  # exceptions of an adapter after which a run stops
+DESCRIPTORS_FILE = "descriptors.jsonl"
+CONFIRM_ABOVE = 1.0  # US dollars
+CLIP_FPS = 30.0  # of MicroG-4M, for estimates
+
+Source = Callable[[Iterable["Work"]], "FrameStream[Work]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A run variant: its configuration, its runs by task, and what this start of them took."""
+
+    configuration: Configuration
+    records: Mapping[TaskName, RunRecord]
+    usage: Usage = field(default_factory=Usage)
+
+    def open_requests(self, clip: Clip, settled: AbstractSet[str] = frozenset()) -> tuple[Request, ...]:
+        """What has no answer yet and is not among `settled`, the caption before the questions."""
+        return tuple(
+            request
+            for request in self.configuration.requests[clip.video_id]
+            if request.id not in self.records[request.task].answers and request.id not in settled
+        )
+
+    def shown(self, shown: Shown) -> Shown:
+        """This variant's own frames among those that were decoded for all."""
+        spec = self.configuration.frames
+        if spec is None or shown.frames is None:
+            return shown
+        picks = indices(spec, [0.0] * shown.frames.total)
+        frames = shown.frames if picks == shown.frames.indices else shown.frames.only(picks)
+        return Shown(frames, frames.indices)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The open requests of one clip, by variant; they are asked of one decoding."""
+
+    clip: Clip
+    requests: tuple[tuple[Variant, tuple[Request, ...]], ...]
+
+    def __len__(self) -> int:
+        return sum(len(requests) for _, requests in self.requests)
+
+
+def open_work(variants: Sequence[Variant], settled: AbstractSet[str] = frozenset()) -> Iterator[Work]:
+    """The work left of all variants, clip by clip in dataset order."""
+    for clip in variants[0].configuration.clips:
+        found = tuple((variant, variant.open_requests(clip, settled)) for variant in variants)
+        if requests := tuple(pair for pair in found if pair[1]):
+            yield Work(clip, requests)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that was given to the engine: the frames it shows, and where its answer may be shared."""
+    """Where the outcome of a job belongs: its run, the frames it shows, and its key in the response cache."""
 
+    variant: Variant
     request: Request
     indices: tuple[int, ...]
-    key: str | None = None
+    cache_key: str | None = None
+
+    @property
+    def record(self) -> RunRecord:
+        """The run."""
+        return self.variant.records[self.request.task]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a start came to.
+
+    `asked` tells whether there was anything to ask. `pending` requests are left in the vendor's batch
+    interface, `failed` ones have no answer; `dollars` have been spent by all starts, None where no price is
+    known; `exhausted` is set where the cost limit stopped the start.
+    """
+
+    asked: bool = False
+    pending: int = 0
+    failed: int = 0
+    dollars: float | None = None
+    exhausted: bool = False
+
+
+async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: bool = False) -> Outcomes:
+    """Ask everything that is not answered yet; returns when each request has its answer or its failure.
+
+    Args:
+        variants: they share model, engine, clips and cost limit; the options of the first count.
+        root: the folder of what they share.
+        progress: the callback; it is asked before money is spent.
+        yes: whether money may be spent without a question.
+
+    Raises:
+        RunError: requests are pending in a batch, or a file is damaged or cannot be written.
+        EngineError: the engine cannot be started, or cannot go on; what it answered is recorded.
+        UsageError: the cost is not confirmed.
+    """
+    first = variants[0].configuration
+    batches = _batches(root, first)
+    if batches and batches.pending and not first.options.batch:
+        raise RunError(
+            f"{batches.pending} requests are pending in a batch; add --batch to collect them", path=root
+        )
+    left = sum(map(len, open_work(variants)))
+    if not left:
+        return Outcomes(failed=_failed(variants))
+    budget = _budget(variants)
+    if budget and not (batches and batches.pending):
+        _confirm(_estimate(variants, budget.price), first, progress, yes)
+    with ExitStack() as stack:
+        spec = _union(variants)
+        pool = _pool(stack, first.options.num_workers) if spec else None
+        engine, source = await _engine(first, spec, pool, root, progress)
+        stack.callback(engine.close)
+        engine.rejected.update(name for one in _records(variants) for name in one.rejected)
+        engine.start()
+        provenance = engine.provenance()
+        execution = Execution(engine, progress, _cache(first, provenance), budget)
+        if provenance:
+            for record in _records(variants):
+                record.note(engine=provenance)
+        total = sum(len(items) for variant in variants for items in variant.configuration.items.values())
+        progress.stage("asking", total, total - left)
+        try:
+            if batches and isinstance(engine, BatchEngine):
+                batches.collect(execution, engine, variants[0])
+                await batches.send(execution, engine, source(open_work(variants, batches.settled)))
+            else:
+                await execution.run(source(open_work(variants)))
+        finally:
+            _note_usage(variants, engine, pool.seconds if pool else 0.0)
+        return Outcomes(
+            asked=True,
+            pending=batches.pending if batches else 0,
+            failed=_failed(variants),
+            dollars=budget.spent if budget else None,
+            exhausted=bool(budget and budget.exhausted),
+        )
+
+
+def _batches(root: Path, first: Configuration) -> Batches | None:
+    """None where the batch API is and was not used."""
+    path = root / BATCHES_FILE
+    return Batches.read(path) if first.options.batch or path.is_file() else None
+
+
+def _failed(variants: Sequence[Variant]) -> int:
+    return sum(len(record.failures) for record in _records(variants))
+
+
+def _records(variants: Sequence[Variant]) -> Iterator[RunRecord]:
+    return (record for variant in variants for record in variant.records.values())
+
+
+def _note_usage(variants: Sequence[Variant], engine: Engine, decoding: float) -> None:
+    for variant in variants:
+        variant.usage.decoding = decoding
+        for record in variant.records.values():
+            record.note(usage=variant.usage.to_json(), rejected=_rejected(engine))
+
+
+def _pool(stack: ExitStack, workers: int) -> DecodePool:
+    from microg_bench.video.pool import DecodePool
+
+    return stack.enter_context(DecodePool(workers=workers))
+
+
+def _cache(first: Configuration, provenance: Mapping[str, str]) -> ResponseCache | None:
+    if not first.options.cache:
+        return None
+    return open_cache(Path(first.options.cache), first.cached_under(provenance))
+
+
+def _budget(variants: Sequence[Variant]) -> Budget | None:
+    """None where no price is known."""
+    price, options = variants[0].configuration.price, variants[0].configuration.options
+    if price is None:
+        return None
+    answers = (answer for record in _records(variants) for answer in record.answers.values())
+    return Budget(
+        price, options.max_cost, options.batch, sum(price.of(one, options.batch) for one in answers)
+    )
+
+
+def _confirm(found: Estimate, first: Configuration, progress: Progress, yes: bool) -> None:
+    progress.note(f"cost: {found}")
+    if not yes and first.options.max_cost is None and found.dollars > CONFIRM_ABOVE:
+        progress.confirm(f"this may cost {dollars_words(found.dollars)}")
+
+
+def _estimate(variants: Sequence[Variant], price: Price) -> Estimate:
+    asked = (
+        (prompt, variant.configuration.generation(request.task))
+        for work in open_work(variants)
+        for variant, requests in work.requests
+        for request, prompt in unshown_prompts(variant.configuration, requests)
+    )
+    first = variants[0].configuration
+    return estimate(asked, price, expected_frames(first.frames), first.options.batch)
+
+
+def unshown_prompts(one: Configuration, requests: Iterable[Request]) -> Iterator[tuple[Request, Prompt]]:
+    """Each request with its prompt, for which no clip is decoded."""
+    for request in requests:
+        yield request, one.adapter.prompt(request, one.templates[request.task].render(request), None)
+
+
+def expected_frames(spec: FrameSpec | None) -> int:
+    """How many frames a spec takes of a clip of three seconds; 0 where none are decoded."""
+    return 0 if spec is None else spec.count or round(CLIP_S * (spec.rate or CLIP_FPS))
+
+
+def _union(variants: Sequence[Variant]) -> FrameSpec | FrameUnion | None:
+    """The frames that all variants need together; None where none are decoded."""
+    frames = (variant.configuration.frames for variant in variants)
+    specs = tuple(dict.fromkeys(one for one in frames if one))
+    return (specs[0] if specs else None) if len(specs) < 2 else FrameUnion(specs=specs)
+
+
+async def _engine(
+    one: Configuration,
+    spec: FrameSpec | FrameUnion | None,
+    pool: DecodePool | None,
+    root: Path,
+    progress: Progress,
+) -> tuple[Engine, Source]:
+    """The engine, not started, and where the frames of its clips come from."""
+    if isinstance(one.adapter, Baseline):
+        return await _baseline_engine(one, one.adapter, pool, root, progress)
+    progress.note(f"starting engine {one.engine.name} with {one.engine_options.checkpoint}")
+    engine = one.engine(one.engine_options, loader=one.adapter.loader)
+    if one.sends_clips:
+        return engine, whole_clips
+    if pool is None or spec is None:
+        return engine, nothing_shown
+    return engine, partial(decoded, pool=pool, spec=spec, ahead=2 * one.options.num_workers)
+
+
+async def _baseline_engine(
+    one: Configuration, baseline: Baseline, pool: DecodePool | None, root: Path, progress: Progress
+) -> tuple[Engine, Source]:
+    clips = one.dataset.clips
+    if pool is None or one.frames is None:
+        return FunctionEngine(function=References(clips).answering(baseline)), nothing_shown
+    found = await describe_clips(clips, baseline, pool, one.frames, root / DESCRIPTORS_FILE, progress)
+    seen = {name: one.descriptor for name, one in found.items() if isinstance(one, Description)}
+    engine = FunctionEngine(function=References(clips, seen).answering(baseline))
+    return engine, partial(described, descriptions=found)
+
+
+async def nothing_shown(work: Iterable[Work]) -> FrameStream[Work]:
+    """For models that see no video."""
+    for one in work:
+        yield one, Shown()
 
 
 @dataclass
 class Execution:
-    """One pass over the open work of one or more runs that share model, engine and frames.
+    """One pass over the open work of variants; `cache` and `budget` are None where there is none.
 
-    `cache` and `budget` are None where answers are not shared and nothing is paid for.
+    `open` holds the jobs that the engine has been given and has not come back with.
     """
 
-    adapter: Adapter
     engine: Engine
-    folders: Mapping[TaskName, RunFolder]
-    templates: Mapping[TaskName, Template]
-    on_answer: Callable[[], None] = lambda: None
-    on_failure: Callable[[Failure], None] = lambda _: None
+    progress: Progress
     cache: ResponseCache | None = None
     budget: Budget | None = None
-    tally: Tally = field(default_factory=Tally)
-    open: dict[str, Asked] = field(default_factory=dict)
+    open: dict[Job, Asked] = field(default_factory=dict)
     _faults: int = 0
+    _fault: str = ""
 
-    async def run(self, frames: FrameStream) -> None:
+    async def run(self, frames: FrameStream[Work]) -> None:
         """Ask everything in `frames`, or as much as the budget pays for.
-
-        Returns when each request that was asked has its answer or its failure.
 
         Raises:
             RunError: a journal cannot be written, or the adapter fails again and again; everything recorded
@@ -64,105 +323,141 @@ class Execution:
             EngineError: the engine cannot go on; everything recorded before is safe.
         """
         async with aclosing(self.jobs(frames)) as jobs, aclosing(self.engine.answer(jobs)) as outcomes:
-            async for outcome in outcomes:
-                self.take(outcome)
-        self.give_up()
+            async for answered in outcomes:
+                self.take(answered)
+        reason = "the engine ended without an answer"
+        for job in list(self.open):
+            self.take([(job, Failure(id=job.request.id, stage="engine", reason=reason, retryable=True))])
 
-    async def jobs(self, frames: FrameStream) -> AsyncGenerator[Job, None]:
+    async def jobs(self, frames: FrameStream[Work]) -> AsyncGenerator[Job, None]:
         """What the engine is to be asked of all clips, as far as the budget goes."""
         async for work, shown in frames:
-            async for job in self.jobs_of(work, shown):
-                yield job
+            for variant, requests in work.requests:
+                variant.usage.clips += 1
+                async for job in self._jobs(variant, requests, shown):
+                    yield job
             if self.budget and self.budget.exhausted:
                 return
 
-    async def jobs_of(self, work: Work, shown: Shown | DecodeError) -> AsyncGenerator[Job, None]:
-        """What it is to be asked of one clip, noted in `open`; what fails before or is shared is recorded."""
-        self.tally.clips += 1
-        for request in work.requests:
-            if isinstance(shown, DecodeError):
-                self._fail(request, _failure(request, "decode", str(shown)))
-                continue
-            if (job := self._job(request, shown)) is None:
-                continue
+    async def _jobs(
+        self, variant: Variant, requests: Sequence[Request], shown: Shown | DecodeError
+    ) -> AsyncGenerator[Job, None]:
+        """What it is to be asked of one clip; what fails before or is in the cache is recorded."""
+        if isinstance(shown, DecodeError):
+            reason = str(shown)
+            failures = [Failure(id=one.id, stage="decode", reason=reason) for one in requests]
+            asked_of = (Asked(variant, request, ()) for request in requests)
+            self.record([(one, None, failure) for one, failure in zip(asked_of, failures, strict=True)])
+            return
+        own = variant.shown(shown)
+        for request, prompt in self._prompts(variant, requests, own):
+            generation = variant.configuration.generation(request.task)
+            job = Job(request, prompt, own.frames, generation, own.video)
             key = self.cache.key(job) if self.cache else None
-            asked = Asked(request, shown.indices, key)
+            asked = Asked(variant, request, own.indices, key)
             if self.cache and key and (kept := self.cache.get(key, request.id)):
-                self.record(asked, kept)
+                self.record([(asked, None, kept)])
             elif self.budget and not await self.budget.reserve(job):
                 return
             else:
-                self.open[request.id] = asked
-                self.tally.opened()
+                self.open[job] = asked
+                variant.usage.opened()
                 yield job
 
-    def take(self, outcome: Response | Failure) -> None:
-        """Record what the engine made of a request that it was given.
+    def _prompts(
+        self, variant: Variant, requests: Sequence[Request], shown: Shown
+    ) -> list[tuple[Request, Prompt]]:
+        """The prompts of one clip's requests; one that the adapter fails to make is recorded as failed."""
+        one = variant.configuration
+        instructions = [one.templates[request.task].render(request) for request in requests]
+        found: list[tuple[Request, Prompt]] = []
+        for request, instruction in zip(requests, instructions, strict=True):
+            try:
+                found.append((request, one.adapter.prompt(request, instruction, shown.frames)))
+            except Exception as error:  # an adapter is somebody else's code
+                failure = self._blame(variant, request, "prompt", error)
+                self.record([(Asked(variant, request, ()), None, failure)])
+        return found
+
+    def take(self, answered: Answered) -> None:
+        """Record what the engine made of jobs that it was given.
 
         Raises:
             RunError: as `record`.
         """
-        self.record(self.open.pop(outcome.id), outcome)
-        self.tally.closed()
+        asked = [(self.open.pop(job), job, outcome) for job, outcome in answered]
+        for one, _, _ in asked:
+            one.variant.usage.closed()
+        self.record(asked)
 
-    def give_up(self) -> None:
-        """Record as failed what the engine was given and never came back with."""
-        for name in list(self.open):
-            reason = "the engine ended without an answer"
-            self.take(Failure(id=name, stage="engine", reason=reason, retryable=True))
-
-    def record(self, asked: Asked, outcome: Response | Failure) -> None:
-        """Write down what became of a request.
+    def record(self, asked: Sequence[tuple[Asked, Job | None, Outcome]]) -> None:
+        """Write down what became of requests; the job is None where this start has not asked it.
 
         Raises:
-            RunError: the journal cannot be written.
+            RunError: the journal cannot be written, or the adapter fails again and again.
         """
-        if isinstance(outcome, Failure):
-            self._fail(asked.request, outcome)
-        else:
-            self._answer(asked.request, outcome, asked.indices)
-            # A model that takes no temperature is not asked for its greedy answer: chance is not shared.
-            greedy = "temperature" not in self.engine.dropped()
-            if self.cache and asked.key and greedy and not outcome.shared:
-                self.cache.put(asked.key, outcome)
-        if self.budget:
-            self.budget.settle(outcome)
-
-    def _job(self, request: Request, shown: Shown) -> Job | None:
-        instruction = self.templates[request.task].render(request)
-        try:
-            prompt = self.adapter.prompt(request, instruction, shown.frames)
-        except Exception as error:  # an adapter is somebody else's code
-            self._blame(request, "prompt", error)
-            return None
-        return Job(request, prompt, shown.frames, self.folders[request.task].settings.generation, shown.video)
-
-    def _answer(self, request: Request, response: Response, indices: tuple[int, ...]) -> None:
-        try:
-            answer = self.adapter.parse(request, response.text)
-        except Exception as error:  # an adapter is somebody else's code
-            self._blame(request, "parse", error, response.text)
-            return
-        self._faults = 0
-        self.folders[request.task].answered(response, answer, indices)
-        self.tally.answered(response)
-        self.on_answer()
-
-    def _fail(self, request: Request, failure: Failure) -> None:
-        self.folders[request.task].failed(failure)
-        self.tally.failures += 1
-        self.on_failure(failure)
-
-    def _blame(self, request: Request, stage: Stage, error: Exception, text: str | None = None) -> None:
-        """Record an exception of the adapter; one that never works must not spend a whole run."""
-        reason = f"adapter {self.adapter.name}: {type(error).__name__}: {error}"
-        self._fail(request, _failure(request, stage, reason, text=text))
-        self._faults += 1
+        found = self._parsed(asked)
+        for record in dict.fromkeys(one.record for one, _ in found):
+            record.add(*(read for one, read in found if one.record is record))
+            note_rejected(record, self.engine)
+        for one, job, outcome in asked:
+            self._settle(one, job, outcome)
+        for one, read in found:
+            one.variant.usage.count(read)
+        for _, read in found:
+            if isinstance(read, Failure):
+                self.progress.failure(read)
+            else:
+                self.progress.advance()
         if self._faults >= FAULTS_IN_A_ROW:
-            raise RunError(f"stopped: {reason} ({stage}), {self._faults} requests in a row")
+            raise RunError(f"stopped: {self._fault}, {self._faults} requests in a row")
+
+    def _parsed(
+        self, asked: Sequence[tuple[Asked, Job | None, Outcome]]
+    ) -> list[tuple[Asked, Answer | Failure]]:
+        """The answers that the adapter finds in responses."""
+        found: list[tuple[Asked, Answer | Failure]] = []
+        for one, _, outcome in asked:
+            read: Answer | Failure
+            if isinstance(outcome, Failure):
+                read = outcome
+            else:
+                try:
+                    answer = one.variant.configuration.adapter.parse(one.request, outcome.text)
+                except Exception as error:  # an adapter is somebody else's code
+                    read = self._blame(one.variant, one.request, "parse", error, outcome.text)
+                else:
+                    self._faults = 0
+                    read = Answer(**dict(outcome), answer=answer, frames=one.indices)
+            found.append((one, read))
+        return found
+
+    def _settle(self, asked: Asked, job: Job | None, outcome: Outcome) -> None:
+        """Keep a greedy answer for other runs, and count what it cost."""
+        # A model that takes no temperature is not asked for its greedy answer: chance is not shared.
+        greedy = "temperature" not in self.engine.rejected
+        fresh = outcome if isinstance(outcome, Response) and not outcome.from_cache else None
+        if self.cache and asked.cache_key and greedy and fresh:
+            self.cache.put(asked.cache_key, fresh)
+        if self.budget:
+            self.budget.settle(job, outcome)
+
+    def _blame(
+        self, variant: Variant, request: Request, stage: Stage, error: Exception, text: str | None = None
+    ) -> Failure:
+        """The failure of a request at which the adapter raised; one that never works must not spend a run."""
+        reason = f"adapter {variant.configuration.adapter.name}: {type(error).__name__}: {error}"
+        self._fault = f"{reason} ({stage})"
+        self._faults += 1
+        return Failure(id=request.id, stage=stage, reason=reason, text=text)
 
 
-def _failure(
-    request: Request, stage: Stage, reason: str, retryable: bool = False, text: str | None = None
-) -> Failure:
-    return Failure(id=request.id, stage=stage, reason=reason, retryable=retryable, text=text)
+def note_rejected(record: RunRecord, engine: Engine) -> None:
+    """Note at once what the model rejects, so that run.json is right though the process is killed."""
+    rejected = _rejected(engine)
+    if record.starts[-1].get("rejected", []) != rejected:
+        record.note(rejected=rejected)
+
+
+def _rejected(engine: Engine) -> list[str]:
+    return [name for name in Generation.model_fields if name in engine.rejected]

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from microg_bench.adapters.base import Floor
 from microg_bench.errors import DecodeError
 from microg_bench.records import Clip
-from microg_bench.runs.journal import Journal, read_journal
-from microg_bench.runs.plan import Work
-from microg_bench.video import DecodePool, Frames, FrameSpec, FrameUnion
+from microg_bench.storage import Journal, read_journal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from microg_bench.adapters.base import Baseline
+    from microg_bench.progress import Progress
+    from microg_bench.video.decode import Frames
+    from microg_bench.video.pool import DecodePool
+    from microg_bench.video.sampling import FrameSpec, FrameUnion
 
 
 @dataclass(frozen=True)
@@ -33,26 +38,29 @@ class Shown:
     video: Path | None = None
 
 
-FrameStream = AsyncIterator[tuple[Work, Shown | DecodeError]]
+class OfClip(Protocol):
+    """Anything that concerns one clip."""
+
+    @property
+    def clip(self) -> Clip:
+        """The clip."""
 
 
-async def nothing_shown(work: Iterable[Work]) -> FrameStream:
-    """For models that see no video."""
-    for one in work:
-        yield one, Shown()
+Of = TypeVar("Of", bound=OfClip)
+FrameStream = AsyncIterator[tuple[Of, Shown | DecodeError]]
 
 
-async def whole(work: Iterable[Work]) -> FrameStream:
+async def whole_clips(work: Iterable[Of]) -> FrameStream[Of]:
     """For models that are sent the file."""
     for one in work:
         yield one, Shown(video=one.clip.video) if one.clip.video else _no_video(one.clip)
 
 
 async def decoded(
-    work: Iterable[Work], pool: DecodePool, spec: FrameSpec | FrameUnion, ahead: int
-) -> FrameStream:
+    work: Iterable[Of], pool: DecodePool, spec: FrameSpec | FrameUnion, ahead: int
+) -> FrameStream[Of]:
     """Decode in `pool`, at most `ahead` clips before the model has taken them."""
-    waiting: deque[tuple[Work, Future[Frames] | None]] = deque()
+    waiting: deque[tuple[Of, Future[Frames] | None]] = deque()
     open_work = iter(work)
     while True:
         while len(waiting) < ahead and (one := next(open_work, None)):
@@ -74,53 +82,62 @@ async def _shown(clip: Clip, future: Future[Frames] | None) -> Shown | DecodeErr
 
 
 def _no_video(clip: Clip) -> DecodeError:
-    return DecodeError(f"{clip.video_id}: the dataset holds no video of this clip")
+    return DecodeError("the dataset holds no video of this clip", item=clip.video_id)
 
 
 @dataclass(frozen=True)
 class Description:
-    """The descriptor of a clip, and the frames that it was made from."""
+    """The descriptor of a clip, and the indices of the frames that it was made from."""
 
     descriptor: NDArray[np.float64]
     indices: tuple[int, ...]
 
 
-async def described(work: Iterable[Work], gallery: dict[str, Description | DecodeError]) -> FrameStream:
-    """For floors that see: the clip has been described before the first answer."""
+Descriptions = Mapping[str, Description | DecodeError]
+
+
+async def described(work: Iterable[Of], descriptions: Descriptions) -> FrameStream[Of]:
+    """For baselines that see: the clip has been described before the first answer."""
     for one in work:
-        found = gallery[one.clip.video_id]
+        found = descriptions[one.clip.video_id]
         yield one, found if isinstance(found, DecodeError) else Shown(indices=found.indices)
 
 
-async def make_gallery(
+@dataclass(frozen=True)
+class _Undescribed:
+    clip: Clip
+
+
+async def describe_clips(
     clips: Iterable[Clip],
-    floor: Floor,
+    baseline: Baseline,
     pool: DecodePool,
     spec: FrameSpec,
     path: Path,
-    step: Callable[[], None],
+    progress: Progress,
 ) -> dict[str, Description | DecodeError]:
-    """Describe every clip, going on with what an interrupted run has already written to `path`.
+    """Describe every clip; what an interrupted run has already written to `path` is kept.
 
     Raises:
         RunError: `path` is damaged or cannot be written.
     """
-    gallery: dict[str, Description | DecodeError] = {
-        record["id"]: Description(np.array(record["descriptor"]), tuple(record["frames"]))
-        for record in read_journal(path)
+    import numpy as np
+
+    found: dict[str, Description | DecodeError] = {
+        line["id"]: Description(np.array(line["descriptor"]), tuple(line["frames"]))
+        for _, line in read_journal(path)
     }
-    left = [Work(clip, ()) for clip in clips if clip.video_id not in gallery]
+    left = [_Undescribed(clip) for clip in clips if clip.video_id not in found]
+    progress.stage("describing clips", len(found) + len(left), len(found))
     with Journal(path) as journal:
         async for one, shown in decoded(left, pool, spec, ahead=4):
-            step()
+            progress.advance()
             if isinstance(shown, DecodeError) or shown.frames is None:
-                gallery[one.clip.video_id] = (
-                    shown if isinstance(shown, DecodeError) else DecodeError("no frames")
-                )
+                no_frames = DecodeError("no frames", item=one.clip.video_id)
+                found[one.clip.video_id] = shown if isinstance(shown, DecodeError) else no_frames
                 continue
-            vector = np.round(floor.describe(shown.frames), 6)
-            journal.append(
-                {"id": one.clip.video_id, "frames": list(shown.indices), "descriptor": vector.tolist()}
-            )
-            gallery[one.clip.video_id] = Description(vector, shown.indices)
-    return gallery
+            vector = np.round(baseline.describe(shown.frames), 6)
+            line = {"id": one.clip.video_id, "frames": list(shown.indices), "descriptor": vector.tolist()}
+            journal.append(line)
+            found[one.clip.video_id] = Description(vector, shown.indices)
+    return found

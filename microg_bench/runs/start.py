@@ -1,61 +1,130 @@
-"""Starts or continues a run. The one entry for the command line and for Python users."""
+"""One start of a run: with what it was made, and what it took."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import platform
+import subprocess
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from microg_bench.records import TaskName
-from microg_bench.runs.folder import RunFolder
-from microg_bench.runs.lanes import Lane
-from microg_bench.runs.prepare import Prepared
-from microg_bench.runs.provenance import provenance
-from microg_bench.runs.session import Outcome, Session
-from microg_bench.runs.watcher import Watcher
+import microg_bench
+from microg_bench.records import Failure, Response
+
+PACKAGES = ("av", "numpy", "torch", "torchvision", "transformers", "accelerate", "vllm")
 
 
-def run_folders(prepared: Prepared, run: Path | None, several: bool) -> dict[TaskName, Path]:
-    """Where each task's run lies: `run` itself for a single task, a folder a task below it for `several`."""
-    if run is not None and not several:
-        return {prepared.tasks[0]: run}
-    root = run or prepared.default_folder
-    return {task: root / task for task in prepared.tasks}
+def provenance() -> dict[str, Any]:
+    """Versions of what moves an answer, the git revision of a checkout, and when the run was started.
 
-
-def start(prepared: Prepared, paths: Mapping[TaskName, Path], watcher: Watcher) -> Outcome:
-    """Ask what is open in the runs at `paths`, one a task; they may be new, interrupted or complete.
-
-    Raises:
-        RunError: a run is in use, was made with other settings, has requests with a vendor, or cannot be
-            written.
-        EngineError: the engine cannot be started, or cannot go on; what it answered is safe.
-        UsageError: the watcher does not confirm the cost.
+    Nothing in it names a person or a machine.
     """
-    root = next(iter(paths.values()))
-    return start_all([(prepared, paths)], root.parent if len(paths) > 1 else root, watcher)
+    versions = {"microg-bench": microg_bench.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"started": started, "git": _git_revision(), "versions": versions}
 
 
-def start_all(
-    runs: Sequence[tuple[Prepared, Mapping[TaskName, Path]]], root: Path, watcher: Watcher
-) -> Outcome:
-    """As `start`, for several that differ in prompt and frames alone, with one engine and one decoding.
+def _git_revision() -> str | None:
+    """The commit of the checkout that this package is imported from, `-dirty` where files differ from it."""
+    root = Path(microg_bench.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
 
-    Args:
-        runs: what is prepared, and where each of its tasks lies.
-        root: the folder of what they share.
-        watcher: who is told.
+
+@dataclass
+class Usage:
+    """Requests, tokens and time of one start, counted while it runs.
+
+    Its wall-clock time is divided by the engine: `generating` while it has a request, `waiting` while it has
+    none because no clip is ready. Tokens are those of requests that were asked, not answered from the cache.
     """
-    made_with = provenance()
-    with ExitStack() as stack:
-        lanes = []
-        for prepared, paths in runs:
-            folders = {}
-            for task, path in paths.items():
-                options = prepared.options.model_copy(update={"tasks": (task,)})
-                folder = RunFolder(path, prepared.settings(task), options, made_with)
-                folders[task] = stack.enter_context(folder)
-                if folder.repaired:
-                    watcher.note(f"{path}: repaired the last line of the journal, torn by an earlier stop")
-            lanes.append(Lane(prepared, folders))
-        return Session(lanes, root, watcher).ask()
+
+    clips: int = 0
+    answers: int = 0
+    from_cache: int = 0
+    failures: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    generating: float = 0.0
+    waiting: float = 0.0
+    decoding: float = 0.0
+    _in_flight: int = 0
+    _since: float = field(default_factory=time.perf_counter)
+
+    def opened(self) -> None:
+        """A request is given to the engine."""
+        if not self._in_flight:
+            self.waiting += self._lap()
+        self._in_flight += 1
+
+    def closed(self) -> None:
+        """A request has come back from the engine."""
+        self._in_flight -= 1
+        if not self._in_flight:
+            self.generating += self._lap()
+
+    def count(self, found: Response | Failure) -> None:
+        """Count an answer or a failure."""
+        if isinstance(found, Failure):
+            self.failures += 1
+            return
+        self.answers += 1
+        if found.from_cache:
+            self.from_cache += 1
+            return
+        self.prompt_tokens += found.prompt_tokens or 0
+        self.cached_tokens += found.cached_tokens or 0
+        self.output_tokens += found.output_tokens or 0
+
+    @property
+    def clips_per_second(self) -> float | None:
+        """Clips a second of wall-clock time, None where no time passed."""
+        wall = self.generating + self.waiting
+        return round(self.clips / wall, 3) if wall else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as run.json keeps them."""
+        if self._in_flight:
+            self.generating += self._lap()
+        counts = ["clips", "answers", "from_cache", "failures"]
+        counts += ["prompt_tokens", "cached_tokens", "output_tokens", "clips_per_second"]
+        seconds = ("generating", "waiting", "decoding")
+        return {
+            **{name: getattr(self, name) for name in counts},
+            "seconds": {name: round(getattr(self, name), 3) for name in seconds},
+        }
+
+    def lines(self) -> list[str]:
+        """The counts in words."""
+        lines = [f"{self.answers} answered, {self.failures} failed"]
+        if self.from_cache:
+            lines[0] += f"; {self.from_cache} answers came from the cache"
+        if self.answers > self.from_cache and self.prompt_tokens:
+            share = self.cached_tokens / self.prompt_tokens
+            lines.append(
+                f"tokens: {self.prompt_tokens:,} in prompts ({share:.0%} from the prefix cache), "
+                f"{self.output_tokens:,} generated"
+            )
+        lines.append(
+            f"time: {self.generating:.1f} s generating, {self.waiting:.1f} s waiting for clips; "
+            f"{self.decoding:.1f} s of decoding in parallel; {self.clips_per_second or 0:.2f} clips/s"
+        )
+        return lines
+
+    def _lap(self) -> float:
+        now = time.perf_counter()
+        passed, self._since = now - self._since, now
+        return passed

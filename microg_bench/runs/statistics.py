@@ -4,58 +4,68 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from microg_bench.errors import RunError
-from microg_bench.files import write_bytes
 from microg_bench.metrics import METRICS
 from microg_bench.metrics.base import Array
-from microg_bench.runs.evaluate import Evaluation
+from microg_bench.records import Request
+from microg_bench.storage import write_bytes
 
-STATISTICS_FILE = "statistics.npz"
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statistics:
     """Items and their sources in order, and for each metric an array of shape (items, k)."""
 
     ids: tuple[str, ...]
     sources: tuple[str, ...]
-    metrics: dict[str, Array]
+    metrics: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, requests: Sequence[Request], metrics: Mapping[str, Array]) -> Statistics:
+        """The statistics of the items that `requests` asked for, one row a request."""
+        return cls(
+            tuple(request.id for request in requests), tuple(request.source for request in requests), metrics
+        )
+
+    def item_scores(self) -> dict[str, dict[str, float]]:
+        """The score of each item, ×100, by metric and id."""
+        return {
+            name: dict(zip(self.ids, map(float, METRICS[name].per_item(rows)), strict=True))
+            for name, rows in self.metrics.items()
+        }
+
+    def write(self, file: Path) -> None:
+        """Write an .npz file; the same statistics give the same bytes.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        names = {"ids": np.array(self.ids, dtype=np.str_), "sources": np.array(self.sources, dtype=np.str_)}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **names, **self.metrics)
+        write_bytes(file, buffer.getvalue())
 
 
-def write_statistics(run: Path, measured: Evaluation) -> None:
-    """Write the statistics of what was `measured` into the run folder.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    requests = [item.request for item in measured.items]
-    names = {"ids": [request.id for request in requests], "sources": [request.source for request in requests]}
-    arrays = {key: np.array(values, dtype=np.str_) for key, values in names.items()} | measured.statistics()
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_bytes(run / STATISTICS_FILE, buffer.getvalue())
-
-
-def read_statistics(run: Path) -> Statistics:
+def read_statistics(file: Path) -> Statistics:
     """The statistics of a scored run.
 
     Raises:
         RunError: it has not been scored, or the file is damaged.
     """
-    path = run / STATISTICS_FILE
-    if not path.is_file():
-        raise RunError(f"{run}: has not been scored: run `microg-bench score {run}` first")
+    again = f"run `microg-bench score {file.parent}`"
+    if not file.is_file():
+        raise RunError(f"has not been scored: {again} first", path=file.parent)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             ids, sources = (tuple(map(str, arrays[key])) for key in ("ids", "sources"))
             metrics = {name: arrays[name].astype(np.float64) for name in arrays.files if name in METRICS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: damaged ({error}); run `microg-bench score {run}` again") from error
+        raise RunError(f"damaged ({error}); {again} again", path=file) from error
     if len(sources) != len(ids) or any(len(values) != len(ids) for values in metrics.values()):
-        raise RunError(f"{path}: damaged (its arrays differ in length); run `microg-bench score {run}` again")
+        raise RunError(f"damaged (its arrays differ in length); {again} again", path=file)
     return Statistics(ids, sources, metrics)

@@ -1,8 +1,8 @@
-"""Decoding: a clip goes in, the frames that a `FrameSpec` asks for come out, exactly.
+"""Decodes exactly the frames of a clip that a `FrameSpec` asks for.
 
-Every frame is decoded (only that shows how many there are, and whether the file is whole), but only those
-asked for are converted to RGB. Which they are is guessed from the header and checked against the frames
-that came; a wrong guess costs a second pass, never a wrong frame.
+Every frame is decoded, since only that shows how many there are and whether the file is whole. Only those
+asked for are converted to RGB. Which they are is guessed from the header and checked against the frames that
+were decoded; a wrong guess costs a second pass, never a wrong frame.
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ MAX_BYTES = 4 * 1024**3
 class Frames:
     """The frames of one clip as they are shown to a model.
 
-    `pixels`: uint8 (T, H, W, 3), RGB, C-contiguous, upright. `indices`: the T positions among all decoded
-    frames, never decreasing. `timestamps`: the T times in seconds from the first frame of the clip.
-    `fps`: average frames a second. `total`: frames decoded. `duration`: seconds, `total / fps`.
+    Attributes:
+        pixels: uint8 (T, H, W, 3), RGB, C-contiguous, upright.
+        indices: the T positions among all decoded frames, never decreasing.
+        timestamps: the T times in seconds from the first frame of the clip.
+        fps: average frames per second.
+        total: frames decoded.
+        duration: seconds, `total / fps`.
     """
 
     pixels: NDArray[np.uint8]
@@ -55,20 +59,26 @@ def decode(
     """Decode the clip at `path` and return the frames that `spec` asks for.
 
     The pixels are those of a full decode converted to rgb24, turned upright where the file says so.
-    `limit_s` is checked between frames: a decoder that hangs inside native code needs a `DecodePool`.
-    `threads` is the number of decoding threads, 0 for as many as the machine has. Raises `DecodeError` for
-    whatever keeps the clip from being decoded whole, and for more frames than 1024 or 4 GiB of pixels.
+
+    Args:
+        path: an mp4, mkv, webm or avi file.
+        spec: which frames.
+        limit_s: seconds; checked between packets. A decoder that hangs in native code needs a `DecodePool`.
+        threads: decoding threads, 0 for as many as the machine has.
+
+    Raises:
+        DecodeError: the clip cannot be decoded whole, or more than 1024 frames or 4 GiB of pixels are asked.
     """
     path, deadline = Path(path), source.Deadline(limit_s)
-    seen = _read(path, lambda stream: _guess(spec, stream), deadline, threads)
-    picks = indices(spec, seen.times)
+    found = _read(path, lambda stream: _guess(spec, stream), deadline, threads)
+    picks = indices(spec, found.times)
     if len(picks) > MAX_FRAMES:
         raise source.refuse(path, f"{spec} asks for {len(picks)} frames, more than {MAX_FRAMES}")
-    if picks != seen.picks:
-        seen = _read(path, lambda stream: picks, deadline, threads)
-    total = len(seen.times)
-    times = tuple(seen.times[i] for i in picks)
-    return Frames(seen.pixels, picks, times, seen.fps, total, total / seen.fps)
+    if picks != found.picks:
+        found = _read(path, lambda stream: picks, deadline, threads)
+    total = len(found.times)
+    times = tuple(found.times[i] for i in picks)
+    return Frames(found.pixels, picks, times, found.fps, total, total / found.fps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +103,7 @@ def _read(
             if taken < len(picks) and picks[taken] == len(stamps):
                 image = _upright(path, frame)
                 if taken == 0:
-                    pixels = _room(path, len(picks), image)
+                    pixels = _buffer(path, len(picks), image)
                 elif image.shape != pixels.shape[1:]:
                     raise source.refuse(path, f"its frame size changes at frame {len(stamps)}")
                 copies = picks.count(len(stamps))
@@ -106,7 +116,7 @@ def _read(
 
 
 def _guess(spec: FrameSpec | FrameUnion, stream: VideoStream) -> tuple[int, ...]:
-    """The frames to take if the clip is what its header says; none where that says nothing usable."""
+    """The frames to take if the header is right; none where it says nothing usable."""
     rate = source.header_rate(stream)
     total = source.header_frames(stream) or round(source.header_duration(stream) * rate)
     if not rate or not 0 < total <= source.MAX_DECODED:
@@ -115,7 +125,7 @@ def _guess(spec: FrameSpec | FrameUnion, stream: VideoStream) -> tuple[int, ...]
     return picks if len(picks) <= MAX_FRAMES else ()
 
 
-def _room(path: Path, count: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _buffer(path: Path, count: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if count * image.nbytes > MAX_BYTES:
         raise source.refuse(
             path, f"{count} frames of {image.shape[1]}x{image.shape[0]} exceed 4 GiB of pixels"

@@ -1,7 +1,7 @@
-"""The pool: clips decoded in worker processes, one thread of this process waiting on each.
+"""Decodes clips in worker processes, each of which one thread of this process waits for.
 
-libav is native code fed with files from anywhere; what hangs or crashes there takes down its process. Here
-that is a worker: the clip fails with a reason, and the next clip gets a new worker.
+libav is native code that reads files from anywhere; a hang or crash there takes down its process. Here that
+is a worker: the clip fails with a reason, and the next clip gets a new worker.
 """
 
 from __future__ import annotations
@@ -18,28 +18,23 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 import numpy as np
 
-from microg_bench.errors import DecodeError
 from microg_bench.video.decode import Frames
 from microg_bench.video.sampling import FrameSpec, FrameUnion
 from microg_bench.video.source import refuse, too_slow
 
 START_LIMIT_S = 60.0
-# Ctrl-C in the terminal is for the parent, which ends the workers itself. A session of its own would do, too,
-# but Linux shares the processor out by sessions first: a worker's would get as much as the model's.
-_APART: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
 
 
 class DecodePool:
-    """Decodes clips in `workers` processes, which start at once; use it as a context manager.
+    """Decodes clips in `workers` processes, which start at once; a context manager.
 
     A clip that takes longer than `limit_s` seconds, or whose decoder crashes, fails alone. Leaving the
-    context ends all workers at once and cancels what is waiting. `seconds` is the time that the workers have
-    spent decoding, all together.
+    context ends all workers at once and cancels the clips that wait. `seconds` is the time that the workers
+    have spent decoding, summed over them.
     """
 
     def __init__(self, workers: int = 2, limit_s: float = 60.0) -> None:
@@ -50,7 +45,7 @@ class DecodePool:
         self._workers: set[_Worker] = set()
         self._closed = False
         self.seconds = 0.0
-        for _ in range(workers):  # so that they are ready when whoever opens the pool has loaded a model
+        for _ in range(workers):  # they start while the caller still loads a model
             self._threads.submit(self._worker)
 
     def submit(self, path: str | os.PathLike[str], spec: FrameSpec | FrameUnion) -> Future[Frames]:
@@ -64,7 +59,7 @@ class DecodePool:
             return tuple(sorted(worker.pid for worker in self._workers))
 
     def close(self) -> None:
-        """Kill the workers and cancel what is waiting; a clip in work raises `CancelledError`."""
+        """Kill the workers and cancel the clips that wait; one being decoded raises `CancelledError`."""
         with self._lock:
             self._closed = True
             workers = tuple(self._workers)
@@ -77,14 +72,12 @@ class DecodePool:
     def __enter__(self) -> DecodePool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _decode(self, path: Path, spec: FrameSpec | FrameUnion) -> Frames:
         worker = self._worker()
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
             return worker.decode(path, spec, self._limit_s)
         except _WorkerEndedError as ended:
@@ -96,7 +89,7 @@ class DecodePool:
             raise refuse(path, f"the decoder ended ({ended})") from None
         finally:
             with self._lock:
-                self.seconds += time.perf_counter() - begun
+                self.seconds += time.perf_counter() - start
 
     def _worker(self) -> _Worker:
         """The worker of the calling thread, a new one where there is none or it died while idle."""
@@ -113,9 +106,9 @@ class DecodePool:
         try:
             worker.wait_ready(START_LIMIT_S)
         except _WorkerEndedError as ended:
-            raise (
-                CancelledError() if self._closed else RuntimeError(f"no decoder starts ({ended})")
-            ) from None
+            if self._closed:
+                raise CancelledError from None
+            raise RuntimeError(f"the decoding process does not start ({ended})") from None
         return worker
 
     def _discard(self, worker: _Worker) -> None:
@@ -125,7 +118,7 @@ class DecodePool:
 
 
 class _WorkerEndedError(Exception):
-    """A worker process ended before its reply did; the text says how."""
+    """A worker process ended before its reply was complete; the text says how."""
 
     def __init__(self, code: int, timed_out: bool) -> None:
         super().__init__(signal.Signals(-code).name if code < 0 else f"exit status {code}")
@@ -140,12 +133,13 @@ class _Worker:
             [sys.executable, "-m", "microg_bench.video.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            **_APART,
+            # Ctrl-C is for the parent, which ends the workers itself. A session of its own would do, too, but
+            # Linux shares the processor by sessions first: a worker's would get as much as the model's.
+            process_group=0,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         self._requests = cast(BufferedWriter, self._process.stdin)
         self._replies = cast(BufferedReader, self._process.stdout)
-
         self.pid = self._process.pid
 
     @property
@@ -164,28 +158,22 @@ class _Worker:
             self._requests.close()
 
     def wait_ready(self, limit_s: float) -> None:
-        with self._at_most(limit_s):
+        with self._limited(limit_s):
             self._header()
 
     def decode(self, path: Path, spec: FrameSpec | FrameUnion, limit_s: float) -> Frames:
         request = {"path": str(path.absolute()), "spec": spec.model_dump(), "limit_s": limit_s}
-        with self._at_most(limit_s):
+        with self._limited(limit_s):
             self._requests.write(json.dumps(request).encode() + b"\n")
             self._requests.flush()
             header = self._header()
             if "error" in header:
-                raise DecodeError(header["error"])
-            pixels = np.empty(header["shape"], np.uint8)
+                raise refuse(path, header["error"])
+            pixels = np.empty(header.pop("shape"), np.uint8)
             if self._replies.readinto(pixels.data.cast("B")) < pixels.nbytes:
                 raise EOFError
-        return Frames(
-            pixels,
-            tuple(header["indices"]),
-            tuple(header["timestamps"]),
-            header["fps"],
-            header["total"],
-            header["duration"],
-        )
+        lists: dict[str, Any] = {name: tuple(header.pop(name)) for name in ("indices", "timestamps")}
+        return Frames(pixels, **lists, **header)
 
     def _header(self) -> dict[str, Any]:
         line = self._replies.readline()
@@ -195,16 +183,16 @@ class _Worker:
         return header
 
     @contextmanager
-    def _at_most(self, limit_s: float) -> Iterator[None]:
+    def _limited(self, limit_s: float) -> Iterator[None]:
         """Kill the process if the block takes longer; raise `_WorkerEndedError` if it ends for any reason."""
         timed_out = threading.Event()
 
-        def give_up() -> None:
+        def stop() -> None:
             timed_out.set()
             self._process.kill()
             self._process.wait()
 
-        timer = threading.Timer(limit_s, give_up)
+        timer = threading.Timer(limit_s, stop)
         timer.daemon = True
         timer.start()
         try:

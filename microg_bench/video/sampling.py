@@ -1,4 +1,4 @@
-"""Sampling: which frames of a clip are shown to a model.
+"""Chooses the frames of a clip that are shown to a model.
 
 The rules are integer arithmetic on the number of frames that decode (and, for `fps`, on their times), so
 the same clip gives the same frames on every machine and from every container.
@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import ValidationError, model_validator
 
 from microg_bench.errors import UsageError
-from microg_bench.records import Record
+from microg_bench.records import Record, first_fault
 
 MAX_FRAMES = 1024
 MAX_RATE = 1000.0
@@ -55,7 +55,10 @@ class FrameSpec(Record):
         """Read the command-line forms ``uniform``, ``endpoints``, ``fps:RATE`` and ``all``.
 
         `frames` is the number for ``uniform`` and ``endpoints``; the other two set the number themselves
-        and make no use of it. Raises `UsageError` for anything else and for numbers out of range.
+        and ignore it.
+
+        Raises:
+            UsageError: anything else, or a number out of range.
         """
         how, _, rate = sampling.partition(":")
         fields: dict[str, object]
@@ -70,7 +73,7 @@ class FrameSpec(Record):
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+            raise UsageError(first_fault(error)) from None
 
     def __str__(self) -> str:
         """Canonical short form: ``uniform:8``, ``endpoints:8``, ``fps:2`` or ``all``."""
@@ -90,11 +93,14 @@ class FrameUnion(Record):
 
 
 def indices(spec: FrameSpec | FrameUnion, timestamps: Sequence[float]) -> tuple[int, ...]:
-    """Return the positions of the frames to deliver, never decreasing, each in ``range(len(timestamps))``.
+    """The positions of the frames to deliver, never decreasing, each in ``range(len(timestamps))``.
 
     `timestamps` are the times of all frames of the clip in seconds from the first, one or more, never
     decreasing; only `fps` reads more than their number. A clip with fewer frames than asked repeats frames
     by the same formula, so the number delivered is always the number asked.
+
+    Raises:
+        ValueError: there are no timestamps.
     """
     total = len(timestamps)
     if total == 0:

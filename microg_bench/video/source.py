@@ -4,8 +4,7 @@ Every file is opened here and nowhere else: only regular files, only the contain
 no demuxer that would follow a name inside the file to another file or to the network.
 """
 
-from __future__ import annotations
-
+import os
 import re
 import stat
 import time
@@ -22,11 +21,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from microg_bench.errors import DecodeError
-from microg_bench.video.matroska import stated_size
+from microg_bench.records import Record
+from microg_bench.text import printable
 
 MAX_PIXELS = 64 * 1024 * 1024
 MAX_DECODED = 100_000
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+# The elements that a Matroska file consists of, by their ids (RFC 8794).
+_EBML_HEADER = bytes.fromhex("1A45DFA3")
+_SEGMENT = bytes.fromhex("18538067")
 # Matroska has no length of a single stream but by this tag: hours, minutes and seconds.
 _DURATION_TAG = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")
 _CODEC_LIMITS = {"max_pixels": str(MAX_PIXELS)}
@@ -37,25 +40,24 @@ _GUARDS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS, **_CODEC
 
 
 def refuse(path: Path, reason: str) -> DecodeError:
-    """Return the error that says what is wrong with `path`, naming the file but not its folder."""
-    name = "".join(c if c.isprintable() else "?" for c in path.name)
-    return DecodeError(f"{name}: {reason}")
+    """The error that says what is wrong with `path`, naming the file but not its folder."""
+    return DecodeError(reason, path=printable(path.name))
 
 
 def too_slow(path: Path, limit_s: float) -> DecodeError:
-    """Return the error for a clip that was given up after `limit_s` seconds."""
+    """The error for a clip that was given up after `limit_s` seconds."""
     return refuse(path, f"decoding took longer than {limit_s:g} s")
 
 
 class Deadline:
-    """A time by which a clip must be decoded, counted from its making."""
+    """The time by which a clip must be decoded: `limit_s` seconds from now."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._end = time.monotonic() + limit_s
 
     def check(self, path: Path) -> None:
-        """Raise `DecodeError` if the time is over."""
+        """Raise a `DecodeError` if the time is over."""
         if time.monotonic() > self._end:
             raise too_slow(path, self._limit_s)
 
@@ -64,22 +66,22 @@ class Deadline:
 def open_video(path: Path) -> Iterator[VideoStream]:
     """Open `path` and yield its first real video stream (cover pictures do not count).
 
-    Raises `DecodeError` for a file that is missing, empty, not a regular file, cut short, no mp4, mkv, webm
-    or avi, without a video stream, or with frames above 64 megapixels; also for every error of libav inside
-    the block.
+    Raises:
+        DecodeError: the file is missing, empty, not a regular file, cut short, no mp4, mkv, webm or avi,
+            without a video stream, or has frames above 64 megapixels; or libav fails inside the block.
     """
     _check_file(path)
     try:
         # The prefix keeps a name such as "concat:a" from being read as a protocol.
         container = av.open(f"file:{path}", options=_GUARDS, metadata_errors="replace")
     except av.error.FFmpegError as error:
-        raise refuse(path, f"is not a readable mp4, mkv, webm or avi video ({_words(error)})") from None
+        raise refuse(path, f"is not a readable mp4, mkv, webm or avi video ({_reason(error)})") from None
     with container:
         try:
             _check_whole(path, container)
             yield _video_stream(path, container)
         except av.error.FFmpegError as error:
-            raise refuse(path, f"cannot be decoded ({_words(error)})") from None
+            raise refuse(path, f"cannot be decoded ({_reason(error)})") from None
 
 
 def read_frames(
@@ -87,9 +89,11 @@ def read_frames(
 ) -> Iterator[VideoFrame]:
     """Decode the stream from its start and yield every frame in the order of display.
 
-    `threads` is the number of decoding threads, 0 for as many as the machine has. Raises `DecodeError` for
-    a damaged packet or frame, for none or fewer frames than the header promises, for more than 100,000, and
-    at the first packet after the deadline.
+    `threads` is the number of decoding threads, 0 for as many as the machine has.
+
+    Raises:
+        DecodeError: a packet or frame is damaged, there are no or fewer frames than the header promises, or
+            more than 100,000, or the deadline has passed (checked at each packet).
     """
     times: list[float] = []
     stream.codec_context.options = _CODEC_LIMITS | _STRICT
@@ -110,17 +114,17 @@ def read_frames(
 
 
 def header_frames(stream: VideoStream) -> int:
-    """Return how many frames the header promises to show, 0 where it does not say."""
+    """How many frames the header promises to show, 0 where it does not say."""
     return _promised(stream) if stream.frames else 0
 
 
 def header_rate(stream: VideoStream) -> float:
-    """Return the average frames a second that the header gives or libav estimates, 0.0 where unknown."""
+    """The average frames a second that the header gives or libav estimates, 0.0 where unknown."""
     return float(stream.average_rate or stream.guessed_rate or 0)
 
 
 def header_duration(stream: VideoStream) -> float:
-    """Return the stream's length in seconds by the header (the file's where it has none), 0.0 if unknown."""
+    """The stream's length in seconds by the header (the file's where it has none), 0.0 if unknown."""
     return _own_duration(stream) or (_container(stream).duration or 0) / av.time_base
 
 
@@ -145,9 +149,36 @@ def _check_file(path: Path) -> None:
 def _check_whole(path: Path, container: InputContainer) -> None:
     if "matroska" not in container.format.name:
         return
-    size, stated = path.stat().st_size, stated_size(path)
+    size, stated = path.stat().st_size, _matroska_size(path)
     if stated is not None and size < stated:
         raise refuse(path, f"is cut short: {size} bytes of the {stated} that its header states")
+
+
+def _matroska_size(path: Path) -> int | None:
+    """The bytes that a Matroska or WebM file should have, None where it does not say (a live recording).
+
+    libav reads a file that was cut short without an error. The file is a header and a segment element.
+    """
+    with path.open("rb") as file:
+        start = file.read(4096)
+    header = _element(start, 0, _EBML_HEADER)
+    segment = header and _element(start, header[0] + (header[1] or 0), _SEGMENT)
+    return segment[0] + segment[1] if segment and segment[1] is not None else None
+
+
+def _element(data: bytes, at: int, name: bytes) -> tuple[int, int | None] | None:
+    """Where the body of the element `name` at `at` begins, and its size (None if unknown).
+
+    An element begins with its id and its size, an integer of 1 to 8 bytes whose leading zero bits give the
+    number of bytes (RFC 8794). All bits set stand for an unknown size.
+    """
+    at += len(name)
+    if data[at - len(name) : at] != name or at >= len(data) or data[at] == 0:
+        return None
+    length = 9 - data[at].bit_length()
+    unknown = (1 << 7 * length) - 1
+    size = int.from_bytes(data[at : at + length], "big") & unknown
+    return at + length, size if size != unknown else None
 
 
 def _check_complete(path: Path, stream: VideoStream, times: list[float]) -> None:
@@ -165,7 +196,7 @@ def _check_complete(path: Path, stream: VideoStream, times: list[float]) -> None
 
 
 def _promised(stream: VideoStream) -> int:
-    """The frames that are to be shown, as far as the file was read; 0 where it does not say.
+    """The number of frames to show, as far as the file was read; 0 where it does not say.
 
     An mp4 that was cut without re-encoding holds frames before its first shown one, which its index marks;
     one in fragments has no total, but an index of each fragment.
@@ -200,5 +231,45 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     return stream
 
 
-def _words(error: av.error.FFmpegError) -> str:
+def _reason(error: av.error.FFmpegError) -> str:
     return error.strerror or type(error).__name__
+
+
+class VideoFacts(Record):
+    """What the header of a video file says; 0 stands for what it does not say.
+
+    `width` and `height` are in pixels as stored, before any rotation; `frames` is the header's count;
+    `decoded` is the number of frames that really decode, None where that was not tried.
+    """
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    fps: float
+    duration: float
+    frames: int
+    decoded: int | None = None
+
+
+def probe(path: str | os.PathLike[str], *, full: bool = False, limit_s: float = 60.0) -> VideoFacts:
+    """Read the header of the video at `path`; with `full`, decode every frame too, for at most `limit_s`.
+
+    Raises:
+        DecodeError: `decode` would refuse the file for the same reason.
+    """
+    path, deadline = Path(path), Deadline(limit_s)
+    with open_video(path) as stream:
+        facts = VideoFacts(
+            container=stream.container.format.name,
+            codec=stream.codec_context.name,
+            width=stream.width,
+            height=stream.height,
+            fps=header_rate(stream),
+            duration=header_duration(stream),
+            frames=header_frames(stream),
+        )
+        if full:
+            decoded = sum(1 for _ in read_frames(path, stream, deadline))
+            facts = facts.model_copy(update={"decoded": decoded})
+    return facts

@@ -2,8 +2,7 @@
 
 import pytest
 
-from microg_bench.adapters import find_adapter
-from microg_bench.adapters.registry import source_sha256
+from microg_bench.adapters.registry import find_adapter, source_sha256
 from microg_bench.errors import UsageError
 from microg_bench.prompts import Instruction
 from microg_bench.records import Request, Text, Video

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from microg_bench.adapters import Floor, find_adapter
+from microg_bench.adapters.base import Baseline
 from microg_bench.adapters.references import References
-from microg_bench.dataset import load
+from microg_bench.adapters.registry import find_adapter
+from microg_bench.dataset.load import load
 from microg_bench.records import Clip, Question
 from microg_bench.tasks import TASKS
 
-FLOORS = ("constant", "blind", "nearest-clip")
+BASELINES = ("constant", "blind", "nearest-clip")
 
 
 def clip(video_id: str, word: str) -> Clip:
@@ -33,15 +34,15 @@ def test_the_nearest_clip_comes_first() -> None:
     clips = (clip("a_1", "one"), clip("b_1", "two"), clip("c_1", "three"), clip("d_1", "four"))
     vectors = {"a_1": np.array([0.0]), "b_1": np.array([5.0]), "c_1": np.array([1.0])}
     view = References(clips, vectors).without("a")
-    assert [one.video_id for one in view.by_likeness(np.array([0.0]))] == ["c_1", "b_1"]
+    assert [one.video_id for one in view.by_similarity(np.array([0.0]))] == ["c_1", "b_1"]
 
 
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("task", ["caption", "vqa"])
-def test_a_floor_never_depends_on_the_references_of_its_own_source(name: str, task: str) -> None:
-    """Every reference text of one source is replaced: what the floor says of that source must not change."""
-    floor = find_adapter(name)
-    assert isinstance(floor, Floor)
+def test_a_baseline_never_depends_on_the_references_of_its_own_source(name: str, task: str) -> None:
+    """Replacing every reference text of one source must not change the answers about that source."""
+    baseline = find_adapter(name)
+    assert isinstance(baseline, Baseline)
     clips = load("sample").clips
     source = clips[0].source
     changed = tuple(_scrambled(one) if one.source == source else one for one in clips)
@@ -51,7 +52,9 @@ def test_a_floor_never_depends_on_the_references_of_its_own_source(name: str, ta
     def answers(references: References) -> list[str]:
         requests = [item.request for one in clips if one.source == source for item in TASKS[task].items(one)]
         return [
-            floor.answer(request, references.descriptor(request.video_id), references.without(request.source))
+            baseline.answer(
+                request, references.descriptor(request.video_id), references.without(request.source)
+            )
             for request in requests
         ]
 

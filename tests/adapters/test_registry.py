@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from microg_bench.adapters import find_adapter, registered, registry
+from microg_bench.adapters import registry
+from microg_bench.adapters.registry import find_adapter, registered
 from microg_bench.errors import UsageError
 
 GOOD = """
@@ -23,7 +24,7 @@ def write(tmp_path: Path, text: str) -> str:
     return str(tmp_path / "mine.py")
 
 
-def test_the_models_of_the_house_are_registered_and_sound() -> None:
+def test_the_shipped_models_are_registered_and_sound() -> None:
     found = {one.name: one for one in registered()}
     assert {"constant", "blind", "nearest-clip", "qwen2.5-vl"} <= found.keys()
     assert {name: one.problem for name, one in found.items() if one.problem} == {}
@@ -68,7 +69,7 @@ def test_another_module_that_it_imports_makes_another_adapter(
     assert registry.source_sha256(adapter) != before
 
 
-def test_the_hash_of_a_house_model_covers_what_its_loader_imports() -> None:
+def test_the_hash_of_a_shipped_model_covers_what_its_loader_imports() -> None:
     adapter = find_adapter("video-chatgpt")
     folder = Path(inspect.getfile(type(adapter))).parent
     parts = [folder / name for name in ("video_chatgpt.py", "_video_chatgpt.py", "_own_model.py")]

@@ -1,14 +1,17 @@
 """`models new` writes an adapter that works as it is, and its test."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from microg_bench.adapters import find_adapter
+from microg_bench.adapters.conformance import check_adapter
+from microg_bench.adapters.registry import find_adapter
 from microg_bench.adapters.scaffold import write_adapter
 from microg_bench.errors import UsageError
+from microg_bench.records import Request
 
 
 def test_what_is_written_is_a_sound_adapter_whose_test_passes(tmp_path: Path) -> None:
@@ -21,6 +24,18 @@ def test_what_is_written_is_a_sound_adapter_whose_test_passes(tmp_path: Path) ->
     assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout
 
 
+def test_what_it_suggests_in_comments_works(tmp_path: Path) -> None:
+    adapter, _ = write_adapter("mine", tmp_path)
+    code = re.compile(r"^( *)# (from |generation|def |    shown|    return)", re.MULTILINE)
+    text, count = code.subn(r"\1\2", adapter.read_text())
+    assert count == 9
+    adapter.write_text(text)
+    found = find_adapter(str(adapter))
+    assert [check for check in check_adapter(found) if check.problem] == []
+    request = Request(id="a", task="caption", video_id="a", source="a")
+    assert found.parse(request, "<think>Hm.</think> A man.") == "A man."
+
+
 @pytest.mark.parametrize("name", ["My Model", "../x", "", "a/b", "3d", "class", "a--b"])
 def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
@@ -30,6 +45,6 @@ def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text("mine")
-    with pytest.raises(UsageError, match="is there already; nothing was written"):
+    with pytest.raises(UsageError, match="test_mine.py: exists already; nothing was written"):
         write_adapter("mine", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["test_mine.py"]

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microg_bench.adapters.similarity import TextIndex
+from microg_bench.adapters.references import TextIndex
 
 TEXTS = ["who is floating", "what is floating", "a red pen", "a red pen and a blue pen"]
 

@@ -1,8 +1,11 @@
+"""`microg-bench compare`: what is printed of two runs, and what is refused."""
+
 import json
 from pathlib import Path
 
 import pytest
 
+import microg_bench as mb
 from tests.helpers.datasets import bench
 
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
@@ -10,7 +13,7 @@ FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both tasks of two floors, scored."""
+    """Both tasks of two baselines, scored."""
     folder = tmp_path_factory.mktemp("runs")
     for model in ("blind", "constant"):
         done = bench("run", "--model", model, "--data", "sample", "--run", model, *FAST, cwd=folder)
@@ -45,7 +48,7 @@ def test_a_run_is_no_better_than_its_own_repetition(runs: Path) -> None:
 def test_what_cannot_be_compared_is_refused_by_name(runs: Path) -> None:
     done = bench("compare", "blind/vqa", "blind/caption", cwd=runs)
     assert done.returncode == 1
-    assert "their task differs (vqa and caption)" in done.stderr
+    assert "the runs have no task in common" in done.stderr
     bench("vqa", "--model", "blind", "--data", "sample", "--limit", "2", "--run", "few", *FAST, cwd=runs)
     done = bench("compare", "blind/vqa", "few", cwd=runs)
     assert "72 items are scored in only one of them" in done.stderr
@@ -75,9 +78,10 @@ def test_scores_under_other_signatures_are_refused(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("blind/vqa",), "give two to 26 different runs"),
-        (("blind/vqa", "blind/vqa"), "give two to 26 different runs"),
-        (("blind/vqa", "nowhere"), "nowhere: has not been scored"),
+        (("blind/vqa",), "give two or more different runs"),
+        (("blind/vqa", "blind/vqa"), "give two or more different runs"),
+        (["blind/vqa"] * 27, "give at most 26 runs"),
+        (("blind/vqa", "nowhere"), "nowhere: no such folder"),
         (("blind/vqa", "constant/vqa", "--by", "METEOR"), "was not scored under METEOR"),
     ],
 )
@@ -106,3 +110,15 @@ def test_a_hostile_answer_cannot_steer_the_terminal(runs: Path, tmp_path: Path) 
     done = bench("compare", "blind/vqa", run, cwd=runs)
     assert "\x1b" not in done.stdout
     assert "[bold]x" in done.stdout
+
+
+def test_the_rows_are_what_the_api_gives(runs: Path) -> None:
+    done = bench("compare", "blind", "constant", "--show", "0", cwd=runs)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if " − " in line]
+    found = mb.compare(runs / "blind", runs / "constant")
+    assert len(rows) == len(found) == 6
+    for row, one in zip(rows, found, strict=True):
+        change = one.difference
+        numbers = [f"{change.value:+.2f}", f"{change.low:+.2f}", "to", f"{change.high:+.2f}"]
+        assert row == [one.metric, "A", "−", "B", *numbers, f"{change.p:.4f}", f"{one.corrected:.4f}"]

@@ -1,4 +1,4 @@
-"""`microg-bench data stats`: tables on the terminal, and tables with a figure sheet as files."""
+"""`microg-bench data`: faults in words and as JSON; counts as tables on the terminal and as files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_tables_are_printed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("sample: 14 clips of 7 source videos\nfingerprint ")
     assert "\n  what           31     36.9\n" in done.stdout
-    assert "\n  absent   14     16.67\n" in done.stdout
+    assert "\n  unanswerable  14     16.67\n" in done.stdout
     assert "Length of" not in done.stdout
     assert list(tmp_path.iterdir()) == []
 
@@ -26,16 +26,18 @@ def test_all_tables_and_the_sheet_become_files(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     done = bench("data", "stats", "--data", "sample", "--out", "new/s", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    tallies = stats("sample").tallies
+    tables = stats("sample").tables
     out = tmp_path / "new" / "s"
-    files = {"dataset.png", "dataset.svg", "stats.json", *(f"{name}.csv" for name in tallies)}
+    files = {"dataset.png", "dataset.svg", "stats.json", *(f"{name}.csv" for name in tables)}
     assert {path.name for path in out.iterdir()} == files
-    assert done.stdout.endswith(f"{len(tallies)} tables lie in new/s\nnew/s/dataset.png\nnew/s/dataset.svg\n")
+    assert done.stdout.endswith(
+        f"wrote {len(tables)} tables to new/s\nnew/s/dataset.png\nnew/s/dataset.svg\n"
+    )
     content = json.loads((out / "stats.json").read_text())
-    for name, tally in tallies.items():
+    for name, table in tables.items():
         head, *rows = csv.reader((out / f"{name}.csv").read_text().splitlines())
-        assert head == list(tally.columns) == content["tables"][name]["columns"]
-        assert rows == [[str(value) for value in row] for row in tally.rows]
+        assert head == list(table.columns) == content["tables"][name]["columns"]
+        assert rows == [[str(value) for value in row] for row in table.rows]
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "wordcloud"])
@@ -65,7 +67,7 @@ def test_broken_action_labels_are_one_line_and_nothing_is_written(tmp_path: Path
     )
     done = bench("data", "stats", "--data", "d", "--out", "s", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "error: d/actions.csv: row 3: action '99' is not in the label map\n"
+    assert done.stderr == "error: d/actions.csv: row 3: action id 99 is none of the 50 of the label map\n"
     assert not (tmp_path / "s").exists()
 
 
@@ -73,3 +75,19 @@ def test_a_dataset_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     done = bench("data", "stats", "--data", "nowhere", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "error: nowhere: no such dataset folder or annotation file\n"
+
+
+def test_data_check_tells_faults_in_words_and_as_json(tmp_path: Path) -> None:
+    write_annotations(tmp_path / "a.json", [record("a_001", 1), record("a_001", 2)])
+    done = bench("data", "check", "a.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "repeated-id (1)" in done.stdout
+    assert "a_001: in records 1, 2" in done.stdout
+    report = json.loads(bench("data", "check", "a.json", "--json", cwd=tmp_path).stdout)
+    assert {"kind": "repeated-id", "item": "a_001"}.items() <= report["faults"][0].items()
+
+
+def test_data_check_of_the_sample_finds_nothing(tmp_path: Path) -> None:
+    done = bench("data", "check", "sample", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "no faults" in done.stdout

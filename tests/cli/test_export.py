@@ -57,7 +57,7 @@ def test_without_the_dataset_references_are_null_and_it_is_said(
     file.write_text(json.dumps(content))
     done = bench("export", scored / "caption", "--format", "jsonl", cwd=tmp_path)
     assert done.returncode == 0
-    assert "questions and references stay empty: nowhere.json: no such" in done.stderr
+    assert "questions and references are null: nowhere.json: no such" in done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["reference"] for row in rows] == [None] * 3
     assert all(row["answer"] and row["CIDEr"] is not None for row in rows)
@@ -68,11 +68,11 @@ def test_without_the_dataset_references_are_null_and_it_is_said(
 def test_a_score_that_could_not_be_computed_is_named(scored: Path, tmp_path: Path) -> None:
     file = scored / "vqa" / "scorecard.json"
     card = json.loads(file.read_text())
-    card["scores"]["CIDEr"] = {"unavailable": "it rained"}
+    card["scores"]["CIDEr"] = {"unavailable": "no Java"}
     file.write_text(json.dumps(card))
     done = bench("export", scored / "vqa", "--format", "model-index", cwd=tmp_path)
     assert done.returncode == 0
-    assert "left out CIDEr: it rained" in done.stderr
+    assert "left out CIDEr: no Java" in done.stderr
     assert [one.metric_name for one in ModelCard(done.stdout).data.eval_results] == ["ROUGE-L"]
 
 
@@ -80,8 +80,8 @@ def test_a_score_that_could_not_be_computed_is_named(scored: Path, tmp_path: Pat
     ("arguments", "message"),
     [
         (("r", "--format", "modelindex"), "did you mean model-index"),
-        (("none", "--format", "jsonl"), "none: not a run folder"),
-        (("r/caption", "r/other", "--format", "model-index"), "r/other: not a run folder"),
+        (("none", "--format", "jsonl"), "none: no such folder"),
+        (("r/caption", "r/other", "--format", "model-index"), "r/other: no such folder"),
         (("r", "--format", "model-index", "--out", "bad.md"), "bad.md: its metadata cannot be read"),
         (("r", "--format", "model-index", "--out", "latin.md"), "latin.md: not UTF-8"),
         (("r", "--format", "model-index", "--out", "r"), "r: cannot be read: Is a directory"),

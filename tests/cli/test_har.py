@@ -1,4 +1,4 @@
-"""`microg-bench har score` as a user meets it: tables, a report file, and one clear line for bad input."""
+"""`microg-bench har score`: tables, scorecards as JSON, and one clear line for bad input."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from microg_bench import cli
-from microg_bench.har import unpack
+from microg_bench.dataset import tabular
 from tests.har.small import BOX_A, BOX_B, DETECTIONS, IDS, TRUTH, box, rising, write
 from tests.helpers.datasets import bench
 
@@ -64,7 +64,7 @@ BAD_DETECTIONS: dict[str, tuple[Change, str]] = {
     ),
     "one class twice": (
         changed(52, f",{IDS[1]},", f",{IDS[0]},"),
-        "d.csv: row 52: action id 1 stands twice in one box",
+        "d.csv: row 52: action id 1 occurs twice in one box",
     ),
     "an unknown class": (
         changed(60, f",{IDS[9]},", ",81,"),
@@ -222,7 +222,7 @@ def test_a_file_that_unpacks_beyond_all_measure_is_one_line(
     tmp_path: Path, score: Callable[..., tuple[int, str, str]], name: str, pack: Callable[[bytes], bytes]
 ) -> None:
     write(tmp_path)
-    part = pack(bytes(unpack.MAX_BYTES // 16))
+    part = pack(bytes(tabular.MAX_BYTES // 16))
     (tmp_path / name).write_bytes(part * 100)  # 1.6 GB, in archives one after the other
     assert is_one_line(score(name), f"{name}: holds more than 256 MiB", tmp_path)
 
@@ -242,13 +242,13 @@ def test_the_report_of_two_files_is_printed_and_written(tmp_path: Path) -> None:
     done = bench(*command, "--out", "r.json", cwd=tmp_path, env={"COLUMNS": "80"})
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "r.json").read_text())
-    assert [one["detections"] for one in written["reports"]] == ["d.csv", "with_a_longer_name.test.csv"]
+    assert [one["har"]["detections"] for one in written] == ["d.csv", "with_a_longer_name.test.csv"]
     rows = [line for line in done.stdout.splitlines() if line.startswith("with_a_longer_name.test.csv  ")]
     assert len(rows) == 1
-    for score in written["reports"][1]["scores"].values():
+    for score in written[1]["scores"].values():
         low, high = score["interval"]
         assert f"{score['value']:.2f} ({low:.2f} to {high:.2f})" in rows[0]
-    warnings = written["reports"][0]["warnings"]
+    warnings = written[0]["warnings"]
     assert warnings
     assert done.stderr.splitlines() == [f"warning: {line}" for line in warnings]
 

@@ -15,7 +15,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_same_rows_give_the_same_bytes_wherever_they_lie(scored: Path, tmp_path: Path) -> None:
+def test_the_same_rows_give_the_same_bytes_wherever_they_are_stored(scored: Path, tmp_path: Path) -> None:
     shutil.copytree(SUBMISSIONS, tmp_path / "subs")
     done = bench(
         "leaderboard", "build", "--submissions", "subs", "--runs", scored, "--out", "a", cwd=tmp_path
@@ -87,9 +87,9 @@ def test_submissions_are_scored_again_on_request(scored: Path, tmp_path: Path) -
     [
         (("--runs", "nowhere"), "nowhere: no such folder"),
         (("--out", "mine"), "holds files that are not of these pages (notes.txt)"),
-        (("--score",), "--score needs the references: give --data"),
+        (("--score",), "--score: needs the references: give --data"),
         (("--data", "nowhere.json"), "nowhere.json"),
-        (("--actions", "nowhere.json"), "nowhere.json: cannot be read"),
+        (("--har", "nowhere.json"), "nowhere.json: no such file"),
     ],
 )
 def test_a_mistake_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -34,7 +34,7 @@ def test_runs_are_drawn_together_a_set_a_task(scored: Path, tmp_path: Path) -> N
         files("p", BOTH)
     )
     value = json.loads((scored / "vqa" / "scorecard.json").read_text())["scores"]["ROUGE-L"]["value"]
-    assert {f"{value:.1f}", "Floor: blind"} <= set(svg_words(tmp_path / "p" / "vqa-metrics.svg"))
+    assert {f"{value:.1f}", "Baseline: blind"} <= set(svg_words(tmp_path / "p" / "vqa-metrics.svg"))
 
 
 def test_a_run_given_twice_counts_once(scored: Path, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_score_draws_each_run_into_its_own_folder(scored: Path, tmp_path: Path) 
     assert all((tmp_path / file).stat().st_size > 5000 for file in drawn)
     words = svg_words(tmp_path / "r" / "vqa" / "plots" / "vqa-metrics.svg")
     assert "ROUGE-L" in words and "CIDEr" not in words
-    assert "Floor: blind, 6 items, protocol paper" in words
+    assert "Baseline: blind, 6 items, protocol paper" in words
 
 
 def test_a_scored_run_with_plots_is_still_a_run(scored: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_without_the_extra_it_is_one_line_and_nothing_is_done(
     [
         (
             {"protocol": "coco"},
-            "error: r/caption and s/caption cannot stand in one chart: their protocols differ",
+            "error: r/caption and s/caption are not comparable: their protocols differ",
         ),
         ({"fingerprint": "0" * 64}, "their references differ"),
         ({"scores": {"CIDEr": {"value": 1e300}}}, "s/caption/scorecard.json: damaged: CIDEr is 1e+300"),
@@ -121,10 +121,13 @@ def test_runs_that_cannot_be_drawn_are_one_line_and_nothing_is_written(
     ("arguments", "message"),
     [
         (("plots", "nowhere", "--out", "p"), "error: nowhere: no such folder\n"),
-        (("plots", "empty", "--out", "p"), "error: empty: there is no run here\n"),
+        (
+            ("plots", "empty", "--out", "p"),
+            "error: empty: not a run folder (there is no run.json in it or below)\n",
+        ),
         (
             ("score", "--task", "vqa", "--predictions", "p.json", "--data", "sample", "--plots"),
-            "error: --plots draws into the folder of a run: give a run\n",
+            "error: --plots: draws into the folder of a run: give a run\n",
         ),
     ],
 )

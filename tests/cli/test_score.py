@@ -1,9 +1,13 @@
+"""`microg-bench score`: runs are scored again, and predictions files from elsewhere."""
+
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import microg_bench as mb
+from microg_bench.tables.markdown import scorecard_table
 from tests.helpers.datasets import bench, record, write_annotations
 
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
@@ -25,7 +29,7 @@ def test_a_run_is_scored_again_without_asking(data: Path, tmp_path: Path) -> Non
     before = (tmp_path / "r" / "caption" / "journal.jsonl").read_bytes()
     done = bench("score", "r", "--protocol", "paper", "--metrics", "ROUGE-L,BLEU-1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("| Floor: blind | 0 |") == 2
+    assert done.stdout.count("| Baseline: blind | 0 |") == 2
     card = json.loads((tmp_path / "r" / "vqa" / "scorecard.json").read_text())
     assert list(card["scores"]) == ["ROUGE-L", "BLEU-1"]
     assert (tmp_path / "r" / "caption" / "journal.jsonl").read_bytes() == before
@@ -38,7 +42,7 @@ def test_an_unfinished_run_is_scored_as_incomplete(data: Path, tmp_path: Path) -
     done = bench("score", "r", *FAST, cwd=tmp_path)
     assert done.returncode == 1
     card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
-    assert (card["items"], card["missing"]) == (4, 2)
+    assert (card["items"], card["counts"]["missing"]) == (4, 2)
     assert "2 items have no prediction" in card["status"]
 
 
@@ -67,7 +71,7 @@ def test_a_run_that_cannot_be_scored_leaves_the_others_alone(data: Path, tmp_pat
     assert "r/caption" in done.stderr
     assert cards["vqa"].read_text() == before
     assert not cards["caption"].exists()
-    assert "Floor: blind" in done.stdout
+    assert "Baseline: blind" in done.stdout
 
 
 def test_runs_score_together_as_each_does_alone(data: Path, tmp_path: Path) -> None:
@@ -96,13 +100,14 @@ def test_a_predictions_file_gives_a_scorecard(data: Path, tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stderr
     card = json.loads((tmp_path / "card.json").read_text())
-    assert card["schema"] == "microg-bench/scorecard/1"
-    assert (card["task"], card["protocol"], card["items"], card["failures"]) == ("caption", "paper", 3, 0)
+    assert card["schema"] == "microg-bench/scorecard/2"
+    assert (card["task"], card["protocol"], card["items"]) == ("caption", "paper", 3)
+    assert card["counts"] == {**dict.fromkeys(card["counts"], 0), "answered": 3}
     assert card["scores"]["ROUGE-L"]["value"] == pytest.approx(100.0)
     assert card["scores"]["BLEU-4"]["value"] == pytest.approx(100.0)
 
 
-def test_missing_and_foreign_items_are_named_and_scored_only_on_request(data: Path, tmp_path: Path) -> None:
+def test_missing_and_unknown_items_are_named_and_scored_only_on_request(data: Path, tmp_path: Path) -> None:
     write(tmp_path / "p.json", {"a_001": "one", "zzz_001": "two"})
     command = (
         "score",
@@ -123,7 +128,7 @@ def test_missing_and_foreign_items_are_named_and_scored_only_on_request(data: Pa
     done = bench(*command, "--allow-missing", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     card = json.loads((tmp_path / "card.json").read_text())
-    assert (card["items"], card["missing"], card["foreign"]) == (1, 2, 1)
+    assert (card["items"], card["counts"]["missing"], card["counts"]["unknown"]) == (1, 2, 1)
     assert card["status"].startswith("incomplete: 2 items have no prediction")
 
 
@@ -131,7 +136,7 @@ def test_missing_and_foreign_items_are_named_and_scored_only_on_request(data: Pa
     ("arguments", "message"),
     [
         ((), "give either a run folder, or --task"),
-        (("nowhere",), "nowhere: not a run folder"),
+        (("nowhere",), "nowhere: no such folder"),
         (("--task", "vqa"), "give either a run folder, or --task"),
         (("--task", "captions", "--predictions", "p.json"), "did you mean caption"),
         (("--task", "vqa", "--predictions", "none.json", "--data", "refs.json"), "none.json: no such file"),
@@ -182,16 +187,7 @@ def test_the_small_oracle_is_scored_as_published(
     assert "roberta-large" in bertscore["unavailable"]
 
 
-def test_a_metric_is_explained_in_words_with_its_source(tmp_path: Path) -> None:
-    done = bench("score", "--explain", "METEOR", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "Denkowski and Lavie" in done.stdout
-    done = bench("score", "--explain", "METEROR", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "did you mean METEOR" in done.stderr
-
-
-def test_the_scorecard_has_intervals_slices_floors_and_abstention(data: Path, tmp_path: Path) -> None:
+def test_the_scorecard_has_intervals_slices_baselines_and_abstention(data: Path, tmp_path: Path) -> None:
     bench("vqa", "--model", "blind", "--data", data, "--run", "r", *FAST, cwd=tmp_path)
     card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
     low, high = card["scores"]["ROUGE-L"]["interval"]
@@ -203,10 +199,39 @@ def test_the_scorecard_has_intervals_slices_floors_and_abstention(data: Path, tm
         "resamples": 1000,
         "seed": 0,
     }
-    assert card["scores"]["ROUGE-L"]["signature_long"].startswith("ROUGE-L|protocol:paper")
-    assert set(card["slices"]) == {"answerable", "question word", "source"}
-    assert set(card["floors"]) == {"constant", "blind"}
-    assert card["floors"]["blind"]["scores"]["ROUGE-L"] == card["scores"]["ROUGE-L"]["value"]
-    assert card["abstention"] == {"absent": 0, "present": 6, "rightly": None, "wrongly": 0.0}
-    done = bench("score", "r", "--by-clip", *FAST, cwd=tmp_path)
+    assert card["scores"]["ROUGE-L"]["signature"]["values"]["protocol"] == "paper"
+    assert set(card["slices"]) == {"answerable", "question_word", "source"}
+    assert set(card["baselines"]) == {"constant", "blind"}
+    assert card["baselines"]["blind"]["scores"]["ROUGE-L"] == card["scores"]["ROUGE-L"]["value"]
+    assert card["abstention"] == {
+        "unanswerable": 0,
+        "answerable": 6,
+        "rate_on_unanswerable": None,
+        "rate_on_answerable": 0.0,
+    }
+    done = bench("score", "r", "--clusters", "clip", *FAST, cwd=tmp_path)
     assert "intervals: 1,000 resamples of 3 clips" in done.stdout
+
+
+def test_what_is_printed_and_written_is_what_the_api_gives(data: Path, tmp_path: Path) -> None:
+    for name in ("cli", "api"):
+        mb.evaluate("blind", data, run=tmp_path / name, metrics="CIDEr", progress=None)
+    done = bench("score", "cli", *FAST, "--clusters", "clip", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cards = mb.score(tmp_path / "api", metrics=FAST[1], clusters="clip", progress=None)
+    assert done.stdout == "\n".join(scorecard_table([card]) for card in cards)
+    for task, card in zip(("caption", "vqa"), cards, strict=True):
+        assert json.loads((tmp_path / "cli" / task / "scorecard.json").read_text()) == card.to_json()
+        for name in ("scorecard.json", "predictions.json", "statistics.npz", "table.md"):
+            here, there = (tmp_path / folder / task / name for folder in ("cli", "api"))
+            assert here.read_bytes() == there.read_bytes(), name
+
+
+def test_the_scorecard_of_predictions_is_what_the_api_gives(data: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "p.json", {one["video_id"]: one["caption"] for one in RECORDS})
+    command = ("score", "--task", "caption", "--predictions", file, "--data", data, "--out", "card.json")
+    done = bench(*command, *FAST, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (card,) = mb.score(file, "caption", data, metrics=FAST[1])
+    assert done.stdout == scorecard_table([card])
+    assert json.loads((tmp_path / "card.json").read_text()) == card.to_json()

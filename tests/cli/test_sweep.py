@@ -1,10 +1,12 @@
-"""`microg-bench sweep`: an ablation in one command, that goes on where it was."""
+"""`microg-bench sweep`: an ablation in one command, that can be resumed."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import microg_bench as mb
 from tests.helpers.datasets import bench, make_dataset, without
 
 FAST = ("--metrics", "CIDEr,ROUGE-L")
@@ -72,8 +74,8 @@ def test_without_the_extra_a_sweep_ends_in_a_table_and_one_line(data: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--frames", "1,x"), "--frames 1,x: give numbers"),
-        (("--frames", "2,2"), "two points of the sweep have the name frames2-default"),
+        (("--frames", "1,x"), "--frames: 1,x: give numbers"),
+        (("--frames", "2,2"), "two configurations have the name frames2-default"),
         (("--frames", "1,2", "--sampling", "fps:2"), "sets the number of frames itself"),
         (("--prompt", "defualt"), "did you mean default"),
         (("--frames", "0"), "the number of frames must be 1 to"),
@@ -87,3 +89,17 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_printed_and_written_is_what_the_api_gives(data: Path, tmp_path: Path) -> None:
+    command = ("sweep", "--model", "nearest-clip", "--data", data, "--frames", "1,2", "--tasks", "caption")
+    done = bench(*command, "--run", "cli", *FAST, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    options: dict[str, Any] = {"frames": [1, 2], "metrics": FAST[1], "progress": None}
+    found = mb.sweep("nearest-clip", data, "caption", run=tmp_path / "api", **options)
+    assert done.stdout.startswith(f"{found.table()}\ncli/sweep.md\n")
+    assert (tmp_path / "cli" / "sweep.md").read_text() == found.table()
+    for name, results in found.items():
+        for file in ("scorecard.json", "predictions.json", "statistics.npz", "table.md"):
+            here, there = tmp_path / "cli" / name / "caption" / file, results.folder / file
+            assert here.read_bytes() == there.read_bytes(), file

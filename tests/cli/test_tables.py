@@ -26,14 +26,14 @@ def test_all_formats_are_written_and_repeat_byte_for_byte(scored: Path, tmp_path
     for name in ("one", "two"):
         done = bench(*command, "--out", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert done.stdout == f"4 tables lie in {name}\n"
+        assert done.stdout == f"wrote 4 tables to {name}\n"
     names = {path.name for path in (tmp_path / "one").iterdir()}
     numbered = {f"table{n}.{ending}" for n in range(1, 5) for ending in ("md", "tex", "csv", "json")}
     assert names == numbered | {"tables.md", "tables.tex"}
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     rows = json.loads((tmp_path / "one" / "table3.json").read_text())["rows"]
-    constant = [row for row in rows if row["labels"]["model"] == "Floor: constant"]
+    constant = [row for row in rows if row["labels"]["model"] == "Baseline: constant"]
     assert [bool(row["comparable"]) for row in constant] == [True, False]  # of the submission; of the run
     text = (tmp_path / "one" / "table3.md").read_text()
     assert "3 items (fingerprint" in text  # of the run, on references of its own
@@ -43,7 +43,7 @@ def test_a_scorecard_that_cannot_be_read_is_named_and_the_others_are_shown(
     scored: Path, tmp_path: Path
 ) -> None:
     card = scored / "vqa" / "scorecard.json"
-    card.write_text(card.read_text().replace("microg-bench/scorecard/1", "microg-bench/scorecard/0"))
+    card.write_text(card.read_text().replace("microg-bench/scorecard/2", "microg-bench/scorecard/0"))
     done = bench("tables", "--runs", str(scored), cwd=tmp_path)
     assert done.returncode == 1
     assert "## Table 3" in done.stdout
@@ -61,9 +61,9 @@ def test_the_formats_that_are_named_are_written(tmp_path: Path) -> None:
     assert endings == {".csv", ".tex"}
 
 
-def test_scored_detections_stand_in_the_table_of_actions(tmp_path: Path) -> None:
+def test_scored_detections_are_in_the_table_of_actions(tmp_path: Path) -> None:
     report = REPOSITORY / "results" / "actions" / "SLOWONLY_4x16_R50.test.json"
-    done = bench("tables", "--actions", str(report), "--format", "csv", cwd=tmp_path)
+    done = bench("tables", "--har", str(report), "--format", "csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (row,) = csv.DictReader(done.stdout.splitlines())
     assert (row["origin"], row["architecture"], row["test_F1"]) == ("ours", "Slow", "28.72")
@@ -88,13 +88,13 @@ def test_a_run_that_was_not_scored_is_named(scored: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "there is nothing to show: give --runs, --submissions or --actions, or --paper"),
+        ((), "there is nothing to show: give --runs, --submissions or --har, or --paper"),
         (("--paper", "--format", "html"), "unknown format 'html'"),
         (("--runs", "nowhere"), "nowhere: no such folder"),
-        (("--paper", "--actions", "nowhere.json"), "nowhere.json: cannot be read"),
-        (("--paper", "--actions", "other.json"), "not a report of `microg-bench har score`"),
-        (("--paper", "--runs", "empty"), "empty: there is no run here"),
-        (("--paper", "--runs", "there", "--actions", "other.json"), "there: no such folder"),
+        (("--paper", "--har", "nowhere.json"), "nowhere.json: no such file"),
+        (("--paper", "--har", "other.json"), "not a scorecard of `microg-bench har score`"),
+        (("--paper", "--runs", "empty"), "empty: not a run folder (there is no run.json in it or below)"),
+        (("--paper", "--runs", "there", "--har", "other.json"), "there: no such folder"),
     ],
 )
 def test_a_mistake_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from microg_bench.dataset.actions import action_tallies, read_groups
-from microg_bench.dataset.tally import Tally
+from microg_bench.dataset.labels import read_groups, read_label_map
+from microg_bench.dataset.stats import CountTable, action_tables
 from microg_bench.errors import DataError
-from microg_bench.har.labels import read_label_map
 
 HEAD = "video_id,movie_or_real,person_id,action\n"
 KINDS = ("action_result", "label_type_result", "person_count")
@@ -18,8 +17,8 @@ PUBLISHED = [
 ]
 
 
-def tallies(path: Path) -> dict[str, Tally]:
-    return {tally.name: tally for tally in action_tallies(path)}
+def tables(path: Path) -> dict[str, CountTable]:
+    return {table.name: table for table in action_tables(path)}
 
 
 def write(folder: Path, rows: str) -> Path:
@@ -29,17 +28,19 @@ def write(folder: Path, rows: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def real(shared: Path) -> dict[str, Tally]:
-    return tallies(shared / "data" / "microg4m" / "actions.csv")
+def real(shared: Path) -> dict[str, CountTable]:
+    return tables(shared / "data" / "microg4m" / "actions.csv")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_published_tables_come_out_to_the_digit(shared: Path, real: dict[str, Tally], name: str) -> None:
+def test_the_published_tables_come_out_to_the_digit(
+    shared: Path, real: dict[str, CountTable], name: str
+) -> None:
     path = shared / "data" / "microg4m" / f"published_{name}.csv"
     head, *rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     ours_head, *ours = list(csv.reader(real[name].to_csv().splitlines()))
     assert ours_head == head
-    # The print leaves open how rows of the same count stand; ours stand by id.
+    # The paper leaves open how rows of the same count stand; ours stand by id.
     count = head.index("count") if "count" in head else None
     assert sorted(ours) == sorted(rows)
     if count is not None:
@@ -48,7 +49,7 @@ def test_the_published_tables_come_out_to_the_digit(shared: Path, real: dict[str
         assert ours == rows
 
 
-def test_there_are_no_other_published_tables(shared: Path, real: dict[str, Tally]) -> None:
+def test_there_are_no_other_published_tables(shared: Path, real: dict[str, CountTable]) -> None:
     found = {path.stem.removeprefix("published_") for path in shared.rglob("data/microg4m/published_*.csv")}
     assert found == set(PUBLISHED) == set(real)
 
@@ -60,7 +61,7 @@ def test_every_action_has_a_group() -> None:
 
 def test_labels_are_counted_by_row_and_people_by_clip(tmp_path: Path) -> None:
     rows = "a_1,r,1,12\na_1,r,1,12\na_1,r,2,79\nb_1,r,1,80\n"
-    found = tallies(write(tmp_path, rows))
+    found = tables(write(tmp_path, rows))
     assert found["action_result_all"].rows[0] == (12, "stand", 2, 50.0)
     assert [row[0] for row in found["action_result_all"].rows] == [12, 79, 80]
     assert found["person_count_all"].rows == ((1, 1, 50.0), (2, 1, 50.0))
@@ -75,7 +76,7 @@ def test_labels_are_counted_by_row_and_people_by_clip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a_1,r,1,12\na_2,r,1,81\n", "row 3: action '81' is not in the label map"),
+        ("a_1,r,1,12\na_2,r,1,81\n", "row 3: action id 81 is none of the 50 of the label map"),
         ("a_1,r,1,12\na_2,x,1,12\n", "row 3: movie_or_real 'x' is not m or r"),
         ("a_1,r,1,12\na_2,r,-1,12\n", "row 3: 'person_id' is '-1', not a whole number"),
         ("a_1,r,1,stand\n", "row 2: 'action' is 'stand', not a whole number"),
@@ -87,7 +88,7 @@ def test_labels_are_counted_by_row_and_people_by_clip(tmp_path: Path) -> None:
 def test_a_broken_table_is_named_by_its_row(tmp_path: Path, rows: str, message: str) -> None:
     path = write(tmp_path, rows)
     with pytest.raises(DataError) as caught:
-        action_tallies(path)
+        action_tables(path)
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
 
@@ -96,4 +97,4 @@ def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "actions.csv"
     path.write_text("video_id,person_id,action\na_1,1,12\n")
     with pytest.raises(DataError, match="lacks the column 'movie_or_real'"):
-        action_tallies(path)
+        action_tables(path)

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from microg_bench.dataset import check
+from microg_bench.dataset.check import DatasetReport, check
+from microg_bench.progress import Progress
 from tests.helpers.datasets import make_dataset, record, write_annotations
 from tests.helpers.videos import write_clip
 
 
-def kinds(report: object) -> dict[str, list[str]]:
+def kinds(report: DatasetReport) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for fault in report.faults:  # type: ignore[attr-defined]
+    for fault in report.faults:
         found.setdefault(fault.kind, []).append(fault.item)
     return found
 
@@ -29,7 +30,7 @@ def test_every_fault_of_the_real_annotations_is_found(shared: Path) -> None:
     assert report.counts["records"] == 1238
     assert report.counts["clips"] == 1237
     assert report.counts["sources"] == 18
-    assert report.counts["not mentioned"] == 752
+    assert report.counts["unanswerable"] == 752
     assert report.pairs_per_clip == {5: 5, 6: 1161, 7: 48, 8: 17, 9: 5, 10: 2}
 
 
@@ -73,11 +74,32 @@ def test_a_video_with_action_labels_only_is_not_extra(damaged: Path) -> None:
     assert "extra-video" not in kinds(check(str(damaged)))
 
 
+def test_a_table_of_actions_that_cannot_be_read_is_a_fault_and_makes_no_video_extra(damaged: Path) -> None:
+    (damaged / "actions.csv").write_text("video_id,movie_or_real,person_id,action\nc_001,r,1,eleven\n")
+    report = check(str(damaged))
+    (fault,) = (fault for fault in report.faults if fault.kind == "unreadable-actions")
+    assert fault.detail == "row 2: 'action' is 'eleven', not a whole number, 0 or more"
+    assert "extra-video" not in kinds(report)
+
+
+class Steps(Progress):
+    """Counts what it is told."""
+
+    def __init__(self) -> None:
+        self.totals: list[int] = []
+        self.steps = 0
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        self.totals.append(total)
+
+    def advance(self) -> None:
+        self.steps += 1
+
+
 def test_progress_tells_of_each_video(damaged: Path) -> None:
-    totals: list[int] = []
-    steps: list[int] = []
-    check(str(damaged), on_start=totals.append, on_step=lambda: steps.append(1))
-    assert totals == [len(steps)] == [6]
+    progress = Steps()
+    check(damaged, progress)
+    assert progress.totals == [progress.steps] == [6]
 
 
 def test_blank_and_repeated_texts_are_named(tmp_path: Path) -> None:

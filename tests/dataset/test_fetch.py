@@ -1,6 +1,9 @@
 import hashlib
 import json
+import os
 import stat
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -10,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from microg_bench.dataset import fetch
+from microg_bench.dataset.load import load
 from microg_bench.errors import DataError
-from tests.helpers.datasets import bench, record, write_annotations
+from tests.helpers.datasets import record, write_annotations
 
 
 def archive(path: Path, files: dict[str, bytes]) -> Path:
@@ -75,10 +79,61 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         fetch.unpack(tmp_path / "videos.zip", tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("flag", "message"), [("damaged", "Bad CRC"), ("encrypted", "encrypted"), ("method", "not supported")]
+)
+def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, flag: str, message: str) -> None:
+    path = archive(tmp_path / "videos.zip", {"a.mp4": b"x" * 100})
+    data = bytearray(path.read_bytes())
+    central = data.index(b"PK\x01\x02")
+    if flag == "damaged":
+        data[data.index(b"xxx")] ^= 1
+    elif flag == "encrypted":
+        data[6] |= 1
+        data[central + 8] |= 1
+    else:
+        data[8] = data[central + 10] = 97
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=rf"videos.zip: damaged archive \(.*{message}"):
+        fetch.unpack(path, tmp_path / "out")
+
+
+def test_a_file_that_no_clip_is_as_large_as_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "MAX_FILE", 10)
+    bundle = archive(tmp_path / "videos.zip", {"a.mp4": b"x" * 11})
+    with pytest.raises(DataError, match="holds a file of more than"):
+        fetch.unpack(bundle, tmp_path / "out")
+
+
+# The hub library reads its environment when it is imported, so that it is imported in a child process.
+FETCH = """
+import sys
+from microg_bench.dataset.fetch import fetch, fetched_folder
+from microg_bench.errors import MicrogError
+try:
+    print(fetch(fetched_folder(), *sys.argv[1:]))
+except MicrogError as error:
+    sys.exit(str(error))
+"""
+
+
+def fetched(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", FETCH, *arguments],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("offline", ["1", "0"])
 def test_without_a_network_the_user_is_told_what_to_do(tmp_path: Path, offline: str) -> None:
     env = {"HF_HUB_OFFLINE": offline, "HF_ENDPOINT": "http://127.0.0.1:9"}
-    done = bench("data", "fetch", "--out", tmp_path / "set", cwd=tmp_path, env=env)
+    done = fetched(env={**env, "MICROG_BENCH_DATA": str(tmp_path / "set")})
     assert done.returncode == 1
     assert "no connection to the hub" in done.stderr
     assert "hf download LEI-QI-233/MicroG-4M" in done.stderr
@@ -159,21 +214,25 @@ def hub(tmp_path: Path) -> Iterator[dict[str, str]]:
         server.shutdown()
 
 
-def test_the_dataset_is_downloaded_unpacked_and_pinned(tmp_path: Path, hub: dict[str, str]) -> None:
-    done = bench("data", "fetch", cwd=tmp_path, env=hub)
+def test_the_dataset_is_downloaded_unpacked_and_pinned(
+    tmp_path: Path, hub: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = fetched(env=hub)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == COMMIT
     folder = tmp_path / "MicroG-4M"
     assert (folder / "videos" / "real" / "a" / "a_002.mp4").read_bytes() == b"two"
     assert json.loads((folder / "fetched.json").read_text())["revision"] == COMMIT
-    dry = bench("vqa", "--model", "blind", "--data", "microg-4m", "--dry-run", cwd=tmp_path, env=hub)
-    assert "microg-4m, 2 of 2 clips" in dry.stdout, dry.stderr
+    monkeypatch.setenv("MICROG_BENCH_DATA", hub["MICROG_BENCH_DATA"])
+    dataset = load("microg-4m")
+    assert (dataset.name, len(dataset.clips), dataset.has_video) == ("microg-4m", 2, True)
     assert sorted(Hub.downloads) == ["videos.zip", "vqa_and_captioning.json"]
-    assert bench("data", "fetch", cwd=tmp_path, env=hub).returncode == 0
+    assert fetched(env=hub).returncode == 0
     assert len(Hub.downloads) == 2, "what is there is not downloaded again"
 
 
-def test_a_revision_that_the_hub_does_not_have_is_named(tmp_path: Path, hub: dict[str, str]) -> None:
-    done = bench("data", "fetch", "--revision", "abc123", cwd=tmp_path, env=hub)
+def test_a_revision_that_the_hub_does_not_have_is_named(hub: dict[str, str]) -> None:
+    done = fetched("abc123", env=hub)
     assert done.returncode == 1
     assert "LEI-QI-233/MicroG-4M at abc123" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,11 +1,20 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from microg_bench.dataset import load, select
-from microg_bench.dataset.load import locate
+from microg_bench.dataset.load import load, locate, select
 from microg_bench.errors import DataError, UsageError
 from tests.helpers.datasets import make_dataset, record, write_annotations
+
+
+@pytest.mark.parametrize("module", ["microg_bench.dataset.load", "microg_bench.video.sampling"])
+def test_nothing_heavy_is_imported(module: str) -> None:
+    script = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    heavy = {"av", "huggingface_hub", "numpy", "polars", "torch"}
+    assert heavy.isdisjoint(name.partition(".")[0] for name in done.stdout.split())
 
 
 def test_a_repeated_id_keeps_its_last_caption_and_all_its_questions(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from av.video.frame import PictureType
 
-from microg_bench.dataset import check, load
+from microg_bench.dataset.check import check
+from microg_bench.dataset.load import SAMPLE_FOLDER, load
 from microg_bench.records import Clip
-from microg_bench.resources import sample_folder
 from tests.helpers.videos import full_decode
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_sample.py"
 CLIPS = load("sample").clips
-VIDEOS = sorted(sample_folder().glob("videos/real/*/*.mp4"))
+VIDEOS = sorted(SAMPLE_FOLDER.glob("videos/real/*/*.mp4"))
 
 
 def make_sample() -> ModuleType:
@@ -52,7 +52,7 @@ def test_some_questions_are_asked_of_several_sources() -> None:
 
 
 def test_the_whole_set_is_at_most_four_megabytes() -> None:
-    assert sum(path.stat().st_size for path in sample_folder().rglob("*") if path.is_file()) <= 4_000_000
+    assert sum(path.stat().st_size for path in SAMPLE_FOLDER.rglob("*") if path.is_file()) <= 4_000_000
 
 
 def test_the_dataset_check_finds_no_fault() -> None:
@@ -97,7 +97,7 @@ def test_the_script_knows_exactly_the_shipped_clips() -> None:
 def test_the_script_makes_a_shipped_clip_anew(shared: Path, tmp_path: Path, source: str) -> None:
     made = tmp_path / "made.mp4"
     make_sample().write_clip(shared / "media", source, 1, made)
-    shipped = sample_folder() / "videos" / "real" / source / f"{source}_001.mp4"
+    shipped = SAMPLE_FOLDER / "videos" / "real" / source / f"{source}_001.mp4"
     # Pictures, not bytes: another build of libx264 may code the same frames otherwise.
     difference = np.abs(full_decode(made).astype(np.int16) - full_decode(shipped))
     assert difference.mean() < 1

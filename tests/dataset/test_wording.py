@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from microg_bench.dataset.wording import FILLERS, is_absent, question_word, words
+from microg_bench.dataset.near_duplicates import words
+from microg_bench.dataset.stats import STOP_WORDS
+from microg_bench.tasks import is_unanswerable, question_word
 
 
 @pytest.mark.parametrize(
     "text", ["Not mentioned.", "not mentioned", " NOT MENTIONED. ", "Not mentioned .", "Not mentioned.."]
 )
 def test_the_designed_answer_is_known_in_its_spellings(text: str) -> None:
-    assert is_absent(text)
+    assert is_unanswerable(text)
 
 
 @pytest.mark.parametrize("text", ["", "Not", "It is not mentioned.", "Not mentioned by the crew."])
 def test_other_texts_are_not_the_designed_answer(text: str) -> None:
-    assert not is_absent(text)
+    assert not is_unanswerable(text)
 
 
 @pytest.mark.parametrize(
@@ -41,5 +43,5 @@ def test_words_are_lower_case_and_bare() -> None:
     ]  # fmt: skip
 
 
-def test_every_filler_is_a_word() -> None:
-    assert all(words(filler) == [filler] for filler in FILLERS)
+def test_every_stop_word_is_a_word() -> None:
+    assert all(words(one) == [one] for one in STOP_WORDS)

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from microg_bench.engines import Engine, Job
-from microg_bench.records import (
-    Failure,
-    Generation,
-    Image,
-    Message,
-    Prompt,
-    Request,
-    Response,
-    Text,
-    Video,
-)
-from microg_bench.video import Frames
+from microg_bench.engines.base import Engine, Job, Outcome
+from microg_bench.records import Generation, Image, Message, Prompt, Request, Text, Video
+from microg_bench.video.decode import Frames
 
 MakeJob = Callable[..., Job]
-AnswerAll = Callable[[Engine, Sequence[Job]], list[Response | Failure]]
+AnswerAll = Callable[[Engine, Sequence[Job]], list[Outcome]]
 
 
 def noise_frames(seed: int, count: int = 9) -> Frames:
@@ -65,23 +56,31 @@ def job_of(
     )
 
 
+def variants_of(job: Job) -> list[Job]:
+    """The same request in run variants with fewer frames, other words, and as it is."""
+    assert job.frames is not None
+    fewer = replace(job, frames=frames_of(job.frames.pixels[::3]))
+    reworded = (Video(), Text(text="Name the cable that is being fixed."))
+    other = replace(job, prompt=Prompt(messages=(Message(role="user", parts=reworded),)))
+    return [fewer, other, job]
+
+
 async def stream_of(jobs: Sequence[Job]) -> AsyncIterator[Job]:
     for job in jobs:
         yield job
 
 
-def answers(
-    engine: Engine, jobs: Sequence[Job], run: Callable[..., Any] = asyncio.run
-) -> list[Response | Failure]:
+def answers(engine: Engine, jobs: Sequence[Job], run: Callable[..., Any] = asyncio.run) -> list[Outcome]:
     """Feed jobs to an engine and collect its outcomes in the order of the jobs, each exactly once."""
 
-    async def collect() -> list[Response | Failure]:
-        return [outcome async for outcome in engine.answer(stream_of(jobs))]
+    async def collect() -> list[tuple[Job, Outcome]]:
+        return [pair async for answered in engine.answer(stream_of(jobs)) for pair in answered]
 
-    outcomes = run(collect())
-    assert sorted(o.id for o in outcomes) == sorted(job.request.id for job in jobs)
-    by_id = {outcome.id: outcome for outcome in outcomes}
-    return [by_id[job.request.id] for job in jobs]
+    pairs = run(collect())
+    assert all(outcome.id == job.request.id for job, outcome in pairs)
+    by_job = dict(pairs)
+    assert len(pairs) == len(by_job) == len(jobs)
+    return [by_job[job] for job in jobs]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Both vendors' batch interfaces, with their own clients, against vendors on loopback."""
+"""Both vendors' batch APIs, with their own clients, against vendors on loopback."""
 
 import json
 import traceback
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from microg_bench.engines import EngineOptions
-from microg_bench.engines.batch import BatchEngine
-from microg_bench.engines.gemini import GeminiEngine
-from microg_bench.engines.openai import OpenAIEngine
+from microg_bench.engines.base import BatchEngine
+from microg_bench.engines.gemini.engine import GeminiEngine
+from microg_bench.engines.openai_compatible.openai import OpenAIEngine
 from microg_bench.errors import EngineError
+from microg_bench.options import Options
 from microg_bench.records import Failure, Generation, Message, Prompt, Response, Text
 from tests.engines.conftest import grey_frames, job_of
 from tests.helpers.batch_vendors import GeminiVendor, OpenAIVendor
@@ -34,7 +34,7 @@ def vendor(
         monkeypatch.setenv(name, KEY)
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
     with FaultServer(OpenAIWire if request.param == "openai" else GeminiWire) as server:
-        options = EngineOptions(checkpoint="m", urls=(server.url,), timeout=5.0)
+        options = Options(checkpoint="m", url=(server.url,), timeout=5.0)
         vendor: Any = OpenAIVendor(server) if request.param == "openai" else GeminiVendor(server)
         engine = OpenAIEngine(options) if request.param == "openai" else GeminiEngine(options)
         engine.start()
@@ -110,8 +110,8 @@ def test_outcomes_are_told_apart(vendor: tuple[Any, BatchEngine, str]) -> None:
     there.end(batch, FATES.__getitem__, WORDS[name][0])
     found = {outcome.id: outcome for outcome in engine.collect(batch)}
     assert set(found) == set(FATES) - {"clip6", "clip8"}
-    stops = {key: one.stop for key, one in found.items() if isinstance(one, Response)}
-    assert stops == {"clip0": "end", "clip1": "length", "clip2": "filter"}
+    reasons = {key: one.finish_reason for key, one in found.items() if isinstance(one, Response)}
+    assert reasons == {"clip0": "stop", "clip1": "length", "clip2": "content_filter"}
     whole = found["clip0"]
     assert isinstance(whole, Response)
     assert (whole.text, whole.prompt_tokens, whole.cached_tokens, whole.output_tokens) == (

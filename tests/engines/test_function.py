@@ -1,8 +1,12 @@
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
-from microg_bench.engines import Job, engine_class
-from microg_bench.engines.function import FunctionEngine
+import pytest
+
+from microg_bench.engines import base
+from microg_bench.engines.base import FunctionEngine, Job
+from microg_bench.engines.registry import engine_class
 from microg_bench.records import Failure, Response
 from tests.engines.conftest import AnswerAll, job_of
 
@@ -14,23 +18,26 @@ def test_every_job_gets_what_the_function_returns_for_it(answer_all: AnswerAll) 
     assert [outcome.text for outcome in outcomes] == ["CLIP0", "CLIP1", "CLIP2"]
 
 
-def test_jobs_are_answered_in_order_and_one_is_taken_at_a_time() -> None:
+def test_jobs_are_answered_in_order_and_few_are_taken_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_TAKEN", 2)
+    monkeypatch.setattr(base, "_LONGEST_S", math.inf)
     taken: list[str] = []
 
     async def jobs() -> AsyncIterator[Job]:
-        for key in range(3):
+        for key in range(5):
             taken.append(f"clip{key}")
             yield job_of(key)
 
     async def watch() -> None:
         engine = FunctionEngine(function=lambda job: "")
-        answered = []
-        async for outcome in engine.answer(jobs()):
-            answered.append(outcome.id)
+        answered: list[str] = []
+        async for pairs in engine.answer(jobs()):
+            answered += [outcome.id for _, outcome in pairs]
+            assert len(pairs) <= 2
             assert taken == answered
 
     asyncio.run(watch())
-    assert taken == ["clip0", "clip1", "clip2"]
+    assert taken == ["clip0", "clip1", "clip2", "clip3", "clip4"]
 
 
 def test_an_exception_is_the_failure_of_its_job_alone(answer_all: AnswerAll) -> None:
@@ -45,7 +52,9 @@ def test_an_exception_is_the_failure_of_its_job_alone(answer_all: AnswerAll) -> 
     assert isinstance(third, Response)
 
 
-def test_others_get_their_turn_between_two_items() -> None:
+def test_others_get_their_turn_where_the_function_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_LONGEST_S", -1.0)
+
     async def watch() -> list[str]:
         turns: list[str] = []
 

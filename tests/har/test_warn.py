@@ -76,12 +76,11 @@ def test_equal_scores_that_leave_map_open_are_warned_of(tmp_path: Path) -> None:
     place = IDS.index(17)
     scores = box("a_001", BOX_A, one) + box("b_001", BOX_B, other)
     assert one[place] == other[place]
-    report = scored(*write(tmp_path, scores))
-    low, high = report.mAP_over_ties
+    card = scored(*write(tmp_path, scores))
+    assert card.har is not None
+    low, high = card.har.map_over_ties
     assert (low, high) == pytest.approx((75, 100))
-    assert (
-        "mAP lies between 75.00 and 100.00, by the order in which equal scores are ranked" in report.warnings
-    )
+    assert "mAP lies between 75.00 and 100.00, by the order in which equal scores are ranked" in card.warnings
     assert not any("mAP lies" in line for line in warnings_of(tmp_path, OTHER))
 
 
@@ -96,7 +95,7 @@ def test_rows_of_the_truth_given_twice_or_without_area_are_warned_of(tmp_path: P
 
 def test_actions_of_few_examples_are_named_and_those_of_ten_are_not(tmp_path: Path) -> None:
     nine = f"a_001,10,{BOX_A},17,1\n" * 9
-    report = scored(*write(tmp_path, truth=ENOUGH + nine + f"b_001,10,{BOX_B},80,1\n"))
-    assert report.warnings[-1] == "2 of 3 actions have fewer than 10 examples, ids 17, 80"
-    report = scored(*write(tmp_path, truth=ENOUGH + f"b_001,10,{BOX_B},12,1\n"))
-    assert not any("examples" in line for line in report.warnings)
+    card = scored(*write(tmp_path, truth=ENOUGH + nine + f"b_001,10,{BOX_B},80,1\n"))
+    assert card.warnings[-1] == "2 of 3 actions have fewer than 10 examples, ids 17, 80"
+    card = scored(*write(tmp_path, truth=ENOUGH + f"b_001,10,{BOX_B},12,1\n"))
+    assert not any("examples" in line for line in card.warnings)

@@ -1,4 +1,4 @@
-"""The batch interfaces of both vendors on loopback, as their guides and the clients' types describe them.
+"""The batch APIs of both vendors on loopback, as their guides and the clients' types describe them.
 
 A batch waits until the test ends it; its requests are then answered one by one by `script`, as the fault
 server's are, or left out.

@@ -51,7 +51,7 @@ def visited(browser: Browser, file: Path, folder: Path | None = None, **context:
         folder: what may be read; the folder of `file` by default.
         context: how it is looked at, as `browser.new_context` takes it (`viewport`, `color_scheme`, ...).
     """
-    room = (folder or file.parent).resolve()
+    root = (folder or file.parent).resolve()
     asked: list[str] = []
     wrong: list[str] = []
     view = browser.new_context(offline=True, **context)
@@ -67,19 +67,19 @@ def visited(browser: Browser, file: Path, folder: Path | None = None, **context:
         page.goto(file.resolve().as_uri())
         yield page
         assert asked, "the browser told of no request, not even that for the page"
-        assert [url for url in asked if not is_inside(url, room)] == []
+        assert [url for url in asked if not is_inside(url, root)] == []
         assert wrong == []
     finally:
         view.close()
 
 
-def is_inside(url: str, room: Path) -> bool:
-    """Whether a browser that asks for `url` reads a file below the folder `room`, which is resolved."""
+def is_inside(url: str, root: Path) -> bool:
+    """Whether a browser that asks for `url` reads a file below the folder `root`, which is resolved."""
     parts = urlsplit(url)
     if parts.scheme in ("blob", "data"):
         return True
     return (
         parts.scheme == "file"
         and not parts.netloc
-        and Path(unquote(parts.path)).resolve().is_relative_to(room)
+        and Path(unquote(parts.path)).resolve().is_relative_to(root)
     )

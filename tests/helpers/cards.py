@@ -1,28 +1,42 @@
-"""Scorecards made by hand, for tests of figures."""
+"""Scorecards made by hand, for tests of tables, plots and exports."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from microg_bench.runs.scorecard import FloorEntry, ModelEntry, Scorecard, ScoreEntry, SliceEntry
+from microg_bench.scorecard import (
+    BaselineEntry,
+    Counts,
+    ModelEntry,
+    Scorecard,
+    ScoreEntry,
+    Signature,
+    SliceEntry,
+)
+from microg_bench.settings import PromptId
+from microg_bench.video.sampling import FrameSpec
 from tests.helpers.runs import make_settings
 
 METRICS = ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-VQA", "BERTScore")
 SLICES = {
     "source": ("FXv9AZl3fw4", "QvTmdIhYnes", "PrqcwH8LhDU"),
-    "question word": ("what", "who", "other"),
-    "answerable": ("present", "absent"),
+    "question_word": ("what", "who", "other"),
+    "answerable": ("answerable", "unanswerable"),
 }
+
+
+def signature(metric: str, **values: str) -> Signature:
+    """A signature of 90 items under the paper's protocol, with these values beside or instead."""
+    return Signature(metric=metric, values={"protocol": "paper", "items": "90", "version": "1", **values})
 
 
 def make_card(
     title: str = "A model", value: float = 20.0, frames: int = 8, prompt: str = "default", **changed: Any
 ) -> Scorecard:
-    """A scorecard of all metrics, which are as far from `value` as they stand from the first."""
+    """A scorecard of all metrics, each 7 above the one before it, from `value` on."""
     task = changed.get("task", "vqa")
-    settings = make_settings(
-        task=task, title=title, frames=f"uniform:{frames}", prompt=f"{task}-{prompt}@1:0a1b2c3d"
-    )
+    asked = PromptId(id=f"{task}-{prompt}", version=1, hash="0a1b2c3d")
+    settings = make_settings(task=task, title=title, frames=FrameSpec(count=frames), prompt=asked)
     scores = {name: value + 7 * k for k, name in enumerate(METRICS)}
     kinds = SLICES if task == "vqa" else {"source": SLICES["source"]}
     values: dict[str, Any] = {
@@ -30,14 +44,17 @@ def make_card(
         "task": task,
         "protocol": "paper",
         "items": 90,
+        "counts": Counts(answered=90),
         "dataset": "refs",
         "fingerprint": "f" * 64,
-        "model": ModelEntry(name="m", title=title, frames=f"uniform:{frames}", frame_count=frames),
+        "model": ModelEntry(name="m", title=title, frames=FrameSpec(count=frames), frame_count=frames),
         "scores": {
-            name: ScoreEntry(value=one, interval=(one - 3, one + 4), signature=f"{name}|p:paper|n:90|v:1")
+            name: ScoreEntry(value=one, interval=(one - 3, one + 4), signature=signature(name))
             for name, one in scores.items()
         },
-        "floors": {"blind": FloorEntry(title="Floor: blind", scores={"CIDEr": 12.0, "BLEU-4": 14.0})},
+        "baselines": {
+            "blind": BaselineEntry(title="Baseline: blind", scores={"CIDEr": 12.0, "BLEU-4": 14.0})
+        },
         "slices": {
             kind: {
                 name: SliceEntry(items=30 - k, scores={m: one - 5 * k for m, one in scores.items()})
@@ -45,6 +62,12 @@ def make_card(
             }
             for kind, names in kinds.items()
         },
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings,
     }
     return Scorecard.model_validate({**values, **changed})
+
+
+def with_settings(card: Scorecard, **changed: Any) -> Scorecard:
+    """The scorecard with other settings of its run."""
+    assert card.settings is not None
+    return card.model_copy(update={"settings": card.settings.model_copy(update=changed)})

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.helpers.videos import write_clip
 
+ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = ("Who is in the video?", "What floats?")
 
 
@@ -64,4 +65,4 @@ def without(folder: Path, library: str) -> dict[str, str]:
     path = folder / f"without-{library}"
     path.mkdir()
     (path / f"{library}.py").write_text(f"raise ImportError(\"No module named '{library}'\")\n")
-    return {"PYTHONPATH": str(path)}
+    return {"PYTHONPATH": os.pathsep.join([str(path), str(ROOT)])}

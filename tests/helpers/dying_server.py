@@ -13,10 +13,10 @@ from typing import Any
 
 import psutil
 
-from microg_bench.engines import EngineOptions
-from microg_bench.engines._remote import Patience
-from microg_bench.engines.server import ServerEngine
+from microg_bench.engines.http.pool import RetryPolicy
+from microg_bench.engines.openai_compatible.server import ServerEngine
 from microg_bench.errors import EngineError
+from microg_bench.options import Options
 from microg_bench.records import Generation, Response
 from tests.engines.conftest import job_of, stream_of
 
@@ -26,9 +26,10 @@ async def outlive(engine: ServerEngine, server: list[psutil.Process]) -> dict[st
     jobs = [job_of(k, generation=Generation(max_tokens=1500 if k else 2)) for k in range(12)]
     outcomes, error = [], ""
     try:
-        async for outcome in engine.answer(stream_of(jobs)):
-            outcomes.append(outcome)
-            if len(outcomes) == 1:
+        async for answered in engine.answer(stream_of(jobs)):
+            first = not outcomes
+            outcomes += [outcome for _, outcome in answered]
+            if first:
                 for process in server:
                     process.kill()
     except EngineError as died:
@@ -40,8 +41,8 @@ async def outlive(engine: ServerEngine, server: list[psutil.Process]) -> dict[st
 
 
 def main() -> None:
-    patience = Patience(first_wait=0.1, apart=0.5)
-    engine = ServerEngine(EngineOptions(checkpoint=sys.argv[1], serve=True), patience=patience)
+    patience = RetryPolicy(initial_backoff=0.1, unreachable_pause=0.5)
+    engine = ServerEngine(Options(checkpoint=sys.argv[1], serve=True), policy=patience)
     engine.start()
     server = psutil.Process().children(recursive=True)
     told = asyncio.run(outlive(engine, server))

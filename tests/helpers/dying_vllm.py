@@ -17,9 +17,9 @@ from typing import Any
 
 import psutil
 
-from microg_bench.engines import EngineOptions
-from microg_bench.engines.vllm import VllmEngine
+from microg_bench.engines.vllm.engine import VllmEngine
 from microg_bench.errors import EngineError
+from microg_bench.options import Options
 from microg_bench.records import Generation
 from tests.engines.conftest import job_of, stream_of
 
@@ -41,14 +41,15 @@ def interrupt() -> None:
 async def outlive(engine: VllmEngine, end: Callable[[], None], outcomes: list[dict[str, Any]]) -> None:
     """Answer a short and two long jobs, and end vLLM at the first answer."""
     jobs = [job_of(k, generation=Generation(max_tokens=1800 if k else 2)) for k in range(3)]
-    async for outcome in engine.answer(stream_of(jobs)):
-        outcomes.append(outcome.model_dump())
-        if len(outcomes) == 1:
+    async for answered in engine.answer(stream_of(jobs)):
+        first = not outcomes
+        outcomes += [outcome.model_dump() for _, outcome in answered]
+        if first:
             end()
 
 
 def main() -> None:
-    engine = VllmEngine(EngineOptions(checkpoint=sys.argv[1]))
+    engine = VllmEngine(Options(checkpoint=sys.argv[1]))
     engine.start()
     started = len(of_vllm())
     outcomes: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What stands in a figure: its words, and whether they can be read."""
+"""The texts of a figure, and whether they can be read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def svg_words(path: Path) -> list[str]:
 
 
 def crowded(figure: Figure) -> list[str]:
-    """The texts of a figure that lie on another or beyond its edges."""
+    """The texts of a figure that overlap another or its edges."""
     texts = _drawn(figure)
     boxes = [(one.get_text(), one.get_window_extent()) for one in texts]
     edges = figure.bbox
@@ -43,7 +43,7 @@ def crowded(figure: Figure) -> list[str]:
         wide = min(box.x1, there.x1) - max(box.x0, there.x0)
         high = min(box.y1, there.y1) - max(box.y0, there.y0)
         if wide > TOUCH and high > TOUCH:
-            found.append(f"{text!r} lies on {other!r}")
+            found.append(f"{text!r} overlaps {other!r}")
     return found
 
 

@@ -1,17 +1,28 @@
-"""Settings and child processes for tests of runs."""
+"""Settings, run variants and child processes for tests of runs."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.records import Generation
-from microg_bench.runs.settings import Settings
+from microg_bench.dataset.load import Dataset, fingerprint
+from microg_bench.engines.base import Answered, Engine, FunctionEngine, Job
+from microg_bench.options import Options
+from microg_bench.progress import Progress
+from microg_bench.prompts import find_template
+from microg_bench.records import Clip, Generation, TaskName
+from microg_bench.runs.configure import Configuration
+from microg_bench.runs.execute import Execution, Source, Variant, nothing_shown, open_work
+from microg_bench.runs.record import RunRecord
+from microg_bench.settings import PromptId, Settings
+from microg_bench.video.sampling import FrameSpec
 
 
 class Plain(Adapter):
@@ -19,6 +30,31 @@ class Plain(Adapter):
 
     name = "plain"
     title = "Plain"
+
+
+class OneByOne(FunctionEngine):
+    """A function engine that yields each answer alone, before it takes the next job."""
+
+    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
+        """As its base does with a single job."""
+        async for job in jobs:
+            async for answered in super().answer(_only(job)):
+                yield answered
+
+
+async def _only(job: Job) -> AsyncIterator[Job]:
+    yield job
+
+
+class Notes(Progress):
+    """A progress callback that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        self.notes.append(text)
 
 
 def make_settings(**changed: Any) -> Settings:
@@ -32,15 +68,79 @@ def make_settings(**changed: Any) -> Settings:
         "revision": None,
         "engine": "function",
         "dtype": "auto",
-        "attention": None,
-        "frames": "uniform:8",
-        "prompt": "p@1",
+        "frames": FrameSpec(count=8),
+        "prompt": PromptId(id="p", version=1, hash="0a1b2c3d"),
         "generation": Generation(max_tokens=8),
         "dataset": "d",
         "fingerprint": "f",
         "clips": None,
     }
     return Settings.model_validate({**values, **changed})
+
+
+def open_run(path: Path, **changed: Any) -> RunRecord:
+    """A run with the settings of `make_settings`, open for writing."""
+    return RunRecord.open(path, make_settings(**changed), {"model": "m"}, {"started": "now"})
+
+
+def make_configuration(
+    clips: Iterable[Clip],
+    tasks: Sequence[TaskName] = ("caption",),
+    adapter: Adapter | None = None,
+    frames: FrameSpec | None = None,
+    engine: type[Engine] = FunctionEngine,
+    **options: Any,
+) -> Configuration:
+    """The configuration of an adapter over clips made by hand, at most 8 tokens an answer."""
+    asked, adapter = tuple(clips), adapter or Plain()
+    chosen = Options(**{"model": adapter.name, "tasks": tuple(tasks), "max_tokens": 8, **options})
+    return Configuration(
+        options=chosen,
+        given=chosen.given(),
+        adapter=adapter,
+        dataset=Dataset("d", asked, fingerprint(asked)),
+        clips=asked,
+        templates={task: find_template(task, chosen.prompt) for task in tasks},
+        engine=engine,
+        engine_options=chosen,
+        frames=frames,
+    )
+
+
+@contextmanager
+def opened(root: Path, one: Configuration) -> Iterator[Variant]:
+    """A run variant with its runs below `root`, one a task, open for writing."""
+    with ExitStack() as stack:
+        yield Variant(
+            one,
+            {
+                task: stack.enter_context(
+                    RunRecord.open(root / task, one.settings(task), one.given, {"started": "now"})
+                )
+                for task in one.tasks
+            },
+        )
+
+
+def read(root: Path, one: Configuration) -> dict[TaskName, RunRecord]:
+    """The runs below `root`, read afresh."""
+    return {task: RunRecord.read(root / task) for task in one.tasks}
+
+
+def execute(
+    root: Path, one: Configuration, engine: Engine, source: Source = nothing_shown, **execution: Any
+) -> dict[TaskName, RunRecord]:
+    """Ask a started engine what is open in the runs below `root`; what is in them then, read afresh."""
+    with opened(root, one) as variant:
+        work = open_work([variant])
+        asyncio.run(Execution(engine, Progress(), **execution).run(source(work)))
+    return read(root, one)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every byte in `folder`, but for its lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def start_bench(*arguments: str, cwd: Path, env: dict[str, str]) -> subprocess.Popen[str]:

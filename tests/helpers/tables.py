@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from microg_bench.har.report import Report
-from microg_bench.leaderboard.paper import Line, PaperTable, paper_tables
-from microg_bench.leaderboard.published import read_facts
-from microg_bench.runs.scorecard import Scorecard
-from tests.helpers.cards import make_card
+from microg_bench.har.reports import read_scorecards
+from microg_bench.scorecard import Scorecard
+from microg_bench.tables.paper import Line, PaperTable, paper_tables
+from microg_bench.tables.published import read_facts
+from tests.helpers.cards import make_card, with_settings
 
 PUBLISHED = next(iter(read_facts().datasets))
 ACTIONS = Path(__file__).resolve().parents[2] / "results" / "actions"
@@ -21,24 +21,31 @@ HOSTILE = (
 
 
 def ours(title: str = "A model", value: float = 20.0, **changed: Any) -> Scorecard:
-    """A scorecard that may be held against the print."""
+    """A scorecard that is comparable with the published numbers."""
     return make_card(title, value, **{"fingerprint": PUBLISHED, **changed})
 
 
 def qwen(value: float = 20.0, **changed: Any) -> Scorecard:
-    """A scorecard of a model that the paper prints, by its checkpoint."""
+    """A scorecard of a model in the paper, by its checkpoint."""
     card = ours("Our Qwen", value, **changed)
     return with_settings(card, checkpoint="Qwen/Qwen2.5-VL-7B-Instruct")
 
 
-def with_settings(card: Scorecard, **changed: Any) -> Scorecard:
-    """The scorecard with other settings of its run."""
-    return card.model_copy(update={"settings": {**(card.settings or {}), **changed}})
+def reported(*names: str) -> list[Scorecard]:
+    """The scorecards of actions in the repository, or those of these names."""
+    files = [ACTIONS / f"{name}.json" for name in names] or sorted(ACTIONS.glob("*.json"))
+    return [card for file in files for card in read_scorecards(file)]
 
 
-def table(number: int, *cards: Scorecard, reports: Sequence[Report] = ()) -> PaperTable:
+def with_har(card: Scorecard, **changed: Any) -> Scorecard:
+    """The scorecard of actions with other facts of its own."""
+    assert card.har is not None
+    return card.model_copy(update={"har": card.har.model_copy(update=changed)})
+
+
+def table(number: int, *cards: Scorecard, actions: Sequence[Scorecard] = ()) -> PaperTable:
     """Table `number` of the paper."""
-    return paper_tables(cards, reports)[number - 1]
+    return paper_tables(cards, actions)[number - 1]
 
 
 def line_of(one: PaperTable, label: str) -> Line:

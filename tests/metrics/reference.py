@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+
+from microg_bench.metrics.packages import package_path
 
 
 def scorers() -> dict[str, Any]:
@@ -22,6 +25,17 @@ def needs_java() -> None:
     """Skip a test that starts the published drivers, where they cannot run."""
     if shutil.which("java") is None:
         pytest.skip("java absent: the published drivers need it on PATH")
+
+
+def jar_counts(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """The 23 counts that METEOR's jar gives of each item, of its best reference."""
+    jar = package_path("pycocoevalcap", "meteor", "meteor-1.5.jar")
+    command = ["java", "-Dfile.encoding=UTF-8", "-Duser.language=en", "-jar", str(jar)]
+    items = zip(references, candidates, strict=True)
+    lines = "".join(" ||| ".join(("SCORE", *refs, candidate)) + "\n" for refs, candidate in items)
+    flags = ["-", "-", "-stdio", "-l", "en", "-norm"]
+    done = subprocess.run([*command, *flags], input=lines.encode(), capture_output=True, check=True)
+    return np.array([line.split() for line in done.stdout.decode().splitlines()], dtype=np.float64)
 
 
 def published_tokens(texts: Sequence[str]) -> list[str]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from microg_bench.metrics import MetricOptions, Score, Unavailable, bertscore, encoders, score
+from microg_bench.metrics import Score, Unavailable, bertscore, encoders, score
 from microg_bench.metrics.bertscore import BertScore
 from microg_bench.metrics.texts import prepare
+from microg_bench.options import ScoringOptions
 from tests.metrics.conftest import Oracle
 from tests.metrics.published_bertscore import REFERENCE, small_roberta
 
@@ -21,14 +23,14 @@ pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="trans
 
 
 def scored(candidates: list[str], references: Any, folder: Path, **options: Any) -> Score:
-    chosen = MetricOptions(bertscore_model=folder, device="cpu", **options)
+    chosen = ScoringOptions(bertscore_model=str(folder), device="cpu", **options)
     answer = score(candidates, references, ["BERTScore"], options=chosen)["BERTScore"]
     assert isinstance(answer, Score), answer
     return answer
 
 
 def refused(folder: Path, **options: Any) -> str:
-    chosen = MetricOptions(bertscore_model=folder, device="cpu", **options)
+    chosen = ScoringOptions(bertscore_model=str(folder), device="cpu", **options)
     answer = score(["a"], ["b"], ["BERTScore"], options=chosen)["BERTScore"]
     assert isinstance(answer, Unavailable), answer
     return answer.reason
@@ -65,8 +67,8 @@ def test_precision_recall_and_f1_are_as_the_published_stack_says(
     candidates, references = (list(side) for side in zip(*REFERENCE["pairs"], strict=True))
     if result["several"]:
         references = [references[place : place + 3] for place in range(len(references))]
-    options = MetricOptions(
-        bertscore_model=roberta,
+    options = ScoringOptions(
+        bertscore_model=str(roberta),
         bertscore_layers=result["layers"],
         bertscore_idf=result["idf"],
         bertscore_rescale=result["rescaled"],
@@ -160,9 +162,9 @@ def test_a_tokeniser_that_sets_the_space_itself_changes_nothing(roberta: Path, t
 
 
 def test_a_layer_the_encoder_has_not_is_refused(roberta: Path) -> None:
-    for layer in (0, 5):
-        reason = f"layer {layer} asked of an encoder with 4 layers"
-        assert refused(roberta, bertscore_layers=layer) == reason
+    assert refused(roberta, bertscore_layers=5) == "layer 5 asked of an encoder with 4 layers"
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        ScoringOptions(bertscore_layers=0)
 
 
 def test_without_the_default_encoder_the_reason_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import random
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from microg_bench.metrics import METRICS, Score, Unavailable, paraphrases, score, score_tasks
-from microg_bench.metrics.meteor import MAX_WORDS
+from microg_bench.metrics import METRICS, Score, Unavailable, score, score_tasks
+from microg_bench.metrics.meteor import data, paraphrases
+from microg_bench.metrics.meteor.metric import MAX_WORDS
 from microg_bench.metrics.texts import prepare
 from tests.metrics.conftest import Oracle
-from tests.metrics.reference import needs_java
+from tests.metrics.reference import jar_counts, needs_java
 
 published = pytest.importorskip("pycocoevalcap.meteor.meteor")
 
@@ -60,6 +64,53 @@ def test_every_item_is_as_the_published_driver_gives_it(oracles: dict[str, Oracl
     np.testing.assert_allclose(found, 100 * np.array(items), rtol=0, atol=1e-9)
     together = METRICS["METEOR"].aggregate(np.concatenate([one.statistics for one in ours]))
     assert together == pytest.approx(100 * corpus, abs=1e-9)
+
+
+def scrambled(text: str, draw: random.Random) -> str:
+    """A text with its words in another order, doubled, left out, or glued by signs."""
+    words = text.split()
+    change = draw.randrange(5)
+    if change == 0:
+        draw.shuffle(words)
+    elif change == 1:
+        words += words
+    elif change == 2:
+        words = [word for word in words if draw.random() < 0.6]
+    elif change == 3:
+        words = [draw.choice(["the", "a", "is", word]) for word in words]
+    else:
+        signs = ["-", ",", ", ", ". ", "'s ", "--", "… ", "“", "é", "U.S. ", "Mr. ", " "]
+        return " ".join("".join(word + draw.choice(signs) for word in words).split())
+    return " ".join(words)
+
+
+def test_every_count_of_scrambled_texts_is_the_jars(references: dict[str, dict[Any, str]]) -> None:
+    """Repeated words fill the beam; one pair has more words than an integer bits; "an" is "c0" to Java."""
+    needs_java()
+    draw = random.Random(3)
+    texts = sorted({*references["caption"].values(), *references["vqa"].values()})
+    items = [("an c0", ["c0 an"]), (" ".join(texts[:20]), [" ".join(texts[10:30])]), *ODD]
+    for text in draw.sample(texts, 600):
+        several = [
+            scrambled(draw.choice([text, draw.choice(texts)]), draw) for _ in range(draw.randint(1, 3))
+        ]
+        items.append((scrambled(text, draw), several))
+    candidates, several = [item[0] for item in items], [item[1] for item in items]
+    expected = jar_counts(candidates, several)
+    found = meteor(candidates, several).statistics
+    np.testing.assert_array_equal(np.delete(found, 20, axis=1), np.delete(expected, 20, axis=1))
+    perfect = found[:, 20] != expected[:, 20]
+    np.testing.assert_array_equal(expected[perfect, 20], 1)
+    np.testing.assert_array_equal(found[perfect, 20], 0)
+    np.testing.assert_array_equal(found[perfect, :2], found[perfect, 21:])
+
+
+def test_the_table_is_read_alike_without_the_faster_unpacker(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["the astronaut speaks to the camera", "a crew member is talking at the camera ."]
+    expected = paraphrases.read_pairs(texts[1:], texts[:1])
+    monkeypatch.setitem(sys.modules, "isal.igzip", None)
+    assert paraphrases.read_pairs(texts[1:], texts[:1]) == expected
+    assert ("is talking", "speaks") in expected
 
 
 def test_a_perfect_item_adds_no_chunk_to_the_sums() -> None:
@@ -111,60 +162,46 @@ def test_a_megabyte_is_cut_and_counted() -> None:
     assert ours.per_item[1:] == pytest.approx([0, 100])
 
 
-def test_without_a_place_for_its_table_the_other_metrics_are_scored(
-    small_table: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
-    found = score(["a crew"], ["a crew"], ["METEOR", "ROUGE-L"])
-    assert isinstance(found["METEOR"], Unavailable)
-    assert found["METEOR"].reason.startswith("METEOR's paraphrases cannot be read or written: ")
-    assert isinstance(found["ROUGE-L"], Score)
-
-
-def test_the_users_locale_does_not_move_the_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    candidates, references = ["IT IS THE CREW", "café crew"], ["it is the crew", "the café crew inside"]
-    expected = meteor(candidates, references).per_item
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_the_users_locale_does_not_move_the_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["IT IS THE CREW", "café crew"], ["it is the crew", "the café crew inside"]
+    expected = score(*given, ["METEOR"], "coco")["METEOR"]
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=tr -Dfile.encoding=ISO-8859-1")
-    np.testing.assert_array_equal(meteor(candidates, references).per_item, expected)
+    found = score(*given, ["METEOR"], "coco")["METEOR"]
+    assert isinstance(expected, Score)
+    assert isinstance(found, Score)
+    np.testing.assert_array_equal(found.per_item, expected.per_item)
 
 
-def test_a_damaged_reduced_table_is_built_again(small_table: None) -> None:
-    table = paraphrases.reduced_table(["the Crew, inside"])
-    whole = table.read_bytes()
-    assert gzip.decompress(whole) == b"0.5\ncrew\nstaff\n"
-    for damage in (whole[:-9], b"", b"not a table"):
-        table.write_bytes(damage)
-        assert paraphrases.reduced_table(["the Crew, inside"]) == table
-        assert gzip.decompress(table.read_bytes()) == b"0.5\ncrew\nstaff\n"
+def test_raw_texts_need_no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("microg_bench.metrics.tokenize.package_path", lambda *path: None)
+    assert meteor(["the crew floats"], ["the crew floats"]).value == pytest.approx(100)
 
 
-def test_the_cache_keeps_a_bounded_number_of_tables(
-    small_table: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "damage",
+    [gzip.compress(b"0.5\ncrew\nstaff\n")[:-9], b"not a table", gzip.compress(b"0.5\ncrew\nstaff\n0.2\n")],
+)
+def test_a_damaged_table_makes_the_metric_unavailable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: bytes
 ) -> None:
-    monkeypatch.setattr(paraphrases, "_TABLES_KEPT", 1)
-    first = paraphrases.reduced_table(["one"])
-    second = paraphrases.reduced_table(["two"])
-    assert first != second
-    assert list(paraphrases.cache_folder().iterdir()) == [second]
+    table = tmp_path / "paraphrase-en.gz"
+    table.write_bytes(damage)
+    monkeypatch.setattr(paraphrases, "published_file", lambda *path: table)
+    answer = score(["crew"], ["staff"], ["METEOR"])["METEOR"]
+    assert isinstance(answer, Unavailable)
+    assert answer.reason.startswith(f"{table}: damaged: ")
 
 
-def test_without_a_writable_cache_the_whole_table_gives_the_same_score(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    candidates, references = (
-        ["the astronaut speaks to the camera"],
-        ["a crew member is talking at the camera"],
-    )
-    expected = meteor(candidates, references)
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    assert paraphrases.reduced_table(references).name == "paraphrase-en.gz"
-    np.testing.assert_array_equal(meteor(candidates, references).statistics, expected.statistics)
+def test_another_stemmer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data.stemmer.cache_clear()
+    monkeypatch.setattr(data, "version", lambda package: "3.0.1")
+    reason = "METEOR needs snowballstemmer 2.2.0, found 3.0.1: pip install snowballstemmer==2.2.0"
+    assert score(["a"], ["a"], ["METEOR"])["METEOR"] == Unavailable("METEOR", reason)
 
 
-def test_a_missing_jar_makes_the_metric_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microg_bench.metrics.java._package_folder", lambda package: None)
+def test_a_missing_package_makes_the_metric_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microg_bench.metrics.packages.package_path", lambda *path: None)
     answer = score(["a"], ["a"], ["METEOR"])["METEOR"]
-    assert answer == Unavailable("METEOR", "meteor-1.5.jar not found: pip install pycocoevalcap")
+    assert answer == Unavailable("METEOR", "paraphrase-en.gz not found: pip install pycocoevalcap")

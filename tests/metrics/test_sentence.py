@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microg_bench.metrics import MetricOptions, Score, Unavailable, encoders, score
+from microg_bench.metrics import Score, Unavailable, encoders, score
+from microg_bench.options import ScoringOptions
 from tests.metrics.conftest import Oracle
 
 pytestmark = pytest.mark.skipif(
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub that refuses at once, and no encoder among the installed packages."""
-    monkeypatch.setattr(encoders, "_packaged_folder", lambda packaged: None)
+    monkeypatch.setattr(encoders, "package_path", lambda *path: None)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     encoders._hub_folder.cache_clear()
 
@@ -56,7 +57,7 @@ def test_every_item_equals_the_plain_computation(references: dict[str, dict[Any,
         *answers[:20],
     ]
     assert len(set(ours + theirs)) < len(ours + theirs) / 1.5
-    answer = score(ours, theirs, ["S-BERT"], options=MetricOptions(sentence_model=minilm, device="cpu"))
+    answer = score(ours, theirs, ["S-BERT"], options=ScoringOptions(sentence_model=str(minilm), device="cpu"))
     found = answer["S-BERT"]
     assert isinstance(found, Score), found
     model = SentenceTransformer(str(minilm), device="cpu")
@@ -74,7 +75,7 @@ def test_a_text_is_most_like_itself_and_the_best_reference_counts(minilm: Path) 
         ["he reads"],
         ["unrelated words", "a water pump"],
     ]
-    options = MetricOptions(sentence_model=minilm)
+    options = ScoringOptions(sentence_model=str(minilm))
     answer = score(texts, references, ["S-BERT"], options=options)["S-BERT"]
     assert isinstance(answer, Score), answer
     np.testing.assert_allclose(answer.per_item[:3], 100, atol=1e-4)
@@ -116,10 +117,10 @@ def test_settings_that_cannot_be_read_are_said_so(minilm: Path, tmp_path: Path) 
     broken = tmp_path / "broken"
     shutil.copytree(minilm, broken)
     (broken / "config.json").write_text("{")
-    options = MetricOptions(sentence_model=broken)
+    options = ScoringOptions(sentence_model=str(broken))
     answer = score(["a"], ["a"], ["S-BERT"], options=options)["S-BERT"]
     assert isinstance(answer, Unavailable)
-    assert answer.reason.startswith(f"encoder {broken} cannot be loaded: ")
+    assert answer.reason.startswith(f"{broken}: encoder cannot be loaded: ")
     assert "\n" not in answer.reason
 
 

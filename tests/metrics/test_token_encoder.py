@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from microg_bench.errors import MetricUnavailableError
-from microg_bench.metrics import MetricOptions
-from microg_bench.metrics.token_encoder import TokenEncoder, layers_read
+from microg_bench.metrics.bertscore import TokenEncoder, layers_read
+from microg_bench.options import ScoringOptions
 from tests.metrics.published_bertscore import small_roberta
 
 pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
@@ -23,7 +23,7 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(folder: Path, text: str) -> list[str]:
-    encoder = TokenEncoder.load(folder, MetricOptions(device="cpu"))
+    encoder = TokenEncoder.load(folder, ScoringOptions(device="cpu"))
     read: list[str] = encoder.tokenizer.convert_ids_to_tokens(encoder.tokens([text])[0])
     return read
 
@@ -59,8 +59,8 @@ def test_weights_that_are_not_in_the_folder_are_not_made_up(roberta: Path, tmp_p
     settings = json.loads((deeper / "config.json").read_text())
     (deeper / "config.json").write_text(json.dumps(settings | {"num_hidden_layers": 5}))
     with pytest.raises(MetricUnavailableError, match=r"lacks 16 weights, the first is encoder\.layer\.4\."):
-        TokenEncoder.load(deeper, MetricOptions(device="cpu"))
-    assert TokenEncoder.load(deeper, MetricOptions(device="cpu", bertscore_layers=4)).limit == 512
+        TokenEncoder.load(deeper, ScoringOptions(device="cpu"))
+    assert TokenEncoder.load(deeper, ScoringOptions(device="cpu", bertscore_layers=4)).limit == 512
 
 
 def test_a_model_that_writes_is_no_encoder(tmp_path: Path, roberta: Path) -> None:
@@ -69,4 +69,4 @@ def test_a_model_that_writes_is_no_encoder(tmp_path: Path, roberta: Path) -> Non
     shutil.copytree(roberta, tmp_path / "bart")
     BartConfig().save_pretrained(tmp_path / "bart")
     with pytest.raises(MetricUnavailableError, match="it has a decoder, or no start, end or padding token"):
-        TokenEncoder.load(tmp_path / "bart", MetricOptions())
+        TokenEncoder.load(tmp_path / "bart", ScoringOptions())

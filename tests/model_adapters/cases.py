@@ -1,4 +1,4 @@
-"""What is known of each open-weight model, to hold its adapter against; and how a job for one is made."""
+"""What is known of each open-weight model, to check its adapter against; and how a job for one is made."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from microg_bench.adapters import Adapter, find_adapter
-from microg_bench.engines import Job
+from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.registry import find_adapter
+from microg_bench.engines.base import Job
 from microg_bench.prompts import find_template
 from microg_bench.records import Generation, Request
 from tests.engines.conftest import grey_frames
@@ -24,7 +25,7 @@ VICUNA = r"<s>USER: <video>\n{user} ASSISTANT:"
 class Case:
     """One adapter: its file, where its vision tower is, and the text that the model must be given.
 
-    `prompt` is a pattern with `{user}` for the instruction; a run of one placeholder token stands there once.
+    `prompt` is a pattern with `{user}` for the instruction; a run of one placeholder token is written once.
     """
 
     file: str

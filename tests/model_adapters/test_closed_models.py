@@ -17,8 +17,9 @@ import av
 import numpy as np
 import pytest
 
-from microg_bench.adapters import Adapter, find_adapter
-from microg_bench.dataset import load, select
+from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.registry import find_adapter
+from microg_bench.dataset.load import load, select
 from microg_bench.prompts import find_template
 from microg_bench.records import Clip, TaskName
 from microg_bench.tasks import TASKS, items_of
@@ -129,7 +130,7 @@ def test_each_item_is_asked_once_as_its_vendor_describes(proof: Proof) -> None:
     )
 
 
-def test_its_settings_travel_under_the_vendors_names(proof: Proof) -> None:
+def test_its_settings_are_sent_under_the_vendors_names(proof: Proof) -> None:
     caption, vqa = (proof.adapter.generation[task].max_tokens for task in TASK_NAMES)
     captions = {text for name, (_, text) in wanted().items() if "#" not in name}
     limit = "max_completion_tokens" if proof.adapter.engines == ("openai",) else "maxOutputTokens"
@@ -170,8 +171,9 @@ def test_its_answers_are_the_vendors_words_and_an_empty_one_is_no_failure(proof:
         line = recorded.pop(name)
         empty = text in (wanted()[blank][1], wanted()[filtered][1])
         assert line["answer"] == ("" if empty else f"It is so: {text}")
-        assert line["stop"] == ("filter" if text == wanted()[filtered][1] else "end")
+        assert line["finish_reason"] == ("content_filter" if text == wanted()[filtered][1] else "stop")
     assert not recorded
     scorecard = json.loads((proof.run / "vqa" / "scorecard.json").read_text())
-    assert (scorecard["status"], scorecard["failures"]) == ("complete", 0)
-    assert scorecard["empty"] == sum(not line["answer"] for line in proof.journal("vqa").values()) >= 2
+    assert (scorecard["status"], scorecard["counts"]["failed"]) == ("complete", 0)
+    empty_answers = sum(not line["answer"] for line in proof.journal("vqa").values())
+    assert scorecard["counts"]["empty"] == empty_answers >= 2

@@ -1,4 +1,4 @@
-"""What the adapters of the house declare, held against the paper and against what is installed."""
+"""What the shipped adapters declare, checked against the paper and against what is installed."""
 
 import csv
 import re
@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from microg_bench.adapters import Adapter, Floor, check_adapter, find_adapter
-from microg_bench.engines import ENGINES
-from microg_bench.engines.architectures import unsupported
+from microg_bench.adapters.base import Adapter, Baseline
+from microg_bench.adapters.conformance import check_adapter
+from microg_bench.adapters.registry import find_adapter
+from microg_bench.engines.registry import ENGINES, unsupported
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {find_adapter(str(path)).name: path for path in sorted((ROOT / "model_adapters").glob("[a-z]*.py"))}
 ADAPTERS = {name: find_adapter(str(path)) for name, path in FILES.items()}
-MODELS = {name: adapter for name, adapter in ADAPTERS.items() if not isinstance(adapter, Floor)}
+MODELS = {name: adapter for name, adapter in ADAPTERS.items() if not isinstance(adapter, Baseline)}
 CLOSED = {"openai", "gemini"}
 PAPER = {  # as its tables name them
     "Video-ChatGPT": "video-chatgpt",

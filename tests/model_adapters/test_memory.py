@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from microg_bench.adapters import find_adapter
-from microg_bench.engines import ENGINES
+from microg_bench.adapters.registry import find_adapter
+from microg_bench.engines.registry import ENGINES
 
 if ENGINES["transformers"].missing():
     pytest.skip("the extra transformers is not installed", allow_module_level=True)

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from microg_bench.engines import ENGINES, EngineOptions
+from microg_bench.engines.registry import ENGINES
+from microg_bench.options import Options
 
 if ENGINES["transformers"].missing():
     pytest.skip("the extra transformers is not installed", allow_module_level=True)
 
-from microg_bench.engines.transformers import TransformersEngine
+from microg_bench.api import check_model
+from microg_bench.engines.transformers.engine import TransformersEngine
 from microg_bench.records import Failure, Response
-from microg_bench.runs.settings import make_options
-from microg_bench.runs.trial import try_adapter
 from tests.engines.conftest import AnswerAll
 from tests.helpers.tiny_own import OWN
 from tests.helpers.tiny_parts import TINY
@@ -27,9 +27,8 @@ Start = Callable[[str], TransformersEngine]
 @pytest.fixture
 def start(tiny: Tiny) -> Start:
     def make(name: str) -> TransformersEngine:
-        engine = TransformersEngine(
-            EngineOptions(checkpoint=str(tiny(name)), loader=CASES[name].adapter().loader)
-        )
+        options = Options(checkpoint=str(tiny(name)))
+        engine = TransformersEngine(options, loader=CASES[name].adapter().loader)
         engine.start()
         return engine
 
@@ -113,7 +112,7 @@ def test_no_special_token_is_left_in_an_answer(name: str, start: Start, answer_a
     script = [*special, *words, *special, tokenizer.eos_token_id]
     write(engine, script)
     (answer,) = responses(answer_all(engine, [job_for(CASES[name].adapter(), max_tokens=64)]))
-    assert (answer.text, answer.stop, answer.output_tokens) == ("A man.", "end", len(script))
+    assert (answer.text, answer.finish_reason, answer.output_tokens) == ("A man.", "stop", len(script))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -122,14 +121,15 @@ def test_an_empty_generation_is_an_empty_answer(name: str, start: Start, answer_
     write(engine, [engine._ready.processor.tokenizer.eos_token_id])
     job = job_for(adapter)
     (answer,) = responses(answer_all(engine, [job]))
-    assert (adapter.parse(job.request, answer.text), answer.stop) == ("", "end")
+    assert (adapter.parse(job.request, answer.text), answer.finish_reason) == ("", "stop")
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_captions_and_answers_about_sample_clips(name: str, tiny: Tiny) -> None:
     model, checkpoint = str(ADAPTERS / CASES[name].file), str(tiny(name))
-    options = make_options({"model": model, "checkpoint": checkpoint, "engine": "transformers"})
-    assert try_adapter(options).problem == ""
+    checks = check_model(model, checkpoint, "transformers")
+    assert checks[-1].what == "the checkpoint captions and answers about two sample clips"
+    assert [check for check in checks if check.problem] == []
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -140,8 +140,8 @@ def test_a_batch_gives_the_texts_of_single_prompts_also_with_a_clip_of_fewer_fra
     jobs = [job_for(adapter, question) for question in ("Who is there?", "What floats?", "Where is she?")]
     jobs.append(job_for(adapter, "Who is here?", frames=adapter.frames // 2))
     for batch_size in (1, 4):
-        options = {"checkpoint": str(tiny(name)), "loader": adapter.loader, "batch_size": batch_size}
-        engine = TransformersEngine(EngineOptions(**options, dtype="float32"))
+        options = Options(checkpoint=str(tiny(name)), batch_size=batch_size, dtype="float32")
+        engine = TransformersEngine(options, loader=adapter.loader)
         engine.start()
         texts.append([(answer.text, answer.prompt_tokens) for answer in responses(answer_all(engine, jobs))])
     assert texts[0] == texts[1]

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from microg_bench.engines import ENGINES, EngineOptions
+from microg_bench.engines.registry import ENGINES
+from microg_bench.options import Options
 
 if ENGINES["vllm"].missing():
     pytest.skip("vLLM is not installed here: make test-vllm", allow_module_level=True)
 
-from microg_bench.engines.transformers import TransformersEngine
-from microg_bench.engines.vllm import VllmEngine
+from microg_bench.engines.transformers.engine import TransformersEngine
+from microg_bench.engines.vllm.engine import VllmEngine
 from microg_bench.records import Failure, Response
 from tests.engines.conftest import answers
 from tests.model_adapters.cases import CASES, LEVELS, job_for, levels_of
@@ -38,7 +39,7 @@ def loop() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture(scope="module")
 def engine(name: str, tiny: Tiny) -> Iterator[VllmEngine]:
-    engine = VllmEngine(EngineOptions(checkpoint=str(tiny(name))))
+    engine = VllmEngine(Options(checkpoint=str(tiny(name))))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_ALLOW_INSECURE_SERIALIZATION", "1")  # for `watch`
         engine.start()
@@ -90,7 +91,7 @@ def test_its_answers_are_those_of_transformers(
 ) -> None:
     tokens = SAME_WORDS.get(name, 16)
     jobs = [job_for(CASES[name].adapter(), question, tokens) for question in QUESTIONS]
-    yardstick = TransformersEngine(EngineOptions(checkpoint=str(tiny(name)), dtype="float32"))
+    yardstick = TransformersEngine(Options(checkpoint=str(tiny(name)), dtype="float32"))
     yardstick.start()
     wanted = responses(answers(yardstick, jobs))
     got = responses(answers(engine, jobs, loop.run))

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microg_bench.engines import ENGINES, EngineOptions
+from microg_bench.engines.registry import ENGINES
+from microg_bench.options import Options
 
 if ENGINES["transformers"].missing():
     pytest.skip("the extra transformers is not installed", allow_module_level=True)
@@ -16,7 +17,7 @@ if ENGINES["transformers"].missing():
 import torch
 from safetensors.torch import load_file, save_file
 
-from microg_bench.engines.transformers import TransformersEngine
+from microg_bench.engines.transformers.engine import TransformersEngine
 from microg_bench.errors import EngineError
 from microg_bench.records import Failure, Response
 from microg_bench.torchvision_repair import ensure_torchvision
@@ -36,9 +37,8 @@ Start = Callable[..., TransformersEngine]
 def start(tiny: Tiny) -> Start:
     def make(name: str, folder: Path | None = None, batch_size: int = 4) -> TransformersEngine:
         place, loader = folder or tiny(name), CASES[name].adapter().loader
-        engine = TransformersEngine(
-            EngineOptions(checkpoint=str(place), loader=loader, batch_size=batch_size, dtype="float32")
-        )
+        options = Options(checkpoint=str(place), batch_size=batch_size, dtype="float32")
+        engine = TransformersEngine(options, loader=loader)
         engine.start()
         return engine
 
@@ -241,7 +241,7 @@ def test_video_chatgpt_tells_the_commits_of_its_three_parts(
     }
     for name, (place, commit) in parts.items():
         fill_cache(tmp_path / "cache", place, name, commit)
-    engine = TransformersEngine(EngineOptions(checkpoint=adapter.checkpoint, loader=adapter.loader))
+    engine = TransformersEngine(Options(checkpoint=adapter.checkpoint), loader=adapter.loader)
     engine.start()
     told = engine.provenance()
     assert told["commit"] == "a" * 40

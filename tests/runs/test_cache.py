@@ -1,6 +1,5 @@
 """The response cache: shared where everything is the same, and only there."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,20 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microg_bench.engines import Job
-from microg_bench.engines.function import FunctionEngine
+from microg_bench.engines.base import Job
 from microg_bench.errors import UsageError
-from microg_bench.prompts import find_template
 from microg_bench.records import Clip, Generation, Message, Prompt, Request, Response, Text
-from microg_bench.runs.cache import ResponseCache, files_state, open_cache
-from microg_bench.runs.execute import Execution
-from microg_bench.runs.folder import RunFolder
-from microg_bench.runs.frames import nothing_shown
-from microg_bench.runs.journal import read_journal
-from microg_bench.runs.plan import plan
-from microg_bench.runs.settings import Options
-from microg_bench.video import Frames
-from tests.helpers.runs import Plain, make_settings
+from microg_bench.runs.cache import ResponseCache, open_cache
+from microg_bench.storage import read_journal
+from microg_bench.video.decode import Frames
+from tests.helpers.runs import OneByOne, execute, make_configuration
+
+CLIPS = [Clip(video_id=f"a_{n}", source="a", caption="c") for n in range(3)]
 
 
 def frames(value: int = 0, **changed: Any) -> Frames:
@@ -68,7 +62,7 @@ def test_sampling_is_never_shared(tmp_path: Path) -> None:
 def test_an_answer_is_kept_and_comes_back_for_another_request(tmp_path: Path) -> None:
     one = cache(tmp_path)
     said = Response(
-        id="a", text="\u2028x\ud83d", stop="length", prompt_tokens=9, output_tokens=2, seconds=3.0
+        id="a", text="\u2028x\ud83d", finish_reason="length", prompt_tokens=9, output_tokens=2, seconds=3.0
     )
     key = one.key(job())
     assert key is not None
@@ -76,7 +70,7 @@ def test_an_answer_is_kept_and_comes_back_for_another_request(tmp_path: Path) ->
     one.put(key, said.model_copy(update={"text": "\u2028x"}))
     kept = one.get(key, "b")
     assert kept == Response(
-        id="b", text="\u2028x", stop="length", prompt_tokens=9, output_tokens=2, shared=True
+        id="b", text="\u2028x", finish_reason="length", prompt_tokens=9, output_tokens=2, from_cache=True
     )
 
 
@@ -97,16 +91,21 @@ def test_a_damaged_file_is_no_answer_and_is_replaced(tmp_path: Path, content: by
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="--cache .*file"):
+    with pytest.raises(UsageError, match="file: --cache: cannot be used"):
         open_cache(tmp_path / "file", {})
 
 
 def test_a_changed_local_checkpoint_is_another(tmp_path: Path) -> None:
-    assert files_state("org/model") == files_state(None) == []
+    def told() -> dict[str, Any]:
+        return make_configuration(CLIPS, checkpoint=str(tmp_path)).cached_under({"device": "cpu"})
+
+    assert make_configuration(CLIPS, checkpoint="org/model").cached_under({})["files"] == []
+    assert make_configuration(CLIPS).cached_under({})["files"] == []
     (tmp_path / "w.bin").write_bytes(b"1")
-    before = files_state(str(tmp_path))
+    before = told()
+    assert before == told()
     (tmp_path / "w.bin").write_bytes(b"12")
-    assert files_state(str(tmp_path)) != before
+    assert told()["files"] != before["files"]
 
 
 def test_a_second_run_asks_nothing_that_the_first_was_answered(tmp_path: Path) -> None:
@@ -116,21 +115,20 @@ def test_a_second_run_asks_nothing_that_the_first_was_answered(tmp_path: Path) -
         asked.append(job.request.id)
         return f"about {job.request.id}"
 
+    one, engine = make_configuration(CLIPS), OneByOne(function=function)
     for run in ("first", "second"):
-        settings = make_settings()
-        with RunFolder(tmp_path / run, settings, Options(), {"started": "now"}) as folder:
-            clips = [Clip(video_id=f"a_{n}", source="a", caption="c") for n in range(3)]
-            execution = Execution(
-                Plain(),
-                FunctionEngine(function=function),
-                {"caption": folder},
-                {"caption": find_template("caption", "plain")},
-                cache=cache(tmp_path),
-            )
-            work = plan(clips, ["caption"], {"caption": folder.done})
-            asyncio.run(execution.run(nothing_shown(work)))
-        found = list(read_journal(tmp_path / run / "journal.jsonl"))
+        execute(tmp_path / run, one, engine, cache=cache(tmp_path))
+        found = [line for _, line in read_journal(tmp_path / run / "caption" / "journal.jsonl")]
         # All three prompts are alike, no clip being shown: the first answer serves them all.
-        assert [record["text"] for record in found] == ["about a_0"] * 3
-        assert [record["shared"] for record in found] == [run == "second", True, True]
+        assert [line["text"] for line in found] == ["about a_0"] * 3
+        assert [line["from_cache"] for line in found] == [run == "second", True, True]
     assert asked == ["a_0"]
+
+
+def test_what_a_model_answers_without_a_temperature_is_not_shared(tmp_path: Path) -> None:
+    one, engine = make_configuration(CLIPS), OneByOne(function=lambda job: job.request.id)
+    engine.rejected.add("temperature")
+    records = execute(tmp_path / "run", one, engine, cache=cache(tmp_path))
+    assert [answer.text for answer in records["caption"].answers.values()] == ["a_0", "a_1", "a_2"]
+    assert list((tmp_path / "cache").rglob("*.json")) == []
+    assert records["caption"].rejected == ("temperature",)

@@ -1,24 +1,22 @@
 """The flow of a run, with a real engine and real clips; what goes wrong stays with its item."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.engines import Engine, Job
-from microg_bench.engines.function import FunctionEngine
+from microg_bench.engines.base import Answered, Engine, FunctionEngine, Job, Outcome
 from microg_bench.errors import RunError
-from microg_bench.prompts import Instruction, find_template
-from microg_bench.records import Clip, Failure, Prompt, Question, Request, Response
-from microg_bench.runs.execute import Execution
-from microg_bench.runs.folder import RunFolder, State, read_state
-from microg_bench.runs.frames import decoded, nothing_shown
-from microg_bench.runs.plan import plan
-from microg_bench.runs.settings import Options
-from microg_bench.video import DecodePool, Frames, FrameSpec
-from tests.helpers.runs import Plain, make_settings
+from microg_bench.prompts import Instruction
+from microg_bench.records import Clip, Failure, Prompt, Question, Request, Response, TaskName
+from microg_bench.runs.frames import decoded
+from microg_bench.runs.record import RunRecord
+from microg_bench.video.decode import Frames
+from microg_bench.video.pool import DecodePool
+from microg_bench.video.sampling import FrameSpec
+from tests.helpers.runs import OneByOne, Plain, execute, make_configuration, read
 from tests.helpers.videos import write_clip
 
 QUESTIONS = (Question(text="Who?", answer="Ann"), Question(text="What?", answer="A pen"))
@@ -38,24 +36,14 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return [*found, Clip(video_id="a_3", source="a", caption="c")]
 
 
-def execute(
+def run(
     root: Path, clips: list[Clip], engine: Engine, adapter: Adapter | None = None
-) -> dict[str, State]:
-    """Run both tasks over `clips` and return what the journals hold."""
-    tasks = ("caption", "vqa")
-    folders = {
-        task: RunFolder(root / task, make_settings(task=task), Options(), {"started": "now"})
-        for task in tasks
-    }
-    work = plan(clips, tasks, {task: folder.done for task, folder in folders.items()})
-    execution = Execution(
-        adapter or Plain(), engine, folders, {task: find_template(task, "default") for task in tasks}
-    )
+) -> dict[TaskName, RunRecord]:
+    """Ask both tasks of `clips`, four frames a clip; what is in the runs then."""
+    spec = FrameSpec.parse(4, "uniform")
+    one = make_configuration(clips, ("caption", "vqa"), adapter, spec, prompt="default")
     with DecodePool(workers=1) as pool:
-        asyncio.run(execution.run(decoded(work, pool, FrameSpec.parse(4, "uniform"), ahead=2)))
-    for folder in folders.values():
-        folder.close()
-    return {task: read_state(root / task) for task in tasks}
+        return execute(root, one, engine, partial(decoded, pool=pool, spec=spec, ahead=2))
 
 
 def engine(function: Callable[[Job], str]) -> Engine:
@@ -69,20 +57,20 @@ def test_frames_reach_the_engine_and_their_indices_the_journal(tmp_path: Path, c
         seen.append(job.frames)
         return f" {job.request.question} \n"
 
-    states = execute(tmp_path, [clips[0]], engine(function))
+    records = run(tmp_path, [clips[0]], engine(function))
     assert [frames.indices if frames else None for frames in seen] == [(3, 11, 18, 26)] * 3
     assert len({id(frames) for frames in seen}) == 1, "the clip is decoded once for all its requests"
-    answers = states["vqa"].answers
+    answers = records["vqa"].answers
     assert [answer.answer for answer in answers.values()] == ["Who?", "What?"]
     assert [answer.text for answer in answers.values()] == [" Who? \n", " What? \n"]
     assert answers["a_0#2"].frames == (3, 11, 18, 26)
 
 
 def test_a_clip_that_cannot_be_shown_fails_alone_with_its_reason(tmp_path: Path, clips: list[Clip]) -> None:
-    states = execute(tmp_path, clips, engine(lambda job: "fine"))
-    assert sorted(states["caption"].answers) == ["a_0", "a_2"]
-    assert sorted(states["vqa"].failures) == ["a_1#1", "a_1#2"]
-    failures = states["caption"].failures
+    records = run(tmp_path, clips, engine(lambda job: "fine"))
+    assert sorted(records["caption"].answers) == ["a_0", "a_2"]
+    assert sorted(records["vqa"].failures) == ["a_1#1", "a_1#2"]
+    failures = records["caption"].failures
     assert failures["a_1"].stage == failures["a_3"].stage == "decode"
     assert "a_1.mp4" in failures["a_1"].reason
     assert "no video" in failures["a_3"].reason
@@ -98,12 +86,12 @@ def test_what_failed_is_asked_again_and_what_was_answered_is_not(tmp_path: Path,
 
     def second(job: Job) -> str:
         asked.append(job.request.id)
-        return "mended"
+        return "now"
 
-    before = execute(tmp_path, [clips[0], clips[2]], engine(first))
+    before = run(tmp_path, [clips[0], clips[2]], engine(first))
     assert sorted(before["vqa"].failures) == ["a_0#1", "a_2#1"]
     assert before["vqa"].failures["a_0#1"].reason == "RuntimeError: not yet"
-    after = execute(tmp_path, [clips[0], clips[2]], engine(second))
+    after = run(tmp_path, [clips[0], clips[2]], engine(second))
     assert asked == ["a_0#1", "a_2#1"]
     assert after["vqa"].failures == {}
     assert after["vqa"].answers["a_0#2"].answer == "fine"
@@ -128,17 +116,17 @@ class BadParse(Plain):
 
 
 def test_an_adapter_that_raises_is_named_in_the_failure(tmp_path: Path, clips: list[Clip]) -> None:
-    states = execute(tmp_path, [clips[0]], engine(lambda job: "fine"), BadPrompt())
-    assert states["caption"].answers["a_0"].answer == "fine"
-    failure = states["vqa"].failures["a_0#1"]
+    records = run(tmp_path, [clips[0]], engine(lambda job: "fine"), BadPrompt())
+    assert records["caption"].answers["a_0"].answer == "fine"
+    failure = records["vqa"].failures["a_0#1"]
     assert (failure.stage, failure.reason) == ("prompt", "adapter bad-prompt: KeyError: 'template'")
 
 
 def test_words_that_an_adapter_cannot_read_are_kept(tmp_path: Path, clips: list[Clip]) -> None:
-    states = execute(tmp_path, [clips[0]], engine(lambda job: "paid for"), BadParse())
-    failure = states["vqa"].failures["a_0#1"]
+    records = run(tmp_path, [clips[0]], engine(lambda job: "paid for"), BadParse())
+    failure = records["vqa"].failures["a_0#1"]
     assert (failure.stage, failure.text) == ("parse", "paid for")
-    assert "a_0#2" in states["vqa"].answers
+    assert "a_0#2" in records["vqa"].answers
 
 
 class Backwards(Engine):
@@ -149,26 +137,37 @@ class Backwards(Engine):
     def start(self) -> None:
         """Nothing to load."""
 
-    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Response | Failure, None]:
+    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
         for job in reversed([job async for job in jobs][:-1]):
+            name, outcome = job.request.id, None
             if job.request.question == "Who?":
-                yield Failure(id=job.request.id, stage="engine", reason="refused")
-            else:
-                yield Response(
-                    id=job.request.id, text=f"{job.request.id} {job.generation.max_tokens}", stop="length"
-                )
+                outcome = Failure(id=name, stage="engine", reason="refused")
+            text = f"{name} {job.generation.max_tokens}"
+            yield [(job, outcome or Response(id=name, text=text, finish_reason="length"))]
 
 
 def test_answers_in_any_order_find_their_item_and_none_is_forgotten(
     tmp_path: Path, clips: list[Clip]
 ) -> None:
-    states = execute(tmp_path, [clips[0], clips[2]], Backwards())
-    assert states["caption"].answers["a_0"].text == "a_0 8"
-    assert states["caption"].answers["a_0"].stop == "length"
-    assert states["vqa"].failures["a_0#1"].reason == "refused"
-    forgotten = states["vqa"].failures["a_2#2"]
+    records = run(tmp_path, [clips[0], clips[2]], Backwards())
+    assert records["caption"].answers["a_0"].text == "a_0 8"
+    assert records["caption"].answers["a_0"].finish_reason == "length"
+    assert records["vqa"].failures["a_0#1"].reason == "refused"
+    forgotten = records["vqa"].failures["a_2#2"]
     assert forgotten.retryable
     assert "without an answer" in forgotten.reason
+
+
+def test_outcomes_that_come_together_are_written_to_their_own_runs(tmp_path: Path, clips: list[Clip]) -> None:
+    class Together(Backwards):
+        async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
+            pairs: list[tuple[Job, Outcome]] = [pair async for some in super().answer(jobs) for pair in some]
+            yield pairs
+
+    records = run(tmp_path, [clips[0], clips[2]], Together())
+    assert sorted(records["caption"].answers) == ["a_0", "a_2"]
+    assert sorted(records["vqa"].answers) == ["a_0#2"]
+    assert sorted(records["vqa"].failures) == ["a_0#1", "a_2#1", "a_2#2"]
 
 
 def test_an_adapter_that_never_works_stops_the_run_after_twenty_faults(tmp_path: Path) -> None:
@@ -183,11 +182,9 @@ def test_an_adapter_that_never_works_stops_the_run_after_twenty_faults(tmp_path:
         return "paid for"
 
     clips = [Clip(video_id=f"a_{n}", source="a", caption="c") for n in range(30)]
-    with RunFolder(tmp_path, make_settings(), Options(), {"started": "now"}) as folder:
-        execution = Execution(
-            Never(), engine(function), {"caption": folder}, {"caption": find_template("caption", "plain")}
-        )
-        with pytest.raises(RunError, match=r"stopped: adapter plain: ValueError: odd \(parse\), 20 requests"):
-            asyncio.run(execution.run(nothing_shown(plan(clips, ["caption"], {}))))
+    one = make_configuration(clips, adapter=Never())
+    with pytest.raises(RunError, match=r"stopped: adapter plain: ValueError: odd \(parse\), 20 requests"):
+        execute(tmp_path, one, OneByOne(function=function))
     assert len(asked) == 20
-    assert [failure.text for failure in read_state(tmp_path).failures.values()] == ["paid for"] * 20
+    failures = read(tmp_path, one)["caption"].failures
+    assert [failure.text for failure in failures.values()] == ["paid for"] * 20

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from microg_bench.runs.journal import read_journal
+from microg_bench.storage import read_journal
 from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.runs import start_bench, wait_until
 
-FLOOR = Path(__file__).parents[1] / "helpers" / "slow_floor.py"
+BASELINE = Path(__file__).parents[1] / "helpers" / "slow_baseline.py"
 IDS = [f"{source}_{n:03}" for source in ("a", "b", "c") for n in range(4)]
 RESULTS = ("scorecard.json", "predictions.json", "table.md")
 KILLS = 6
@@ -27,7 +27,7 @@ def arguments(data: Path, run: str) -> list[str]:
     return [
         "run",
         "--model",
-        str(FLOOR),
+        str(BASELINE),
         "--data",
         str(data),
         "--run",
@@ -39,7 +39,7 @@ def arguments(data: Path, run: str) -> list[str]:
 
 def answered(run: Path) -> set[str]:
     return {
-        record["id"] for task in ("caption", "vqa") for record in read_journal(run / task / "journal.jsonl")
+        line["id"] for task in ("caption", "vqa") for _, line in read_journal(run / task / "journal.jsonl")
     }
 
 
@@ -52,7 +52,7 @@ def test_a_run_killed_at_random_points_ends_like_an_undisturbed_one(data: Path, 
     assert quiet.returncode == 0, quiet.stderr
 
     notes, run = tmp_path / "asked", tmp_path / "killed"
-    env = {**os.environ, "SLOW_FLOOR_ASKED": str(notes), "SLOW_FLOOR_SECONDS": "0.03"}
+    env = {**os.environ, "SLOW_BASELINE_ASKED": str(notes), "SLOW_BASELINE_SECONDS": "0.03"}
     for _ in range(KILLS):
         done, notes_before = answered(run), len(asked(notes))
         enough = len(done) + random.randint(0, 4)
@@ -64,35 +64,35 @@ def test_a_run_killed_at_random_points_ends_like_an_undisturbed_one(data: Path, 
         assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
         assert not done & set(asked(notes)[notes_before:]), "asked again what was answered"
     done, notes_before = answered(run), len(asked(notes))
-    last = bench(*arguments(data, "killed"), cwd=tmp_path, env={"SLOW_FLOOR_ASKED": str(notes)})
+    last = bench(*arguments(data, "killed"), cwd=tmp_path, env={"SLOW_BASELINE_ASKED": str(notes)})
     assert last.returncode == 0, last.stderr
     assert set(asked(notes)[notes_before:]) == answered(tmp_path / "quiet") - done
 
     for task in ("caption", "vqa"):
         for name in RESULTS:
             assert (run / task / name).read_bytes() == (tmp_path / "quiet" / task / name).read_bytes()
-    described = [record["id"] for record in read_journal(run / "gallery.jsonl")]
+    described = [line["id"] for _, line in read_journal(run / "descriptors.jsonl")]
     assert sorted(described) == sorted(IDS), "each clip is described once, over all starts"
 
 
-def test_ctrl_c_ends_cleanly_and_the_run_goes_on(data: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "SLOW_FLOOR_SECONDS": "0.05"}
+def test_ctrl_c_ends_cleanly_and_the_run_is_resumed(data: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "SLOW_BASELINE_SECONDS": "0.05"}
     process = start_bench(*arguments(data, "r"), cwd=tmp_path, env=env)
     wait_until(lambda: len(answered(tmp_path / "r")) >= 3, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "start the same command again to go on" in errors
+    assert "run the same command again to resume" in errors
     assert "Traceback" not in errors
     kept = answered(tmp_path / "r")
     assert kept
     done = bench(*arguments(data, "r"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"going on: {len(kept)} of 36 are answered already" in done.stderr
+    assert f"resuming: {len(kept)} of 36 are done" in done.stderr
 
 
 def test_a_second_process_on_the_same_run_is_refused(data: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "SLOW_FLOOR_SECONDS": "0.2"}
+    env = {**os.environ, "SLOW_BASELINE_SECONDS": "0.2"}
     first = start_bench(*arguments(data, "r"), cwd=tmp_path, env=env)
     try:
         wait_until(lambda: bool(answered(tmp_path / "r")), first)

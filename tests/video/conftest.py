@@ -1,4 +1,4 @@
-"""Clips that the tests of this room share, written once."""
+"""Clips that the tests of this package share, written once."""
 
 from __future__ import annotations
 

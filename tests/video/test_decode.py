@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from microg_bench.errors import DecodeError
-from microg_bench.video import Frames, FrameSpec, decode
+from microg_bench.video.decode import Frames, decode
+from microg_bench.video.sampling import FrameSpec
 from tests.helpers.videos import full_decode, write_clip
 
 SPECS = [

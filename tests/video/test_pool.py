@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from microg_bench.errors import DecodeError
-from microg_bench.video import DecodePool, Frames, FrameSpec, decode
+from microg_bench.video.decode import Frames, decode
+from microg_bench.video.pool import DecodePool
+from microg_bench.video.sampling import FrameSpec
 from tests.helpers.videos import write_clip
 
 SPEC = FrameSpec(count=4)
@@ -136,10 +138,18 @@ def test_a_worker_that_died_while_idle_costs_no_clip(single: DecodePool, clips: 
     assert single.submit(clips[0], SPEC).result(60).total == 6
 
 
+def both_work(pool: DecodePool, clips: list[Path]) -> bool:
+    """Decode all clips; whether two were decoded at a time, so that both workers have started."""
+    futures = [pool.submit(clip, SPEC) for clip in clips]
+    together = False
+    while not all(future.done() for future in futures):
+        together = together or sum(future.running() for future in futures) == 2
+    return together
+
+
 def test_close_ends_all_workers_and_cancels_what_waits(clips: list[Path]) -> None:
     with DecodePool(workers=2, limit_s=60) as pool:
-        for future in [pool.submit(clip, SPEC) for clip in clips]:
-            future.result(60)
+        wait_until(lambda: both_work(pool, clips), 60)
         pids = pool.pids
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -156,7 +166,8 @@ def test_close_ends_all_workers_and_cancels_what_waits(clips: list[Path]) -> Non
 def test_workers_end_with_their_parent(clips: list[Path]) -> None:
     script = (
         "import sys, time\n"
-        "from microg_bench.video import DecodePool, FrameSpec\n"
+        "from microg_bench.video.pool import DecodePool\n"
+        "from microg_bench.video.sampling import FrameSpec\n"
         "pool = DecodePool(workers=1)\n"
         "pool.submit(sys.argv[1], FrameSpec(count=2)).result()\n"
         "print(*pool.pids, flush=True)\n"

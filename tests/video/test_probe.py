@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from microg_bench.errors import DecodeError
-from microg_bench.video import VideoFacts, probe
+from microg_bench.video.source import VideoFacts, probe
 from tests.helpers.videos import write_clip
 
 

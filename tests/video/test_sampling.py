@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from microg_bench.errors import UsageError
-from microg_bench.video import FrameSpec, indices
-from microg_bench.video.sampling import MAX_FRAMES
+from microg_bench.video.sampling import MAX_FRAMES, FrameSpec, indices
 
 counts = st.integers(1, MAX_FRAMES)
 gaps = st.lists(st.floats(0.001, 2.0), max_size=200)

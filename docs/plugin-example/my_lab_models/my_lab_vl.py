@@ -1,9 +1,9 @@
-"""MyLab-VL: sees single images, thinks aloud, and gives its answer after a marker."""
+"""MyLab-VL: sees single images, reasons, and gives its answer after a marker."""
 
-from microg_bench.adapters import Adapter
+from microg_bench.adapters.base import Adapter
 from microg_bench.prompts import Instruction
 from microg_bench.records import Generation, Image, Message, Prompt, Request, Text
-from microg_bench.video import Frames
+from microg_bench.video.decode import Frames
 
 
 class MyLabVL(Adapter):
@@ -18,10 +18,10 @@ class MyLabVL(Adapter):
     memory = "about 17 GB of GPU memory in bfloat16"
 
     def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
-        """Each frame as an image, then the words."""
+        """Each frame as an image, then the instruction."""
         shown = tuple(Image(frame=k) for k in range(len(frames.indices))) if frames else ()
         return Prompt(messages=(Message(role="user", parts=(*shown, Text(text=instruction.user))),))
 
     def parse(self, request: Request, text: str) -> str:
-        """What stands after the last marker; all of it where there is none."""
+        """The text after the last marker; all of it where there is none."""
         return text.rpartition("ANSWER:")[2].strip()

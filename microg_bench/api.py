@@ -1,0 +1,497 @@
+"""The public functions: evaluate models, score answers, compare runs. The command line calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from microg_bench.adapters.base import Baseline
+from microg_bench.adapters.conformance import Check, check_adapter
+from microg_bench.adapters.registry import find_adapter
+from microg_bench.dataset.load import Dataset, load
+from microg_bench.errors import MicrogError, RunError, UsageError
+from microg_bench.options import Options, ScoringOptions, flag
+from microg_bench.progress import Progress, RichProgress
+from microg_bench.records import TaskName
+from microg_bench.runs.configure import Configuration, configure
+from microg_bench.runs.execute import Outcomes, Variant, ask
+from microg_bench.runs.preview import Preview, preview
+from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.runs.start import Usage, provenance
+from microg_bench.scorecard import Scorecard
+from microg_bench.scoring.compare import Comparison
+from microg_bench.scoring.compare import compare as compare_records
+from microg_bench.scoring.score import score_predictions, score_records
+from microg_bench.storage import write_text
+from microg_bench.tables.markdown import scorecard_table, sweep_table
+from microg_bench.tasks import get_task
+
+if TYPE_CHECKING:
+    import polars
+
+TABLE_FILE = "table.md"
+SWEEP_FILE = "sweep.md"
+TOGETHER = 8  # runs that are scored at once
+Found = TypeVar("Found")
+Variants = Mapping[str, tuple[Configuration, Mapping[TaskName, Path]]]  # by name, with the run of each task
+Show = Progress | Literal["rich"] | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Results(Mapping[TaskName, Scorecard]):
+    """What an evaluation gives: the scorecard of each task, and where everything is.
+
+    Attributes:
+        folder: the folder of the runs.
+        records: the run of each task.
+        outcomes: what this start came to.
+        usage: what it took.
+        tables: the table of each task, in Markdown.
+    """
+
+    folder: Path
+    records: Mapping[TaskName, RunRecord]
+    outcomes: Outcomes
+    usage: Usage
+    tables: Mapping[TaskName, str]
+
+    def __getitem__(self, task: TaskName) -> Scorecard:
+        return self.records[task].scorecard
+
+    def __iter__(self) -> Iterator[TaskName]:
+        return iter(task for task, record in self.records.items() if record.is_scored)
+
+    def __len__(self) -> int:
+        return sum(record.is_scored for record in self.records.values())
+
+    def frame(self, data: str | Path | Dataset | None = None) -> polars.DataFrame:
+        """One row an item: request, reference, answer and its scores ×100, of all tasks.
+
+        Args:
+            data: where the dataset is now; None takes the place that the run was started with.
+        """
+        from microg_bench.export.predictions import frame
+
+        return frame([(record, record.dataset(data)) for record in self.records.values()])
+
+    def table(self) -> str:
+        """The tables of all tasks, in Markdown."""
+        return "\n".join(self.tables.values())
+
+    def _repr_markdown_(self) -> str:
+        return self.table()  # what a notebook shows
+
+    def __repr__(self) -> str:
+        return f"Results({str(self.folder)!r}: {', '.join(self.records)})"
+
+
+class Sweep(dict[str, Results]):
+    """The results of a sweep by the name of the configuration, such as ``frames8-default``."""
+
+    def __init__(self, folder: Path, results: Mapping[str, Results]) -> None:
+        super().__init__(results)
+        self.folder = folder
+
+    def cards(self) -> dict[str, list[Scorecard]]:
+        """The scorecards of each configuration, one a task."""
+        return {name: list(results.values()) for name, results in self.items()}
+
+    def table(self) -> str:
+        """One table a task in Markdown, one row a configuration."""
+        return sweep_table(self.cards())
+
+
+def evaluate(
+    model: str,
+    data: str | Path | Dataset | None = None,
+    tasks: str | Sequence[str] = ("caption", "vqa"),
+    *,
+    run: str | Path | None = None,
+    progress: Show = "rich",
+    yes: bool = False,
+    **options: Any,
+) -> Results:
+    """Ask a model about all clips, write its answers down, and score them.
+
+    Calling it again with the same arguments resumes: completed requests are not repeated.
+
+    Args:
+        model: name of a model, ``ENGINE:NAME``, or an adapter's .py file.
+        data: ``sample``, ``microg-4m``, a folder, an annotation file, or a loaded dataset.
+        tasks: ``caption``, ``vqa`` or both.
+        run: the folder of the runs, one below it for each task; None takes one below ``runs/`` that is the
+            same for the same options.
+        progress: ``"rich"`` shows a bar on standard error, None shows nothing; or a callback of your own.
+        yes: spend money without a question.
+        options: any option of `microg_bench.options.Options`, named as its field.
+
+    Raises:
+        UsageError: an option that cannot be used as given, or a cost that is not confirmed.
+        DataError: a dataset or prompt that cannot be read.
+        EngineError: the engine cannot be started, or cannot go on; what it answered is recorded.
+        RunError: a run folder that cannot be resumed or written.
+    """
+    return _in_loop(evaluate_async(model, data, tasks, run=run, progress=progress, yes=yes, **options))
+
+
+async def evaluate_async(
+    model: str,
+    data: str | Path | Dataset | None = None,
+    tasks: str | Sequence[str] = ("caption", "vqa"),
+    *,
+    run: str | Path | None = None,
+    progress: Show = "rich",
+    yes: bool = False,
+    **options: Any,
+) -> Results:
+    """As `evaluate`, to be awaited under a running event loop."""
+    one = _configured(model, data, tasks, options)
+    root = Path(run) if run else one.default_folder
+    with shown(progress) as callback:
+        paths = {task: root / task for task in one.tasks}
+        return await run_configuration(one, paths, callback, yes)
+
+
+def _configured(
+    model: str, data: str | Path | Dataset | None, tasks: str | Sequence[str], options: Mapping[str, Any]
+) -> Configuration:
+    name, dataset = (None, data) if isinstance(data, Dataset) else (data, None)
+    return configure(Options.of({"model": model, "data": name, "tasks": tasks, **options}), dataset)
+
+
+async def run_configuration(
+    one: Configuration, paths: Mapping[TaskName, Path], progress: Progress, yes: bool = False
+) -> Results:
+    """Ask what is open in the runs at `paths`, one a task, and score them; see `evaluate`."""
+    return (await _pipeline({"": (one, paths)}, _root(paths), progress, yes))[""]
+
+
+async def _pipeline(variants: Variants, root: Path, progress: Progress, yes: bool) -> dict[str, Results]:
+    """The pipeline of run variants that share an engine: prepare, ask, score, write."""
+    with ExitStack() as stack:
+        opened = {name: _opened(stack, *variant, progress) for name, variant in variants.items()}
+        outcomes = await ask(list(opened.values()), root, progress, yes)
+        records = [record for variant in opened.values() for record in variant.records.values()]
+        tables: dict[Path, str] = {}
+        if not outcomes.pending:
+            first = next(iter(opened.values())).configuration
+            tables, errors = await asyncio.to_thread(
+                _score_and_save, records, first.options, first.dataset, progress
+            )
+            _raise(errors)
+        return {
+            name: Results(
+                _root(variants[name][1]),
+                one.records,
+                outcomes,
+                one.usage,
+                {task: tables.get(record.path, "") for task, record in one.records.items()},
+            )
+            for name, one in opened.items()
+        }
+
+
+def _opened(
+    stack: ExitStack, one: Configuration, paths: Mapping[TaskName, Path], progress: Progress
+) -> Variant:
+    """The runs of a variant, created or resumed, and locked until the stack ends."""
+    made_with = provenance()
+    records = {}
+    for task, path in paths.items():
+        options = {**one.given, "tasks": [task]}
+        record = RunRecord.open(path, one.settings(task), options, dict(made_with))
+        records[task] = stack.enter_context(record)
+        if record.repaired:
+            progress.note(f"{path}: repaired the last line of the journal, torn by an earlier stop")
+    return Variant(one, records)
+
+
+def _root(paths: Mapping[TaskName, Path]) -> Path:
+    """The folder of what the runs of several tasks share."""
+    first = next(iter(paths.values()))
+    return first.parent if len(paths) > 1 else first
+
+
+def _score_and_save(
+    records: Sequence[RunRecord],
+    options: ScoringOptions,
+    data: str | Path | Dataset | None,
+    progress: Progress,
+) -> tuple[dict[Path, str], list[MicrogError]]:
+    """Score runs, some at a time, and write scorecard, predictions, statistics and table into each folder.
+
+    Returns:
+        Their tables in Markdown by run folder, and the error of each run that cannot be scored.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    tables: dict[Path, str] = {}
+    errors: list[MicrogError] = []
+    progress.stage("scoring", len(records))
+    for start in range(0, len(records), TOGETHER):
+        for found in score_records(records[start : start + TOGETHER], options, data):
+            if isinstance(found, MicrogError):
+                errors.append(found)
+                continue
+            path = found.record.path
+            tables[path] = scorecard_table([found.scorecard])
+            found.save()
+            write_text(path / TABLE_FILE, tables[path])
+            progress.advance()
+    return tables, errors
+
+
+def _raise(errors: Sequence[MicrogError]) -> None:
+    if errors:
+        raise errors[0] if len(errors) == 1 else RunError("; ".join(map(str, errors)))
+
+
+def sweep(  # noqa: PLR0913 - what varies, and the arguments of `evaluate`
+    model: str,
+    data: str | Path | Dataset | None = None,
+    tasks: str | Sequence[str] = ("caption", "vqa"),
+    *,
+    run: str | Path,
+    frames: Sequence[int] = (),
+    prompts: Sequence[str] = (),
+    progress: Show = "rich",
+    yes: bool = False,
+    **options: Any,
+) -> Sweep:
+    """Evaluate one model with every number of frames and every prompt; each clip is decoded once for all.
+
+    Args:
+        model: as in `evaluate`.
+        data: as in `evaluate`.
+        tasks: as in `evaluate`.
+        run: the folder of the sweep; a folder for each configuration is made below it.
+        frames: numbers of frames; none takes the adapter's.
+        prompts: names of prompts or .toml files; none takes the default.
+        progress: as in `evaluate`.
+        yes: as in `evaluate`.
+        options: as in `evaluate`, without `frames`, `prompt` and `batch`.
+
+    Returns:
+        The results by the name of the configuration, such as ``frames8-default``.
+
+    Raises:
+        UsageError, DataError, EngineError, RunError: as `evaluate`; frames that are not counted.
+    """
+    name, dataset = (None, data) if isinstance(data, Dataset) else (data, None)
+    given = {"model": model, "data": name, "tasks": tasks, **options}
+    root, found = Path(run), {}
+    counts: Sequence[int | None] = frames or [None]
+    for count, prompt in product(counts, prompts or ["default"]):
+        one = configure(Options.of(given, {"frames": count, "prompt": prompt}), dataset)
+        dataset = one.dataset
+        if len(frames) > 1 and one.frames and one.frames.count is None:
+            reason = f"{one.frames} sets the number of frames itself: sweep prompts alone"
+            raise UsageError(reason, item=flag("sampling"))
+        label = "-".join([*([f"frames{count}"] if count is not None else []), Path(prompt).stem])
+        if label in found:
+            raise UsageError(f"two configurations have the name {label}: give each number and prompt once")
+        found[label] = one, {task: root / label / task for task in one.tasks}
+    with shown(progress) as callback:
+        results = Sweep(root, _in_loop(_sweep(found, root, callback, yes)))
+    write_text(root / SWEEP_FILE, results.table())
+    return results
+
+
+async def _sweep(variants: Variants, root: Path, progress: Progress, yes: bool) -> dict[str, Results]:
+    """All variants with one engine; baselines, which are cheap, one after the other."""
+    if not isinstance(next(iter(variants.values()))[0].adapter, Baseline):
+        return await _pipeline(variants, root, progress, yes)
+    found: dict[str, Results] = {}
+    for name, one in variants.items():
+        found |= await _pipeline({name: one}, root / name, progress, yes)
+    return found
+
+
+def score(
+    source: str | Path,
+    task: str | None = None,
+    data: str | Path | Dataset | None = None,
+    *,
+    allow_missing: bool = False,
+    progress: Show = "rich",
+    **options: Any,
+) -> list[Scorecard]:
+    """Score runs again, or a predictions file from elsewhere; nothing is asked.
+
+    Args:
+        source: a run folder, a folder of runs at any depth, or a predictions file.
+        task: the task of a predictions file.
+        data: where the dataset is; None takes the place that a run was started with.
+        allow_missing: score a predictions file though items are missing or unknown.
+        progress: as in `evaluate`.
+        options: any option of `microg_bench.options.ScoringOptions`.
+
+    Returns:
+        The scorecards; those of runs are written into their folders too.
+
+    Raises:
+        UsageError, DataError, RunError: something cannot be used, read or written.
+    """
+    chosen = ScoringOptions.of(options)
+    path = Path(source)
+    if task is not None or path.is_file():
+        if task is None:
+            raise UsageError("give the task of the predictions: caption or vqa", item="--task")
+        dataset = data if isinstance(data, Dataset) else load(data)
+        return [score_predictions(get_task(task).name, path, dataset, chosen, allow_missing)]
+    cards, errors = score_runs(path, chosen, data, progress)
+    _raise(errors)
+    return list(cards.values())
+
+
+def score_runs(
+    path: Path, options: ScoringOptions, data: str | Path | Dataset | None = None, progress: Show = "rich"
+) -> tuple[dict[Path, Scorecard], list[MicrogError]]:
+    """Score the run at `path`, or all runs below it, again; see `score`.
+
+    Returns:
+        The scorecards by run folder, and the error of each run that cannot be scored.
+
+    Raises:
+        RunError: there is no such folder, no run in it, or a file cannot be written.
+    """
+    records: list[RunRecord] = []
+    unread: list[MicrogError] = []
+    for one in find_runs(path):
+        try:
+            records.append(RunRecord.read(one))
+        except MicrogError as error:
+            unread.append(error)
+    with shown(progress) as callback:
+        tables, errors = _score_and_save(records, options, data, callback)
+    return {one.path: one.scorecard for one in records if one.path in tables}, unread + errors
+
+
+def compare(*runs: str | Path | RunRecord, metrics: Sequence[str] = ()) -> list[Comparison]:
+    """Compare two or more scored runs pair by pair: difference, 95% interval and p-value of each metric.
+
+    Args:
+        runs: run folders, or folders that hold one run each task; runs of one task are compared.
+        metrics: names; none takes all that the runs have in common.
+
+    Raises:
+        RunError: a run has not been scored.
+        DataError: runs that cannot be compared; what differs is named.
+    """
+    return [one for records in comparable(runs).values() for one in compare_records(records, metrics)]
+
+
+def comparable(runs: Sequence[str | Path | RunRecord]) -> dict[TaskName, list[RunRecord]]:
+    """The runs of each task that `runs` have in common.
+
+    Raises:
+        UsageError: there are fewer than two different ones, or they have no task in common.
+    """
+    given = [
+        [one] if isinstance(one, RunRecord) else [RunRecord.read(path) for path in find_runs(Path(one))]
+        for one in runs
+    ]
+    if len({record.path.resolve() for some in given for record in some}) < 2 or len(given) < 2:
+        raise UsageError("give two or more different runs to compare")
+    by_task = [{record.settings.task: record for record in some} for some in given]
+    common = [task for task in by_task[0] if all(task in some for some in by_task)]
+    if not common:
+        raise UsageError("the runs have no task in common")
+    return {task: [some[task] for some in by_task] for task in common}
+
+
+def load_run(path: str | Path) -> RunRecord:
+    """The run in a folder: settings, answers, failures and, once scored, its scorecard and statistics.
+
+    Raises:
+        RunError: it is no run folder, or is damaged.
+    """
+    return RunRecord.read(Path(path))
+
+
+def load_dataset(data: str | Path | None = None) -> Dataset:
+    """A dataset: ``sample``, ``microg-4m`` (as fetched), a folder or an annotation file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return load(None if data is None else str(data))
+
+
+@contextmanager
+def shown(progress: Show) -> Iterator[Progress]:
+    """The progress callback that a caller asked for; a bar is removed in the end."""
+    if progress == "rich":
+        with RichProgress() as bar:
+            yield bar
+    else:
+        yield progress or Progress()
+
+
+def _in_loop(coroutine: Coroutine[Any, Any, Found]) -> Found:
+    """Run a coroutine to its end, also under a running event loop: then in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1, thread_name_prefix="microg-bench") as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
+def check_model(name: str, checkpoint: str | None = None, engine: str | None = None) -> list[Check]:
+    """Check an adapter; with a checkpoint, also ask it about two clips of the sample set, in both tasks.
+
+    Args:
+        name: name of a model, or an adapter's .py file.
+        checkpoint: weights to run: a folder or a hub id.
+        engine: what runs them; None takes the first of the adapter's that is usable.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    checks = check_adapter(find_adapter(name))
+    if checkpoint is not None:
+        problem = _smoke_test(model=name, checkpoint=checkpoint, engine=engine)
+        checks.append(Check("the checkpoint captions and answers about two sample clips", problem))
+    return checks
+
+
+def _smoke_test(**options: Any) -> str:
+    """What goes wrong in a short run; empty where nothing does."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            results = evaluate(
+                data="sample", limit=2, metrics="ROUGE-L", run=folder, progress=None, **options
+            )
+            for task, record in results.records.items():
+                for failure in record.failures.values():
+                    return f"{task}: {failure.id} failed: {failure.reason}"
+                frames, shown = record.settings.frames, {len(one.frames) for one in record.answers.values()}
+                if frames and frames.count and shown != {frames.count}:
+                    return f"{task}: {frames.count} frames were asked for, {sorted(shown)} were shown"
+    except MicrogError as error:
+        return str(error)
+    return ""
+
+
+def dry_run(
+    model: str,
+    data: str | Path | Dataset | None = None,
+    tasks: str | Sequence[str] = ("caption", "vqa"),
+    **options: Any,
+) -> Preview:
+    """What `evaluate` would ask with the same arguments, and what it would cost; loads no model.
+
+    Raises:
+        UsageError, DataError: as `evaluate`.
+        DecodeError: the first clip cannot be decoded.
+    """
+    return preview(_configured(model, data, tasks, options))

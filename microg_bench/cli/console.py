@@ -1,0 +1,49 @@
+"""Where the command line prints: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from microg_bench.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def output() -> Console:
+    """Where results go, so that they can be piped."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def messages() -> Console:
+    """Where progress, notes and errors go."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def note(*lines: str, style: str = "") -> None:
+    """Print lines on standard error; control characters in them become spaces."""
+    shown, console = list(map(printable, lines)), messages()
+    for line in shown:
+        console.print(line, style=style or None)
+
+
+def left_out(errors: Iterable[Exception]) -> None:
+    """Say what was left out, and why."""
+    for error in errors:
+        note(f"left out: {error}", style="red")
+
+
+def columns(*names: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table without lines; the columns `right` are aligned to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return table

@@ -1,0 +1,134 @@
+"""`microg-bench caption`, `vqa` and `run`: ask a model about clips, write its answers down, score them.
+
+The three verbs take the same options; `run` alone says with `--tasks` what to ask.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from microg_bench.api import Results, run_configuration, shown
+from microg_bench.cli.console import note, output
+from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
+from microg_bench.errors import UsageError
+from microg_bench.options import Options
+from microg_bench.runs.budget import dollars_words
+from microg_bench.runs.configure import Configuration, configure
+from microg_bench.runs.preview import preview
+from microg_bench.settings import Settings
+
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+
+VERBS = {
+    "caption": "Let a model caption the clips, and score the captions.",
+    "vqa": "Let a model answer questions about the clips, and score the answers.",
+    "run": "Caption and answer in one go; each clip is decoded once for both.",
+}
+INTERRUPTED = 130
+PENDING = 75  # what sysexits.h calls a temporary failure: run the same command again later
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Spend money without a question.")]
+
+
+def _command(verb: str) -> Callable[..., None]:
+    """The function behind `verb`; typer reads its signature."""
+
+    def command(
+        run: Annotated[
+            Path | None,
+            typer.Option(help="Run folder.", show_default="one below runs/, the same for the same options"),
+        ] = None,
+        config: Annotated[
+            Path | None, typer.Option(help="Options from a TOML file, or the run.json of a run to repeat.")
+        ] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show what would be asked and what it would cost.")
+        ] = False,
+        yes: Yes = False,
+        **given: Any,
+    ) -> None:
+        from_file, repeat = read_config(config) if config else ({}, None)
+        tasks = {} if verb == "run" else {"tasks": verb}
+        options = Options.of(from_file, given, tasks)
+        one = configure(options)
+        if repeat and options == Options.of(from_file, tasks):
+            _check_repeats(one, repeat)
+        if dry_run:
+            output().print(str(preview(one)))
+            return
+        root = run or one.default_folder
+        several = verb == "run" or run is None
+        paths = {task: root / task if several else root for task in one.tasks}
+        note(f"{one.adapter.title} on {one.dataset.name}, into {', '.join(map(str, paths.values()))}")
+        if one.dataset.repeated:
+            note(f"repeated ids, of which the last caption counts: {', '.join(one.dataset.repeated)}")
+        with interruptible(), shown("rich") as progress:
+            results = asyncio.run(run_configuration(one, paths, progress, yes))
+        output().print(results.table())
+        output().print("\n".join(f"{task}: {path}" for task, path in paths.items()))
+        finish([results])
+
+    command.__doc__ = VERBS[verb]
+    names = [*ASKING, *SCORING]
+    return with_options(names if verb == "run" else [name for name in names if name != "tasks"])(command)
+
+
+def _check_repeats(one: Configuration, settings: Settings) -> None:
+    """Refuse to repeat a run with settings other than it had.
+
+    Raises:
+        UsageError: the first setting that differs is named.
+    """
+    if changed := settings.difference(one.settings(settings.task)):
+        raise UsageError(f"this would not repeat that run ({changed})", item="--config")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C into one line and an exit status.
+
+    Raises:
+        typer.Exit: it was interrupted.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        note("interrupted: every answer is kept; run the same command again to resume")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def finish(results: Iterable[Results]) -> None:
+    """Say what this start took, what is not done, and how to go on.
+
+    Raises:
+        typer.Exit: something is not done.
+    """
+    found = list(results)
+    outcomes = found[0].outcomes
+    lines = [line for one in found for line in one.usage.lines()] if outcomes.asked else []
+    if outcomes.asked and outcomes.dollars is not None:
+        lines.append(f"cost: {dollars_words(outcomes.dollars)} so far")
+    note(*lines)
+    if outcomes.pending:
+        again = "run the same command again to collect them"
+        note(f"{outcomes.pending} requests are pending in the batch API; {again}")
+        raise typer.Exit(PENDING)
+    if failed := max(one.outcomes.failed for one in found):
+        note(f"{failed} requests failed; run the same command again to retry them")
+    if outcomes.exhausted:
+        note("stopped at --max-cost; run the same command with a higher one to continue")
+    if failed or outcomes.exhausted:
+        raise typer.Exit(1)
+
+
+for verb in VERBS:
+    epilog = (
+        f"Examples:  `microg-bench {verb} --model nearest-clip --data sample`  ·  "
+        f"`microg-bench {verb} --model qwen2.5-vl --data MicroG-4M --limit 20 --dry-run`  ·  "
+        f"`microg-bench {verb} --model openai:gpt-4o --max-cost 5`"
+    )
+    app.command(verb, epilog=epilog)(_command(verb))

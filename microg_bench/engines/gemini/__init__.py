@@ -1,0 +1,1 @@
+"""The engine for Google's Gemini interface."""

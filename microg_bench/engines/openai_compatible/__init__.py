@@ -1,0 +1,1 @@
+"""Engines for servers that speak OpenAI's chat completions interface."""

@@ -1,0 +1,148 @@
+"""The engine `openai`: models behind OpenAI's interface, asked with its official client.
+
+A batch is a file of requests that goes up; within a day a file of answers comes down.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+import openai
+from openai.types.chat import ChatCompletion
+
+from microg_bench.engines.base import BatchEngine, BatchState, Job, Outcome, batch_results
+from microg_bench.engines.http.errors import RequestError
+from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
+from microg_bench.engines.openai_compatible.chat import CHECK_S, ChatEngine, check_client, served
+from microg_bench.engines.openai_compatible.client import ApiFault, ChatBody, read_completion, request_error
+from microg_bench.errors import EngineError
+from microg_bench.records import Response
+from microg_bench.text import unknown
+
+_KEY = "OPENAI_API_KEY"
+_URL = "https://api.openai.com/v1"
+_NAMED = 8  # models that are named where one is not known
+_METADATA = "microg-bench"  # the name under which a batch's metadata carries our token
+_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+_OK = 200
+
+
+@dataclass
+class OpenAIEngine(ChatEngine, BatchEngine):
+    """Frames are sent as JPEG images, each prompt part in its place."""
+
+    name: ClassVar[str] = "openai"
+    batch_items: ClassVar[int] = 50_000
+    batch_bytes: ClassVar[int] = 200 * 1000**2
+
+    def start(self) -> None:
+        """Check key, address and model with a question that costs nothing."""
+        if (found := read_key([_KEY])) is None:
+            raise EngineError(f"no key: set the environment variable {_KEY} to yours")
+        if not self.options.checkpoint:
+            raise EngineError("no model named: say which, for example openai:gpt-4o")
+        if len(self.options.url) > 1:
+            raise EngineError("engine openai asks one address; engine server shares work among several")
+        url = next(iter(self.options.url), "") or os.environ.get("OPENAI_BASE_URL", "").strip() or _URL
+        access = Access(base_url(url), found[1], _KEY, Secrets(found[1]))
+        self._check_model(access, self.options.checkpoint)
+        self._access = [access]
+        self._body = ChatBody(
+            self.options.checkpoint, "images", self.options, "max_completion_tokens", self.rejected
+        )
+
+    def _check_model(self, access: Access, model: str) -> None:
+        try:
+            with check_client(access, self.options.timeout) as client:
+                if getattr(client.models.retrieve(model), "id", None):
+                    return
+        except openai.NotFoundError:
+            pass  # of the model or of the address: the list of models tells
+        except Exception as error:  # the client lets the errors of several libraries through
+            raise EngineError(request_error(error, access, CHECK_S).reason) from None
+        names = [one.id for one in served(access, self.options.timeout)]
+        if model not in names:
+            near = get_close_matches(model, names, n=_NAMED, cutoff=0.0)
+            raise EngineError(unknown("model", model, near), item=access.where)
+
+    def encoded(self, job: Job) -> bytes:
+        """The line of the file of requests for `job`."""
+        body = self._body.of(job)
+        line = {"custom_id": job.request.id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+        return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+    def submit(self, jobs: Sequence[tuple[str, bytes]], token: str) -> str:
+        """Send the requests; returns the batch's id."""
+        content = b"".join(line for _, line in jobs)
+        with self._client() as client:
+            file = client.files.create(file=(f"{token}.jsonl", content), purpose="batch")
+            batch = client.batches.create(
+                input_file_id=file.id,
+                endpoint="/v1/chat/completions",
+                completion_window="24h",
+                metadata={_METADATA: token},
+            )
+            return batch.id
+
+    def find(self, token: str) -> str | None:
+        """The id of the batch that carries `token`; None where there is none."""
+        with self._client() as client:
+            known = client.batches.list(limit=100)
+            return next((one.id for one in known if (one.metadata or {}).get(_METADATA) == token), None)
+
+    def state(self, batch: str) -> BatchState:
+        """How far the batch is."""
+        with self._client() as client:
+            found = client.batches.retrieve(batch)
+        told = [str(one.message) for one in (found.errors.data if found.errors else None) or []]
+        why = f": {self._access[0].secrets.line(told[0])}" if told else ""
+        counts = found.request_counts
+        return BatchState(
+            ended=found.status in _ENDED,
+            word=f"{found.status}{why}",
+            answered=counts.completed if counts else None,
+            total=counts.total if counts else None,
+        )
+
+    def collect(self, batch: str) -> Iterator[Outcome]:
+        """The outcome of each request of an ended batch, as far as it was worked on."""
+        with self._client() as client:
+            found = client.batches.retrieve(batch)
+            files = [name for name in (found.output_file_id, found.error_file_id) if name]
+            content = b"\n".join(client.files.content(name).content for name in files)
+        for name, result in batch_results(content, "custom_id"):
+            yield self._outcome(name, result)
+
+    def _outcome(self, name: str, result: dict[str, Any]) -> Outcome:
+        access, response = self._access[0], result.get("response") or {}
+        status, body = response.get("status_code"), response.get("body")
+        try:
+            if status == _OK and isinstance(body, dict):
+                return read_completion(name, ChatCompletion.construct(**body), access)
+        except RequestError as failed:
+            return failed.failure(name)
+        fault = ApiFault.of(status or 0, body or result.get("error"))
+        if fault.filtered:
+            return Response(id=name, text="", finish_reason="content_filter")
+        if fault.unsupported:  # the next start asks again, without it
+            self._body.leave_out(fault.param, {fault.param: None})
+        if not status:  # it was never asked: the batch expired or was cancelled before
+            reason = f"{access.where}: {access.secrets.line(fault.message)}"
+            return RequestError("retryable", reason).failure(name)
+        return fault.error(access).failure(name)
+
+    @contextmanager
+    def _client(self) -> Iterator[openai.OpenAI]:
+        """A client that sends each request once: a batch that is sent twice is paid twice."""
+        access, seconds = self._access[0], self.options.timeout
+        try:
+            with openai.OpenAI(
+                api_key=access.key, base_url=access.where, max_retries=0, timeout=seconds
+            ) as client:
+                yield client
+        except Exception as error:  # the client lets the errors of several libraries through
+            raise EngineError(request_error(error, access, seconds).reason) from None

@@ -1,0 +1,123 @@
+"""The engine `server`: any server that speaks OpenAI's interface, or several, or one that is started here."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
+from microg_bench.engines.openai_compatible.chat import ChatEngine, served
+from microg_bench.engines.openai_compatible.client import ChatBody
+from microg_bench.engines.openai_compatible.local_server import LocalServer
+from microg_bench.errors import EngineError, UsageError
+from microg_bench.options import Options, flag, takes
+from microg_bench.text import unknown
+
+_KEY = "MICROG_BENCH_SERVER_KEY"
+_NO_KEY = "EMPTY"  # the client wants one even where the server does not
+# These servers would apply the settings in the checkpoint where a request names none.
+_NEUTRAL = {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+_WITH_SETTINGS = ("vllm", "sglang")
+
+
+@dataclass
+class ServerEngine(ChatEngine):
+    """Frames are sent as JPEG images, as one video of JPEG frames (vLLM), or the clip as its own file."""
+
+    name: ClassVar[str] = "server"
+    medias: ClassVar[tuple[str, ...]] = ("images", "video", "clip")
+    _local: LocalServer | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def check(cls, options: Options) -> None:
+        """Refuse also an option that needs `serve`, and both an address and `serve`, or neither."""
+        super().check(options)
+        if options.serve and options.url:
+            raise UsageError("either --serve or --url: a server is started here, or it runs already")
+        if not options.serve and not options.url:
+            raise UsageError("engine server needs --url http://HOST:PORT/v1, or --serve to start vLLM here")
+        if options.serve and not options.checkpoint:
+            raise UsageError("--serve needs a checkpoint: a hub id (org/model) or a local folder")
+        for name in options.given():
+            of_local_server = takes("server", name) and not takes("openai", name)
+            if not options.serve and of_local_server:
+                raise UsageError("needs --serve: it is for a server started here", item=flag(name))
+
+    def start(self) -> None:
+        """Start a server where one is wanted, and ask each which models it serves."""
+        self.check(self.options)
+        try:
+            if self.options.serve:
+                self._local = LocalServer(self.options)
+            self._connect((self._local.start(),) if self._local else self.options.url)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, urls: tuple[str, ...]) -> None:
+        """Ask each server what it serves, and settle on the model."""
+        found = [self._found(base_url(url)) for url in urls]
+        self._access = [access for access, _ in found]
+        model = self._model(found)
+        owners = {str(one.owned_by) for _, models in found for one in models if one.id == model}
+        extra = dict(_NEUTRAL) if owners <= set(_WITH_SETTINGS) else {}
+        media = self.options.media or "images"
+        self._body = ChatBody(model, media, self.options, "max_tokens", self.rejected, extra)
+
+    def _found(self, url: str) -> tuple[Access, list[Any]]:
+        """How a server is reached and what it serves; its address may lack the version of the interface."""
+        versioned = urlsplit(url).path.rpartition("/")[2] in ("v1", "v2", "v3")
+        refused: list[EngineError] = []
+        for address in (url,) if versioned else (f"{url}/v1", url):
+            access = _access(address)
+            try:
+                return access, served(access, self.options.timeout)
+            except EngineError as error:
+                refused.append(error)
+        raise refused[0]
+
+    def _model(self, found: list[tuple[Access, list[Any]]]) -> str:
+        """The model that is asked for: it must be served everywhere."""
+        wanted = self.options.checkpoint
+        for access, models in found:
+            names = [one.id for one in models]
+            if wanted is None and len(names) == 1:
+                wanted = names[0]
+            if wanted is None:
+                known = ", ".join(sorted(names)) or "none"
+                raise EngineError(f"{access.where} serves {len(names)} models: name one of them ({known})")
+            if wanted not in names:
+                raise EngineError(unknown("model", wanted, names), item=access.where)
+        return wanted or ""
+
+    def _ended(self) -> str | None:
+        return self._local.exit_report() if self._local else None
+
+    def provenance(self) -> dict[str, str]:
+        """Who answers; of a server that was started here version and commit, since its port says nothing."""
+        known = super().provenance()
+        if self._local is None:
+            return known
+        commit = {"commit": self._local.commit} if self._local.commit else {}
+        return known | {"servers": "started here", "vllm": self._local.version} | commit
+
+    def close(self) -> None:
+        """End the server that was started here."""
+        if self._local is not None:
+            self._local.close()
+            self._local = None
+
+
+def _access(url: str) -> Access:
+    """The key for `url`: OpenAI's own is sent only where nobody on the way can read it."""
+    host = urlsplit(url).hostname or ""
+    private = url.startswith("https:") or _is_loopback(host)
+    name, key = read_key([_KEY, "OPENAI_API_KEY"] if private else [_KEY]) or (_KEY, _NO_KEY)
+    return Access(url, key, name, Secrets(key))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,216 @@
+"""The engine `vllm`: a checkpoint run by vLLM, which batches requests and caches their common prefixes.
+
+The questions about one clip begin alike, with its frames; vLLM computes that prefix once. The model runs in
+a process of its own (several, where it is spread over devices), which works on while the next prompts are
+prepared here. Without a GPU, vLLM runs on the CPU and in float32.
+"""
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import count
+from typing import Any, ClassVar
+
+from microg_bench.engines.base import Answered, Engine, Job, Outcome, answer_concurrently
+from microg_bench.engines.chat_template import PromptError, check_context, delivered, parts, pictures, render
+from microg_bench.engines.checkpoint import locate
+from microg_bench.engines.sampling import row_seed
+from microg_bench.engines.vllm.arguments import check_arguments
+from microg_bench.engines.vllm.setup import RunningVllm, load
+from microg_bench.errors import EngineError
+from microg_bench.options import Options
+from microg_bench.records import Failure, Image, Response, Video
+from microg_bench.text import first_line
+from microg_bench.video.decode import Frames
+
+
+@dataclass
+class VllmEngine(Engine):
+    """Has `max_concurrency` prompts answered at a time; as many again wait in vLLM to keep it busy."""
+
+    name: ClassVar[str] = "vllm"
+    _ready: RunningVllm = field(init=False, repr=False)
+    _commit: str | None = field(default=None, init=False)
+    _numbers: Iterator[int] = field(default_factory=count, init=False)  # vLLM's ids of requests
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _died: str | None = field(default=None, init=False)
+    _latest: tuple[str, int] = field(default=("", 0), init=False)  # clip, and the copy that it is asked of
+
+    @classmethod
+    def check(cls, options: Options) -> None:
+        """Refuse also engine arguments that the harness sets by options of its own."""
+        super().check(options)
+        check_arguments(options)
+
+    def start(self) -> None:
+        """Load processor and model; a hub id is downloaded where the cache lacks it."""
+        checkpoint = locate(self.options.checkpoint, self.options.revision)
+        self._commit = checkpoint.commit
+        self._ready = load(checkpoint, self.options)
+
+    @property
+    def _llm(self) -> Any:
+        return self._ready.llm
+
+    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
+        """Answer in the order of finishing; a prompt that vLLM refuses fails alone.
+
+        `seconds` of a response is the time from taking the job to its last token, while others are in flight
+        too.
+
+        Raises:
+            EngineError: vLLM died; the jobs in flight have been returned as retryable failures.
+        """
+        limit = 2 * self.options.max_concurrency
+        answering = answer_concurrently(jobs, self._respond, limit, lambda: self._died is not None)
+        async with aclosing(answering) as answers:
+            async for answered in answers:
+                yield answered
+        if self._died:
+            raise EngineError(f"{self._died}: run the same command again to resume")
+
+    async def _respond(self, job: Job) -> Outcome:
+        taken = time.perf_counter()
+        dead: Any = import_module("vllm.v1.engine.exceptions").EngineDeadError
+        try:
+            replica = self._replica(job)
+            prompt = await self._prompt(job)
+            number = str(next(self._numbers))
+            answering = self._llm.generate(prompt, _sampling(job), number, data_parallel_rank=replica)
+            (output,) = [output async for output in answering]
+        except PromptError as error:
+            return Failure(id=job.request.id, stage="prompt", reason=str(error))
+        except dead:
+            self._died = f"vLLM died: {self._ready.stderr.error() or 'its process ended'}"
+            return Failure(id=job.request.id, stage="engine", reason=self._died, retryable=True)
+        except Exception as error:  # model code reads the prompt: its errors concern this job alone
+            cause = error.__cause__ or error
+            reason = f"{type(cause).__name__}: {first_line(cause)}"
+            return Failure(id=job.request.id, stage="engine", reason=reason)
+        return self._outcome(job, output, time.perf_counter() - taken)
+
+    async def _prompt(self, job: Job) -> Any:
+        """The tokens of `job` with its frames in place, as vLLM's renderer makes them.
+
+        One at a time: the renderer leaves frames out that it has sent before, so what it makes must be
+        sent, or forgotten, before it makes the next.
+        """
+        context = self._llm.model_config.max_model_len
+        check_context(job, 1, context)
+        unlimited = import_module("vllm.renderers").TokenizeParams(max_total_tokens=None)
+        async with self._turn:
+            tokens = {"prompt_token_ids": self._tokens(job), **_media(job)}
+            (prompt,) = await self._llm.renderer.render_cmpl_async([tokens], unlimited)
+            try:
+                check_context(job, len(prompt["prompt_token_ids"]), context)
+            except PromptError:
+                self._forget(prompt)
+                raise
+        return prompt
+
+    def _tokens(self, job: Job) -> list[int]:
+        text, tokenizer = render(self._ready.processor, job.prompt), self._ready.processor.tokenizer
+        # A template that writes the first token itself must not get it twice.
+        twice = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
+        tokens: list[int] = tokenizer([text], add_special_tokens=not twice)["input_ids"][0]
+        return tokens
+
+    def _forget(self, prompt: Any) -> None:
+        """Let the renderer send the frames of a refused prompt again: it believes that the model has them."""
+        if (cache := self._llm.renderer.mm_processor_cache) is not None:
+            for names in prompt.get("mm_hashes", {}).values():
+                for name in names:
+                    cache.invalidate(name)
+
+    def _replica(self, job: Job) -> int | None:
+        """Which copy of the model is asked: one for all requests of a clip, whose frames it then has."""
+        if self.options.data_parallel_size == 1:
+            return None
+        clip, replica = self._latest
+        if job.request.video_id != clip:
+            self._latest = job.request.video_id, (replica + 1) % self.options.data_parallel_size
+        return self._latest[1]
+
+    def _outcome(self, job: Job, output: Any, seconds: float) -> Outcome:
+        written = output.outputs[0]
+        if written.finish_reason not in ("stop", "length"):
+            reason = f"vLLM ended the request ({written.finish_reason})"
+            return Failure(id=job.request.id, stage="engine", reason=reason, retryable=True)
+        tokens = list(written.token_ids)
+        ended = written.finish_reason == "stop"  # then the last token is the one that stopped it
+        text = self._ready.processor.tokenizer.decode(
+            tokens[:-1] if ended else tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return Response(
+            id=job.request.id,
+            text=text,
+            finish_reason=written.finish_reason,
+            prompt_tokens=len(output.prompt_token_ids),
+            cached_tokens=output.num_cached_tokens,
+            output_tokens=len(tokens),
+            seconds=seconds,
+        )
+
+    def close(self) -> None:
+        """End the model and its process."""
+        if hasattr(self, "_ready"):
+            self._llm.shutdown()
+            del self._ready
+            gc.collect()  # it refers to itself, and would be ended once more while the interpreter ends
+
+    def provenance(self) -> dict[str, str]:
+        """Where and in which arithmetic the model runs, and how long a prompt with its answer may be."""
+        config = self._llm.vllm_config
+        known = {
+            "device": str(config.device_config.device_type),
+            "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            "model_class": str(config.model_config.architecture),
+            "context": str(config.model_config.max_model_len),
+            "vllm": str(import_module("vllm").__version__),
+        }
+        return known | ({"commit": self._commit} if self._commit else {})
+
+
+def _media(job: Job) -> dict[str, Any]:
+    """The frames that the prompt shows, and names by which vLLM knows them again in the next prompt."""
+    videos = [_video(delivered(job)) for part in parts(job.prompt) if isinstance(part, Video)]
+    stills = [part.frame for part in parts(job.prompt) if isinstance(part, Image)]
+    data = {"video": videos, "image": pictures(job)}
+    clip = f"{job.request.video_id}@{','.join(map(str, job.frames.indices))}" if job.frames else ""
+    names = {"video": [clip] * len(videos), "image": [f"{clip}#{frame}" for frame in stills]}
+    shown = [kind for kind in data if data[kind]]
+    if not shown:
+        return {}
+    return {
+        "multi_modal_data": {kind: data[kind] for kind in shown},
+        "multi_modal_uuids": {kind: names[kind] for kind in shown},
+    }
+
+
+def _video(frames: Frames) -> Any:
+    metadata = {
+        "fps": frames.fps,
+        "duration": frames.duration,
+        "total_num_frames": frames.total,
+        "frames_indices": list(frames.indices),
+        "video_backend": "pyav",
+        "do_sample_frames": False,
+    }
+    return frames.pixels, metadata
+
+
+def _sampling(job: Job) -> Any:
+    parameters: Any = import_module("vllm.sampling_params")
+    wanted = job.generation
+    return parameters.SamplingParams(
+        max_tokens=wanted.max_tokens,
+        temperature=wanted.temperature,
+        top_p=wanted.top_p,
+        seed=row_seed(wanted.seed, job.request.id),
+        detokenize=False,
+        output_kind=parameters.RequestOutputKind.FINAL_ONLY,
+    )

@@ -1,1 +1,0 @@
-"""The figure room: draws what a dataset holds and how runs scored; the same content gives the same bytes."""

@@ -1,1 +1,0 @@
-"""The leaderboard room: scorecards become tables."""

@@ -1,0 +1,201 @@
+"""The beam search for METEOR's alignments (Denkowski and Lavie 2011), as in the jar, for many pairs at once.
+
+The words of a reference are visited from left to right. A state is a partial alignment; at each word it
+branches into every match that begins there and uses no used word, and into none. The states of a pair are
+kept in the order of their costs: the largest gain first, then the fewest chunks, then the smallest distance
+between matched words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microg_bench.metrics.arrays import Ints, spread, stable_argsort
+
+EXACT, STEM, SYNONYM, PARAPHRASE = range(4)
+_BEAM = 40
+_BATCH = 10_000
+_CLOSED = -1
+_NONE = -1
+# The k lowest bits of 64.
+_LOWEST = np.array([(1 << k) - 1 for k in range(65)], dtype=np.uint64)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Matches between texts, one a row: a stage, words of the reference and words of the candidate.
+
+    Rows are sorted by pair, then `start`, then the order in which the jar tries them. All columns have shape
+    (matches,); ends are exclusive.
+    """
+
+    pair: Ints
+    stage: Ints
+    start: Ints
+    end: Ints
+    candidate_start: Ints
+    candidate_end: Ints
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    def __getitem__(self, rows: Ints | NDArray[np.bool_]) -> Matches:
+        return Matches(*(getattr(self, column.name)[rows] for column in fields(self)))
+
+
+@dataclass(frozen=True)
+class _States:
+    """Partial alignments, one a row, in the order of pairs and costs.
+
+    Attributes:
+        cost: what they are ordered by, as one number.
+        used: words of the candidate in matches, as bits, shape (words / 64, states).
+        chunk: where the candidate would continue the open chunk, `_CLOSED` without one.
+        behind: the first word of the reference behind the last match.
+    """
+
+    pair: Ints
+    cost: Ints
+    used: NDArray[np.uint64]
+    chunk: Ints
+    behind: Ints
+
+
+def best_alignments(matches: Matches) -> Matches:
+    """The matches that are in the best alignment of their pair."""
+    chosen = np.zeros(len(matches), dtype=np.bool_)
+    for rows in _batches(matches):
+        chosen[rows[_Search(matches[rows]).best()]] = True
+    return matches[chosen]
+
+
+def _batches(matches: Matches) -> Iterator[Ints]:
+    """The rows of some pairs at a time, those with like numbers of matches together."""
+    first = np.flatnonzero(np.diff(matches.pair, prepend=-1))
+    count = np.diff(first, append=len(matches))
+    order = np.argsort(count, kind="stable")
+    batch = np.cumsum(count[order]) // _BATCH
+    for part in np.split(order, np.flatnonzero(np.diff(batch)) + 1):
+        if len(part):
+            yield spread(first[part], count[part])[1]
+
+
+class _Search:
+    """The search in one batch of pairs, which are numbered from 0 here."""
+
+    def __init__(self, matches: Matches) -> None:
+        """Read the matches, at least one, and tell what each of them adds to a state."""
+        self._matches = matches
+        self._pair = np.cumsum(np.diff(matches.pair, prepend=matches.pair[0]) != 0)
+        self._pairs = int(self._pair[-1]) + 1
+        self._width = int(matches.end.max()) + 1
+        self._distance = np.abs(matches.start - matches.candidate_start)
+        # One chunk costs more than all distances, and a gain of 1 is worth more than all chunks.
+        self._chunk = int(np.bincount(self._pair, self._distance).max()) + 1
+        self._gain = _gains(matches) * self._chunk * (self._width + 1)
+        self._covered = _bits(matches.candidate_start, matches.candidate_end)
+        sole = self._sole(matches.start, matches.end)
+        # A match whose words no other match covers is in every alignment, even without gain.
+        self._fixed = sole & self._sole(matches.candidate_start, matches.candidate_end)
+
+    def best(self) -> Ints:
+        """The rows of the matches in the best alignments."""
+        pairs = np.arange(self._pairs)
+        unused = np.zeros((len(self._covered), self._pairs), dtype=np.uint64)
+        states = _States(pairs, 0 * pairs, unused, 0 * pairs + _CLOSED, 0 * pairs)
+        history = []
+        for word, first, count in zip(*self._turns(), strict=True):
+            states, parent, row = self._advance(states, word, first, count)
+            history.append((parent, row))
+        state = np.searchsorted(states.pair, pairs)
+        rows = []
+        for parent, row in reversed(history):
+            rows.append(row[state])
+            state = parent[state]
+        found: Ints = np.concatenate(rows)
+        return np.extract(found != _NONE, found)
+
+    def _turns(self) -> tuple[Ints, Ints, Ints]:
+        """The words where a match begins or one may end, one a turn, shape (turns, pairs) each.
+
+        Returns:
+            The word; the first row of the matches that begin there; their number. A pair without another word
+            gets one behind all, where nothing changes.
+        """
+        begin = self._pair * self._width + self._matches.start
+        keys = np.unique(np.concatenate((begin, self._pair * self._width + self._matches.end)))
+        pair, word = np.divmod(keys, self._width)
+        first = np.searchsorted(begin, keys)
+        count = np.searchsorted(begin, keys, side="right") - first
+        turn = np.arange(len(keys)) - np.searchsorted(pair, np.arange(self._pairs))[pair]
+        words, firsts, counts = (np.full((turn.max() + 1, self._pairs), fill) for fill in (self._width, 0, 0))
+        words[turn, pair], firsts[turn, pair], counts[turn, pair] = word, first, count
+        return words, firsts, counts
+
+    def _advance(self, states: _States, word: Ints, first: Ints, count: Ints) -> tuple[_States, Ints, Ints]:
+        """The states after one turn; for each the state it comes from and the match it took, or `_NONE`."""
+        waiting = states.behind > word[states.pair]  # inside of a longer match
+        options = np.where(waiting, 0, count[states.pair])
+        # The branches of each state: the matches in their order, then none of them.
+        parent, row = spread(first[states.pair], options + 1)
+        head = (np.cumsum(options + 1) - options - 1)[parent]
+        takes = np.arange(len(parent)) - head < options[parent]
+        row = np.where(takes, row, _NONE)
+        blocked = takes & (states.used.take(parent, 1) & self._covered.take(row, 1) != 0).any(axis=0)
+
+        # The jar adds the distance of a match to the branches after it, not to its own.
+        distance = np.cumsum(np.where(takes & ~blocked, self._distance[row], 0))
+        distance = np.concatenate(([0], distance))
+        cost = states.cost[parent] + distance[:-1] - distance[head]
+        chunk = states.chunk[parent]
+        goes_on = waiting[parent] | (takes & (chunk == self._matches.candidate_start[row]))
+        cost += np.where((chunk != _CLOSED) & ~goes_on, self._chunk, 0) - np.where(takes, self._gain[row], 0)
+
+        must = (options > 0) & self._fixed[np.where(options > 0, first[states.pair], 0)]
+        kept = np.flatnonzero(np.where(takes, ~blocked, ~must[parent]))
+        kept = kept[self._lowest(states.pair[parent[kept]], cost[kept])]
+        parent, row = parent[kept], row[kept]
+        taken = row != _NONE
+        after = _States(
+            states.pair[parent],
+            cost[kept],
+            states.used.take(parent, 1) | np.where(taken, self._covered.take(row, 1), np.uint64(0)),
+            np.where(
+                taken, self._matches.candidate_end[row], np.where(waiting, states.chunk, _CLOSED)[parent]
+            ),
+            np.where(taken, self._matches.end[row], states.behind[parent]),
+        )
+        return after, parent, row
+
+    def _lowest(self, pair: Ints, cost: Ints) -> Ints:
+        """Where the lowest costs of each pair are, in order, as many as the beam holds."""
+        cost = cost - cost.min()
+        order = stable_argsort(pair * (cost.max() + 1) + cost)
+        first = np.searchsorted(pair, np.arange(self._pairs))
+        return order[np.arange(len(order)) - first[pair] < _BEAM]
+
+    def _sole(self, start: Ints, end: Ints) -> NDArray[np.bool_]:
+        """Whether no other match covers the words of each match on one side."""
+        width = int(end.max()) + 1
+        start, end = self._pair * width + start, self._pair * width + end
+        size = self._pairs * width
+        covers = np.cumsum(np.bincount(start, minlength=size) - np.bincount(end, minlength=size))
+        contested = np.concatenate(([0], np.cumsum(covers > 1)))
+        return np.equal(contested[start], contested[end])
+
+
+def _gains(matches: Matches) -> Ints:
+    """What the search gains by each match, which is not its weight in the score: halves are rounded down."""
+    words, others = matches.end - matches.start, matches.candidate_end - matches.candidate_start
+    return np.where(matches.stage == EXACT, words + others, words // 2 + others // 2)
+
+
+def _bits(start: Ints, end: Ints) -> NDArray[np.uint64]:
+    """The words from `start` to `end` as bits, shape (words / 64, matches)."""
+    blocks = np.arange(0, end.max(), 64)[:, None]
+    low, high = (np.clip(side - blocks, 0, 64) for side in (start, end))
+    return _LOWEST[high] ^ _LOWEST[low]

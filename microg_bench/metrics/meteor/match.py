@@ -1,0 +1,182 @@
+"""What METEOR can match between texts: equal words, equal stems, synonyms, paraphrases.
+
+Matches are found as tables are joined: where words and phrases stand in one text of a pair, what they are
+related to, and where that stands in the other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import reduce
+from itertools import accumulate, count, takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microg_bench.metrics.arrays import Ints, number_words, spread, stable_argsort
+from microg_bench.metrics.meteor.align import EXACT, PARAPHRASE, STEM, SYNONYM, Matches
+from microg_bench.metrics.meteor.data import function_words, stemmer, synsets
+
+# For each row a number and what it is related to, in the order of the numbers.
+_Relation = tuple[Ints, Ints]
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Words or phrases where they stand, one a row, in the order of texts, first words and lengths.
+
+    All columns have shape (spans,): the text, the number of the word or phrase, its first word, and its end,
+    exclusive.
+    """
+
+    text: Ints
+    number: Ints
+    start: Ints
+    end: Ints
+
+    def __getitem__(self, rows: Ints | NDArray[np.bool_]) -> Spans:
+        return Spans(*(getattr(self, column.name)[rows] for column in fields(self)))
+
+    def of(self, texts: Ints) -> Spans:
+        """The spans of some texts, which are numbered by their place in `texts` then."""
+        first = np.searchsorted(self.text, texts)
+        place, rows = spread(first, np.searchsorted(self.text, texts, side="right") - first)
+        return Spans(place, *(column[rows] for column in (self.number, self.start, self.end)))
+
+
+class Corpus:
+    """Distinct normalised texts, and what can match between any two of them.
+
+    Args:
+        texts: the texts.
+        paraphrases: pairs of phrases in the order of the table.
+
+    Raises:
+        MetricUnavailableError: a file or package is missing.
+    """
+
+    def __init__(self, texts: Sequence[str], paraphrases: Sequence[tuple[str, str]]) -> None:
+        numbers, lengths, vocabulary = number_words(texts)
+        self._first = np.concatenate(([0], np.cumsum(lengths)))
+        text, row = spread(self._first[:-1], lengths)
+        start = row - self._first[text]
+        self._words = Spans(text, numbers.astype(np.int64), start, start + 1)
+        known = function_words()
+        function = np.array([word in known for word in vocabulary], dtype=np.int64)
+        self._function = np.concatenate(([0], np.cumsum(function[numbers])))
+        self._related = _relations(vocabulary)
+        phrases: dict[str, int] = defaultdict(count().__next__)
+        pairs = [(phrases[one], phrases[other]) for one, other in paraphrases]
+        one, other = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        by_number = stable_argsort(one)
+        self._paraphrases = one[by_number], other[by_number]
+        self._phrases = _find_phrases(texts, dict(phrases))
+
+    def words(self, texts: Ints) -> Ints:
+        """How many words each of some texts has."""
+        return self._first[texts + 1] - self._first[texts]
+
+    def function_words(self, texts: Ints, start: Ints, end: Ints) -> Ints:
+        """How many function words stand between two places of each of some texts."""
+        return self._function[self._first[texts] + end] - self._function[self._first[texts] + start]
+
+    def matches(self, candidates: Ints, references: Ints) -> Matches:
+        """What can match between pairs of texts, in the order of the jar at each word of the reference.
+
+        That is by stage and place in the candidate; paraphrases of the reference's phrases by the length of
+        the phrase, the order of the table and the place, then paraphrases of the candidate's phrases.
+        """
+        ours, theirs = self._words.of(candidates), self._words.of(references)
+        found = [_matches(EXACT, theirs, ours, _join(theirs, self._related[EXACT], ours))]
+        # Equal texts match word by word, and not otherwise.
+        differ = candidates != references
+        ours, theirs = ours[differ[ours.text]], theirs[differ[theirs.text]]
+        for stage in (STEM, SYNONYM):
+            found.append(_matches(stage, theirs, ours, _join(theirs, self._related[stage], ours)))
+        ours, theirs = self._phrases.of(candidates), self._phrases.of(references)
+        ours, theirs = ours[differ[ours.text]], theirs[differ[theirs.text]]
+        found.append(_matches(PARAPHRASE, theirs, ours, _join(theirs, self._paraphrases, ours)))
+        found.append(_matches(PARAPHRASE, theirs, ours, _join(ours, self._paraphrases, theirs)[::-1]))
+        columns = (np.concatenate([getattr(one, column.name) for one in found]) for column in fields(Matches))
+        matches = Matches(*columns)
+        return matches[stable_argsort(matches.pair * (matches.start.max(initial=0) + 1) + matches.start)]
+
+
+def _matches(stage: int, theirs: Spans, ours: Spans, rows: tuple[Ints, Ints]) -> Matches:
+    """Rows of both sides as matches; words by their places on both sides, paraphrases as they come."""
+    one, other = rows
+    if stage != PARAPHRASE:
+        order = np.lexsort((other, one))
+        one, other = one[order], other[order]
+    stages = np.full(len(one), stage)
+    return Matches(
+        theirs.text[one], stages, theirs.start[one], theirs.end[one], ours.start[other], ours.end[other]
+    )
+
+
+def _join(left: Spans, relation: _Relation, right: Spans) -> tuple[Ints, Ints]:
+    """The rows of both sides that are of one pair and related, in the order of left, relation, right."""
+    numbers, related = relation
+    first = np.searchsorted(numbers, left.number)
+    owner, rows = spread(first, np.searchsorted(numbers, left.number, side="right") - first)
+    size = max(int(side.max(initial=0)) for side in (related, right.number)) + 1
+    wanted = left.text[owner] * size + related[rows]
+    keys = right.text * size + right.number
+    order = stable_argsort(keys)
+    keys = keys[order]
+    first = np.searchsorted(keys, wanted)
+    there = np.flatnonzero(np.append(keys, -1)[first] == wanted)
+    first = first[there]
+    hit, rows = spread(first, np.searchsorted(keys, wanted[there], side="right") - first)
+    return owner[there[hit]], order[rows]
+
+
+def _find_phrases(texts: Iterable[str], numbers: dict[str, int]) -> Spans:
+    """Where phrases, each with its number, stand in texts."""
+    beginnings = {part for phrase in numbers for part in accumulate(phrase.split(" "), "{} {}".format)}
+    longest = max((phrase.count(" ") + 1 for phrase in numbers), default=0)
+    found = []
+    for place, text in enumerate(texts):
+        words = text.split()
+        for start in range(len(words)):
+            ahead = accumulate(words[start : start + longest], "{} {}".format)
+            for end, phrase in enumerate(takewhile(beginnings.__contains__, ahead), start + 1):
+                if phrase in numbers:
+                    found.append((place, numbers[phrase], start, end))
+    return Spans(*np.array(found, dtype=np.int64).reshape(-1, 4).T.copy())
+
+
+def _relations(vocabulary: Sequence[str]) -> dict[int, _Relation]:
+    """The words that each word of a vocabulary, by its number, matches at each stage."""
+    stem = stemmer()
+    codes = np.array([java_hash(word) for word in vocabulary], dtype=np.int64)
+    found = {}
+    for stage, keys in (
+        (EXACT, [[code] for code in codes.tolist()]),
+        (STEM, [[java_hash(stem(word))] for word in vocabulary]),
+        (SYNONYM, map(synsets, vocabulary)),
+    ):
+        one, other = _sharing_a_key(keys)
+        # Words match by stem or as synonyms only where they are not equal.
+        kept = slice(None) if stage == EXACT else codes[one] != codes[other]
+        found[stage] = one[kept], other[kept]
+    return found
+
+
+def _sharing_a_key(keys: Iterable[Iterable[Hashable]]) -> _Relation:
+    """The numbers of the words that have a key in common, each pair once; `keys` has those of each word."""
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for number, some in enumerate(keys):
+        for key in some:
+            members[key].append(number)
+    pairs = {(one, other) for some in members.values() for one in some for other in some}
+    one, other = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+    return one, other
+
+
+def java_hash(word: str) -> int:
+    """Java's hash code of a string, without sign: what the jar compares words by, so that "an" is "c0"."""
+    units = memoryview(word.encode("utf-16-le")).cast("H")
+    return reduce(lambda code, unit: 31 * code + unit & 0xFFFFFFFF, units, 0)

@@ -1,0 +1,1 @@
+"""Pages that are read in a browser, from the file system, without a server or a network."""

@@ -1,0 +1,124 @@
+"use strict";
+// Charts, drawn as SVG.
+//
+// histogram(values) -> how many items score how much. meter(value, top) -> a bar; scoreBar(value, bounds, top) -> a bar
+// with its interval, where there is one.
+// scatter({points, lines, label, described}) -> points [{x, y, bounds, name, kind}] with their intervals, and lines
+// [{name, y}] across the plot; `label` stands below the axis of x, `described` is read out by screen readers.
+{
+  const { el, svg, textNodes, number } = microg.dom;
+
+  // Bars of equal width from the lowest to the highest.
+  function histogram(values, bins = 24) {
+    const low = values.reduce((a, b) => Math.min(a, b), 0), high = values.reduce((a, b) => Math.max(a, b), 100);
+    const counts = new Array(bins).fill(0);
+    for (const value of values) counts[Math.min(bins - 1, Math.floor((bins * (value - low)) / (high - low)))]++;
+    const most = Math.max(...counts);
+    const bars = counts.map((count, k) => {
+      const height = count && Math.max(1, (36 * count) / most);
+      return svg("rect", { x: k * 5, width: 4.4, y: 36 - height, height }, svg("title", {}, `${count} items`));
+    });
+    const words = `Histogram of ${values.length} items, from ${number(low, 0)} to ${number(high, 0)}`;
+    return el("div", { class: "histogram" },
+      svg("svg", { viewBox: "0 0 120 36", preserveAspectRatio: "none", role: "img", "aria-label": words }, ...bars),
+      el("span", {}, number(low, 0)), el("span", {}, "items"), el("span", {}, number(high, 0)));
+  }
+
+  function meter(value, top) {
+    const bar = el("i");
+    bar.style.width = `${Math.max(0, Math.min(100, (100 * value) / top))}%`;
+    return el("span", { class: "meter" }, bar);
+  }
+
+  function scoreBar(value, bounds, top) {
+    const x = (one) => (100 * Math.max(0, one)) / top;
+    const parts = [svg("rect", { class: "bar", x: 0, y: 2, width: x(value), height: 6 })];
+    if (bounds) {
+      const [low, high] = bounds.map(x);
+      parts.push(svg("path", { class: "whisker", d: `M${low} 5H${high}M${low} 2V8M${high} 2V8` }));
+    }
+    return svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, ...parts);
+  }
+
+  const WIDE = 560, HIGH = 300, LEFT = 44, RIGHT = 120, TOP = 10, BOTTOM = 34;
+
+  function step(span, count) {
+    const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
+    return [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);
+  }
+
+  function ticks(low, high, count = 5) {
+    if (high <= low) return [low];
+    const by = step(high - low, count), found = [];
+    for (let one = Math.ceil(low / by) * by; one <= high + by / 1e6; one += by) found.push(Number(one.toPrecision(12)));
+    return found;
+  }
+
+  function axes(x, y, xs, ys, label) {
+    const right = WIDE - RIGHT, bottom = HIGH - BOTTOM;
+    return [
+      ...ys.map((value) => svg("line", { class: "grid", x1: LEFT, x2: right, y1: y(value), y2: y(value) })),
+      ...ys.map((value) => svg("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, String(value))),
+      ...xs.map((value) => svg("text", { x: x(value), y: bottom + 16, "text-anchor": "middle" }, String(value))),
+      svg("line", { class: "axis", x1: LEFT, x2: right, y1: bottom, y2: bottom }),
+      svg("text", { x: (LEFT + right) / 2, y: HIGH - 3, "text-anchor": "middle" }, label),
+    ];
+  }
+
+  // Text as drawing takes it: short, with characters that would turn it shown by their number.
+  function short(name, most) {
+    const text = textNodes(name).textContent;
+    return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  }
+
+  // Where the name of a point can stand: right of it, else left; null where it would lie on another name or point.
+  function freeBox(text, x, y, taken) {
+    const width = 6.2 * text.length;
+    const apart = (box, other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom;
+    return [x + 8, x - 8 - width]
+      .map((left) => ({ left, right: left + width, top: y - 5, bottom: y + 5 }))
+      .find((box) => box.left > LEFT && box.right < WIDE - RIGHT && taken.every((other) => apart(box, other))) ?? null;
+  }
+
+  function drawPoint(point, x, y, taken) {
+    const parts = [];
+    if (point.bounds) parts.push(svg("line", { class: `reach ${point.kind}`, x1: x(point.x), x2: x(point.x), y1: y(point.bounds[0]), y2: y(point.bounds[1]) }));
+    parts.push(svg("circle", { class: `dot ${point.kind}`, cx: x(point.x), cy: y(point.y), r: 4 }, svg("title", {}, `${point.name}: ${number(point.y)}`)));
+    const text = short(point.name, 24), box = freeBox(text, x(point.x), y(point.y), taken);
+    if (!box) return parts;
+    taken.push(box);
+    const place = box.right < x(point.x) ? { x: box.right, "text-anchor": "end" } : { x: box.left };
+    return [...parts, svg("text", { class: "name", y: y(point.y) + 4, ...place }, text)];
+  }
+
+  // The names stand beside their lines, moved apart where lines lie close.
+  function drawLines(lines, y) {
+    let last = Infinity;
+    const names = [...lines].sort((a, b) => a.y - b.y).map((line) => {
+      last = Math.min(y(line.y) + 4, last - 12);
+      return svg("text", { x: WIDE - RIGHT + 5, y: last }, short(line.name, 20));
+    });
+    return [...lines.map((line) => svg("line", { class: "across", x1: LEFT, x2: WIDE - RIGHT, y1: y(line.y), y2: y(line.y) })), ...names];
+  }
+
+  // The range of y begins at 0, unless all values are so far from it that their differences would not be seen.
+  function range(points, lines) {
+    const heights = [...points.flatMap((point) => [point.y, ...(point.bounds || [])]), ...lines.map((line) => line.y)];
+    const most = Math.max(...heights), least = Math.min(...heights);
+    return [least > most / 2 ? least - (most - least) / 4 : Math.min(0, least), most * 1.05 || 1];
+  }
+
+  function scatter({ points, lines, label, described }) {
+    const [low, high] = range(points, lines);
+    const far = Math.max(...points.map((point) => point.x)) * 1.08 || 1;
+    const x = (value) => LEFT + ((WIDE - LEFT - RIGHT) * value) / far;
+    const y = (value) => HIGH - BOTTOM - ((HIGH - BOTTOM - TOP) * (value - low)) / (high - low);
+    const taken = points.map((point) => ({ left: x(point.x) - 5, right: x(point.x) + 5, top: y(point.y) - 5, bottom: y(point.y) + 5 }));
+    return svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": described },
+      ...axes(x, y, ticks(0, far), ticks(low, high), label),
+      ...drawLines(lines, y),
+      ...points.flatMap((point) => drawPoint(point, x, y, taken)));
+  }
+
+  microg.charts = { histogram, meter, scoreBar, scatter };
+}

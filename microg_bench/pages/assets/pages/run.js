@@ -1,0 +1,163 @@
+"use strict";
+// The page of a run: a list of its items with filters, an order, and a viewer.
+{
+  const { byId, readData, el, textBox, number } = microg.dom;
+  const { setOptions, values, listen, predicate, withWords } = microg.filters;
+  const { FINISH, row, sides, side, badges } = microg.items;
+
+  const data = readData();
+  const clipOf = (item) => data.clips[item.clip];
+  const scoresOf = (place, k) => data.items.filter((item) => item.task === place && item.scores[k] !== null).map((item) => item.scores[k]);
+
+  // By task, the metrics that score single items. A full bar is 100 long, or as long as the largest score.
+  const metrics = data.tasks.map((task, place) => task.metrics.map((name, k) => ({ name, top: scoresOf(place, k).reduce((a, b) => Math.max(a, b), 100) })));
+
+  function nameOf(item) {
+    return data.tasks[item.task].name === "caption" ? "Caption" : `Question ${item.id.slice(item.id.lastIndexOf("#") + 1)}`;
+  }
+
+  // Filters and order.
+
+  const OUTCOMES = {
+    failed: ["failed", (item) => Boolean(item.failure)],
+    unanswered: ["not answered", (item) => item.answer === undefined],
+    empty: ["empty answer", (item) => item.answer !== undefined && !item.answer.trim()],
+    ...Object.fromEntries(Object.entries(FINISH).map(([reason, words]) => [reason, [words, (item) => item.finish === reason]])),
+  };
+
+  function textOf(item) {
+    const failure = item.failure ? [item.failure.reason, item.failure.text || ""] : [];
+    return [item.id, clipOf(item).source, item.question || "", item.reference || "", item.answer || "", ...failure].join("\n");
+  }
+
+  const TESTS = {
+    task: (place) => (item) => String(item.task) === place,
+    answerable: (kind) => (item) => item.question !== null && item.unanswerable === (kind === "unanswerable"),
+    source: (name) => (item) => clipOf(item).source === name,
+    outcome: (name) => OUTCOMES[name][1],
+    search: (text) => withWords(text, textOf),
+  };
+
+  // Orders are "" (as in the dataset), "worst:METRIC" and "best:METRIC". An item without a score comes first of the
+  // worst, since it failed, and last of the best; one of a task without that metric comes last.
+  function ordered(items, order) {
+    if (!order) return items;
+    const [how, metric] = order.split(":");
+    const places = data.tasks.map((task) => task.metrics.indexOf(metric));
+    const key = (item) => places[item.task] < 0 ? null : item.scores[places[item.task]] ?? -Infinity;
+    return microg.table.sorted(items, key, how === "best");
+  }
+
+  function fillTools() {
+    setOptions(byId("task"), [...(data.tasks.length > 1 ? [["", "all"]] : []), ...data.tasks.map((task, k) => [String(k), task.title])]);
+    const sources = [...new Set(data.clips.map((clip) => clip.source))].sort();
+    setOptions(byId("source"), [["", `all ${sources.length}`], ...sources.map((source) => [source, source])]);
+    setOptions(byId("outcome"), [["", "all"], ...Object.entries(OUTCOMES).map(([name, [words]]) => [name, words])]);
+    const names = [...new Set(data.tasks.flatMap((task) => task.metrics))];
+    const orders = ["worst", "best"].flatMap((how) => names.map((metric) => [`${how}:${metric}`, `${how} ${metric} first`]));
+    setOptions(byId("order"), [["", "as in the dataset"], ...orders]);
+  }
+
+  // The list and the viewer.
+
+  function clipHead(clip) {
+    return el("header", { class: "clip" },
+      el("h3", {}, textBox(clip.id, "bdi"), " ", el("small", {}, "source ", textBox(clip.source, "bdi"))),
+      microg.frames.strip(clip, data.pictures));
+  }
+
+  function build(item, place, previous) {
+    const head = !previous || previous.clip !== item.clip ? [clipHead(clipOf(item))] : [];
+    return [...head, row(item, place, nameOf(item), metrics[item.task])];
+  }
+
+  // The share of the items of its task that score lower, in percent.
+  function rank(item, k) {
+    const scores = scoresOf(item.task, k);
+    return `${Math.round((100 * scores.filter((score) => score < item.scores[k]).length) / scores.length)}%`;
+  }
+
+  function scoreTable(item) {
+    if (!metrics[item.task].length) return el("p", { class: "note" }, "There are no scores of single items: this run came without its statistics.");
+    const line = ({ name }, k) => el("tr", {},
+      el("th", { scope: "row" }, name),
+      el("td", { class: "number" }, number(item.scores[k])),
+      el("td", { class: "number" }, item.scores[k] === null ? "" : rank(item, k)));
+    return el("table", {},
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Score of this item"), el("th", { scope: "col", class: "number" }, "×100"), el("th", { scope: "col", class: "number" }, "items that score lower"))),
+      el("tbody", {}, ...metrics[item.task].map(line)));
+  }
+
+  function content(item) {
+    const clip = clipOf(item);
+    const nodes = [
+      el("p", { class: "muted" }, "source ", textBox(clip.source, "bdi"), " ", ...badges(item)),
+      microg.frames.allFrames(clip, data.pictures),
+      item.question === null ? null : textBox(item.question, "div", "text question"),
+      el("div", { class: "pair" }, ...sides(item)),
+      item.said === undefined ? null : side("what the model wrote, word for word", textBox(item.said)),
+      scoreTable(item),
+    ];
+    return { title: `${clip.id} · ${nameOf(item)}`, nodes };
+  }
+
+  const list = new microg.List(byId("list"), byId("end"), build);
+  const viewer = new microg.Viewer(list, content);
+
+  function refill() {
+    const given = values(byId("tools"));
+    list.fill(ordered(data.items.filter(predicate(given, TESTS)), given.order));
+    byId("count").textContent = `${list.items.length.toLocaleString("en")} of ${data.items.length.toLocaleString("en")} items`;
+    byId("end").textContent = list.items.length ? "" : "No item is like that.";
+  }
+
+  // Opens what the address names. An item far down is searched for by its clip: the list before it is not built.
+  function openLinked() {
+    const item = data.items.find((one) => one.id === viewer.linked);
+    if (!item) return;
+    if (!list.has(item)) {
+      byId("tools").reset();
+      byId("search").value = clipOf(item).id;
+      refill();
+    }
+    list.select(list.items.indexOf(item), !viewer.shown);
+    viewer.open();
+  }
+
+  function openClicked(event) {
+    const clicked = event.target.closest(".item");
+    if (!clicked || (event.detail && String(getSelection()))) return; // whoever selects text does not open
+    list.select(Number(clicked.dataset.place));
+    viewer.open();
+  }
+
+  function drawHistograms() {
+    for (const [place, names] of metrics.entries()) for (const [k, { name }] of names.entries()) {
+      const tile = [...byId(`tiles-${place}`).children].find((one) => one.dataset.metric === name);
+      const scores = scoresOf(place, k);
+      if (scores.length) tile.append(microg.charts.histogram(scores));
+    }
+  }
+
+  function unfold(selector) {
+    for (const one of document.querySelectorAll(selector)) one.open = true;
+  }
+
+  // Paper cannot be scrolled or unfolded: all of it is printed, as it was filtered.
+  addEventListener("beforeprint", () => { list.grow(list.items.length); unfold("details"); });
+  addEventListener("hashchange", openLinked);
+  // A link to a part of the page that is folded up unfolds it.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#']");
+    if (link) unfold(`${link.getAttribute("href")} > details`);
+  });
+  byId("list").addEventListener("click", openClicked);
+  listen(byId("tools"), refill, 120);
+  microg.listenToKeys(list, viewer, { "/": () => byId("search").focus() });
+
+  fillTools();
+  refill();
+  drawHistograms();
+  openLinked();
+  document.documentElement.dataset.ready = "yes";
+}

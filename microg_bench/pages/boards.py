@@ -1,0 +1,189 @@
+"""Boards, the tables of the leaderboard; rows of a board share task, protocol and dataset."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from microg_bench.pages.entries import Entry
+from microg_bench.progress import Progress
+from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import Scorecard, ScoreEntry
+from microg_bench.scoring.compare import Comparison, compare
+from microg_bench.tables.har_rows import action_rows
+from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
+from microg_bench.tables.rows import OwnRow, card_row, text_rows
+
+Json = dict[str, Any]
+PUBLISHED = "Published in the paper"
+
+
+def boards(
+    entries: Sequence[Entry], pages: Sequence[str], pairs: Sequence[Comparison], har: Sequence[Scorecard]
+) -> list[Json]:
+    """All boards, as the page's scripts read them; those of the paper's protocol and references come first.
+
+    `pages` are the pages of the entries, relative to that of the leaderboard, `pairs` comparisons of entries.
+    """
+    facts = read_facts()
+    tables: dict[str, PublishedTable] = {
+        table.task: read_published(table) for table in facts.tables if table.task != "har"
+    }
+    grouped: dict[tuple[str, str, str], list[int]] = {}
+    for place, entry in enumerate(entries):
+        card = entry.card
+        grouped.setdefault((card.task, card.protocol, card.fingerprint), []).append(place)
+    for task in tables:  # published numbers have a board even where there is no row of ours
+        grouped.setdefault((task, facts.protocol, next(iter(facts.datasets))), [])
+    order = list(tables)
+    keys = sorted(grouped, key=lambda key: (order.index(key[0]), not _is_papers(facts, *key[1:]), key))
+    found = [
+        _text_board(tables[key[0]], facts, key, [(entries[k], pages[k]) for k in grouped[key]], pairs)
+        for key in keys
+    ]
+    actions = (read_published(table) for table in facts.tables if table.task == "har")
+    return found + [_har_board(table, facts, har) for table in actions]
+
+
+def _is_papers(facts: Facts, protocol: str, fingerprint: str) -> bool:
+    return protocol == facts.protocol and fingerprint in facts.datasets
+
+
+def _text_board(
+    table: PublishedTable,
+    facts: Facts,
+    key: tuple[str, str, str],
+    rows: Sequence[tuple[Entry, str]],
+    pairs: Sequence[Comparison],
+) -> Json:
+    task, protocol, fingerprint = key
+    columns = [column.name for column in table.facts.columns]
+    cards = [entry.card for entry, _ in rows]
+    own = [_own(table, facts, entry, page, columns) for entry, page in rows]
+    baselines = [row for row in text_rows(table, facts, cards)[len(cards) :] if row.access == "baseline"]
+    below = [row for row in own if row["access"] == "baseline"] + [_row(row, columns) for row in baselines]
+    models = [row for row in own if row["access"] != "baseline"]
+    return {
+        **_head(table, columns),
+        "task": task,
+        "protocol": protocol,
+        "dataset": facts.datasets.get(fingerprint) or (cards[0].dataset if cards else ""),
+        "fingerprint": fingerprint[:12],
+        "items": max((card.items for card in cards), default=None),
+        "unit": "×100",
+        "groups": [
+            {"kind": "model", "title": "Models", "rows": models},
+            {"kind": "baseline", "title": "Baselines: no model at all", "rows": below},
+            *([_published(table, facts)] if _is_papers(facts, protocol, fingerprint) else []),
+        ],
+        "pairs": _pairs(pairs, {entry.run.path: page for entry, page in rows}),
+    }
+
+
+def _head(table: PublishedTable, columns: Sequence[str]) -> Json:
+    title = table.facts.title.split(",")[0]
+    return {"title": title, "labels": list(table.facts.headings), "columns": columns}
+
+
+def _own(table: PublishedTable, facts: Facts, entry: Entry, page: str, columns: Sequence[str]) -> Json:
+    row, model = card_row(table, facts, entry.card), entry.card.model
+    frames = None if model is None or entry.run.settings.shown == "clip" else model.frame_count
+    return {
+        **_row(row, columns),
+        "labels": [row.labels[0], "clip" if frames is None else str(frames)],
+        "page": page,
+        "frames": frames,
+        "dollars": None if entry.dollars is None else round(entry.dollars, 2),
+    }
+
+
+def _row(row: OwnRow, columns: Sequence[str]) -> Json:
+    scores = [row.scores.get(name, ScoreEntry()) for name in columns]
+    return {
+        "labels": list(row.labels),
+        "access": row.access,
+        "values": [_number(one.value) for one in scores],
+        "bounds": [_bounds(*(one.interval or ())) for one in scores],
+        "signatures": [one.signature.long() if one.signature else "" for one in scores],
+        "faults": [row.faults.get(name, "") for name in columns],
+        "notes": [*row.faults.values(), *row.notes],
+        "ranked": row.access != "baseline",
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _bounds(*bounds: float | None) -> list[float | None] | None:
+    return None if not bounds or None in bounds else [_number(bound) for bound in bounds]
+
+
+def _published(table: PublishedTable, facts: Facts) -> Json:
+    names = [column.name for column in table.facts.columns]
+    rows = []
+    for row in table.rows:
+        scores = {name: ScoreEntry(value=float(row.texts[name])) for name in names}
+        shown = OwnRow("", row.labels, row.access, scores)
+        frames = None if table.facts.task == "har" else int(row.labels[1])
+        rows.append({**_row(shown, names), "frames": frames})
+    source = f"{facts.source}, Table {table.facts.number}"
+    return {"kind": "published", "title": PUBLISHED, "source": source, "rows": rows}
+
+
+def comparisons(entries: Sequence[Entry], progress: Progress) -> list[Comparison]:
+    """The comparisons of all pairs of entries that can be compared, metric by metric.
+
+    Under a metric, entries are compared where task, references, items and the metric's signature are the
+    same, and where the statistics of their items are at hand.
+    """
+    groups: dict[tuple[object, ...], list[RunRecord]] = {}
+    for entry in entries:
+        if entry.statistics is None:
+            continue
+        card, ids = entry.card, entry.statistics.ids
+        for name, score in card.scores.items():
+            if name in entry.statistics.metrics:
+                signature = score.signature.long() if score.signature else ""
+                groups.setdefault((name, card.task, card.fingerprint, ids, signature), []).append(entry.run)
+    known = [(str(key[0]), runs) for key, runs in groups.items() if len(runs) > 1]
+    progress.stage("comparing", len(known))
+    found = []
+    for name, runs in known:
+        found += compare(runs, [name])
+        progress.advance()
+    return found
+
+
+def _pairs(pairs: Sequence[Comparison], pages: Mapping[Path, str]) -> list[Json]:
+    """The comparisons of two rows of a board, which are known by their pages."""
+    return [
+        {
+            "metric": one.metric,
+            "first": pages[one.first.path],
+            "second": pages[one.second.path],
+            "value": _number(one.difference.value),
+            "bounds": _bounds(one.difference.low, one.difference.high),
+            "p": one.corrected,
+        }
+        for one in pairs
+        if one.first.path in pages and one.second.path in pages
+    ]
+
+
+def _har_board(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) -> Json:
+    columns = [column.name for column in table.facts.columns]
+    rows = []
+    for row in action_rows(table, facts, cards):
+        shown = _row(row, columns)
+        rows.append({**shown, "ranked": not row.marks, "notes": [*row.marks, *shown["notes"]]})
+    return {
+        **_head(table, [column.heading for column in table.facts.columns]),
+        "task": f"har-{table.facts.number}",
+        "protocol": "as published",
+        "dataset": "",
+        "fingerprint": "",
+        "items": None,
+        "unit": "in %",
+        "groups": [{"kind": "model", "title": "Scored here", "rows": rows}, _published(table, facts)],
+        "pairs": [],
+    }

@@ -1,0 +1,168 @@
+"""The rows of the leaderboard: complete runs on whole datasets, and submissions, read once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import DataError, MicrogError, RunError, UsageError
+from microg_bench.options import ScoringOptions
+from microg_bench.records import Response
+from microg_bench.runs.budget import find_price
+from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, SCORECARD_FILE, STATISTICS_FILE, RunRecord
+from microg_bench.runs.statistics import Statistics
+from microg_bench.scorecard import ModelEntry, Scorecard
+from microg_bench.submissions.check import check
+from microg_bench.submissions.load import check_finite, load
+from microg_bench.tables.gather import identity
+
+MAX_FRAMES = 100_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the leaderboard: a run, its references and the statistics of its items where they are at hand.
+
+    `dollars` is what its answers cost by list prices, had each been asked for alone: without batches, without
+    answers from the cache. None where no price is known, or tokens were not counted.
+    """
+
+    run: RunRecord
+    statistics: Statistics | None
+    dataset: Dataset | None
+    dollars: float | None
+
+    @property
+    def card(self) -> Scorecard:
+        """Its scorecard."""
+        return self.run.scorecard
+
+
+def read_entries(
+    runs: Iterable[RunRecord],
+    submissions: Sequence[Path],
+    dataset: Dataset | None,
+    scoring: ScoringOptions | None,
+) -> tuple[list[Entry], list[MicrogError]]:
+    """Everything that may stand on a leaderboard, and the error of each that may not.
+
+    What was given twice, a run and its submission for example, counts once, as the run. The order is that of
+    the content, so that it does not matter where a run is stored.
+
+    Args:
+        runs: scored runs.
+        submissions: folders of packed runs.
+        dataset: the references; a run on others takes what it was started with, a submission none.
+        scoring: how submissions are checked and scored again, so that the statistics of their items are
+            known; None takes their scorecards as they are.
+
+    Raises:
+        UsageError: `scoring` was given without `dataset`.
+    """
+    packed, errors = _opened(submissions, dataset, scoring)
+    candidates = [
+        *((run, None, _references(run, dataset)) for run in runs),
+        *((run, statistics, _given(run, dataset)) for run, statistics in packed),
+    ]
+    found: dict[str, Entry] = {}
+    for run, statistics, references in candidates:
+        try:
+            check_admissible(run)
+            entry = Entry(run, statistics or _statistics(run), references, _dollars(run))
+        except MicrogError as error:
+            errors.append(error)
+        else:
+            found.setdefault(identity(entry.card), entry)
+    return [found[key] for key in sorted(found)], errors
+
+
+def _opened(
+    submissions: Sequence[Path], dataset: Dataset | None, scoring: ScoringOptions | None
+) -> tuple[list[tuple[RunRecord, Statistics | None]], list[MicrogError]]:
+    """The submissions that can be read, with their statistics where they are scored again."""
+    opened: list[tuple[RunRecord, Statistics | None]] = []
+    errors: list[MicrogError] = []
+    if scoring is None:
+        for folder in submissions:
+            try:
+                opened.append((load(folder), None))
+            except MicrogError as error:
+                errors.append(error)
+        return opened, errors
+    if dataset is None:
+        raise UsageError("submissions cannot be scored without their references: give the dataset")
+    for checked in check(submissions, dataset, scoring):
+        if checked.problems or checked.record is None or checked.statistics is None:
+            errors.append(RunError(checked.problems[0], path=checked.folder))
+        else:
+            checked.record.statistics = checked.statistics
+            opened.append((checked.record, checked.statistics))
+    return opened, errors
+
+
+def check_admissible(run: RunRecord) -> None:
+    """Accept a complete run on a whole dataset, whose scorecard is of its settings and its answers.
+
+    Raises:
+        RunError: it is not complete, asks only some of the clips, or its files tell of different runs.
+    """
+    card, settings, counts = run.scorecard, run.settings, run.scorecard.counts
+    check_finite(card, run.path / SCORECARD_FILE)
+    if not card.complete or counts.failed or counts.missing or counts.unknown or run.failures:
+        raise RunError(f"is not complete ({card.status}), so it cannot stand on a leaderboard", path=run.path)
+    if settings.clips is not None:
+        raise RunError(f"asks {len(settings.clips)} clips only, not the whole dataset", path=run.path)
+    if card.items != len(run.answers):
+        reason = f"holds {len(run.answers)} answers, its scorecard is of {card.items}; score it again"
+        raise RunError(reason, path=run.path)
+    if not _belongs(run):
+        raise RunError(f"{RUN_FILE} and {SCORECARD_FILE} tell of different runs", path=run.path)
+
+
+def _belongs(run: RunRecord) -> bool:
+    """Whether the scorecard tells of the settings of its run."""
+    card, settings = run.scorecard, run.settings
+    count = card.model.frame_count if card.model else None
+    model = ModelEntry(name=settings.model, title=settings.title, frames=settings.frames, frame_count=count)
+    claimed = (card.task, card.settings, card.model, card.fingerprint)
+    return (
+        claimed == (settings.task, settings, model, settings.fingerprint) and 0 <= (count or 0) <= MAX_FRAMES
+    )
+
+
+def _statistics(run: RunRecord) -> Statistics | None:
+    return run.statistics if (run.path / STATISTICS_FILE).is_file() else None
+
+
+def _given(run: RunRecord, dataset: Dataset | None) -> Dataset | None:
+    return dataset if dataset and dataset.fingerprint == run.settings.fingerprint else None
+
+
+def _references(run: RunRecord, dataset: Dataset | None) -> Dataset | None:
+    """The references of a run: those given, else those that it was started with, where they are the same."""
+    if found := _given(run, dataset):
+        return found
+    if not isinstance(run.options.get("data"), str):
+        return None
+    try:
+        return run.dataset()
+    except DataError:
+        return None
+
+
+def _dollars(run: RunRecord) -> float | None:
+    price = find_price(run.settings.engine, run.settings.checkpoint)
+    if price is None:
+        return None
+    answers = [one.model_copy(update={"from_cache": False}) for one in run.answers.values()]
+    try:
+        if min(map(_fewest, answers), default=0) < 0:
+            raise OverflowError
+        counted = [float(price.of(one)) for one in answers if one.prompt_tokens is not None]
+    except OverflowError:
+        raise RunError("damaged: its token counts are out of range", path=run.path / JOURNAL_FILE) from None
+    return sum(counted) if counted else None
+
+
+def _fewest(response: Response) -> int:
+    return min(response.prompt_tokens or 0, response.cached_tokens or 0, response.output_tokens or 0)

@@ -1,0 +1,146 @@
+"""Pictures of the frames that a model was shown: decoded again at the recorded places, as small JPEGs."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import DecodeError
+from microg_bench.runs.record import RunRecord
+from microg_bench.settings import Settings
+from microg_bench.video.decode import Frames
+from microg_bench.video.pool import DecodePool
+from microg_bench.video.sampling import FrameSpec
+
+WIDTH = 320  # pixels of the longer side
+QUALITY = 5  # quantiser of the encoder, 2 (best) to 31
+AHEAD = 4
+
+Recorded = Mapping[str, tuple[int, ...]]
+Write = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The frames of a clip that were shown: (index, seconds from its first frame) each.
+
+    `folder` holds their pictures as `INDEX.jpg`, relative to the pictures' folder; None where there are none,
+    and `why` says the reason.
+    """
+
+    frames: tuple[tuple[int, float], ...] = ()
+    folder: str | None = None
+    why: str = ""
+
+
+def recorded(runs: Iterable[RunRecord]) -> dict[str, tuple[int, ...]]:
+    """The indices of the frames that were shown, by clip."""
+    found: dict[str, tuple[int, ...]] = {}
+    for run in runs:
+        for name, answer in run.answers.items():
+            if answer.frames:
+                clip = name if run.settings.task == "caption" else name.rpartition("#")[0]
+                found.setdefault(clip, answer.frames)
+    return found
+
+
+def why_none(settings: Settings, dataset: Dataset | None, wanted: bool = True) -> str | None:
+    """Why a page has no pictures at all; None where it has. `wanted` tells whether they were asked for."""
+    if settings.shown == "clip":
+        return "The model was sent each clip as its file, so no frames were decoded that could be shown."
+    if settings.frames is None:
+        return "This model sees no video."
+    if not wanted:
+        return "Pictures of the frames were left out of this page."
+    if dataset is None or not dataset.has_video:
+        return "There are no pictures of the frames: no videos were at hand when this page was made."
+    return None
+
+
+def draw(
+    dataset: Dataset,
+    spec: FrameSpec,
+    shown: Recorded,
+    write: Write,
+    step: Callable[[], None],
+    into: str = "frames",
+) -> dict[str, Strip]:
+    """Write the pictures of all clips in `shown`, each as `INTO/CLIP/INDEX.jpg`.
+
+    Folders are numbered as the clips of the dataset, so that no id names a file.
+
+    Args:
+        dataset: with the videos.
+        spec: how the run sampled frames.
+        shown: the recorded indices by clip.
+        write: takes a relative name and its content.
+        step: called after each clip.
+        into: the folder of the pictures.
+
+    Returns:
+        A strip for each clip in `shown`; without pictures where the video is missing, cannot be decoded, or
+        is not the one that was shown.
+    """
+    strips: dict[str, Strip] = {}
+    with DecodePool() as pool:
+        for place, name, future in _decoded(dataset, spec, shown, pool):
+            strips[name] = _strip(into, f"{place:05d}", shown[name], future, write)
+            step()
+    return strips
+
+
+def _decoded(
+    dataset: Dataset, spec: FrameSpec, shown: Recorded, pool: DecodePool
+) -> Iterator[tuple[int, str, Future[Frames] | None]]:
+    """The clips in `shown` with their place in the dataset and their frames, a few decoded ahead."""
+    waiting: deque[tuple[int, str, Future[Frames] | None]] = deque()
+    for place, clip in enumerate(dataset.clips):
+        if clip.video_id in shown:
+            waiting.append((place, clip.video_id, pool.submit(clip.video, spec) if clip.video else None))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _strip(
+    into: str, folder: str, indices: tuple[int, ...], future: Future[Frames] | None, write: Write
+) -> Strip:
+    if future is None:
+        return Strip(why="the dataset at hand holds no video of this clip")
+    try:
+        found = future.result()
+    except DecodeError as error:
+        return Strip(why=str(error))
+    if found.indices != tuple(indices):
+        return Strip(why="the video at hand is not the one that the model was shown: it gives other frames")
+    for index, picture in zip(found.indices, jpegs(found.pixels), strict=True):
+        write(f"{into}/{folder}/{index}.jpg", picture)
+    times = (round(seconds, 3) for seconds in found.timestamps)
+    return Strip(tuple(zip(found.indices, times, strict=True)), folder)
+
+
+def jpegs(pixels: NDArray[np.uint8]) -> list[bytes]:
+    """Pictures of RGB frames, (T, H, W, 3), at most 320 pixels on the longer side; the same each time."""
+    height, width = pixels.shape[1:3]
+    scale = min(1.0, WIDTH / max(height, width))
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height = (max(2, 2 * round(side * scale / 2)) for side in (width, height))
+    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.options = {"qmin": str(QUALITY), "qmax": str(QUALITY), "flags": "+bitexact"}
+    packets = [
+        packet
+        for frame in pixels
+        for packet in encoder.encode(
+            av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
+                width=encoder.width, height=encoder.height, format="yuvj420p"
+            )
+        )
+    ]
+    return [bytes(packet) for packet in [*packets, *encoder.encode(None)]]

@@ -1,0 +1,112 @@
+"""Writes the leaderboard: a page with all boards, and one page for each run."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import MicrogError
+from microg_bench.options import ScoringOptions
+from microg_bench.pages.boards import boards, comparisons
+from microg_bench.pages.entries import Entry, read_entries
+from microg_bench.pages.folder import PageFolder, new_folder
+from microg_bench.pages.frames import Strip, draw, recorded, why_none
+from microg_bench.pages.run_page import run_page
+from microg_bench.pages.shell import render
+from microg_bench.progress import Progress
+from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import Scorecard
+from microg_bench.tables.gather import identity
+
+TITLE = "MicroG-4M leaderboard"
+COMPONENTS = ("filters", "table", "charts")
+
+
+def build(  # noqa: PLR0913 - what goes in, and how
+    out: Path,
+    runs: Sequence[RunRecord],
+    submissions: Sequence[Path] = (),
+    har: Sequence[Scorecard] = (),
+    *,
+    dataset: Dataset | None = None,
+    scoring: ScoringOptions | None = None,
+    pictures: bool = True,
+    progress: Progress,
+) -> tuple[int, list[MicrogError]]:
+    """Write the leaderboard into the folder `out`; the same input gives the same bytes.
+
+    Args:
+        out: a folder that is new, empty, or holds a leaderboard that was written here.
+        runs: scored runs.
+        submissions: folders of packed runs.
+        har: scorecards of action recognition.
+        dataset: the references and videos of the pages; see `read_entries`.
+        scoring: how submissions are checked and scored again; None takes their scorecards as they are.
+        pictures: whether the frames that models were shown are drawn.
+        progress: told of the comparing and the drawing.
+
+    Returns:
+        How many rows there are, and the error of each run or submission that was left out.
+
+    Raises:
+        UsageError: `out` holds files from elsewhere, or `scoring` was given without `dataset`.
+        DataError: two scorecards of the same detections have different scores.
+        RunError: a file cannot be written.
+    """
+    with new_folder(out) as folder:
+        entries, errors = read_entries(runs, submissions, dataset, scoring)
+        names = [f"runs/{_name(entry)}" for entry in entries]
+        pairs = comparisons(entries, progress)
+        _write_runs(folder, entries, names, pictures, progress)
+        found = boards(entries, [f"{name}/index.html" for name in names], pairs, har)
+        page = render("leaderboard", COMPONENTS, {"boards": found}, title=TITLE, rows=len(entries))
+        folder.write("index.html", page)
+    return len(entries), errors
+
+
+def _name(entry: Entry) -> str:
+    """A name that stays the same whatever rows are added, and holds no text from elsewhere."""
+    return f"{entry.card.task}-{hashlib.sha256(identity(entry.card).encode()).hexdigest()[:12]}"
+
+
+def _write_runs(
+    folder: PageFolder, entries: Sequence[Entry], names: Sequence[str], pictures: bool, progress: Progress
+) -> None:
+    """The page of each run. Runs that were shown the same frames share their pictures."""
+    notes = [why_none(entry.run.settings, entry.dataset, pictures) for entry in entries]
+    drawn = _draw(folder, [entry for entry, note in zip(entries, notes, strict=True) if not note], progress)
+    for entry, name, note in zip(entries, names, notes, strict=True):
+        place, strips = drawn[_shown(entry)] if note is None else ("", {})
+        shown = recorded([entry.run])
+        page = run_page(
+            [entry.run],
+            entry.dataset,
+            [entry.statistics.item_scores() if entry.statistics else {}],
+            {clip: strip for clip, strip in strips.items() if clip in shown},
+            note,
+            f"../../{place}",
+            "../../index.html",
+        )
+        folder.write(f"{name}/index.html", page)
+
+
+def _draw(
+    folder: PageFolder, entries: Sequence[Entry], progress: Progress
+) -> dict[tuple[str, str], tuple[str, dict[str, Strip]]]:
+    """The folder of pictures and the strips of all runs that were shown the same frames."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(_shown(entry), []).append(entry)
+    shown = {key: recorded(entry.run for entry in group) for key, group in groups.items()}
+    progress.stage("drawing frames", sum(map(len, shown.values())))
+    drawn: dict[tuple[str, str], tuple[str, dict[str, Strip]]] = {}
+    for number, (key, group) in enumerate(groups.items(), start=1):
+        place, dataset, spec = f"pictures/{number:02d}/frames", group[0].dataset, group[0].run.settings.frames
+        if dataset and spec:
+            drawn[key] = place, draw(dataset, spec, shown[key], folder.write, progress.advance, place)
+    return drawn
+
+
+def _shown(entry: Entry) -> tuple[str, str]:
+    """What two runs share that were shown the same frames."""
+    return entry.card.fingerprint, entry.run.settings.shown

@@ -1,0 +1,219 @@
+"""The page of a run: every item with its frames, reference, answer and scores, and how the run was made."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import RunError
+from microg_bench.pages.folder import new_folder
+from microg_bench.pages.frames import Strip, draw, recorded, why_none
+from microg_bench.pages.shell import render
+from microg_bench.progress import Progress
+from microg_bench.records import Request
+from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RunRecord
+from microg_bench.tasks import TASKS, is_unanswerable
+
+COMPONENTS = ("filters", "table", "frames", "difference", "charts", "items", "list", "viewer", "keys")
+
+ItemScores = Mapping[str, Mapping[str, float]]  # ×100, by metric and request id
+
+
+def write_run_page(
+    runs: Sequence[RunRecord],
+    dataset: Dataset | None,
+    out: Path,
+    *,
+    pictures: bool = True,
+    progress: Progress,
+) -> Path:
+    """Write the page of one or more scored runs into the folder `out`; the same runs give the same bytes.
+
+    Args:
+        runs: different tasks of one model on one dataset, shown the same frames.
+        dataset: their references, and videos; None shows the answers alone.
+        out: a folder that is new, empty, or holds a page that was written here. It is written whole or not at
+            all.
+        pictures: whether the frames that the model was shown are drawn.
+        progress: told of the drawing.
+
+    Returns:
+        The file of the page.
+
+    Raises:
+        RunError: the runs do not belong together, one has not been scored or is damaged, or a file cannot be
+            written.
+        DataError: the dataset is not that of the runs.
+        UsageError: `out` holds files from elsewhere.
+    """
+    _check_together(runs)
+    for run in runs:
+        _check_scored(run)
+        if dataset:
+            run.dataset(dataset)
+    settings = runs[0].settings
+    note = why_none(settings, dataset, pictures)
+    with new_folder(out) as folder:
+        strips = {}
+        if note is None and dataset and settings.frames:
+            shown = recorded(runs)
+            progress.stage("drawing frames", len(shown))
+            strips = draw(dataset, settings.frames, shown, folder.write, progress.advance)
+        scores = [run.item_scores() for run in runs]
+        folder.write("index.html", run_page(runs, dataset, scores, strips, note))
+    return out / "index.html"
+
+
+def _check_together(runs: Sequence[RunRecord]) -> None:
+    if len({run.settings.task for run in runs}) < len(runs):
+        raise RunError("two of these runs are of the same task: write a page for each")
+    for what in ("model", "fingerprint", "shown"):
+        values = dict.fromkeys(getattr(run.settings, what) for run in runs)
+        if len(values) > 1:
+            name = "frames" if what == "shown" else what
+            raise RunError(f"these runs differ in {name} ({', '.join(values)}): write a page for each")
+
+
+def _check_scored(run: RunRecord) -> None:
+    if run.scorecard.task != run.settings.task:
+        raise RunError(f"its scorecard does not belong to its {RUN_FILE}", path=run.path)
+    if not run.has_journal:
+        raise RunError(f"holds no {JOURNAL_FILE}, so there are no answers to show", path=run.path)
+
+
+def run_page(
+    runs: Sequence[RunRecord],
+    dataset: Dataset | None,
+    scores: Sequence[ItemScores],
+    strips: Mapping[str, Strip],
+    note: str | None = None,
+    pictures: str = "frames",
+    home: str | None = None,
+) -> bytes:
+    """The page of runs that belong together; `scores` holds the item scores of each.
+
+    `strips` are the frames of each clip, as far as pictures were made, and `note` says why there are none.
+    `pictures`, their folder, and `home`, where "back" leads, are relative to the page.
+    """
+    settings = runs[0].settings
+    title = settings.title + (f" ({settings.checkpoint})" if settings.checkpoint else "")
+    data = _data(runs, dataset, scores, strips)
+    return render(
+        "run",
+        COMPONENTS,
+        {"pictures": pictures, **data},
+        title=title,
+        settings=settings,
+        home=home,
+        runs=runs,
+        tasks=TASKS,
+        note=note or _some_missing(strips.values()),
+        provenance=[_provenance(run) for run in runs],
+        pretty=partial(json.dumps, indent=2),
+    )
+
+
+def _data(
+    runs: Sequence[RunRecord],
+    dataset: Dataset | None,
+    scores: Sequence[ItemScores],
+    strips: Mapping[str, Strip],
+) -> dict[str, Any]:
+    """What the page's script reads: all items of a clip stand together, in the order of the clips."""
+    asked = [(task, *one) for task, run in enumerate(runs) for one in _asked(run, dataset)]
+    sources = {request.video_id: request.source for _, request, _ in asked}
+    clips = {name: place for place, name in enumerate(sources)}
+    asked.sort(key=lambda one: clips[one[1].video_id])
+    shown = recorded(runs)
+    # The metrics that score single items, in the order of the scorecard.
+    known = [
+        {name: items[name] for name in run.scorecard.scores if name in items}
+        for run, items in zip(runs, scores, strict=True)
+    ]
+    return {
+        "tasks": [
+            {"name": run.settings.task, "title": TASKS[run.settings.task].title, "metrics": list(metrics)}
+            for run, metrics in zip(runs, known, strict=True)
+        ],
+        "clips": [_clip(name, source, shown.get(name, ()), strips) for name, source in sources.items()],
+        "items": [
+            {
+                "task": task,
+                "clip": clips[request.video_id],
+                **_item(runs[task], request, reference, known[task]),
+            }
+            for task, request, reference in asked
+        ],
+    }
+
+
+def _asked(run: RunRecord, dataset: Dataset | None) -> list[tuple[Request, str | None]]:
+    """Everything that the run asked, with its reference; None where no dataset is at hand."""
+    if dataset is None:
+        return [(request, None) for request in run.requests()]
+    return [(item.request, item.reference) for item in run.items(dataset)]
+
+
+def _clip(name: str, source: str, shown: tuple[int, ...], strips: Mapping[str, Strip]) -> dict[str, Any]:
+    clip: dict[str, Any] = {"id": name, "source": source}
+    strip = strips.get(name)
+    if strip and strip.folder:
+        return {**clip, "folder": strip.folder, "frames": strip.frames}
+    if strip and strip.why:
+        clip["why"] = strip.why
+    return {**clip, "frames": [[index] for index in shown]}
+
+
+def _item(run: RunRecord, request: Request, reference: str | None, scores: ItemScores) -> dict[str, Any]:
+    answer, failure = run.answers.get(request.id), run.failures.get(request.id)
+    asked = request.question is not None and reference is not None
+    item: dict[str, Any] = {
+        "id": request.id,
+        "question": request.question,
+        "reference": reference,
+        "unanswerable": asked and is_unanswerable(reference or ""),
+        "scores": [_rounded(items.get(request.id)) for items in scores.values()],
+    }
+    if answer:
+        item["answer"] = answer.answer
+        item |= {"said": answer.text} if answer.text != answer.answer else {}
+        item |= {"finish": answer.finish_reason} if answer.finish_reason != "stop" else {}
+    if failure:
+        item["failure"] = failure.model_dump(include={"stage", "reason", "text"})
+    return item
+
+
+def _rounded(value: float | None) -> float | None:
+    """A score with as many digits as a page needs; None for what is no number."""
+    return None if value is None or not math.isfinite(value) else round(value, 3)
+
+
+def _some_missing(strips: Iterable[Strip]) -> str | None:
+    folders = [strip.folder for strip in strips]
+    without = folders.count(None)
+    return f"{without} of {len(folders)} clips have no pictures; each says why." if without else None
+
+
+def _provenance(run: RunRecord) -> list[tuple[str, str]]:
+    """The settings as rows of a table; what was not set is left out."""
+    settings = run.settings
+    values = settings.model_dump(mode="json") | {
+        "frames": settings.shown,
+        "prompt": settings.prompt and str(settings.prompt),
+    }
+    return [
+        (name.replace("_", " "), _words(value))
+        for name, value in values.items()
+        if value not in (None, {}, [])
+    ]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(one)}" for name, one in value.items() if one is not None)
+    return str(value)

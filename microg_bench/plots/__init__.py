@@ -1,0 +1,1 @@
+"""Plots: what a dataset holds and how runs scored; the same content gives the same bytes."""

@@ -1,1 +1,0 @@
-"""The report room: pages that are read in a browser, from the file system, without a server or a network."""

@@ -1,0 +1,183 @@
+"""What a run costs: list prices, an estimate before anything is asked, and a limit that is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, ValidationError
+
+from microg_bench.errors import UsageError
+from microg_bench.records import Generation, Image, Prompt, Record, Response, Text, first_fault
+
+if TYPE_CHECKING:
+    from microg_bench.engines.base import Job, Outcome
+
+_SHIPPED = Path(__file__).with_name("prices.toml")
+_DATED = re.compile(r"-(20\d\d-\d\d-\d\d|\d\d-20\d\d|\d{3})$")
+_MILLION = 1_000_000
+_CHARACTERS_PER_TOKEN = 3.0  # fewer than English text has, so that an estimate is not too low
+_FRAMING = 50  # tokens of a chat's frame
+CLIP_S = 3.0
+
+
+class Price(Record):
+    """US dollars for a million tokens; see `prices.toml`. `batch` is the factor of the batch API."""
+
+    date: date
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached: float | None = Field(default=None, ge=0)
+    batch: float = Field(default=1.0, ge=0, le=1)
+    image: float = Field(default=1500, ge=0)
+    second: float = Field(default=300, ge=0)
+
+    def of(self, response: Response, batch: bool = False) -> float:
+        """Dollars for one response, by the tokens that the vendor counted; 0 for one from the cache."""
+        if response.from_cache:
+            return 0.0
+        cached = response.cached_tokens or 0
+        fresh = (response.prompt_tokens or 0) - cached
+        rate = self.input if self.cached is None else self.cached
+        dollars = fresh * self.input + cached * rate + (response.output_tokens or 0) * self.output
+        return dollars / _MILLION * (self.batch if batch else 1.0)
+
+    def at_most(self, prompt: Prompt, frames: int, generation: Generation, batch: bool = False) -> float:
+        """Dollars, about, for a prompt whose answer is as long as it may be."""
+        dollars = self.prompt_tokens(prompt, frames) * self.input + generation.max_tokens * self.output
+        return dollars / _MILLION * (self.batch if batch else 1.0)
+
+    def prompt_tokens(self, prompt: Prompt, frames: int) -> int:
+        """About how many tokens a prompt has that shows `frames` frames, or the clip itself at 0."""
+        parts = [part for message in prompt.messages for part in message.parts]
+        letters = sum(len(part.text) for part in parts if isinstance(part, Text))
+        stills = sum(isinstance(part, Image) for part in parts)
+        videos = len(parts) - stills - sum(isinstance(part, Text) for part in parts)
+        shown = frames * self.image if frames else CLIP_S * self.second
+        return round(letters / _CHARACTERS_PER_TOKEN + _FRAMING + stills * self.image + videos * shown)
+
+
+def find_price(engine: str, model: str | None, file: Path | None = None) -> Price | None:
+    """The price of `model` at `engine`: from `file`, else from the shipped table; None where neither has it.
+
+    Raises:
+        UsageError: `file` cannot be read or holds something else than prices.
+    """
+    for table in ([_read(file)] if file else []) + [_read(_SHIPPED)]:
+        prices = table.get(engine, {})
+        for name in (model or "", _DATED.sub("", model or "")):
+            if name in prices:
+                return prices[name]
+    return None
+
+
+@cache
+def _read(file: Path) -> dict[str, dict[str, Price]]:
+    """Prices by engine and model."""
+    try:
+        content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot be read: {error}", path=file, item="--prices") from error
+    content.pop("sources", None)
+    if not all(isinstance(models, dict) for models in content.values()):
+        reason = 'cannot be read: give tables such as [openai."gpt-4o"]'
+        raise UsageError(reason, path=file, item="--prices")
+    return {
+        engine: {model: _price(file, f"{engine}.{model}", given) for model, given in models.items()}
+        for engine, models in content.items()
+    }
+
+
+def _price(file: Path, name: str, given: Any) -> Price:
+    try:
+        return Price.model_validate(given)
+    except ValidationError as error:
+        raise UsageError(f"{name}: {first_fault(error)}", path=file, item="--prices") from error
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What asking would take, about: answers are taken to be as long as they may be."""
+
+    requests: int
+    prompt_tokens: int
+    output_tokens: int
+    dollars: float
+
+    def __str__(self) -> str:
+        return (
+            f"about {dollars_words(self.dollars)} at most for {self.requests:,} requests (about "
+            f"{self.prompt_tokens:,} prompt tokens, at most {self.output_tokens:,} generated)"
+        )
+
+
+def estimate(
+    asked: Iterable[tuple[Prompt, Generation]], price: Price, frames: int, batch: bool = False
+) -> Estimate:
+    """The estimate for prompts whose clips are not decoded yet: each is to show `frames` frames."""
+    requests = prompts = outputs = 0
+    for prompt, generation in asked:
+        requests += 1
+        prompts += price.prompt_tokens(prompt, frames)
+        outputs += generation.max_tokens
+    factor = price.batch if batch else 1.0
+    dollars = factor * (prompts * price.input + outputs * price.output) / _MILLION
+    return Estimate(requests, prompts, outputs, dollars)
+
+
+def dollars_words(amount: float) -> str:
+    """`$12.34`, with more digits for small change."""
+    return f"${amount:,.2f}" if amount >= 0.1 else f"${amount:.4f}"
+
+
+@dataclass
+class Budget:
+    """Keeps what is spent and what is in flight below a limit, over all run variants that share an engine.
+
+    Args:
+        price: what tokens cost.
+        limit: dollars that may be spent in all, None for no limit.
+        batch: whether the batch API is used.
+        spent: dollars that earlier starts have spent.
+    """
+
+    price: Price
+    limit: float | None = None
+    batch: bool = False
+    spent: float = 0.0
+    exhausted: bool = False
+    _reserved: dict[Job, float] = field(default_factory=dict)
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def reserve(self, job: Job) -> bool:
+        """Wait until `job` can be paid for whatever it comes to; False where it cannot."""
+        frames = 0 if job.frames is None else len(job.frames.indices)
+        price = self.price.at_most(job.prompt, frames, job.generation, self.batch)
+        while self.limit is not None and self.committed + price > self.limit:
+            if not self._reserved:
+                self.exhausted = True
+                return False
+            self._freed.clear()
+            await self._freed.wait()
+        self._reserved[job] = price
+        return True
+
+    @property
+    def committed(self) -> float:
+        """Dollars spent, and reserved for what is in flight."""
+        return self.spent + sum(self._reserved.values())
+
+    def settle(self, job: Job | None, outcome: Outcome) -> None:
+        """Count what a request cost, a failure nothing. The job is None if an earlier start asked it."""
+        if job is not None:
+            self._reserved.pop(job, None)
+        if isinstance(outcome, Response):
+            self.spent += self.price.of(outcome, self.batch)
+        self._freed.set()

@@ -1,0 +1,230 @@
+"""Turns options into everything that a run needs, and finds every mistake before a model is loaded."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.registry import find_adapter, source_sha256
+from microg_bench.dataset.load import Dataset, load, select
+from microg_bench.engines.base import BatchEngine, Engine
+from microg_bench.engines.registry import CLOSED, choose_engine
+from microg_bench.errors import DataError, UsageError
+from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
+from microg_bench.prompts import Template, find_template
+from microg_bench.records import Clip, Generation, Request, TaskName
+from microg_bench.runs.budget import Price, find_price
+from microg_bench.settings import Media, Settings
+from microg_bench.tasks import TASKS, Item, items_of
+from microg_bench.video.sampling import FrameSpec
+
+RUNS_FOLDER = Path("runs")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One run variant, resolved and checked: its runs, one a task, share model, engine, clips and frames.
+
+    `given` are the `options` that differ from their defaults, as JSON; `engine_options` are the options with
+    the weights that are to be asked.
+    """
+
+    options: Options
+    given: dict[str, Any]
+    adapter: Adapter
+    dataset: Dataset
+    clips: tuple[Clip, ...]
+    templates: Mapping[TaskName, Template]
+    engine: type[Engine]
+    engine_options: Options
+    frames: FrameSpec | None
+
+    @property
+    def tasks(self) -> tuple[TaskName, ...]:
+        """The tasks, in the order of asking."""
+        return self.options.tasks
+
+    @property
+    def sends_clips(self) -> bool:
+        """Whether the model is sent the file of a clip, not frames of it."""
+        return self.options.media == "clip"
+
+    @cached_property
+    def items(self) -> dict[TaskName, tuple[Item, ...]]:
+        """All items that are asked, by task."""
+        return {task: items_of(TASKS[task], self.clips) for task in self.tasks}
+
+    @cached_property
+    def requests(self) -> dict[str, tuple[Request, ...]]:
+        """All requests by the id of their clip, the caption before the questions."""
+        found: dict[str, list[Request]] = {clip.video_id: [] for clip in self.clips}
+        for items in self.items.values():
+            for item in items:
+                found[item.request.video_id].append(item.request)
+        return {clip: tuple(requests) for clip, requests in found.items()}
+
+    def generation(self, task: TaskName) -> Generation:
+        """How the model writes: as its adapter says, and as the options change it."""
+        changed = self.options.model_dump(include={"max_tokens", "temperature", "top_p"}, exclude_none=True)
+        return self.adapter.generation[task].model_copy(update={**changed, "seed": self.options.seed})
+
+    @cached_property
+    def _adapter_sha256(self) -> str:
+        return source_sha256(self.adapter)
+
+    def settings(self, task: TaskName) -> Settings:
+        """Everything that moves the answers of `task`."""
+        options, every = self.engine_options, not self.options.clips and self.options.limit is None
+        same = ("checkpoint", "revision", "dtype", "attn_implementation", "quantization", "engine_args")
+        prompted = self.engine.name != "function" or self.adapter.sees_video
+        return Settings(
+            task=task,
+            model=self.adapter.name,
+            title=self.adapter.title,
+            adapter_sha256=self._adapter_sha256,
+            engine=self.engine.name,
+            frames=self.frames,
+            media=self._media,
+            prompt=self.templates[task].identity if prompted else None,
+            generation=self.generation(task),
+            dataset=self.dataset.name,
+            fingerprint=self.dataset.fingerprint,
+            clips=None if every else tuple(clip.video_id for clip in self.clips),
+            **{name: getattr(options, name) for name in same},
+        )
+
+    @property
+    def _media(self) -> Media | None:
+        """How frames are sent to a server; None for an engine in this process, which gets the arrays."""
+        engine, options = self.engine.name, self.options
+        if engine not in CLIENTS:
+            return None
+        if self.sends_clips:
+            return Media(kind="clip")
+        detail = options.detail if takes(engine, "detail") else None
+        return Media(kind=options.media or "images", jpeg_quality=options.jpeg_quality, detail=detail)
+
+    @cached_property
+    def price(self) -> Price | None:
+        """What tokens cost; None where it is not known, or nothing is paid for."""
+        if self.engine.name not in CLOSED and not self.options.prices:
+            return None
+        file = Path(self.options.prices) if self.options.prices else None
+        return find_price(self.engine.name, self.engine_options.checkpoint, file)
+
+    @cached_property
+    def default_folder(self) -> Path:
+        """`runs/MODEL-DATASET-HASH`: the same options lead to the same folder, other ones to another."""
+        moved_by = json.dumps([self.options.answer_options(), self.dataset.fingerprint])
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.adapter.name)
+        digest = hashlib.sha256(moved_by.encode()).hexdigest()[:6]
+        return RUNS_FOLDER / f"{name}-{self.dataset.name}-{digest}"
+
+    def cached_under(self, provenance: Mapping[str, str]) -> dict[str, Any]:
+        """Everything but the request that moves an answer, for the response cache."""
+        names = {"model", "checkpoint", "revision", "engine", "dtype", "attn_implementation", "quantization"}
+        settings = self.settings(self.tasks[0])
+        known = settings.model_dump(mode="json", include=names | {"engine_args", "media"})
+        return {**known, "provenance": dict(provenance), "files": _files_state(settings.checkpoint)}
+
+
+def configure(options: Options, dataset: Dataset | None = None) -> Configuration:
+    """Check `options` against what is there.
+
+    Args:
+        options: what the user asked for.
+        dataset: the dataset, where it has been loaded already.
+
+    Raises:
+        UsageError: an unknown or unfitting name or option.
+        DataError: a dataset or prompt that cannot be read, or that has nothing to ask.
+        MissingExtraError: the engine's packages are not installed.
+    """
+    if options.model is None:
+        raise UsageError("give a model: --model NAME (`microg-bench models` lists them)")
+    if not options.tasks:
+        raise UsageError("give at least one task: --tasks caption,vqa")
+    adapter = find_adapter(options.model)
+    templates = {task: find_template(task, options.prompt) for task in options.tasks}
+    frames = _frames(adapter, options)
+    if adapter.checkpoint is None and options.checkpoint is not None:
+        raise UsageError(f"does not apply: model {adapter.name} has no weights", item="--checkpoint")
+    engine = choose_engine(adapter.name, adapter.engines, adapter.architecture, options)
+    engine_options = _engine_options(adapter, options, engine)
+    engine.check(engine_options)
+    given = options.given()
+    dataset = dataset or load(options.data)
+    clips = select(dataset, options.clips, options.limit)
+    configuration = Configuration(
+        options, given, adapter, dataset, clips, templates, engine, engine_options, frames
+    )
+    _check_work(configuration)
+    _check_cost(configuration)
+    return configuration
+
+
+def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) -> Options:
+    """The options with the weights of the adapter where no others are given."""
+    own_weights = options.checkpoint is not None and options.checkpoint != adapter.checkpoint
+    loaded_here = engine.name in WEIGHTS and (engine.name != "server" or options.serve)
+    pinned = loaded_here and not own_weights
+    return options.model_copy(
+        update={
+            "checkpoint": options.checkpoint or adapter.checkpoint,
+            "revision": options.revision or (adapter.revision if pinned else None),
+        }
+    )
+
+
+def _frames(adapter: Adapter, options: Options) -> FrameSpec | None:
+    given = next((name for name in ("frames", "sampling") if getattr(options, name) is not None), None)
+    if options.media == "clip":
+        if given:
+            raise UsageError("does not apply: --media clip sends the whole file", item=flag(given))
+        return None
+    if adapter.sees_video:
+        count = adapter.frames if options.frames is None else options.frames
+        spec = FrameSpec.parse(count, options.sampling or adapter.sampling)
+        if options.frames is not None and spec.count is None:
+            raise UsageError(f"--sampling {spec} sets the number of frames itself: leave --frames out")
+        return spec
+    if given:
+        raise UsageError(f"does not apply: model {adapter.name} sees no video", item=flag(given))
+    return None
+
+
+def _check_work(one: Configuration) -> None:
+    for task, items in one.items.items():
+        if not items:
+            raise DataError(f"none of the chosen clips has a reference for {task}", item=one.dataset.name)
+    if (one.frames or one.sends_clips) and not any(clip.video for clip in one.clips):
+        raise DataError(
+            f"none of the chosen clips has a video, and model {one.adapter.name} needs to see them; "
+            "give a dataset folder as --data",
+            item=one.dataset.name,
+        )
+
+
+def _check_cost(one: Configuration) -> None:
+    if one.price is None and one.options.max_cost is not None:  # in this order: --prices is always read
+        raise UsageError(
+            f"no price is known for {one.adapter.name} on engine {one.engine.name}; "
+            "give one with --prices FILE.toml",
+            item="--max-cost",
+        )
+    if one.options.batch and not issubclass(one.engine, BatchEngine):
+        raise UsageError(f"engine {one.engine.name} has no batch API", item="--batch")
+
+
+def _files_state(checkpoint: str | None) -> list[list[Any]]:
+    """Name, size and time of change of each file of a local checkpoint, which has no commit."""
+    root = Path(checkpoint) if checkpoint else None
+    if root is None or not root.is_dir():
+        return []
+    found = sorted(path for path in root.rglob("*") if path.is_file())
+    return [[str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns] for path in found]

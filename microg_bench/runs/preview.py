@@ -1,0 +1,90 @@
+"""What a run would ask, and what it would cost, before a model is loaded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from microg_bench.engines.registry import CLOSED
+from microg_bench.records import Image, Prompt, Request, Text
+from microg_bench.runs.budget import Estimate, estimate
+from microg_bench.runs.configure import Configuration
+from microg_bench.runs.execute import expected_frames, unshown_prompts
+
+
+@dataclass(frozen=True)
+class Example:
+    """The first request of a task, with its prompt and the indices of the frames that it shows."""
+
+    request: Request
+    prompt: Prompt
+    frames: tuple[int, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The prompt as the model would get it."""
+        shown = ", ".join(map(str, self.frames)) or "none"
+        yield f"first {self.request.task} request, {self.request.id}; frames {shown}"
+        for message in self.prompt.messages:
+            for part in message.parts:
+                video = f"<frame {part.frame}>" if isinstance(part, Image) else "<video>"
+                text = part.text if isinstance(part, Text) else video
+                yield from (f"  [{message.role}] {line}" for line in text.splitlines())
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would be asked; `str()` shows it. `estimate` is None where no price is known."""
+
+    configuration: Configuration
+    examples: tuple[Example, ...]
+    estimate: Estimate | None
+
+    def __str__(self) -> str:
+        one = self.configuration
+        whole = "the whole clip, as its file" if one.sends_clips else "none: this model sees no video"
+        clips = f"{len(one.clips)} of {len(one.dataset.clips)} clips"
+        rows: dict[str, str] = {
+            "model": f"{one.adapter.name} ({one.adapter.title})",
+            "checkpoint": one.engine_options.checkpoint or "none",
+            "engine": one.engine.name,
+            "data": f"{one.dataset.name}, {clips}",
+            "frames": str(one.frames or whole),
+            **{task: f"{len(items)} requests" for task, items in one.items.items()},
+            "cost": self._cost(),
+        }
+        lines = [f"{name:<11} {value}" for name, value in rows.items()]
+        for example in self.examples:
+            lines += ["", *example.lines()]
+        return "\n".join(lines)
+
+    def _cost(self) -> str:
+        one, price = self.configuration, self.configuration.price
+        if self.estimate is None or price is None:
+            return "unknown (no price listed)" if one.engine.name in CLOSED else "none"
+        return f"{self.estimate}; prices of {price.date}"
+
+
+def preview(one: Configuration) -> Preview:
+    """Decode the first clip of each task, render its prompt and estimate the cost.
+
+    Raises:
+        DecodeError: a clip cannot be decoded.
+    """
+    return Preview(
+        one, tuple(_example(one, items[0].request) for items in one.items.values()), _estimate(one)
+    )
+
+
+def _example(one: Configuration, request: Request) -> Example:
+    from microg_bench.video.decode import decode
+
+    clip = next(clip for clip in one.clips if clip.video_id == request.video_id)
+    frames = decode(clip.video, one.frames) if one.frames and clip.video else None
+    prompt = one.adapter.prompt(request, one.templates[request.task].render(request), frames)
+    return Example(request, prompt, frames.indices if frames else ())
+
+
+def _estimate(one: Configuration) -> Estimate | None:
+    if one.price is None:
+        return None
+    requests = (item.request for items in one.items.values() for item in items)
+    asked = ((prompt, one.generation(request.task)) for request, prompt in unshown_prompts(one, requests))
+    return estimate(asked, one.price, expected_frames(one.frames), one.options.batch)

@@ -1,0 +1,1 @@
+"""Scores answers: scorecards, slices, baselines, intervals and comparisons."""

@@ -1,0 +1,115 @@
+"""Compares scored runs pair by pair: differences with interval and p-value, and where they differ most.
+
+Only like is compared with like: the same task, the same items in the same order, the same signatures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from microg_bench.errors import DataError, RunError
+from microg_bench.metrics import METRICS
+from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.intervals import RESAMPLES, Clusters, Difference, holm, paired
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of a pair of runs; `corrected` is the p-value after Holm, over all pairs of this metric."""
+
+    metric: str
+    first: RunRecord
+    second: RunRecord
+    difference: Difference
+    corrected: float | None
+
+
+def compare(
+    runs: Sequence[RunRecord], metrics: Sequence[str] = (), resamples: int = RESAMPLES
+) -> list[Comparison]:
+    """All pairs of `runs` under every metric that all of them have, metric by metric.
+
+    Args:
+        runs: two or more scored runs of one task.
+        metrics: names; none takes all that the runs have in common.
+        resamples: of the intervals and of the p-values.
+
+    Raises:
+        RunError: a run has not been scored, or is damaged.
+        DataError: runs that cannot be compared; what differs is named.
+    """
+    wanted = metrics or tuple(runs[0].scorecard.scores)
+    for other in runs[1:]:
+        _check(runs[0], other, wanted)
+    names = [name for name in wanted if all(name in run.statistics.metrics for run in runs)]
+    clusters = Clusters.of(runs[0].statistics.sources)
+    return [one for name in names for one in _compare_metric(name, runs, clusters, resamples)]
+
+
+def _compare_metric(
+    name: str, runs: Sequence[RunRecord], clusters: Clusters, resamples: int
+) -> list[Comparison]:
+    pairs = list(combinations(runs, 2))
+    found = [
+        paired(METRICS[name], a.statistics.metrics[name], b.statistics.metrics[name], clusters, resamples)
+        for a, b in pairs
+    ]
+    known = [one.p for one in found if one.p is not None]
+    corrected = iter(holm(known))
+    return [
+        Comparison(name, a, b, one, None if one.p is None else next(corrected))
+        for (a, b), one in zip(pairs, found, strict=True)
+    ]
+
+
+def _check(first: RunRecord, second: RunRecord, metrics: Sequence[str]) -> None:
+    """Refuse to compare what is not alike.
+
+    Raises:
+        DataError: naming the first thing that differs.
+    """
+    for what in ("task", "fingerprint"):
+        a, b = getattr(first.scorecard, what), getattr(second.scorecard, what)
+        if a != b:
+            raise _apart(first, second, f"their {what} differs ({a} and {b})")
+    if alone := sorted(set(first.statistics.ids) ^ set(second.statistics.ids)):
+        raise _apart(
+            first, second, f"{len(alone)} items are scored in only one of them (the first is {alone[0]})"
+        )
+    if first.statistics.ids != second.statistics.ids:
+        raise _apart(first, second, "their items stand in different orders")
+    for name in metrics:
+        ours, theirs = (run.scorecard.scores.get(name) for run in (first, second))
+        a, b = ours and ours.signature, theirs and theirs.signature
+        if a and b and a != b:
+            signatures = f"{a.long()} and {b.long()}"
+            raise _apart(first, second, f"the signatures of {name} differ ({signatures})")
+
+
+def _apart(first: RunRecord, second: RunRecord, why: str) -> DataError:
+    return DataError(f"{why}: they cannot be compared", item=f"{first.path} and {second.path}")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """An item on which two runs differ: its scores ×100 under one metric."""
+
+    id: str
+    first: float
+    second: float
+
+
+def most_different(first: RunRecord, second: RunRecord, metric: str, count: int = 10) -> list[Contrast]:
+    """The items whose scores under `metric` differ most, the widest gap first.
+
+    Raises:
+        RunError: one of the runs was not scored under `metric`.
+    """
+    for run in (first, second):
+        if metric not in run.statistics.metrics:
+            raise RunError(f"was not scored under {metric}", path=run.path)
+    a, b = (METRICS[metric].per_item(run.statistics.metrics[metric]) for run in (first, second))
+    order = np.argsort(-np.abs(a - b), kind="stable")[:count]
+    return [Contrast(first.statistics.ids[k], float(a[k]), float(b[k])) for k in order if a[k] != b[k]]

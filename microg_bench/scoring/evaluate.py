@@ -1,0 +1,171 @@
+"""Scores sets of answers against their references: values, intervals, slices and statistics of each item."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microg_bench.metrics import METRICS, Score, Unavailable, score_tasks
+from microg_bench.metrics.base import Array
+from microg_bench.options import ScoringOptions
+from microg_bench.records import TaskName
+from microg_bench.runs.statistics import Statistics
+from microg_bench.scorecard import Abstention, IntervalEntry, ScoreEntry, SliceEntry
+from microg_bench.scoring.intervals import LEVEL, RESAMPLES, Clusters, interval, resample
+from microg_bench.tasks import TASKS, Item, is_unanswerable, question_word
+
+Places = NDArray[np.intp]
+SENTENCE_METRICS = ("S-BERT", "S-VQA")  # one computation under the name of its task
+
+
+@dataclass(frozen=True)
+class AnswerSet:
+    """The answers to items of one task, by the id of their request; not every item needs one."""
+
+    task: TaskName
+    items: Sequence[Item]
+    answers: Mapping[str, str]
+
+    @property
+    def answered(self) -> tuple[Item, ...]:
+        """The items that have an answer, in dataset order."""
+        return tuple(item for item in self.items if item.request.id in self.answers)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The answered items of one task, scored; `found` holds a `Score` or an `Unavailable` by metric."""
+
+    task: TaskName
+    items: tuple[Item, ...]
+    answers: Mapping[str, str]
+    found: Mapping[str, Score | Unavailable]
+    options: ScoringOptions
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """What could be computed."""
+        return {name: one for name, one in self.found.items() if isinstance(one, Score)}
+
+    def entries(self) -> dict[str, ScoreEntry]:
+        """The scores as a scorecard holds them."""
+        return {name: self._entry(one) for name, one in self.found.items()}
+
+    def interval_entry(self) -> IntervalEntry | None:
+        """How the intervals were made, None where nothing was scored."""
+        if not self.items:
+            return None
+        kind, count = self.options.clusters, self._clusters.count
+        return IntervalEntry(level=LEVEL, clusters=kind, cluster_count=count, resamples=RESAMPLES, seed=0)
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str], Places]:
+        return slice_rows(self.items)
+
+    def slices(self) -> dict[str, dict[str, SliceEntry]]:
+        """The scores of each slice, from the statistics of its items alone; kinds as in `slice_rows`."""
+        values = {
+            name: {key: METRICS[name].aggregate(one.statistics[rows]) for key, rows in self._rows.items()}
+            for name, one in self.scores.items()
+        }
+        found: dict[str, dict[str, SliceEntry]] = {}
+        for (kind, label), rows in self._rows.items():
+            scores = {name: own[kind, label] for name, own in values.items()}
+            found.setdefault(kind, {})[label] = SliceEntry(items=len(rows), scores=scores)
+        return found
+
+    def abstention(self) -> Abstention | None:
+        """How often the model answered "Not mentioned."; None where there are no questions."""
+        rows = [self._rows.get(("answerable", label), ()) for label in ("unanswerable", "answerable")]
+        if not any(map(len, rows)):
+            return None
+        said = np.array(list(map(is_unanswerable, [self.answers[item.request.id] for item in self.items])))
+        on_unanswerable, on_answerable = (float(said[one].mean()) if len(one) else None for one in rows)
+        return Abstention(
+            unanswerable=len(rows[0]),
+            answerable=len(rows[1]),
+            rate_on_unanswerable=on_unanswerable,
+            rate_on_answerable=on_answerable,
+        )
+
+    def statistics(self) -> Statistics:
+        """The statistics of each item by metric, in the order of `items`."""
+        metrics = {name: one.statistics for name, one in self.scores.items()}
+        return Statistics.of([item.request for item in self.items], metrics)
+
+    @cached_property
+    def _clusters(self) -> Clusters:
+        by_source = self.options.clusters == "source"
+        requests = (item.request for item in self.items)
+        return Clusters.of([one.source if by_source else one.video_id for one in requests])
+
+    @cached_property
+    def _weights(self) -> Array:
+        return resample(self._clusters.count)
+
+    def _entry(self, found: Score | Unavailable) -> ScoreEntry:
+        if isinstance(found, Unavailable):
+            return ScoreEntry(unavailable=found.reason)
+        return ScoreEntry(
+            value=found.value,
+            interval=interval(METRICS[found.name], found.statistics, self._clusters, self._weights),
+            signature=found.signature,
+            notes=found.notes,
+        )
+
+
+def task_metrics(task: TaskName, names: Sequence[str] = ()) -> tuple[str, ...]:
+    """The metrics among `names` that apply to `task`; all of the task's where none are named.
+
+    Naming S-BERT or S-VQA means the task's own.
+    """
+    own = next(name for name in TASKS[task].metrics if name in SENTENCE_METRICS)
+    return tuple(
+        dict.fromkeys(own if name in SENTENCE_METRICS else name for name in names or TASKS[task].metrics)
+    )
+
+
+def evaluate_sets(sets: Sequence[AnswerSet], options: ScoringOptions) -> list[Evaluation]:
+    """Score several sets of answers, with one start of Java for all of them.
+
+    Raises:
+        UsageError: an unknown metric.
+    """
+    names = {str(place): task_metrics(one.task, options.metrics) for place, one in enumerate(sets)}
+    scored = {str(place): one.answered for place, one in enumerate(sets)}
+    texts = {
+        place: ([one.answers[item.request.id] for item in items], [item.reference for item in items])
+        for (place, items), one in zip(scored.items(), sets, strict=True)
+        if items
+    }
+    found = score_tasks(texts, names, options.protocol, options)
+    return [
+        Evaluation(one.task, items, one.answers, found.get(place) or _nothing(names[place]), options)
+        for (place, items), one in zip(scored.items(), sets, strict=True)
+    ]
+
+
+def _nothing(names: Sequence[str]) -> dict[str, Score | Unavailable]:
+    return {name: Unavailable(name, "no item was answered") for name in names}
+
+
+def slice_rows(items: Sequence[Item]) -> dict[tuple[str, str], Places]:
+    """The positions of the items of each slice, by kind and label of the slice, in their order.
+
+    Questions are sliced by whether the clip answers them ("answerable", "unanswerable"), by their first word
+    and by source video; captions by source video.
+    """
+    references = [item.reference for item in items]
+    questions = [item.request.question or "" for item in items]
+    unanswerable, words = list(map(is_unanswerable, references)), list(map(question_word, questions))
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, item in enumerate(items):
+        keys = [("source", item.request.source)]
+        if item.request.question is not None:
+            label = "unanswerable" if unanswerable[row] else "answerable"
+            keys += [("answerable", label), ("question_word", words[row])]
+        for key in keys:
+            rows.setdefault(key, []).append(row)
+    return {key: np.array(rows[key]) for key in sorted(rows)}

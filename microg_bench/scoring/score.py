@@ -1,0 +1,210 @@
+"""Scores runs, or a predictions file from elsewhere. Nothing is asked, and nothing is read twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import DataError, MicrogError
+from microg_bench.options import ScoringOptions
+from microg_bench.records import Answer, TaskName
+from microg_bench.runs.record import SCORECARD_FILE, STATISTICS_FILE, RunRecord
+from microg_bench.runs.statistics import Statistics
+from microg_bench.scorecard import COMPLETE, BaselineEntry, Counts, ModelEntry, Scorecard, ServedModel
+from microg_bench.scoring.baselines import baseline_entries
+from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
+from microg_bench.scoring.predictions import match, read_predictions
+from microg_bench.storage import write_json
+from microg_bench.tasks import TASKS, Item, items_of
+from microg_bench.text import listed
+
+PREDICTIONS_FILE = "predictions.json"
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRun:
+    """A run with what scoring it gives; nothing of it is on disk before `save`."""
+
+    record: RunRecord
+    scorecard: Scorecard
+    statistics: Statistics
+    items: tuple[Item, ...]
+    answers: Mapping[str, str]
+
+    def save(self) -> None:
+        """Write scorecard, predictions and statistics into the run folder, and hand them to the record.
+
+        Raises:
+            RunError: a file cannot be written.
+        """
+        path, record = self.record.path, self.record
+        predictions = as_layout(record.settings.task, self.items, self.answers)
+        card = self.scorecard.to_json()
+        self.statistics.write(path / STATISTICS_FILE)
+        write_json(path / PREDICTIONS_FILE, predictions)
+        write_json(path / SCORECARD_FILE, card)
+        record.scorecard, record.statistics = self.scorecard, self.statistics
+
+
+def as_layout(task: TaskName, items: Sequence[Item], answers: Mapping[str, str]) -> Any:
+    """Answers by request id in the published layout of `task`, in the order of `items`."""
+    asked = [item.request for item in items if item.request.id in answers]
+    if task == "caption":
+        return {request.video_id: answers[request.id] for request in asked}
+    records: dict[str, list[dict[str, str]]] = {}
+    for request in asked:
+        pair = {"Q": request.question or "", "A": answers[request.id]}
+        records.setdefault(request.video_id, []).append(pair)
+    return [{"video_id": video_id, "qa_pairs": pairs} for video_id, pairs in records.items()]
+
+
+def score_records(
+    records: Sequence[RunRecord],
+    options: ScoringOptions,
+    data: str | Path | Dataset | None = None,
+    baselines: bool = True,
+) -> list[ScoredRun | MicrogError]:
+    """Score runs together.
+
+    Args:
+        records: the runs.
+        options: how to score.
+        data: where the dataset is now; None takes the place that each run was started with.
+        baselines: whether the baselines are scored on the same items.
+
+    Returns:
+        For each run what scoring gives, or the error where it cannot be scored: it is damaged, or its dataset
+        cannot be read or has other references. One run's error leaves the other runs alone.
+    """
+    found: dict[int, ScoredRun | MicrogError] = {}
+    readable: dict[int, _Readable] = {}
+    for place, record in enumerate(records):
+        try:
+            readable[place] = _Readable.of(record, data)
+        except MicrogError as error:
+            found[place] = error
+    runs = list(readable.values())
+    evaluations = evaluate_sets([run.answered for run in runs], options)
+    measured = [(run.dataset, one) for run, one in zip(runs, evaluations, strict=True)]
+    entries = baseline_entries(measured, options) if baselines else [{} for _ in measured]
+    for place, run, one, own in zip(readable, runs, evaluations, entries, strict=True):
+        found[place] = run.scored(one, own)
+    return [found[place] for place in range(len(records))]
+
+
+@dataclass(frozen=True)
+class _Readable:
+    """A run with everything that scoring needs of it, which has been read."""
+
+    record: RunRecord
+    dataset: Dataset
+    answered: AnswerSet
+    answers: Mapping[str, Answer]
+    failed: int
+    rejected: tuple[str, ...]
+
+    @classmethod
+    def of(cls, record: RunRecord, data: str | Path | Dataset | None) -> _Readable:
+        dataset = record.dataset(data)
+        items, held, failures = record.items(dataset), record.answers, record.failures
+        rejected = record.rejected
+        answered = AnswerSet(record.settings.task, items, {name: one.answer for name, one in held.items()})
+        return cls(record, dataset, answered, held, len(failures), rejected)
+
+    def scored(self, evaluation: Evaluation, baselines: dict[str, BaselineEntry]) -> ScoredRun:
+        settings, answers = self.record.settings, self.answers.values()
+        counts = _counts(self.answers, len(self.answered.items), self.failed, evaluation)
+        shown = max((len(answer.frames) for answer in answers), default=0)
+        served = Counter(answer.served_model for answer in answers if answer.served_model)
+        model = ModelEntry(
+            name=settings.model, title=settings.title, frames=settings.frames, frame_count=shown
+        )
+        facts = {
+            "model": model,
+            "settings": settings,
+            "rejected": self.rejected,
+            "served": tuple(ServedModel(name=name, answers=count) for name, count in sorted(served.items())),
+        }
+        card = _card(self.dataset, evaluation, counts, baselines).model_copy(update=facts)
+        return ScoredRun(self.record, card, evaluation.statistics(), evaluation.items, evaluation.answers)
+
+
+def _counts(answers: Mapping[str, Answer], items: int, failed: int, evaluation: Evaluation) -> Counts:
+    scored = [answers[item.request.id] for item in evaluation.items]
+    reasons = Counter(answer.finish_reason for answer in scored)
+    return Counts(
+        answered=len(scored),
+        failed=failed,
+        missing=items - len(scored) - failed,
+        empty=sum(not answer.answer.strip() for answer in scored),
+        truncated=reasons["length"],
+        filtered=reasons["content_filter"],
+        declined=reasons["refusal"],
+    )
+
+
+def _card(
+    dataset: Dataset, evaluation: Evaluation, counts: Counts, baselines: dict[str, BaselineEntry]
+) -> Scorecard:
+    """The scorecard of what was measured on a dataset, without the model."""
+    return Scorecard(
+        task=evaluation.task,
+        status=_status(counts),
+        protocol=evaluation.options.protocol,
+        items=len(evaluation.items),
+        counts=counts,
+        abstention=evaluation.abstention(),
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        scores=evaluation.entries(),
+        interval=evaluation.interval_entry(),
+        baselines=baselines,
+        slices=evaluation.slices(),
+    )
+
+
+def _status(counts: Counts) -> str:
+    """The word "complete", or what is not."""
+    problems = []
+    if counts.failed:
+        problems.append(f"{counts.failed} requests failed")
+    if counts.missing:
+        problems.append(f"{counts.missing} items have no prediction")
+    if not problems:
+        return COMPLETE
+    return f"incomplete: {' and '.join(problems)}; not admissible to a leaderboard"
+
+
+def score_predictions(
+    task: TaskName, path: Path, dataset: Dataset, options: ScoringOptions, allow_missing: bool = False
+) -> Scorecard:
+    """Score a predictions file against `dataset`.
+
+    Raises:
+        DataError: the file cannot be read, or has missing or unknown items without `allow_missing`.
+    """
+    items = items_of(TASKS[task], dataset.clips)
+    found = match(read_predictions(path, task), items)
+    if (found.missing or found.unknown) and not allow_missing:
+        raise DataError(
+            f"{_named(found.missing, 'items without a prediction')}; "
+            f"{_named(found.unknown, 'predictions of no item')}; --allow-missing scores the rest",
+            path=path,
+        )
+    evaluation = evaluate_sets([AnswerSet(task, items, found.answers)], options)[0]
+    counts = Counts(
+        answered=len(found.answers),
+        missing=len(found.missing),
+        unknown=len(found.unknown),
+        empty=sum(not text.strip() for text in found.answers.values()),
+    )
+    baselines = baseline_entries([(dataset, evaluation)], options)[0]
+    return _card(dataset, evaluation, counts, baselines)
+
+
+def _named(names: Sequence[str], what: str) -> str:
+    return f"{len(names)} {what}" + (f" ({listed(names)})" if names else "")

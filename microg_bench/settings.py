@@ -1,0 +1,89 @@
+"""Settings: everything that moves an answer of one run; a run is resumed only with the same ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from microg_bench.records import Generation, Record, TaskName
+from microg_bench.video.sampling import FrameSpec
+
+
+class Media(Record):
+    """The form in which a clip travels to a server.
+
+    `kind`: JPEG `images`, one `video` of JPEG frames, or the `clip`'s own file. `jpeg_quality` (1 to 95) and
+    `detail` (the level at which the vendor reads an image) are None where they do not apply.
+    """
+
+    kind: Literal["images", "video", "clip"]
+    jpeg_quality: int | None = None
+    detail: str | None = None
+
+
+class PromptId(Record):
+    """Which template was asked with: id, version and the first 8 hex digits of its SHA-256."""
+
+    id: str
+    version: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.id}@{self.version}:{self.hash}"
+
+
+class Settings(Record):
+    """Everything that moves an answer of one run (one task, one model, one dataset).
+
+    `frames` are the frames that the model is shown, None where none are decoded: it sees no video, or is sent
+    the clip's own file (`media.kind` is then "clip"). `media` is None for an engine in this process.
+    `clips` are the ids of the clips that are asked about, None for all of the dataset. `checkpoint_sha256`
+    identifies the content of a local checkpoint. `thinking` is the thinking mode that was set, None where
+    none was; `transforms` are applied to the frames, in order.
+    """
+
+    task: TaskName
+    model: str
+    title: str
+    adapter_sha256: str
+    checkpoint: str | None
+    revision: str | None
+    checkpoint_sha256: str | None = None
+    engine: str
+    dtype: str
+    attn_implementation: str | None = None
+    quantization: str | None = None
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+    frames: FrameSpec | None
+    media: Media | None = None
+    prompt: PromptId | None
+    generation: Generation
+    thinking: str | None = None
+    transforms: tuple[str, ...] = ()
+    dataset: str
+    fingerprint: str
+    clips: tuple[str, ...] | None
+
+    @property
+    def shown(self) -> str:
+        """What the model is shown, in a word: ``uniform:8``, ``clip`` or ``none``."""
+        if self.media and self.media.kind == "clip":
+            return "clip"
+        return str(self.frames or "none")
+
+    def difference(self, other: Settings) -> str | None:
+        """The first setting that differs, as `frames: uniform:8 → uniform:9`; None where all are the same."""
+        for name in type(self).model_fields:
+            before, after = getattr(self, name), getattr(other, name)
+            if before != after:
+                return f"{name}: {_short(before)} → {_short(after)}"
+        return None
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Generation):
+        value = value.model_dump()
+    text = json.dumps(value) if isinstance(value, (dict, list, tuple)) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

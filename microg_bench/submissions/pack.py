@@ -1,0 +1,69 @@
+"""Packs a scored run into a folder for others: complete, small, and with nothing private in it."""
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path, PurePath
+from typing import Any
+
+from microg_bench.errors import RunError
+from microg_bench.options import Options, about
+from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RUN_SCHEMA, SCORECARD_FILE, RunRecord
+from microg_bench.storage import write_bytes, write_json
+
+PACKED_JOURNAL = f"{JOURNAL_FILE}.gz"
+FILES = (SCORECARD_FILE, RUN_FILE, PACKED_JOURNAL)
+# A path of somebody's machine, or an address: /home/…, ~/…, ./…, C:\…, file://…
+_PRIVATE = re.compile(r"(?:file:/*|[A-Za-z]:\\|~?/|\.\.?/)[^\s\"']*|[a-z]+://[^\s\"']*")
+
+
+def pack(record: RunRecord, into: Path) -> Path:
+    """Write the submission of a run as a folder below `into`, and return it.
+
+    The same run packs to the same bytes.
+
+    Raises:
+        RunError: it has not been scored, is not complete, asks only some of the clips, or cannot be written.
+    """
+    card, settings = record.scorecard, record.settings
+    if not card.complete:
+        raise RunError(card.status, path=record.path)
+    if settings.clips is not None:
+        raise RunError(f"asks {len(settings.clips)} clips only, not the whole dataset", path=record.path)
+    journal = _journal(record)
+    # Options of the model, not of the machine.
+    public = {name for name in Options.model_fields if about(name).moves_answer}
+    content = {
+        "schema": RUN_SCHEMA,
+        "options": {name: record.options[name] for name in sorted(public & record.options.keys())},
+        "settings": settings.model_dump(mode="json"),
+        "starts": record.starts,
+    }
+    digest = hashlib.sha256(journal + json.dumps(content["settings"], sort_keys=True).encode()).hexdigest()
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", settings.model)
+    folder = into / f"{name}-{card.task}-{digest[:8]}"
+    write_bytes(folder / PACKED_JOURNAL, gzip.compress(journal, mtime=0))
+    write_json(folder / RUN_FILE, without_paths(content))
+    write_json(folder / SCORECARD_FILE, without_paths(card.to_json()))
+    return folder
+
+
+def _journal(record: RunRecord) -> bytes:
+    """The first answer to each request, one a line."""
+    lines = (
+        {"type": "response", **answer.model_dump(mode="json", exclude_none=True)}
+        for answer in record.answers.values()
+    )
+    return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+
+
+def without_paths(content: Any) -> Any:
+    """JSON `content`, in which only the last part of each path or address is left."""
+    if isinstance(content, dict):
+        return {key: without_paths(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [without_paths(value) for value in content]
+    if isinstance(content, str) and _PRIVATE.match(content):
+        return PurePath(content.replace("\\", "/")).name
+    return content

@@ -1,0 +1,1 @@
+"""Tables: scorecards beside the published numbers, in Markdown, LaTeX, CSV and JSON."""

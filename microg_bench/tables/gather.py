@@ -1,0 +1,73 @@
+"""Collects what goes into tables and plots: scored runs and submissions, each once."""
+
+import json
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from microg_bench.errors import MicrogError, RunError
+from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
+from microg_bench.scorecard import Scorecard
+from microg_bench.submissions.load import check_finite, find_submissions, load
+from microg_bench.submissions.pack import without_paths
+
+
+def gather(
+    runs: Iterable[Path], submissions: Iterable[Path] = ()
+) -> tuple[list[RunRecord], list[MicrogError]]:
+    """The scored runs and submissions in folders of any depth, and the error of each that cannot be read.
+
+    What was given twice, a run and its submission for example, counts once, as the run. The order is that of
+    the content, so that it does not matter where a run is stored.
+
+    Raises:
+        RunError: a folder does not exist or holds no run.
+    """
+    opening: list[Callable[[], RunRecord]] = [
+        *(partial(_with_answers, path) for folder in runs for path in find_runs(folder)),
+        *(partial(load, path) for folder in submissions for path in find_submissions(folder)),
+    ]
+    records, errors = [], []
+    for opened in opening:
+        try:
+            records.append(opened())
+        except MicrogError as error:
+            errors.append(error)
+    return _unique(records), errors
+
+
+def read_scored(path: Path) -> RunRecord:
+    """The run at `path`, which holds a scorecard with finite scores.
+
+    Raises:
+        RunError: it does not, or is damaged.
+    """
+    record = RunRecord.read(path)
+    check_finite(record.scorecard, path / SCORECARD_FILE)
+    return record
+
+
+def _with_answers(path: Path) -> RunRecord:
+    record = read_scored(path)
+    if not record.has_journal:
+        raise RunError(f"holds no {JOURNAL_FILE}, so there are no answers that were scored", path=path)
+    return record
+
+
+def _unique(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """Each run once, of a run and its submission the run, in the order of their content."""
+    found: dict[str, RunRecord] = {}
+    for record in records:
+        key = identity(record.scorecard)
+        pair = found.get(key, record), record
+        found[key] = min(pair, key=lambda one: (not one.has_journal, one.scorecard.model_dump_json()))
+    return [found[key] for key in sorted(found)]
+
+
+def identity(card: Scorecard) -> str:
+    """What two scorecards of one run share, in an order for tables: title, frames, then all the rest."""
+    model = card.model
+    names = [model.title, model.frame_count or 0, model.name] if model else []
+    settings = card.settings.model_dump(mode="json") if card.settings else None
+    rest = [card.protocol, card.fingerprint, card.status, dict(card.values()), settings]
+    return json.dumps(without_paths([names, *rest]), sort_keys=True)

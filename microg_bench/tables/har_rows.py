@@ -1,0 +1,109 @@
+"""Our rows for the paper's tables of action recognition, from scorecards of `microg-bench har score`."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+
+from microg_bench.errors import DataError
+from microg_bench.scorecard import ActionFacts, Scorecard
+from microg_bench.tables.published import Facts, PublishedTable
+from microg_bench.tables.rows import OwnRow, fault_of
+
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+def action_rows(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) -> list[OwnRow]:
+    """One row for each model whose detections were scored; its splits share it.
+
+    A file belongs to the published row that holds all words of its name (`X3D_L.test.csv.xz`: X3D and L), and
+    to the table whose keyword it has. What was scored against another ground truth has a row of its own.
+
+    Raises:
+        DataError: two scorecards of detections of one name and split have different scores.
+    """
+    models: dict[tuple[str, str], dict[str, Scorecard]] = {}
+    for card in sorted(cards, key=lambda one: (_har(one).detections, one.model_dump_json())):
+        stem, split = _stem(card), _split(facts, card)
+        if not _belongs(table, facts, stem):
+            continue
+        splits = models.setdefault((stem, "" if split else _har(card).groundtruth), {})
+        known = splits.setdefault(split or "test", card)
+        if _rounded(known) != _rounded(card):
+            raise DataError(
+                f"two scorecards of {_har(card).detections} against {_har(card).groundtruth} have different "
+                "scores: give one of them, or scores of files with other names"
+            )
+    return [_action_row(table, facts, stem, other, splits) for (stem, other), splits in models.items()]
+
+
+def _har(card: Scorecard) -> ActionFacts:
+    if card.har is None:
+        raise DataError(f"a scorecard of task {card.task} is no scorecard of action recognition")
+    return card.har
+
+
+def _stem(card: Scorecard) -> str:
+    return PurePath(_har(card).detections).name.split(".")[0]
+
+
+def _split(facts: Facts, card: Scorecard) -> str | None:
+    """`validation` or `test`, by the fingerprint of the ground truth; None for another ground truth."""
+    signatures = (one.signature for one in card.scores.values() if one.signature)
+    prints = [one.values.get("groundtruth", "") for one in signatures]
+    return facts.groundtruth.get(prints[0]) if prints else None
+
+
+def _rounded(card: Scorecard) -> dict[str, float | None]:
+    return {name: value and round(value, 6) for name, value in card.values().items()}
+
+
+def _belongs(table: PublishedTable, facts: Facts, stem: str) -> bool:
+    own = table.facts.keyword
+    words = [own] if own else [other.keyword for other in facts.tables if other.keyword]
+    return any(re.search(word, stem.lower()) for word in words) == bool(own)
+
+
+def _action_row(
+    table: PublishedTable, facts: Facts, stem: str, other: str, splits: Mapping[str, Scorecard]
+) -> OwnRow:
+    """The row of the scorecards by split; `other` is the ground truth where that is not the published one."""
+    place = _published_detections(table, facts, stem)
+    scores = {
+        column: splits[column.split].scores[column.score]
+        for column in table.facts.columns
+        if column.split in splits and column.score in splits[column.split].scores
+    }
+    unknown = (stem, *[""] * (len(table.facts.labels) - 1))
+    return OwnRow(
+        name=stem,
+        labels=unknown if place is None else table.rows[place].labels,
+        access="",
+        scores={column.name: one for column, one in scores.items()},
+        published=place,
+        marks=(f"ground truth {other}, not the published one",) if other else (),
+        faults={
+            column.name: fault
+            for column, one in scores.items()
+            if (fault := fault_of(facts, column.score, one.signature))
+        },
+        notes=tuple(_tie_notes(splits)),
+    )
+
+
+def _tie_notes(splits: Mapping[str, Scorecard]) -> Iterator[str]:
+    for split, card in splits.items():
+        low, high = (f"{bound:.2f}" for bound in _har(card).map_over_ties)
+        if low != high:
+            yield f"{split} mAP is between {low} and {high}, by the order of equal scores"
+
+
+def _published_detections(table: PublishedTable, facts: Facts, stem: str) -> int | None:
+    """The row whose labels hold all words of `stem` and the fewest others, if there is just one."""
+    keyword = table.facts.keyword
+    named = re.sub(keyword, " ", stem.lower()) if keyword else stem.lower()
+    words = {facts.spelled.get(word, word) for word in _WORD.findall(named)}
+    rows = [{word for label in row.labels for word in _WORD.findall(label.lower())} for row in table.rows]
+    extra = sorted((len(row - words), place) for place, row in enumerate(rows) if words and words <= row)
+    if not extra or (len(extra) > 1 and extra[0][0] == extra[1][0]):
+        return None
+    return extra[0][1]

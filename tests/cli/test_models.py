@@ -1,0 +1,42 @@
+"""`microg-bench models`: what is listed and shown, what is written, and what a check says."""
+
+from pathlib import Path
+
+from tests.helpers.datasets import bench
+
+
+def test_models_lists_every_model_with_what_it_needs(tmp_path: Path) -> None:
+    done = bench("models", cwd=tmp_path)
+    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert {"constant", "blind", "nearest-clip", "qwen2.5-vl"} <= rows.keys()
+    assert "Qwen/Qwen2.5-VL-7B-Instruct" in rows["qwen2.5-vl"]
+
+
+def test_models_show_tells_everything_declared(tmp_path: Path) -> None:
+    done = bench("models", "show", "qwen2.5-vl", cwd=tmp_path)
+    for expected in ("9, uniform", "Apache-2.0", "cc594898137f460bfe9f0759e9844b3ce807cfb5", "sha256"):
+        assert expected in done.stdout
+    done = bench("models", "show", "qwen", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "did you mean qwen3-vl or qwen2.5-vl" in done.stderr
+
+
+def test_models_new_writes_an_adapter_that_passes_its_check(tmp_path: Path) -> None:
+    done = bench("models", "new", "my-model", "--into", "mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    adapter = tmp_path / "mine" / "my_model.py"
+    assert done.stdout.splitlines()[-1] == f"then: microg-bench models check {adapter.relative_to(tmp_path)}"
+    done = bench("models", "check", adapter, cwd=tmp_path)
+    assert (done.returncode, "FAIL" in done.stdout) == (0, False), done.stdout
+    again = bench("models", "new", "my-model", "--into", "mine", cwd=tmp_path)
+    assert again.returncode == 1
+    assert again.stderr == "error: mine/my_model.py: exists already; nothing was written\n"
+
+
+def test_models_check_tells_what_is_wrong(tmp_path: Path) -> None:
+    bench("models", "new", "mine", cwd=tmp_path)
+    adapter = tmp_path / "mine.py"
+    adapter.write_text(adapter.read_text().replace("frames = 8", "frames = 0"))
+    done = bench("models", "check", "mine.py", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "FAIL  the declaration is complete\n      frames and sampling: the number of frames" in done.stdout

@@ -1,0 +1,292 @@
+"""`microg-bench caption`, `vqa` and `run`: what is asked, written, printed, resumed and refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import microg_bench as mb
+from microg_bench.records import TaskName
+from tests.helpers.datasets import bench, make_dataset, record, write_annotations
+
+FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
+IDS = ["a_000", "a_001", "b_000", "b_001"]
+TASKS: tuple[TaskName, ...] = ("caption", "vqa")
+SLOW_BASELINE = Path(__file__).parents[1] / "helpers" / "slow_baseline.py"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "set", IDS)
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_caption_writes_a_whole_run_folder_and_prints_its_table(data: Path, tmp_path: Path) -> None:
+    done = bench("caption", "--model", "nearest-clip", "--data", data, "--run", "r", *FAST, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "| Model | #f | CIDEr | BLEU-4 | ROUGE-L |" in done.stdout
+    assert "| Baseline: nearest clip | 4 |" in done.stdout
+    assert "caption: r" in done.stdout
+    run = tmp_path / "r"
+    assert (run / "table.md").read_text().strip() in done.stdout
+    written = {path.name for path in run.iterdir()}
+    assert {"run.json", "journal.jsonl", "scorecard.json", "predictions.json", "table.md"} <= written
+    card = json.loads((run / "scorecard.json").read_text())
+    assert (card["status"], card["task"], card["items"], card["counts"]["failed"]) == (
+        "complete",
+        "caption",
+        4,
+        0,
+    )
+    signature = card["scores"]["CIDEr"]["signature"]
+    assert (signature["metric"], signature["values"]["protocol"], signature["values"]["items"]) == (
+        "CIDEr",
+        "paper",
+        "4",
+    )
+    assert all(record["frames"] == [11, 33, 56, 78] for record in lines(run / "journal.jsonl"))
+    assert list(json.loads((run / "predictions.json").read_text())) == IDS
+
+
+def test_run_asks_both_tasks_and_decodes_each_clip_once(data: Path, tmp_path: Path) -> None:
+    done = bench("run", "--model", "nearest-clip", "--data", data, "--run", "r", *FAST, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(lines(tmp_path / "r" / "caption" / "journal.jsonl")) == 4
+    assert len(lines(tmp_path / "r" / "vqa" / "journal.jsonl")) == 8
+    assert [entry["id"] for entry in lines(tmp_path / "r" / "descriptors.jsonl")] == IDS
+
+
+def test_the_same_options_lead_to_the_same_folder_and_other_options_to_another(
+    data: Path, tmp_path: Path
+) -> None:
+    base = ("--model", "blind", "--data", data, *FAST)
+    assert bench("caption", *base, cwd=tmp_path).returncode == 0
+    assert bench("run", *base, cwd=tmp_path).returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("blind-set-")
+    assert sorted(path.name for path in folder.iterdir()) == ["caption", "vqa"]
+    assert len(lines(folder / "caption" / "journal.jsonl")) == 4, "the captions were not asked again"
+    assert bench("caption", *base, "--limit", "2", cwd=tmp_path).returncode == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_folder_made_with_other_settings_is_refused_with_the_setting(data: Path, tmp_path: Path) -> None:
+    base = ("caption", "--model", "nearest-clip", "--data", data, "--run", "r", *FAST)
+    assert bench(*base, cwd=tmp_path).returncode == 0
+    before = (tmp_path / "r" / "journal.jsonl").read_bytes()
+    done = bench(*base, "--frames", "6", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "frames: uniform:4 → uniform:6" in done.stderr
+    assert (tmp_path / "r" / "journal.jsonl").read_bytes() == before
+
+
+def test_limit_and_clips_choose_what_is_asked(data: Path, tmp_path: Path) -> None:
+    done = bench(
+        "caption",
+        "--model",
+        "blind",
+        "--data",
+        data,
+        "--clips",
+        "b_001,a_001",
+        "--run",
+        "r",
+        *FAST,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads((tmp_path / "r" / "predictions.json").read_text())) == ["a_001", "b_001"]
+
+
+def test_a_broken_clip_fails_alone_and_is_retried_by_the_next_start(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", IDS)
+    broken = data / "videos" / "real" / "a" / "a_001.mp4"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:500])
+    command = ("caption", "--model", "nearest-clip", "--data", data, "--run", "r", *FAST)
+    done = bench(*command, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "failed: a_001: a_001.mp4" in done.stderr
+    assert "1 requests failed; run the same command again" in done.stderr
+    assert done.stdout.startswith("**Baseline: nearest clip: incomplete: 1 requests failed")
+    card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
+    assert (card["items"], card["counts"]["failed"]) == (3, 1)
+    assert card["status"].startswith("incomplete: 1 requests failed")
+    broken.write_bytes(whole)
+    done = bench(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "r" / "scorecard.json").read_text())["items"] == 4
+
+
+def test_dry_run_shows_what_would_be_asked_and_writes_nothing(data: Path, tmp_path: Path) -> None:
+    done = bench("run", "--model", "qwen2.5-vl", "--data", data, "--frames", "4", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for expected in (
+        "checkpoint  Qwen/Qwen2.5-VL-7B-Instruct",
+        "caption     4 requests",
+        "vqa         8 requests",
+        "first caption request, a_000; frames 11, 33, 56, 78",
+        "[user] <video>",
+        "[user] Who is in the video?",
+        "Not mentioned.",
+    ):
+        assert expected in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_file_gives_options_and_the_command_line_wins(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        f'model = "nearest-clip"\ndata = "{data}"\nframes = 3\nmetrics = ["ROUGE-L"]\n'
+    )
+    done = bench("caption", "--config", "c.toml", "--run", "r", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "| Baseline: nearest clip | 3 |" in done.stdout
+    done = bench("caption", "--config", "c.toml", "--frames", "5", "--run", "r5", cwd=tmp_path)
+    assert "| Baseline: nearest clip | 5 |" in done.stdout
+
+
+def test_a_run_json_repeats_its_run_and_refuses_to_repeat_another(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", IDS)
+    bench(
+        "vqa", "--model", "nearest-clip", "--data", data, "--frames", "3", "--run", "r", *FAST, cwd=tmp_path
+    )
+    done = bench("vqa", "--config", "r/run.json", "--run", "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("scorecard.json", "predictions.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "r" / name).read_bytes()
+    write_annotations(data / "vqa_and_captioning.json", [record(name, 9) for name in IDS])
+    done = bench("vqa", "--config", "r/run.json", "--run", "changed", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "would not repeat that run (fingerprint:" in done.stderr
+    assert not (tmp_path / "changed").exists()
+
+
+def test_an_annotation_file_alone_serves_models_that_see_no_video(data: Path, tmp_path: Path) -> None:
+    annotations = data / "vqa_and_captioning.json"
+    assert bench("vqa", "--model", "blind", "--data", annotations, *FAST, cwd=tmp_path).returncode == 0
+    done = bench("vqa", "--model", "nearest-clip", "--data", annotations, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "none of the chosen clips has a video" in done.stderr
+
+
+def test_repeated_ids_are_reported_and_the_published_rule_applied(tmp_path: Path) -> None:
+    write_annotations(tmp_path / "a.json", [record("a_001", 1), record("b_001", 2), record("a_001", 3)])
+    done = bench("caption", "--model", "constant", "--data", "a.json", "--run", "r", *FAST, cwd=tmp_path)
+    assert "repeated ids, of which the last caption counts: a_001" in done.stderr
+    assert json.loads((tmp_path / "r" / "scorecard.json").read_text())["items"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "qwen2.5"), "unknown model 'qwen2.5': did you mean qwen2.5-vl"),
+        ((), "give a model: --model NAME"),
+        (("--model", "blind", "--engine", "transfromers"), "did you mean transformers"),
+        (
+            ("--model", "blind", "--engine", "transformers"),
+            "model blind runs on function, not on transformers",
+        ),
+        (("--model", "nearest-clip", "--frames", "0"), "frames"),
+        (("--model", "nearest-clip", "--frames", "-3"), "frames"),
+        (("--model", "nearest-clip", "--frames", "1000000"), "frames"),
+        (("--model", "nearest-clip", "--sampling", "random"), "sampling"),
+        (
+            ("--model", "nearest-clip", "--sampling", "fps:2", "--frames", "4"),
+            "sets the number of frames itself",
+        ),
+        (("--model", "blind", "--frames", "3"), "sees no video"),
+        (("--model", "blind", "--checkpoint", "x"), "has no weights"),
+        (("--model", "blind", "--prompt", "defualt"), "did you mean default"),
+        (("--model", "blind", "--prompt", "none.toml"), "none.toml"),
+        (
+            ("--model", "blind", "--limit", "0"),
+            "--limit: Input should be greater than or equal to 1",
+        ),
+        (("--model", "blind", "--clips", "a_00"), "did you mean a_00"),
+        (("--model", "blind", "--metrics", "CIDER"), "unknown metric 'CIDER'"),
+        (("--model", "blind", "--protocol", "cocoa"), "--protocol: Input should be 'paper', 'coco' or"),
+        (("--model", "blind", "--data", "nowhere"), "nowhere: no such dataset folder"),
+        (("--model", "blind", "--bertscore-model", "nowhere"), "--bertscore-model: no such folder"),
+        (("--model", "blind", "--config", "nowhere.toml"), "nowhere.toml: --config: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_nothing_is_written(
+    data: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    where = () if "--data" in arguments else ("--data", str(data))
+    done = bench("caption", *where, *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["caption", "vqa"])
+def test_a_verb_of_one_task_takes_no_tasks(data: Path, tmp_path: Path, verb: str) -> None:
+    done = bench(verb, "--model", "blind", "--data", data, "--tasks", "vqa", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--tasks" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not JSON"),
+        ('[{"video_id": "a_001"}]', "record 1 (a_001): lacks 'caption' and 'qa_pairs'"),
+        (
+            '[{"video_id": "../../etc/passwd", "caption": "x"}]',
+            "record 1: '../../etc/passwd' is not a safe video_id",
+        ),
+        ('[{"video_id": "a_001", "qa_pairs": []}]', "none of the chosen clips has a reference for caption"),
+    ],
+)
+def test_bad_annotations_are_one_clear_line(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    done = bench("caption", "--model", "constant", "--data", "a.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_told_and_what_was_answered_is_kept(data: Path, tmp_path: Path) -> None:
+    """The journal is made to end on a device that is always full."""
+    command = ("caption", "--model", str(SLOW_BASELINE), "--data", data, "--run", "r", *FAST)
+    assert bench(*command, "--limit", "2", cwd=tmp_path).returncode == 0
+    kept = (tmp_path / "r" / "journal.jsonl").read_bytes()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "run.json").write_bytes((tmp_path / "r" / "run.json").read_bytes())
+    (tmp_path / "full" / "journal.jsonl").symlink_to("/dev/full")
+    done = bench(*command[:-4], "--run", "full", *FAST, "--limit", "2", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "No space left on device; every answer before it is safe" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "full" / "scorecard.json").exists()
+    assert (tmp_path / "r" / "journal.jsonl").read_bytes() == kept
+
+
+@pytest.mark.parametrize("verb", ["run", "caption", "vqa"])
+def test_what_is_printed_and_written_is_what_the_api_gives(verb: str, data: Path, tmp_path: Path) -> None:
+    command = (verb, "--model", "nearest-clip", "--data", data, "--frames", "2", "--run", "cli", *FAST)
+    done = bench(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tasks = TASKS if verb == "run" else tuple(task for task in TASKS if task == verb)
+    options: dict[str, Any] = {"frames": 2, "metrics": FAST[1], "progress": None}
+    results = mb.evaluate("nearest-clip", data, tasks, run=tmp_path / "api", **options)
+    places = {task: f"cli/{task}" if verb == "run" else "cli" for task in tasks}
+    assert done.stdout == f"{results.table()}\n" + "".join(
+        f"{task}: {path}\n" for task, path in places.items()
+    )
+    for task, path in places.items():
+        for name in ("scorecard.json", "predictions.json", "statistics.npz", "table.md"):
+            assert (tmp_path / path / name).read_bytes() == (tmp_path / "api" / task / name).read_bytes(), (
+                name
+            )
+        one, other = mb.load_run(tmp_path / path), results.records[task]
+        assert (one.settings, one.options) == (other.settings, other.options)
+        assert one.answers.keys() == other.answers.keys()

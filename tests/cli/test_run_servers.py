@@ -1,0 +1,180 @@
+"""Models behind a server: no adapter file, no lost answer, no cost without consent, no key on disk."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.datasets import bench, make_dataset
+from tests.helpers.fault_server import FaultServer
+from tests.helpers.runs import start_bench, wait_until
+
+pytest.importorskip("openai", reason="the extra openai is not installed")
+
+FAST = ("--metrics", "ROUGE-L")
+IDS = ["a_000", "a_001", "b_000", "b_001"]
+KEY = "sk-proj-0123456789abcdefghij"
+ENV = {"OPENAI_API_KEY": KEY}
+# One request of 100 prompt tokens, 64 of them cached, and 7 generated, as the server on loopback counts.
+PRICES = "[openai.m]\ndate = 2026-01-01\ninput = 1000\ncached = 500\noutput = 10000\nimage = 10\n"
+ONE = (36 * 1000 + 64 * 500 + 7 * 10000) / 1e6
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "set", IDS)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+def ask(server: FaultServer, data: Path, tmp_path: Path, *arguments: str | Path, verb: str = "vqa") -> Any:
+    (tmp_path / "prices.toml").write_text(PRICES)
+    command = (verb, "--model", "openai:m", "--url", server.url, "--data", data, "--frames", "2")
+    return bench(*command, "--max-tokens", "8", *FAST, *arguments, cwd=tmp_path, env=ENV)
+
+
+def journal(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+
+
+def test_a_model_needs_no_adapter_file_and_its_tokens_are_recorded(
+    server: FaultServer, data: Path, tmp_path: Path
+) -> None:
+    done = ask(server, data, tmp_path, "--run", "r")
+    assert done.returncode == 0, done.stderr
+    found = journal(tmp_path / "r")
+    assert len(found) == 8
+    assert {(one["prompt_tokens"], one["cached_tokens"], one["output_tokens"]) for one in found} == {
+        (100, 64, 7)
+    }
+    assert "tokens: 800 in prompts (64% from the prefix cache), 56 generated" in done.stderr
+    settings = json.loads((tmp_path / "r" / "run.json").read_text())["settings"]
+    assert (settings["model"], settings["checkpoint"], settings["engine"]) == ("openai:m", "m", "openai")
+    assert settings["media"] == {"kind": "images", "jpeg_quality": 90, "detail": "auto"}
+    assert settings["generation"]["max_tokens"] == 8
+
+
+def test_the_key_is_neither_on_disk_nor_printed(server: FaultServer, data: Path, tmp_path: Path) -> None:
+    server.keys = {"another"}
+    done = ask(server, data, tmp_path, "--run", "r")
+    assert done.returncode == 1
+    assert KEY not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    server.keys = {KEY}
+    done = ask(server, data, tmp_path, "--run", "r")
+    assert done.returncode == 0, done.stderr
+    assert KEY not in done.stdout + done.stderr + ask(server, data, tmp_path, "--dry-run").stdout
+    for path in (tmp_path / "r").iterdir():
+        assert KEY.encode() not in path.read_bytes()
+
+
+def test_what_a_run_costs_is_estimated_told_and_kept_below_a_limit(
+    server: FaultServer, data: Path, tmp_path: Path
+) -> None:
+    done = ask(server, data, tmp_path, "--prices", "prices.toml", "--dry-run")
+    assert "cost        about $" in done.stdout
+    assert "for 8 requests" in done.stdout
+    done = ask(server, data, tmp_path, "--prices", "prices.toml", "--run", "r")
+    assert done.returncode == 1
+    assert "give --yes (yes=True) or --max-cost" in done.stderr
+    assert not server.asked
+    limited = ("--prices", "prices.toml", "--run", "r", "--yes", "--max-concurrency", "1")
+    done = ask(server, data, tmp_path, *limited, "--max-cost", "0.6")
+    assert done.returncode == 1
+    assert "stopped at --max-cost; run the same command with a higher one" in done.stderr
+    answered = len(journal(tmp_path / "r"))
+    assert 1 <= answered < 8
+    assert answered * ONE <= 0.6
+    card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
+    assert card["status"].startswith("incomplete")
+    done = ask(server, data, tmp_path, *limited)
+    assert done.returncode == 0, done.stderr
+    assert f"cost: ${8 * ONE:.2f} so far" in done.stderr
+    assert sum(server.asked.values()) == 8
+
+
+def test_a_limit_without_a_price_is_refused_before_anything(
+    server: FaultServer, data: Path, tmp_path: Path
+) -> None:
+    done = ask(server, data, tmp_path, "--max-cost", "1")
+    assert done.returncode == 1
+    assert "--max-cost: no price is known for openai:m" in done.stderr
+    assert not server.asked
+
+
+def test_a_second_run_takes_the_answers_of_the_first_from_the_cache(
+    server: FaultServer, data: Path, tmp_path: Path
+) -> None:
+    assert ask(server, data, tmp_path, "--run", "one", "--cache", "kept").returncode == 0
+    asked = sum(server.asked.values())
+    done = ask(server, data, tmp_path, "--run", "two", "--cache", "kept")
+    assert done.returncode == 0, done.stderr
+    assert sum(server.asked.values()) == asked
+    assert "8 answers came from the cache" in done.stderr
+    texts = [[one["text"] for one in journal(tmp_path / run)] for run in ("one", "two")]
+    assert sorted(texts[0]) == sorted(texts[1])
+    sampled = ask(server, data, tmp_path, "--run", "three", "--cache", "kept", "--temperature", "0.7")
+    assert sampled.returncode == 0, sampled.stderr
+    assert sum(server.asked.values()) == 2 * asked
+
+
+def test_a_killed_run_resumes_and_pays_for_nothing_twice(
+    server: FaultServer, data: Path, tmp_path: Path
+) -> None:
+    server.script = lambda question, attempt: "slow"
+    where = ("run", "--model", "openai:m", "--url", server.url, "--data", str(data), "--run", "r")
+    command = (*where, *FAST, "--max-concurrency", "1", "--max-tokens", "8")
+    env = {**os.environ, **ENV, "HF_HUB_OFFLINE": "1"}
+    process = start_bench(*command, cwd=tmp_path, env=env)
+    wait_until(lambda: sum(server.answered.values()) >= 5, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = sum(len(journal(tmp_path / "r" / task)) for task in ("caption", "vqa"))
+    assert 4 <= kept < 12
+    done = bench(*command, cwd=tmp_path, env=ENV)
+    assert done.returncode == 0, done.stderr
+    # At most the one request that was under way is asked again.
+    assert 12 <= sum(server.answered.values()) <= 13
+    ids = [one["id"] for task in ("caption", "vqa") for one in journal(tmp_path / "r" / task)]
+    assert sorted(ids) == sorted(set(ids))
+    assert len(ids) == 12
+
+
+def test_what_failed_is_retried_by_the_next_start(server: FaultServer, data: Path, tmp_path: Path) -> None:
+    server.script = lambda question, attempt: "400" if "floats" in question else ""
+    done = ask(server, data, tmp_path, "--run", "r")
+    assert done.returncode == 1
+    assert "4 requests failed; run the same command again" in done.stderr
+    server.script = lambda question, attempt: ""
+    done = ask(server, data, tmp_path, "--run", "r")
+    assert done.returncode == 0, done.stderr
+    assert max(server.answered.values()) == sum(server.answered.values()) // 2 == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--batch-size", "2"), "--batch-size: engine openai does not take it"),
+        (("--serve",), "--serve: engine openai does not take it"),
+        (("--media", "clip", "--sampling", "uniform"), "--media clip sends the whole file"),
+        (("--engine-arg", "x"), "give NAME=VALUE"),
+        (("--prices", "nowhere.toml"), "nowhere.toml"),
+        (("--jpeg-quality", "0"), "--jpeg-quality"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_one_clear_line(
+    server: FaultServer, data: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = ask(server, data, tmp_path, *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not server.asked

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from microg_bench.dataset.load import Dataset, load
+from microg_bench.pages.frames import Strip, draw, jpegs, why_none
+from microg_bench.settings import Media
+from microg_bench.video.decode import decode
+from microg_bench.video.sampling import FrameSpec
+from tests.helpers.datasets import make_dataset
+from tests.pages.conftest import make_settings
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load(str(make_dataset(tmp_path_factory.mktemp("data"), ["a_001", "b_001", "c_001"])))
+
+
+def drawn(
+    dataset: Dataset, shown: dict[str, tuple[int, ...]]
+) -> tuple[dict[str, Strip], dict[str, bytes], int]:
+    files: dict[str, bytes] = {}
+    steps: list[None] = []
+    strips = draw(dataset, FrameSpec.parse(4), shown, files.__setitem__, lambda: steps.append(None))
+    return strips, files, len(steps)
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    with av.open(io.BytesIO(picture)) as file:
+        return next(file.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def test_pictures_are_the_frames_that_were_shown(dataset: Dataset) -> None:
+    clip = dataset.clips[1]
+    assert clip.video
+    frames = decode(clip.video, FrameSpec.parse(4, "uniform"))
+    strips, files, steps = drawn(dataset, {clip.video_id: frames.indices})
+    assert steps == 1 and list(strips) == [clip.video_id]
+    assert [index for index, _ in strips[clip.video_id].frames] == list(frames.indices)
+    assert list(files) == [f"frames/00001/{index}.jpg" for index in frames.indices]
+    for picture, frame in zip(files.values(), frames.pixels, strict=True):
+        assert np.abs(pixels(picture).astype(int) - frame).mean() < 6
+    others = [
+        np.abs(pixels(files[f"frames/00001/{frames.indices[0]}.jpg"]).astype(int) - frame).mean()
+        for frame in frames.pixels
+    ]
+    assert others[0] == min(others) and others[1] > 10
+
+
+def test_other_frames_than_those_shown_are_not_passed_off(dataset: Dataset) -> None:
+    strips, files, _ = drawn(dataset, {"a_001": (0, 1, 2, 3)})
+    assert files == {} and "not the one that the model was shown" in strips["a_001"].why
+
+
+def test_a_video_that_cannot_be_decoded_says_so_and_leaves_the_others(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path, ["a_001", "b_001"])
+    [broken] = root.rglob("a_001.mp4")
+    broken.write_bytes(b"no video")
+    strips, files, steps = drawn(load(str(root)), {"a_001": (11, 33, 56, 78), "b_001": (11, 33, 56, 78)})
+    assert steps == 2 and "a_001.mp4" in strips["a_001"].why and not strips["a_001"].folder
+    assert strips["b_001"].folder == "00001" and len(files) == 4
+
+
+def test_pictures_are_small_and_the_same_each_time() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (2, 400, 1000, 3), dtype=np.uint8)
+    first, second = jpegs(noise), jpegs(noise)
+    assert first == second and first[0] != first[1]
+    assert pixels(first[0]).shape == (128, 320, 3)
+    assert pixels(jpegs(noise[:, :30, :40])[0]).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted", "said"),
+    [
+        ({"frames": None}, True, "sees no video"),
+        ({"frames": None, "media": Media(kind="clip")}, True, "as its file"),
+        ({"frames": FrameSpec.parse(4)}, False, "left out"),
+        ({"frames": FrameSpec.parse(4)}, True, None),
+        ({"frames": FrameSpec.parse(None, "fps:2")}, True, None),
+    ],
+)
+def test_a_page_without_pictures_says_why(
+    dataset: Dataset, changed: dict[str, Any], wanted: bool, said: str | None
+) -> None:
+    found = why_none(make_settings("caption", dataset, **changed), dataset, wanted)
+    assert found is None if said is None else said in str(found)
+
+
+def test_annotations_alone_give_no_pictures(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path, ["a_001"])
+    alone = load(str(root / "vqa_and_captioning.json"))
+    settings = make_settings("caption", alone, frames=FrameSpec.parse(4))
+    assert "no videos were at hand" in str(why_none(settings, alone))

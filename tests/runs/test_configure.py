@@ -1,0 +1,118 @@
+"""Options become a configuration, and every mistake is found before a model is loaded."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microg_bench.errors import DataError, UsageError
+from microg_bench.options import Options
+from microg_bench.runs.configure import Configuration, configure
+from microg_bench.settings import Media
+from tests.helpers.datasets import record, write_annotations
+
+QWEN = {"model": "qwen2.5-vl", "engine": "transformers"}
+
+
+def configured(**given: Any) -> Configuration:
+    return configure(Options.of({"data": "sample", **given}))
+
+
+@pytest.fixture
+def _extras() -> None:
+    for module in ("transformers", "openai"):
+        pytest.importorskip(module, reason="an extra is not installed")
+
+
+@pytest.mark.usefixtures("_extras")
+def test_the_commit_of_an_adapter_belongs_to_its_own_weights() -> None:
+    own = configured(**QWEN).settings("vqa")
+    assert own.checkpoint == "Qwen/Qwen2.5-VL-7B-Instruct"
+    assert own.revision is not None
+    other = configured(**QWEN, checkpoint="org/other").settings("vqa")
+    assert (other.checkpoint, other.revision) == ("org/other", None)
+    pinned = configured(**QWEN, checkpoint="org/other", revision="abc").settings("vqa")
+    assert pinned.revision == "abc"
+
+
+@pytest.mark.usefixtures("_extras")
+def test_a_server_is_asked_for_the_model_of_an_adapter_without_its_commit() -> None:
+    one = configured(model="qwen2.5-vl", url="http://127.0.0.1:1/v1")
+    settings = one.settings("caption")
+    assert (one.engine.name, settings.checkpoint, settings.revision) == (
+        "server",
+        "Qwen/Qwen2.5-VL-7B-Instruct",
+        None,
+    )
+    assert settings.media == Media(kind="images", jpeg_quality=90, detail="auto")
+
+
+@pytest.mark.usefixtures("_extras")
+def test_only_what_moves_an_answer_leads_to_another_folder(tmp_path: Path) -> None:
+    folder = configured(**QWEN).default_folder
+    assert folder.parent == Path("runs")
+    assert folder.name.startswith("qwen2.5-vl-sample-")
+    same = {"num_workers": 5, "batch_size": 1, "tasks": "vqa", "metrics": "CIDEr", "max_cost": None}
+    assert configured(**QWEN, **same).default_folder == folder
+    data = str(write_annotations(tmp_path / "vqa" / "refs.json", [record("a_001")]))
+    folders = [
+        configured(**QWEN, **{name: value}).default_folder
+        for name, value in {"frames": 5, "temperature": 0.5, "limit": 2, "dtype": "bfloat16"}.items()
+    ]
+    folders += [configured(model="blind").default_folder, configured(model="blind", data=data).default_folder]
+    assert len({folder, *folders}) == 1 + len(folders)
+
+
+def test_the_settings_of_a_run_tell_what_is_asked() -> None:
+    whole, some = configured(model="nearest-clip"), configured(model="nearest-clip", limit=2)
+    assert whole.settings("vqa").clips is None
+    assert some.settings("vqa").clips == tuple(clip.video_id for clip in some.clips)
+    assert (len(whole.clips), len(some.clips)) == (14, 2)
+    assert (whole.settings("vqa").shown, whole.settings("vqa").media) == ("uniform:4", None)
+    blind = configured(model="blind").settings("vqa")
+    assert (blind.frames, blind.prompt) == (None, None)
+    assert configured(model="blind", max_tokens=7, seed=5).settings("vqa").generation.max_tokens == 7
+
+
+def test_the_caption_is_asked_before_the_questions() -> None:
+    one = configured(model="blind")
+    for clip, requests in one.requests.items():
+        assert [request.id for request in requests] == [clip, *(f"{clip}#{k + 1}" for k in range(6))]
+
+
+@pytest.mark.usefixtures("_extras")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "give a model"),
+        ({"model": "blid"}, "unknown model 'blid': did you mean blind"),
+        ({"model": "blind", "tasks": ()}, "give at least one task"),
+        ({"model": "blind", "frames": 3}, "--frames: does not apply: model blind sees no video"),
+        ({"model": "blind", "checkpoint": "x"}, "--checkpoint: does not apply: model blind has no weights"),
+        ({"model": "blind", "clips": "nope"}, "unknown clip of sample 'nope'"),
+        ({"model": "blind", "prompt": "nope"}, "unknown caption prompt 'nope'"),
+        ({"model": "blind", "max_cost": 1}, "--max-cost: no price is known for blind"),
+        ({"model": "blind", "batch": True}, "--batch: engine function has no batch API"),
+        ({"model": "nearest-clip", "sampling": "all", "frames": 3}, "--sampling all sets the number"),
+        ({"model": "nearest-clip", "sampling": "sometimes"}, "unknown sampling 'sometimes'"),
+        ({"model": "openai:m", "media": "clip", "frames": 3}, "--frames: does not apply: --media clip"),
+        ({**QWEN, "media": "video"}, "--media: engine transformers does not take it"),
+        (
+            {"model": "qwen2.5-vl", "engine": "gemini"},
+            "runs on vllm or transformers or server, not on gemini",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        configured(**given)
+
+
+def test_there_must_be_something_to_ask(tmp_path: Path) -> None:
+    captions = [{"video_id": "a_001", "caption": "A pen floats.", "qa_pairs": []}]
+    data = str(write_annotations(tmp_path / "refs.json", captions))
+    assert configured(model="blind", data=data, tasks="caption").items["caption"]
+    with pytest.raises(DataError, match="refs: none of the chosen clips has a reference for vqa"):
+        configured(model="blind", data=data)
+    with pytest.raises(DataError, match="none of the chosen clips has a video, and model nearest-clip needs"):
+        configured(model="nearest-clip", data=data, tasks="caption")

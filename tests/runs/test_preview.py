@@ -1,0 +1,31 @@
+"""What a run would ask and cost, without a model."""
+
+from pathlib import Path
+
+import pytest
+
+import microg_bench as mb
+
+
+def test_the_first_request_of_each_task_is_shown_with_its_frames() -> None:
+    found = mb.dry_run("nearest-clip", "sample", frames=3)
+    assert [(one.request.task, one.frames) for one in found.examples] == [
+        ("caption", (15, 45, 75)),
+        ("vqa", (15, 45, 75)),
+    ]
+    assert found.estimate is None
+    lines = str(found).splitlines()
+    assert "frames      uniform:3" in lines
+    assert "vqa         84 requests" in lines
+    assert "cost        none" in lines
+
+
+def test_the_cost_is_estimated_before_anything_is_asked(tmp_path: Path) -> None:
+    pytest.importorskip("openai", reason="the extra openai is not installed")
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[openai.m]\ndate = 2026-01-01\ninput = 0\noutput = 1000000\n")
+    found = mb.dry_run("openai:m", "sample", prices=str(prices), max_tokens=5)
+    assert found.estimate is not None
+    assert (found.estimate.requests, found.estimate.output_tokens, found.estimate.dollars) == (98, 490, 490)
+    assert "prices of 2026-01-01" in str(found)
+    assert "<video>" in str(found)

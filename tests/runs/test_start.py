@@ -1,0 +1,47 @@
+"""What a start took: tokens, and a wall clock told apart by what the engine did."""
+
+from itertools import count
+
+import pytest
+
+from microg_bench.records import Failure, Response
+from microg_bench.runs import start as module
+from microg_bench.runs.start import Usage
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is a second later each time it is read."""
+    ticks = count(1)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(ticks)))
+
+
+def test_time_with_and_without_a_request_is_told_apart(clock: None) -> None:
+    usage = Usage(_since=0.0)
+    usage.opened()
+    usage.opened()
+    usage.closed()
+    usage.closed()
+    usage.opened()
+    usage.closed()
+    usage.clips, usage.decoding = 2, 7.0
+    summary = usage.to_json()
+    assert summary["seconds"] == {"generating": 2.0, "waiting": 2.0, "decoding": 7.0}
+    assert summary["clips_per_second"] == 0.5
+
+
+def test_a_request_that_never_came_back_counts_until_the_end(clock: None) -> None:
+    usage = Usage(_since=0.0)
+    usage.opened()
+    assert usage.to_json()["seconds"]["generating"] == 1.0
+
+
+def test_tokens_are_those_of_requests_that_were_asked() -> None:
+    usage = Usage()
+    usage.count(Response(id="a", text="", prompt_tokens=10, cached_tokens=4, output_tokens=3))
+    usage.count(Response(id="b", text=""))
+    usage.count(Response(id="c", text="", prompt_tokens=10, output_tokens=3, from_cache=True))
+    usage.count(Failure(id="d", stage="engine", reason="busy"))
+    summary = usage.to_json()
+    assert [summary[name] for name in ("answers", "from_cache", "failures")] == [3, 1, 1]
+    assert [summary[f"{kind}_tokens"] for kind in ("prompt", "cached", "output")] == [10, 4, 3]

@@ -1,0 +1,75 @@
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microg_bench.errors import RunError
+from microg_bench.metrics import METRICS
+from microg_bench.records import Request
+from microg_bench.runs.statistics import Statistics, read_statistics
+
+REQUESTS = [
+    Request(id=f"a_00{n}#1", task="vqa", video_id=f"a_00{n}", source="a", question="Who?") for n in range(3)
+]
+FOUND = Statistics.of(REQUESTS, {"ROUGE-L": np.array([[0.5], [0.25], [0.0]])})
+
+
+def test_what_was_written_is_read_back_and_the_same_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one.npz", "two.npz"):
+        FOUND.write(tmp_path / name)
+    read = read_statistics(tmp_path / "one.npz")
+    assert (read.ids, read.sources) == (("a_000#1", "a_001#1", "a_002#1"), ("a", "a", "a"))
+    assert np.array_equal(read.metrics["ROUGE-L"], FOUND.metrics["ROUGE-L"])
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+def test_the_scores_of_items_are_times_a_hundred_and_aggregate_to_the_corpus_score() -> None:
+    scores = FOUND.item_scores()["ROUGE-L"]
+    assert scores == pytest.approx({"a_000#1": 50, "a_001#1": 25, "a_002#1": 0})
+    assert METRICS["ROUGE-L"].aggregate(FOUND.metrics["ROUGE-L"]) == pytest.approx(25)
+
+
+def test_a_run_without_statistics_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"has not been scored: run `microg-bench score .*` first"):
+        read_statistics(tmp_path / "statistics.npz")
+
+
+def archive(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=True, **arrays)
+    return buffer.getvalue()
+
+
+IDS, SOURCES = np.array(["a", "b"]), np.array(["s", "s"])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "damaged"),
+        (b"PK\x03\x04", "damaged"),
+        (archive(ids=IDS), "damaged"),
+        (archive(ids=IDS, sources=np.array(["s"])), "its arrays differ in length"),
+        (archive(ids=IDS, sources=SOURCES, CIDEr=np.zeros((3, 1))), "its arrays differ in length"),
+        (archive(ids=IDS, sources=SOURCES, CIDEr=np.array(["x", "y"])), "damaged"),
+        (archive(ids=IDS, sources=SOURCES, CIDEr=np.array([{}, {}], dtype=object)), "damaged"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "statistics.npz").write_bytes(content)
+    with pytest.raises(RunError, match=f"statistics.npz: .*{reason}") as told:
+        read_statistics(tmp_path / "statistics.npz")
+    assert f"run `microg-bench score {tmp_path}` again" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_torn_archive_is_damaged(tmp_path: Path) -> None:
+    FOUND.write(tmp_path / "statistics.npz")
+    whole = (tmp_path / "statistics.npz").read_bytes()
+    for cut in range(1, len(whole), 37):
+        (tmp_path / "statistics.npz").write_bytes(whole[:-cut])
+        with pytest.raises(RunError, match="damaged"):
+            read_statistics(tmp_path / "statistics.npz")
+    assert zipfile.is_zipfile(io.BytesIO(whole))

@@ -1,0 +1,82 @@
+"""Scored runs compared in memory; what cannot be compared is named."""
+
+from pathlib import Path
+
+import pytest
+
+import microg_bench as mb
+from microg_bench.errors import DataError, RunError
+from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.compare import compare, most_different
+from tests.helpers.datasets import record, write_annotations
+
+NAMES = ("a_001", "a_002", "b_001", "c_001")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of two baselines over four clips of three sources."""
+    root = tmp_path_factory.mktemp("runs")
+    records = [record(name, n) for n, name in enumerate(NAMES)]
+    data = str(write_annotations(root / "refs.json", records))
+    for model in ("blind", "constant"):
+        mb.evaluate(model, data, run=root / model, metrics="CIDEr,ROUGE-L", progress=None)
+    few = {"limit": 2, "metrics": "CIDEr,ROUGE-L", "progress": None}
+    mb.evaluate("blind", data, run=root / "few", **few)
+    mb.evaluate("blind", data, run=root / "coco", metrics="ROUGE-L", protocol="coco", progress=None)
+    return root
+
+
+def read(runs: Path, name: str) -> RunRecord:
+    return RunRecord.read(runs / name / "vqa")
+
+
+def test_each_difference_is_that_of_the_scores_and_turns_with_the_pair(runs: Path) -> None:
+    blind, constant = read(runs, "blind"), read(runs, "constant")
+    there, back = compare([blind, constant]), compare([constant, blind])
+    assert [one.metric for one in there] == ["CIDEr", "ROUGE-L"]
+    for one, other in zip(there, back, strict=True):
+        scores = [run.scorecard.scores[one.metric].value or 0.0 for run in (one.first, one.second)]
+        assert one.difference.value == pytest.approx(scores[0] - scores[1])
+        assert other.difference.value == pytest.approx(-one.difference.value)
+        assert one.difference.low is not None
+        assert one.difference.high is not None
+        assert one.difference.low <= one.difference.value <= one.difference.high
+    assert [one.metric for one in compare([blind, constant], ("ROUGE-L",))] == ["ROUGE-L"]
+    assert {one.difference.value for one in compare([blind, blind])} == {0.0}
+
+
+def test_p_values_are_corrected_over_all_pairs_of_a_metric(runs: Path) -> None:
+    blind, constant = read(runs, "blind"), read(runs, "constant")
+    three = compare([blind, constant, blind], ("ROUGE-L",))
+    assert [(one.first is blind, one.second is blind) for one in three] == [
+        (True, False), (True, True), (False, True),
+    ]  # fmt: skip
+    for one in three:
+        assert one.difference.p is not None
+        assert one.corrected is not None
+        assert one.corrected >= one.difference.p
+
+
+def test_what_differs_is_named(runs: Path) -> None:
+    blind = read(runs, "blind")
+    captions = RunRecord.read(runs / "blind" / "caption")
+    with pytest.raises(DataError, match=r"their task differs \(vqa and caption\): they cannot be compared"):
+        compare([blind, captions])
+    with pytest.raises(DataError, match=r"4 items are scored in only one of them \(the first is b_001#1\)"):
+        compare([blind, read(runs, "few")])
+    with pytest.raises(DataError, match=r"the signatures of ROUGE-L differ \(ROUGE-L\|protocol:paper"):
+        compare([blind, read(runs, "coco")], ("ROUGE-L",))
+
+
+def test_the_items_that_differ_most_come_first(runs: Path) -> None:
+    blind, constant = read(runs, "blind"), read(runs, "constant")
+    found = most_different(blind, constant, "ROUGE-L", count=3)
+    gaps = [abs(one.first - one.second) for one in found]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[0] == max(
+        abs(score - constant.item_scores()["ROUGE-L"][name])
+        for name, score in blind.item_scores()["ROUGE-L"].items()
+    )
+    with pytest.raises(RunError, match="was not scored under METEOR"):
+        most_different(blind, constant, "METEOR")

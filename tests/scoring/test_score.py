@@ -1,0 +1,102 @@
+"""Runs scored in memory: nothing is on disk before `save`, and one that cannot be scored stands alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microg_bench.dataset.load import Dataset, load
+from microg_bench.errors import DataError, RunError
+from microg_bench.options import ScoringOptions
+from microg_bench.records import Answer, Failure
+from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import Counts, ServedModel
+from microg_bench.scoring.predictions import match, read_predictions
+from microg_bench.scoring.score import ScoredRun, score_records
+from tests.helpers.datasets import record, write_annotations
+from tests.helpers.runs import content, open_run
+
+OPTIONS = ScoringOptions(metrics=("ROUGE-L", "CIDEr"))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    records = [record(name, n) for n, name in enumerate(("a_001", "a_002", "b_001"))]
+    return load(write_annotations(tmp_path / "refs.json", records))
+
+
+def answer(name: str, text: str, **more: Any) -> Answer:
+    return Answer(id=name, text=text, answer=text, frames=(1, 2), served_model="m-2026", **more)
+
+
+@pytest.fixture
+def run(dataset: Dataset, tmp_path: Path) -> Path:
+    with open_run(tmp_path / "run", task="vqa", fingerprint=dataset.fingerprint) as one:
+        one.add(
+            answer("a_001#1", "Answer 0 about clip number 0."),
+            answer("a_001#2", "  ", finish_reason="content_filter"),
+            answer("a_002#1", "No.", finish_reason="refusal"),
+            answer("b_001#1", "Answer 0 about", finish_reason="length"),
+            Failure(id="a_002#2", stage="engine", reason="busy"),
+        )
+        one.note(rejected=["temperature"])
+    return tmp_path / "run"
+
+
+def scored(record: RunRecord, dataset: Dataset) -> ScoredRun:
+    (found,) = score_records([record], OPTIONS, dataset)
+    assert isinstance(found, ScoredRun)
+    return found
+
+
+def test_the_counts_tell_what_became_of_every_request(run: Path, dataset: Dataset) -> None:
+    card = scored(RunRecord.read(run), dataset).scorecard
+    assert card.counts == Counts(
+        answered=4, failed=1, missing=1, empty=1, truncated=1, filtered=1, declined=1
+    )
+    assert (card.items, card.complete, card.rejected) == (4, False, ("temperature",))
+    assert "1 requests failed and 1 items have no prediction" in card.status
+    assert card.served == (ServedModel(name="m-2026", answers=4),)
+    assert card.model is not None
+    assert (str(card.model.frames), card.model.frame_count) == ("uniform:8", 2)
+    assert list(card.baselines) == ["constant", "blind"]
+
+
+def test_nothing_is_written_before_it_is_saved(run: Path, dataset: Dataset) -> None:
+    before, record = content(run), RunRecord.read(run)
+    found = scored(record, dataset)
+    assert content(run) == before
+    assert not record.is_scored
+    found.save()
+    assert set(content(run)) - set(before) == {"scorecard.json", "predictions.json", "statistics.npz"}
+    assert record.is_scored
+    fresh = RunRecord.read(run)
+    assert fresh.scorecard == record.scorecard == found.scorecard
+    assert fresh.item_scores() == record.item_scores()
+    predictions = match(read_predictions(run / "predictions.json", "vqa"), record.items(dataset))
+    assert predictions.answers == {name: one.answer for name, one in record.answers.items()}
+
+
+def test_the_same_run_scores_to_the_same_bytes(run: Path, dataset: Dataset) -> None:
+    scored(RunRecord.read(run), dataset).save()
+    once = content(run)
+    scored(RunRecord.read(run), dataset).save()
+    assert content(run) == once
+    assert json.loads(once["scorecard.json"])["schema"] == "microg-bench/scorecard/2"
+
+
+def test_a_run_that_cannot_be_scored_leaves_the_others_alone(
+    run: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    open_run(tmp_path / "elsewhere", task="vqa", fingerprint="other").close()
+    with open_run(tmp_path / "damaged", task="vqa", fingerprint=dataset.fingerprint):
+        (tmp_path / "damaged" / "journal.jsonl").write_text('{"id": "x"}\n{}\n')
+    records = [RunRecord.read(tmp_path / name) for name in ("elsewhere", "run", "damaged")]
+    elsewhere, sound, damaged = score_records(records, OPTIONS, dataset)
+    assert isinstance(elsewhere, DataError)
+    assert "give the right dataset with --data" in str(elsewhere)
+    assert isinstance(damaged, RunError)
+    assert "journal.jsonl: line 1: damaged" in str(damaged)
+    assert isinstance(sound, ScoredRun)
+    assert sound.scorecard == scored(records[1], dataset).scorecard

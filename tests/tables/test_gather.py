@@ -1,0 +1,115 @@
+"""What goes into tables: each run once, in an order of its own, and what cannot be read is named."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microg_bench.errors import RunError
+from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.submissions.pack import pack
+from microg_bench.tables.gather import gather
+
+
+def tasks(records: list[RunRecord]) -> list[str]:
+    return [record.scorecard.task for record in records]
+
+
+def edit(file: Path, **changed: Any) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+
+
+def test_a_run_and_its_submission_count_once(scored: Path, tmp_path: Path) -> None:
+    submissions = tmp_path / "submissions"
+    for run in find_runs(scored):
+        for name in ("run.json", "scorecard.json"):
+            settings = json.loads((run / name).read_text())["settings"]
+            settings["checkpoint"] = "/home/me/model"  # of which a submission keeps the last part only
+            edit(run / name, settings=settings)
+        pack(RunRecord.read(run), submissions)
+    packed, errors = gather([], [submissions])
+    assert (tasks(packed), errors) == (["caption", "vqa"], [])
+    records, errors = gather([scored], [submissions])
+    assert ([record.path for record in records], errors) == ([scored / "caption", scored / "vqa"], [])
+    assert gather([scored / "vqa", scored], [submissions])[0][0].path == scored / "caption"
+
+
+def test_two_runs_of_one_model_both_count(scored: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(scored, tmp_path / "again"))
+    card = json.loads((again / "vqa" / "scorecard.json").read_text())
+    card["scores"]["CIDEr"]["value"] += 1
+    edit(again / "vqa" / "scorecard.json", scores=card["scores"])
+    assert sorted(tasks(gather([scored, again])[0])) == ["caption", "vqa", "vqa"]
+
+
+def test_the_order_does_not_depend_on_the_paths(scored: Path, tmp_path: Path) -> None:
+    swapped = tmp_path / "swapped"
+    shutil.copytree(scored / "caption", swapped / "z")
+    shutil.copytree(scored / "vqa", swapped / "a")
+    assert tasks(gather([swapped])[0]) == tasks(gather([scored])[0])
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("journal.jsonl", "caption: holds no journal.jsonl"),
+        ("scorecard.json", "caption: has not been scored"),
+    ],
+)
+def test_a_run_that_lacks_a_file_is_named_and_the_others_are_read(
+    scored: Path, file: str, message: str
+) -> None:
+    (scored / "caption" / file).unlink()
+    records, (error,) = gather([scored])
+    assert tasks(records) == ["vqa"]
+    assert isinstance(error, RunError)
+    assert message in str(error)
+
+
+@pytest.mark.parametrize(
+    ("file", "changed", "message"),
+    [
+        (
+            "scorecard.json",
+            {"schema": "microg-bench/scorecard/9", "new": 1},
+            "scorecard.json: schema 'microg-bench/scorecard/9' is not known to this version",
+        ),
+        ("scorecard.json", {"items": "many"}, "scorecard.json: damaged"),
+        ("scorecard.json", {"scores": {"CIDEr": {"value": float("nan")}}}, "damaged: CIDEr is nan"),
+        (
+            "scorecard.json",
+            {"baselines": {"f": {"title": "F", "scores": {"CIDEr": 1e308}}}},
+            "baseline f, CIDEr is 1e+308",
+        ),
+        ("run.json", {"schema": "microg-bench/run/9"}, "run.json: schema 'microg-bench/run/9' is not known"),
+    ],
+)
+def test_another_version_and_damage_are_named(
+    scored: Path, file: str, changed: dict[str, Any], message: str
+) -> None:
+    edit(scored / "caption" / file, **changed)
+    records, (error,) = gather([scored])
+    assert tasks(records) == ["vqa"]
+    assert message in str(error)
+
+
+def test_a_folder_without_runs_or_submissions_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match="empty: not a run folder"):
+        gather([tmp_path / "empty"])
+    with pytest.raises(RunError, match="empty: holds no submission"):
+        gather([], [tmp_path / "empty"])
+    for runs, submissions in (([tmp_path / "nowhere"], []), ([], [tmp_path / "nowhere"])):
+        with pytest.raises(RunError, match="nowhere: no such folder"):
+            gather(runs, submissions)
+
+
+def test_a_broken_submission_is_named_and_the_others_are_read(scored: Path, tmp_path: Path) -> None:
+    for run in find_runs(scored):
+        folder = pack(RunRecord.read(run), tmp_path / "submissions")
+    (folder / "run.json").unlink()
+    records, (error,) = gather([], [tmp_path / "submissions"])
+    assert tasks(records) == ["caption"]
+    assert str(error).startswith(f"{folder}: must hold exactly")

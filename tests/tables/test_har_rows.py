@@ -1,0 +1,140 @@
+"""Rows of action recognition: which published row a scorecard reproduces, and what is never mixed."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from microg_bench.errors import DataError
+from microg_bench.har import read_detections, read_ground_truth, read_label_map
+from microg_bench.har.scoring import evaluate
+from microg_bench.scorecard import Scorecard
+from microg_bench.tables.har_rows import action_rows
+from microg_bench.tables.published import read_facts, read_published
+from microg_bench.tables.rows import OwnRow
+from tests.helpers.tables import ACTIONS, reported, table, with_har
+
+FACTS = read_facts()
+NAMES = ("C2D_8x8_R50.test", "C2D_8x8_R50.val", "SLOWONLY_4x16_R50.test", "X3D_L.test")
+
+
+def signed(card: Scorecard, **values: str) -> Scorecard:
+    """The scorecard with other values in its signatures."""
+    scores = {}
+    for name, one in card.scores.items():
+        assert one.signature is not None
+        changed = one.signature.model_copy(update={"values": {**one.signature.values, **values}})
+        scores[name] = one.model_copy(update={"signature": changed})
+    return card.model_copy(update={"scores": scores})
+
+
+def rows(number: int, cards: Sequence[Scorecard]) -> list[OwnRow]:
+    return action_rows(read_published(FACTS.tables[number - 1]), FACTS, cards)
+
+
+def test_the_detections_of_the_paper_reproduce_its_rows() -> None:
+    one = table(1, actions=reported())
+    lines = list(one.lines)
+    changes = {
+        lines[place - 2].labels[:3]: [cell.text for cell in line.cells]
+        for place, line in enumerate(lines)
+        if line.origin == "difference"
+    }
+    same, none = ["+0.00"] * 4, [""] * 4
+    assert changes == {
+        ("C2D", "8x8", "R50"): ["+0.38", "+0.00", "+0.00", "+0.00", *same],
+        ("Slow", "4x16", "R50"): [*none, "+0.00", "+0.00", "+0.00", "-0.01"],
+        ("X3D", "16x5", "L"): [*none, "+0.03", "+0.00", "+0.00", "+0.00"],
+    }
+    assert "X3D_L: test mAP is between 18.45 and 23.55, by the order of equal scores" in one.notes
+    assert "C2D_8x8_R50: validation mAP is between 27.00 and 27.75, by the order of equal scores" in one.notes
+    assert not one.marks
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_scorecards_in_the_repository_are_what_scoring_gives(name: str, shared: object) -> None:
+    folder = ACTIONS.parents[1].parent / "shared" / "data" / "har"
+    labels = read_label_map()
+    truth = read_ground_truth(folder / f"groundtruth_{name.rpartition('.')[2]}.csv.xz", labels)
+    found = evaluate(read_detections(folder / f"{name}.csv.xz", labels), truth, labels)
+    (card,) = reported(name)
+    assert found.har is not None and card.har is not None
+    for metric, one in card.scores.items():
+        assert found.scores[metric].value == pytest.approx(one.value, abs=1e-9)
+        assert found.scores[metric].interval == pytest.approx(one.interval, abs=1e-9)
+        apart = found.scores[metric].signature
+        assert apart is not None and one.signature is not None
+        assert apart.versions_apart(one.signature) is not None  # nothing but versions differs
+    assert (found.har.counts, found.warnings) == (card.har.counts, card.warnings)
+    assert found.har.map_over_ties == pytest.approx(card.har.map_over_ties, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("detections", "labels"),
+    [
+        ("C2D_8x8_R50.test.csv", ("C2D", "8x8", "R50")),
+        ("c2d_nln_8x8_r50.csv.gz", ("C2D NLN", "8x8", "R50")),
+        ("SLOWFAST_4x16_R50.parquet", ("SlowFast", "4x16", "R50")),
+        ("X3D_S.test.csv", ("X3D", "13x6", "S")),
+    ],
+)
+def test_a_file_belongs_to_the_row_with_all_words_of_its_name(
+    detections: str, labels: tuple[str, ...]
+) -> None:
+    (card,) = reported("X3D_L.test")
+    (row,) = rows(1, [with_har(card, detections=detections)])
+    assert row.labels[:3] == labels
+    assert row.published is not None
+
+
+@pytest.mark.parametrize("detections", ["SLOW_R50.csv", "X3D.csv", "MyModel.test.csv", "C2D_16x8_R50.csv"])
+def test_a_name_of_no_row_or_of_several_stands_alone(detections: str) -> None:
+    (card,) = reported("X3D_L.test")
+    (row,) = rows(1, [with_har(card, detections=detections)])
+    assert row.published is None
+    assert row.labels == (detections.split(".", maxsplit=1)[0], "", "", "")
+
+
+def test_zero_shot_detections_belong_to_the_table_of_their_own() -> None:
+    (card,) = reported("X3D_L.test")
+    named = with_har(card, detections="SLOWFAST_32x2_R101_zero_shot.test.csv.xz")
+    assert rows(1, [named]) == []
+    (row,) = rows(2, [named])
+    assert row.labels == ("SlowFast", "32x2", "R101", "Kinetics-600 > AVA v2.2")
+    assert row.values["mAP"] == pytest.approx(18.73, abs=0.005)
+
+
+def test_detections_against_another_ground_truth_are_marked_and_have_a_row_of_their_own() -> None:
+    (card,) = reported("X3D_L.test")
+    other = signed(card, groundtruth="0" * 12)
+    found = sorted(rows(1, [other, card]), key=lambda row: row.marks)
+    assert [row.marks for row in found] == [
+        (),
+        ("ground truth groundtruth_test.csv.xz, not the published one",),
+    ]
+    one = table(1, actions=[other])
+    assert one.marks == ("ground truth groundtruth_test.csv.xz, not the published one",)
+    assert "difference" not in [line.origin for line in one.lines]
+
+
+def test_scores_over_other_actions_are_marked() -> None:
+    (card,) = reported("X3D_L.test")
+    (row,) = rows(1, [signed(card, labels="0" * 12)])
+    assert set(row.faults) == {"test_mAP", "test_F1", "test_recall", "test_AUROC"}
+    assert row.faults["test_AUROC"] == "AUROC is not the published one, which has labels:6c3be7820ada"
+
+
+def test_a_scorecard_that_is_given_twice_counts_once() -> None:
+    assert rows(1, [*reported(), *reported()]) == rows(1, reported())
+
+
+def test_the_order_of_scorecards_changes_nothing() -> None:
+    assert rows(1, reported()[::-1]) == rows(1, reported())
+
+
+def test_two_files_of_one_name_with_other_scores_are_refused() -> None:
+    first, second = reported("X3D_L.test", "SLOWONLY_4x16_R50.test")
+    assert first.har is not None
+    with pytest.raises(
+        DataError, match=r"two scorecards of X3D_L\.test\.csv\.xz against groundtruth_test\.csv"
+    ):
+        rows(1, [first, with_har(second, detections=first.har.detections)])

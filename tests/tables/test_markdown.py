@@ -1,0 +1,120 @@
+"""Tables of scorecards and of sweeps in Markdown."""
+
+from microg_bench.scorecard import (
+    Abstention,
+    BaselineEntry,
+    Counts,
+    IntervalEntry,
+    ModelEntry,
+    Scorecard,
+    ScoreEntry,
+    Signature,
+)
+from microg_bench.tables.markdown import scorecard_table, sweep_table
+from microg_bench.video.sampling import FrameSpec
+
+
+def card(title: str = "Model", **changed: object) -> Scorecard:
+    values = {
+        "status": "complete",
+        "task": "vqa",
+        "protocol": "paper",
+        "items": 1500,
+        "dataset": "set",
+        "fingerprint": "f",
+        "model": ModelEntry(name="m", title=title, frames=FrameSpec(count=8), frame_count=8),
+        "scores": {
+            "CIDEr": ScoreEntry(
+                value=12.345,
+                interval=(10.0, 14.5),
+                signature=Signature(metric="CIDEr", values={"protocol": "paper"}),
+            ),
+            "METEOR": ScoreEntry(unavailable="no Java found"),
+        },
+        "baselines": {"blind": BaselineEntry(title="Baseline: blind", scores={"CIDEr": 20.0})},
+        "abstention": Abstention(
+            unanswerable=4, answerable=0, rate_on_unanswerable=0.5, rate_on_answerable=None
+        ),
+        "interval": IntervalEntry(level=0.95, clusters="source", cluster_count=3, resamples=1000, seed=0),
+    }
+    return Scorecard.model_validate({**values, **changed})
+
+
+def test_a_table_has_the_papers_columns_with_intervals_baselines_and_signatures() -> None:
+    assert scorecard_table([card(), card("Other")]).splitlines() == [
+        "Question answering on set, 1,500 items, protocol `paper`",
+        "",
+        "| Model | #f | CIDEr | METEOR |",
+        "|---|---:|---:|---:|",
+        "| Model | 8 | 12.35 | n/a |",
+        "| *95% interval* |  | 10.00–14.50 |  |",
+        "| Other | 8 | 12.35 | n/a |",
+        "| *95% interval* |  | 10.00–14.50 |  |",
+        "| Baseline: blind | 0 | 20.00 | n/a |",
+        "| *Model: gain over blind* |  | -7.65 | n/a |",
+        "| *Other: gain over blind* |  | -7.65 | n/a |",
+        "",
+        "- METEOR: no Java found",
+        '- "Not mentioned." was answered to 50.0% of the 4 unanswerable questions (correctly)',
+        "- intervals: 1,000 resamples of 3 source videos",
+        "- signatures: `CIDEr|p:paper`",
+    ]
+
+
+def test_without_intervals_the_table_does_not_speak_of_them() -> None:
+    text = scorecard_table([card(scores={"CIDEr": ScoreEntry(value=1.0)})])
+    assert "interval" not in text
+
+
+def test_a_baseline_is_not_shown_beside_itself() -> None:
+    model = ModelEntry(name="blind", title="Baseline: blind", frame_count=0)
+    assert scorecard_table([card(model=model)]).count("Baseline: blind") == 1
+
+
+def test_an_incomplete_run_says_so_in_the_first_line() -> None:
+    text = scorecard_table([card(status="incomplete: 3 requests failed; not admissible to a leaderboard")])
+    assert text.splitlines()[0] == (
+        "**Model: incomplete: 3 requests failed; not admissible to a leaderboard**"
+    )
+
+
+def test_a_hostile_title_stays_one_cell_of_text() -> None:
+    row = scorecard_table([card("a|b\n<script>")]).splitlines()[4]
+    assert row == "| a\\|b &lt;script&gt; | 8 | 12.35 | n/a |"
+
+
+def test_counts_that_are_not_zero_are_said_below_the_table() -> None:
+    counts = Counts(answered=1500, unknown=3, empty=4, truncated=1200, filtered=5, declined=6)
+    lines = scorecard_table([card(counts=counts)]).splitlines()
+    assert [line for line in lines if "answers" in line or "predictions" in line] == [
+        "- empty: 4 of 1,500 answers",
+        "- hit the token limit: 1,200 of 1,500 answers",
+        "- stopped by the content filter: 5 of 1,500 answers",
+        "- declined by the model: 6 of 1,500 answers",
+        "- predictions of no item: 3",
+    ]
+
+
+def test_a_sweep_has_a_table_a_task_and_a_row_a_configuration() -> None:
+    caption = card(task="caption", scores={"CIDEr": ScoreEntry(value=1.0)})
+    changed = {"status": "incomplete: 2 requests failed", "counts": Counts(answered=1500, truncated=7)}
+    cut = caption.model_copy(update=changed)
+    text = sweep_table({"frames8|plain": [caption, card()], "frames1": [cut, card()]})
+    assert text.splitlines() == [
+        "Captioning, 1,500 items, protocol `paper`",
+        "",
+        "| Configuration | #f | CIDEr |",
+        "|---|---:|---:|",
+        "| frames8\\|plain | 8 | 1.00 |",
+        "| frames1 | 8 | 1.00 |",
+        "",
+        "- frames1: incomplete: 2 requests failed",
+        "- frames1: hit the token limit: 7 of 1,500 answers",
+        "",
+        "Question answering, 1,500 items, protocol `paper`",
+        "",
+        "| Configuration | #f | CIDEr | METEOR |",
+        "|---|---:|---:|---:|",
+        "| frames8\\|plain | 8 | 12.35 (10.00–14.50) | n/a |",
+        "| frames1 | 8 | 12.35 (10.00–14.50) | n/a |",
+    ]

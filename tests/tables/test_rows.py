@@ -1,0 +1,85 @@
+"""Our rows: which published row one reproduces, to which group it belongs, and what sets it apart."""
+
+import pytest
+
+from microg_bench.adapters.registry import registered
+from microg_bench.scorecard import ModelEntry, Scorecard
+from microg_bench.tables.published import read_facts, read_published
+from microg_bench.tables.rows import OwnRow, text_rows
+from tests.helpers.cards import with_settings
+from tests.helpers.tables import ours
+
+FACTS = read_facts()
+VQA = read_published(FACTS.tables[3])
+
+
+def rows(*cards: Scorecard) -> list[OwnRow]:
+    return text_rows(VQA, FACTS, cards)
+
+
+def reproduced(card: Scorecard) -> str | None:
+    place = rows(card)[0].published
+    return None if place is None else VQA.rows[place].labels[0]
+
+
+@pytest.mark.parametrize(
+    ("title", "checkpoint", "name"),
+    [
+        ("Whatever", "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL"),
+        ("Qwen2.5-VL", "Qwen/Qwen2.5-VL-72B-Instruct", None),  # the name alone, of other weights
+        ("Qwen2.5-VL", None, "Qwen2.5-VL"),
+        ("openai:gpt-4o", None, "GPT-4o"),
+        ("GPT-4o mini", "gpt-4o-mini", None),
+    ],
+)
+def test_a_row_belongs_to_the_published_one_of_its_checkpoint_or_name(
+    title: str, checkpoint: str | None, name: str | None
+) -> None:
+    assert reproduced(with_settings(ours(title), checkpoint=checkpoint)) == name
+
+
+def test_the_published_checkpoints_are_those_of_the_adapters() -> None:
+    known = {one.adapter.checkpoint for one in registered() if one.adapter}
+    assert set(FACTS.checkpoints.values()) <= known
+    names = {row.labels[0] for one in FACTS.tables[2:] for row in read_published(one).rows}
+    assert set(FACTS.checkpoints) == names
+
+
+@pytest.mark.parametrize(
+    ("engine", "access"), [("vllm", "open"), ("server", "open"), ("openai", "closed"), ("gemini", "closed")]
+)
+def test_the_engine_tells_open_from_closed(engine: str, access: str) -> None:
+    assert rows(with_settings(ours("New"), engine=engine))[0].access == access
+
+
+def test_a_baseline_that_was_run_as_a_model_stands_once_as_a_baseline() -> None:
+    model = ModelEntry(name="blind", title="Baseline: blind", frame_count=0)
+    found = rows(ours(model=model), ours("Other"))
+    assert [(row.labels, row.access) for row in found] == [
+        (("Baseline: blind", "0"), "baseline"),
+        (("Other", "8"), "open"),
+    ]
+
+
+def test_baselines_on_other_references_stand_apart() -> None:
+    found = rows(ours("One"), ours("Two", fingerprint="e" * 64))
+    baselines = [row for row in found if row.access == "baseline"]
+    assert [len(row.marks) for row in baselines] == [0, 1]
+
+
+def test_rows_of_another_task_are_left_out() -> None:
+    assert rows(ours("Mine", task="caption")) == []
+
+
+def test_a_run_of_some_clips_is_marked() -> None:
+    assert rows(with_settings(ours(), clips=("a", "b")))[0].marks == ("2 clips only",)
+
+
+def test_all_that_sets_a_row_apart_is_told() -> None:
+    (row, _) = rows(ours(protocol="coco", fingerprint="e" * 64, status="incomplete: 1 requests failed"))
+    assert row.marks == (
+        "protocol coco, where the published numbers have paper",
+        "dataset refs with 90 items (fingerprint eeeeeeeeeeee), not the references of the paper",
+        "incomplete: 1 requests failed",
+    )
+    assert not row.comparable("CIDEr")

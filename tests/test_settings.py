@@ -1,0 +1,37 @@
+import pytest
+
+from microg_bench.settings import Media
+from microg_bench.video.sampling import FrameSpec
+from tests.helpers.runs import make_settings
+
+
+def test_the_first_difference_is_told_in_words() -> None:
+    same = make_settings(clips=("a",))
+    assert same.difference(make_settings(clips=("a",))) is None
+    assert same.difference(make_settings(frames=FrameSpec(count=9), clips=("a",))) == (
+        "frames: uniform:8 → uniform:9"
+    )
+    assert same.difference(make_settings()) == 'clips: ["a"] → None'
+
+
+def test_a_long_value_is_cut() -> None:
+    names = tuple(f"clip_{n:03}" for n in range(20))
+    told = make_settings().difference(make_settings(clips=names))
+    assert told is not None
+    assert told.startswith('clips: None → ["clip_000", ')
+    assert len(told.partition(" → ")[2]) == 58
+    assert told.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"),
+    [
+        ({}, "uniform:8"),
+        ({"frames": None}, "none"),
+        ({"frames": None, "media": Media(kind="clip")}, "clip"),
+        ({"media": Media(kind="video", jpeg_quality=90)}, "uniform:8"),
+        ({"frames": FrameSpec(how="fps", rate=2.5)}, "fps:2.5"),
+    ],
+)
+def test_what_the_model_is_shown_is_told_in_a_word(changed: dict[str, object], shown: str) -> None:
+    assert make_settings(**changed).shown == shown
