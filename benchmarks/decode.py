@@ -1,7 +1,7 @@
-"""Decoding speed: 8 of 90 frames against OpenCV and bare libav, and the pool with two workers against one.
+"""Times decoding: 8 of 90 frames against OpenCV and bare libav, and the pool with two workers against one.
 
-All alternatives run in turn, again and again, on the same clips: three seconds, 854x480, 30 frames a second,
-H.264. They are cut from a real video where one is given or found, else made of drifting noise.
+All alternatives run in turn, for many rounds, on the same clips: three seconds, 854x480, 30 frames per
+second, H.264. They are cut from a real video where one is given or found, else made of moving noise.
 
     python benchmarks/decode.py [VIDEO] [--rounds 25] [--clips 8]
 """
@@ -20,7 +20,9 @@ import av
 import cv2
 import numpy as np
 
-from microg_bench.video import DecodePool, FrameSpec, decode
+from microg_bench.video.decode import decode
+from microg_bench.video.pool import DecodePool
+from microg_bench.video.sampling import FrameSpec
 
 SIZE = (854, 480)
 FRAMES = 90
@@ -29,7 +31,7 @@ FOOTAGE = Path(__file__).resolve().parents[1].parent / "shared" / "media" / "vte
 
 
 def pictures(footage: Path | None) -> Iterator[av.VideoFrame]:
-    """Endless frames of 854x480: the footage over and over, or noise that drifts over itself."""
+    """Endless frames of 854x480: the footage repeated, or moving noise."""
     while footage is not None:
         with av.open(str(footage)) as container:
             for frame in container.decode(video=0):
@@ -44,7 +46,7 @@ def pictures(footage: Path | None) -> Iterator[av.VideoFrame]:
 
 
 def write_clips(folder: Path, count: int, footage: Path | None) -> list[Path]:
-    """Encode `count` clips, one slice a frame and with B-frames as x264 does by default."""
+    """Encode `count` clips, one slice per frame and with B-frames, as x264 does by default."""
     source = pictures(footage)
     paths = [folder / f"{number}.mp4" for number in range(count)]
     for path in paths:
@@ -100,11 +102,11 @@ def through(pool: DecodePool, paths: list[Path]) -> None:
 
 
 def report(title: str, times: dict[str, list[float]], clips: int) -> None:
-    """Print each one's median and least milliseconds a clip, and how many times as long as the first it took.
+    """Print each one's median and least milliseconds per clip, and its time relative to the first.
 
-    The ratio is the median of the ratios within a round, so a machine that slows down does not move it.
+    The ratio is the median of the ratios within a round, so a machine that slows down does not change it.
     """
-    print(f"\n{title:<38}{'median ms':>10}{'least ms':>10}{'x first':>10}")
+    print(f"\n{title:<38}{'median ms':>10}{'least ms':>10}{'relative':>10}")
     first = next(iter(times.values()))
     for name, taken in times.items():
         ratio = statistics.median(mine / base for mine, base in zip(taken, first, strict=True))
@@ -121,7 +123,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = write_clips(Path(folder), options.clips, options.video)
-        print(f"{len(paths)} clips of {options.video or 'drifting noise'}, {options.rounds} rounds")
+        print(f"{len(paths)} clips of {options.video or 'moving noise'}, {options.rounds} rounds")
 
         alone: dict[str, list[float]] = {"decode": [], "OpenCV, every frame": [], "bare libav": []}
         for turn in range(options.rounds):
@@ -137,7 +139,7 @@ def main() -> None:
             for _ in range(options.rounds):
                 for name, pool in zip(pooled, (two, one), strict=True):
                     pooled[name].append(seconds(lambda pool=pool: through(pool, paths)))  # type: ignore[misc]
-        report(f"{len(paths)} clips, one thread a worker (a clip)", pooled, len(paths))
+        report(f"{len(paths)} clips, one thread per worker (per clip)", pooled, len(paths))
 
 
 if __name__ == "__main__":

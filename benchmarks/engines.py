@@ -7,8 +7,8 @@ A clip is asked for a caption and six answers. `ours` is the harness itself: cli
 are answered, and answers go into journals. `one at a time` is one call of `LLM.generate` a request, the clip
 decoded for each, as evaluation scripts do it (on the first clips only: its pace does not change). `all at
 once` is one call of `LLM.generate` with every prompt ready-made and every clip decoded before the clock
-starts: the limit. Each runs in a fresh process, in turn; loading the model is not timed. `--tokens` are those
-of every answer, `--pair` those of two frames in the prompt, `--at-once` the prompts computed together.
+starts: the limit. Each runs in a fresh process, in turn; loading the model is not timed. `--tokens` are
+those of every answer, `--pair` those of two frames, `--max-concurrency` the prompts computed together.
 """
 
 from __future__ import annotations
@@ -27,20 +27,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from microg_bench.adapters import find_adapter
-from microg_bench.engines.base import EngineOptions
-from microg_bench.engines.function import FunctionEngine
-from microg_bench.prompts import find_template
+from microg_bench.dataset.load import SAMPLE_FOLDER
+from microg_bench.engines.base import Engine, FunctionEngine
+from microg_bench.options import Options
+from microg_bench.progress import Progress
 from microg_bench.records import Clip, Request, TaskName
-from microg_bench.resources import sample_folder
-from microg_bench.runs.execute import Execution
-from microg_bench.runs.folder import RunFolder
-from microg_bench.runs.frames import FrameStream, decoded, nothing_shown
-from microg_bench.runs.plan import Work, plan
-from microg_bench.runs.prepare import Prepared, prepare
-from microg_bench.runs.settings import Options
+from microg_bench.runs.configure import Configuration, configure
+from microg_bench.runs.execute import Execution, Variant, Work, nothing_shown, open_work
+from microg_bench.runs.frames import FrameStream, decoded
+from microg_bench.runs.record import RunRecord
 from microg_bench.torchvision_repair import ensure_torchvision, repaired_children
-from microg_bench.video import DecodePool, decode
+from microg_bench.video.decode import decode
+from microg_bench.video.pool import DecodePool
 
 TASKS: tuple[TaskName, ...] = ("caption", "vqa")
 SIDES = ("ours", "one at a time", "all at once")
@@ -52,9 +50,8 @@ ANNOTATIONS = "vqa_and_captioning.json"
 
 def make_dataset(folder: Path, clips: int) -> Path:
     """Copies of the sample clips under other ids, with six questions each."""
-    sample = sample_folder()
-    videos = {path.stem: path for path in (sample / "videos").rglob("*.mp4")}
-    records = json.loads((sample / ANNOTATIONS).read_text())
+    videos = {path.stem: path for path in (SAMPLE_FOLDER / "videos").rglob("*.mp4")}
+    records = json.loads((SAMPLE_FOLDER / ANNOTATIONS).read_text())
     copies = []
     for number in range(clips):
         record = records[number % len(records)]
@@ -70,9 +67,9 @@ def make_dataset(folder: Path, clips: int) -> Path:
     return folder
 
 
-def prepared(options: argparse.Namespace) -> Prepared:
+def configured(options: argparse.Namespace) -> Configuration:
     """A run of both tasks."""
-    return prepare(
+    return configure(
         Options(
             model="qwen2.5-vl",
             engine="vllm",
@@ -80,53 +77,49 @@ def prepared(options: argparse.Namespace) -> Prepared:
             data=str(options.data),
             tasks=TASKS,
             max_tokens=options.tokens,
-            at_once=options.at_once,
+            max_concurrency=options.max_concurrency,
         )
     )
 
 
-def ours(run: Prepared, folder: Path) -> dict[str, float]:
+def ours(one: Configuration, folder: Path) -> dict[str, float]:
     """The harness: decoders, engine and journals at work together."""
-    from microg_bench.engines.vllm import VllmEngine
-
-    engine = VllmEngine(EngineOptions(checkpoint=run.options.checkpoint, at_once=run.options.at_once))
-    work = list(plan(run.clips, TASKS, {}))
+    assert one.frames is not None
+    engine = one.engine(one.engine_options)
     with ExitStack() as stack:
+        variant = opened(stack, one, folder)
+        work = list(open_work([variant]))
         pool = stack.enter_context(DecodePool(workers=2))
         stack.callback(engine.close)
         engine.start()
-        assert run.spec is not None
-        seconds, folders = execute(run, engine, decoded(work, pool, run.spec, ahead=4), folder)
-    responses = [
-        record
-        for task in folders
-        for line in (folder / task / "journal.jsonl").read_text().splitlines()
-        if (record := json.loads(line))["type"] == "response"
-    ]
-    assert len(responses) == sum(len(one.requests) for one in work)
-    sent = sum(record["prompt_tokens"] for record in responses)
+        seconds = timed(Execution(engine, Progress()), decoded(work, pool, one.frames, ahead=4))
+    answers = [answer for record in variant.records.values() for answer in record.answers.values()]
+    assert len(answers) == sum(map(len, work))
     return {
         "clips": len(work),
         "seconds": seconds,
-        "sent": sent,
-        "cached": sum(record["cached_tokens"] for record in responses),
+        "sent": sum(answer.prompt_tokens or 0 for answer in answers),
+        "cached": sum(answer.cached_tokens or 0 for answer in answers),
     }
 
 
-def execute(run: Prepared, engine: Any, frames: FrameStream, root: Path) -> tuple[float, dict[str, Any]]:
-    """Seconds of asking everything in `frames`, and the folders written to."""
-    with ExitStack() as stack:
-        folders = {
-            task: stack.enter_context(RunFolder(root / task, run.settings(task), run.options, {}))
-            for task in run.tasks
-        }
-        execution = Execution(run.adapter, engine, folders, run.templates)
-        start = time.perf_counter()
-        asyncio.run(execution.run(frames))
-        return time.perf_counter() - start, folders
+def opened(stack: ExitStack, one: Configuration, folder: Path) -> Variant:
+    """The runs of both tasks in `folder`, until the stack ends."""
+    records = {
+        task: stack.enter_context(RunRecord.open(folder / task, one.settings(task), one.given, {}))
+        for task in TASKS
+    }
+    return Variant(one, records)
 
 
-def plain(run: Prepared, side: str) -> dict[str, float]:
+def timed(execution: Execution, frames: FrameStream[Work]) -> float:
+    """Seconds of asking everything in `frames`."""
+    start = time.perf_counter()
+    asyncio.run(execution.run(frames))
+    return time.perf_counter() - start
+
+
+def plain(one: Configuration, side: str) -> dict[str, float]:
     """The class that vLLM has for offline use."""
     ensure_torchvision()
     import vllm
@@ -138,55 +131,49 @@ def plain(run: Prepared, side: str) -> dict[str, float]:
     )
     with repaired_children():
         model = vllm.LLM(
-            run.options.checkpoint,
+            one.engine_options.checkpoint,
             dtype="float32",
-            max_num_seqs=run.options.at_once,
+            max_num_seqs=one.options.max_concurrency,
             block_size=32,
             enforce_eager=True,
             enable_prefix_caching=True,
         )
-    processor = AutoProcessor.from_pretrained(run.options.checkpoint)
+    processor = AutoProcessor.from_pretrained(one.engine_options.checkpoint)
     settings = vllm.SamplingParams(
-        max_tokens=run.settings("caption").generation.max_tokens, temperature=0.0, detokenize=True
+        max_tokens=one.generation("caption").max_tokens, temperature=0.0, detokenize=True
     )
-    assert run.spec is not None
+    clips = one.clips[:FEW] if side == "one at a time" else one.clips
+    asked = [(request, clip) for clip in clips for request in one.requests[clip.video_id]]
     if side == "one at a time":
-        works = list(plan(run.clips[:FEW], TASKS, {}))
         outputs = []
         start = time.perf_counter()
-        for request, clip in requests_of(works):
-            outputs += model.generate(raw_prompt(run, processor, request, clip), settings, use_tqdm=False)
+        for request, clip in asked:
+            outputs += model.generate(raw_prompt(one, processor, request, clip), settings, use_tqdm=False)
     else:
-        works = list(plan(run.clips, TASKS, {}))
         shown: dict[str, Any] = {}
-        prompts = [raw_prompt(run, processor, *one, shown) for one in requests_of(works)]
+        prompts = [raw_prompt(one, processor, request, clip, shown) for request, clip in asked]
         start = time.perf_counter()
         outputs = model.generate(prompts, settings, use_tqdm=False)
     seconds = time.perf_counter() - start
     sent = sum(len(output.prompt_token_ids) for output in outputs)
     cached = sum(output.num_cached_tokens for output in outputs)
-    return {"clips": len(works), "seconds": seconds, "sent": sent, "cached": cached}
-
-
-def requests_of(works: list[Work]) -> Iterator[tuple[Request, Clip]]:
-    """Each request with its clip."""
-    return ((request, one.clip) for one in works for request in one.requests)
+    return {"clips": len(clips), "seconds": seconds, "sent": sent, "cached": cached}
 
 
 def raw_prompt(
-    run: Prepared, processor: Any, request: Request, clip: Clip, shown: dict[str, Any] | None = None
+    one: Configuration, processor: Any, request: Request, clip: Clip, shown: dict[str, Any] | None = None
 ) -> Any:
     """A prompt for `LLM.generate`; a clip that `shown` holds is not decoded again."""
-    from microg_bench.engines._chat import render
-    from microg_bench.engines.vllm import _video
+    from microg_bench.engines.chat_template import render
+    from microg_bench.engines.vllm.engine import _video
 
     assert clip.video is not None
-    assert run.spec is not None
+    assert one.frames is not None
     frames = shown.get(clip.video_id) if shown is not None else None
-    frames = frames or decode(clip.video, run.spec)
+    frames = frames or decode(clip.video, one.frames)
     if shown is not None:
         shown[clip.video_id] = frames
-    prompt = run.adapter.prompt(request, run.templates[request.task].render(request), frames)
+    prompt = one.adapter.prompt(request, one.templates[request.task].render(request), frames)
     raw = {"prompt": render(processor, prompt), "multi_modal_data": {"video": [_video(frames)]}}
     # Or all copies of a clip would be one to vLLM.
     return raw if shown is None else {**raw, "multi_modal_uuids": {"video": [clip.video_id]}}
@@ -205,7 +192,7 @@ def compare(options: argparse.Namespace) -> None:
                 command = [sys.executable, "-m", "benchmarks.engines", "--side", side]
                 command += ["--checkpoint", str(checkpoint), "--data", str(data)]
                 command += ["--folder", str(Path(scratch, f"run{turn}")), "--tokens", str(options.tokens)]
-                command += ["--at-once", str(options.at_once), "--pair", str(options.pair)]
+                command += ["--max-concurrency", str(options.max_concurrency), "--pair", str(options.pair)]
                 environment = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_KVCACHE_SPACE": "1"}
                 done = subprocess.run(
                     command, env={**environment, **os.environ}, capture_output=True, check=False, text=True
@@ -235,52 +222,52 @@ def report(taken: dict[str, list[dict[str, float]]]) -> None:
         print(f"{side:26}{middle:>9.2f}{ratio:>13.2f}{sent:>13.0f}{cached:>9.0f}{share:>10}")
 
 
-def overhead(requests: int) -> None:
-    """An instant engine answers a generated stream; print the pace, and the memory on the way."""
-    clip_requests = QUESTIONS + 1
-    marks = {10_000, 100_000, requests}
+def generated(variant: Variant, requests: int) -> Iterator[Work]:
+    """Work that asks for at least `requests` answers."""
+    for number in range(-(-requests // (QUESTIONS + 1))):
+        source = f"source{number // 10}"
+        clip = Clip(video_id=f"{source}_{number}", source=source)
+        asked = [Request(id=clip.video_id, task="caption", video_id=clip.video_id, source=source)]
+        asked += [
+            Request(
+                id=f"{clip.video_id}#{k}",
+                task="vqa",
+                video_id=clip.video_id,
+                source=source,
+                question=f"What is the astronaut number {k} holding?",
+            )
+            for k in range(1, QUESTIONS + 1)
+        ]
+        yield Work(clip, ((variant, tuple(asked)),))
 
-    def work() -> Iterator[Work]:
-        for number in range(-(-requests // clip_requests)):
-            name = f"source{number // 10}_{number}"
-            asked = [Request(id=name, task="caption", video_id=name, source=f"source{number // 10}")]
-            asked += [
-                Request(
-                    id=f"{name}#{k}",
-                    task="vqa",
-                    video_id=name,
-                    source=f"source{number // 10}",
-                    question=f"What is the astronaut number {k} holding?",
-                )
-                for k in range(1, clip_requests)
-            ]
-            yield Work(Clip(video_id=name, source=f"source{number // 10}"), tuple(asked))
 
-    run = prepare(Options(model="constant", data="sample", tasks=TASKS))
-    answered = 0
-    before = last = 0.0
+class Pace(Progress):
+    """Prints the pace and the memory at some numbers of requests."""
 
-    def count() -> None:
-        nonlocal answered, last
-        answered += 1
-        if answered in marks:
-            now = time.perf_counter()
+    def __init__(self, *marks: int) -> None:
+        self.marks = marks
+        self.answered = 0
+        self.start = time.perf_counter()
+
+    def advance(self) -> None:
+        """Count a request."""
+        self.answered += 1
+        if self.answered in self.marks:
+            pace = self.answered / (time.perf_counter() - self.start)
             print(
-                f"{answered:>9} requests: {answered / (now - before):>7.0f} a second,"
-                f" {resident():.0f} MB resident",
+                f"{self.answered:>9} requests: {pace:>7.0f} a second, {resident():.0f} MB resident",
                 flush=True,
             )
 
+
+def overhead(requests: int) -> None:
+    """An instant engine answers a generated stream; print the pace, and the memory on the way."""
+    one = configure(Options(model="constant", data="sample", tasks=TASKS))
+    engine: Engine = FunctionEngine(function=lambda job: "An astronaut holds on to a blue handrail.")
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        folders = {
-            task: stack.enter_context(RunFolder(Path(scratch, task), run.settings(task), run.options, {}))
-            for task in TASKS
-        }
-        engine = FunctionEngine(function=lambda job: "An astronaut holds on to a blue handrail.")
-        templates = {task: find_template(task, "default") for task in TASKS}
-        execution = Execution(find_adapter("constant"), engine, folders, templates, on_answer=count)
-        before = time.perf_counter()
-        asyncio.run(execution.run(nothing_shown(work())))
+        variant = opened(stack, one, Path(scratch))
+        execution = Execution(engine, Pace(10_000, 100_000, requests))
+        timed(execution, nothing_shown(generated(variant, requests)))
 
 
 def resident() -> float:
@@ -295,7 +282,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=70)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--at-once", type=int, default=EngineOptions().at_once)
+    parser.add_argument("--max-concurrency", type=int, default=Options().max_concurrency)
     parser.add_argument("--pair", type=int, default=PAIR)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     parser.add_argument("--overhead", action="store_true")
@@ -308,8 +295,8 @@ def main() -> None:
     if options.overhead:
         overhead(options.requests)
     elif options.side:
-        run = prepared(options)
-        print(json.dumps(ours(run, options.folder) if options.side == "ours" else plain(run, options.side)))
+        one = configured(options)
+        print(json.dumps(ours(one, options.folder) if options.side == "ours" else plain(one, options.side)))
     else:
         compare(options)
 

@@ -1,8 +1,8 @@
-"""Action scores of detection files: this harness beside a plain per-box evaluation, and twelve files at once.
+"""Times the scoring of detection files against a plain per-box evaluation, and of twelve files together.
 
 Usage: ``python -m benchmarks.har [--shared DIR] [--rounds N]`` prints seconds and their ratio, reading
 included on both sides, and the largest difference of a score; then the seconds of twelve files with
-intervals, in this process and as ``microg-bench har score``. Of fewer files, some are given again.
+intervals, in this process and as ``microg-bench har score``. If there are fewer files, some are given again.
 Both sides read unpacked copies: unpacking takes either the same time.
 """
 
@@ -44,11 +44,11 @@ def unpacked(folder: Path, into: Path) -> None:
 
 
 def fast(detections: Path, truth: Path, resamples: int = 0) -> dict[str, float]:
-    """Scores of this harness, in %."""
+    """Scores of this package, in %."""
     labels = har.read_label_map()
     found = har.read_detections(detections, labels)
-    report = har.evaluate(found, har.read_ground_truth(truth, labels), labels, resamples=resamples)
-    return {name: one.value or 0.0 for name, one in report.scores.items()}
+    card = har.evaluate(found, har.read_ground_truth(truth, labels), labels, resamples=resamples)
+    return {name: value or 0.0 for name, value in card.values().items()}
 
 
 def plain(detections: Path, truth: Path) -> dict[str, float]:
@@ -69,19 +69,19 @@ def compare(folder: Path, rounds: int) -> float:
             seconds[side] = min(seconds[side], time.perf_counter() - start)
         gap = max(abs(values[fast][name] - values[plain][name]) for name in values[fast])
         worst = max(worst, gap)
-        print(f"{detections.name}: {told(seconds)}, largest difference {gap:.0e}", flush=True)
+        print(f"{detections.name}: {summary(seconds)}, largest difference {gap:.0e}", flush=True)
         total = {side: total[side] + seconds[side] for side in total}
-    print(f"all of them: {told(total)}")
+    print(f"all of them: {summary(total)}")
     return worst
 
 
-def told(seconds: dict[Side, float]) -> str:
+def summary(seconds: dict[Side, float]) -> str:
     """Both sides and their ratio."""
     ratio = seconds[plain] / seconds[fast]
     return f"{seconds[fast]:.3f} s, plain {seconds[plain]:.3f} s, {ratio:.1f} times as fast"
 
 
-def together(folder: Path) -> None:
+def many(folder: Path) -> None:
     """Print the seconds of twelve test files, with intervals."""
     known = [pair for pair in pairs(folder, ".csv.xz") if "test" in pair[1].name]
     chosen = list(islice(cycle(known), FILES))
@@ -90,10 +90,10 @@ def together(folder: Path) -> None:
         fast(detections, truth, resamples=1000)
     inside = time.perf_counter() - start
     command = [sys.executable, "-m", "microg_bench", "har", "score", "--groundtruth", str(chosen[0][1])]
+    for path, _ in chosen:
+        command += ["--detections", str(path)]
     start = time.perf_counter()
-    subprocess.run(
-        [*command, "--detections", *(str(path) for path, _ in chosen)], check=True, capture_output=True
-    )
+    subprocess.run(command, check=True, capture_output=True)
     outside = time.perf_counter() - start
     print(f"{FILES} files with intervals: {inside:.2f} s in this process, {outside:.2f} s as a command")
 
@@ -105,11 +105,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     folder = given.shared / "data" / "har"
+    if not pairs(folder, ".csv.xz"):
+        parser.error(f"--shared: there are no detection files in {folder}")
     with tempfile.TemporaryDirectory() as name:
         unpacked(folder, Path(name))
         fast(*pairs(Path(name), ".csv")[0])  # what is imported once is not timed
         worst = compare(Path(name), given.rounds)
-    together(folder)
+    many(folder)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     return int(worst > 1e-9)
 

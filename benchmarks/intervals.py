@@ -1,6 +1,6 @@
-"""Intervals of all scores on the full oracle: ours beside a bootstrap that scores each resample row by row.
+"""Times the intervals of all scores on the full oracle against a bootstrap that scores each resample by rows.
 
-Usage: ``python benchmarks/statistics.py [--shared DIR]``. Both use the same resamples of source videos; the
+Usage: ``python benchmarks/intervals.py [--shared DIR]``. Both use the same resamples of source videos; the
 row-by-row side is timed on a twentieth of them and multiplied. Prints seconds, their ratio and the largest
 difference of a resampled score.
 """
@@ -14,41 +14,46 @@ from pathlib import Path
 
 import numpy as np
 
-from microg_bench.dataset import load
+from microg_bench.dataset.load import load
 from microg_bench.metrics import METRICS
-from microg_bench.metrics.stats import RESAMPLES, Clusters, resample
+from microg_bench.metrics.base import Array
+from microg_bench.options import ScoringOptions
 from microg_bench.records import TaskName
-from microg_bench.runs.evaluate import Evaluation, Scoring, evaluate
-from microg_bench.runs.predictions import match, read_predictions
+from microg_bench.runs.statistics import Statistics
+from microg_bench.scoring.evaluate import AnswerSet, evaluate_sets
+from microg_bench.scoring.intervals import RESAMPLES, Clusters, resample
+from microg_bench.scoring.predictions import match, read_predictions
 from microg_bench.tasks import TASKS, items_of
 
 FILES: dict[TaskName, str] = {"caption": "captions.json", "vqa": "vqa.json"}
 PART = 20
+METRIC_NAMES = ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-BERT")
 
 
-def measure(shared: Path, task: TaskName) -> Evaluation:
-    """The full oracle's predictions, scored under every metric that needs no download."""
+def measure(shared: Path, task: TaskName) -> Statistics:
+    """The statistics of the full oracle's predictions under every metric that needs no download."""
     dataset = load(str(shared / "data" / "microg4m" / "vqa_and_captioning.json"))
     items = items_of(TASKS[task], dataset.clips)
     predictions = read_predictions(shared / "data" / "oracle" / "full" / FILES[task], task)
-    names = ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-BERT")
-    return evaluate(task, items, match(predictions, items).answers, Scoring(names))
+    answers = AnswerSet(task, items, match(predictions, items).answers)
+    (evaluation,) = evaluate_sets([answers], ScoringOptions(metrics=METRIC_NAMES))
+    return evaluation.statistics()
 
 
-def at_once(measured: Evaluation, clusters: Clusters, weights: np.ndarray) -> list[np.ndarray]:
+def at_once(measured: Statistics, clusters: Clusters, weights: Array) -> list[Array]:
     """Resampled scores from sums over clusters."""
     return [
         np.asarray(METRICS[name].combine(weights @ clusters.sums(rows), weights @ clusters.sizes()))
-        for name, rows in measured.statistics().items()
+        for name, rows in measured.metrics.items()
     ]
 
 
-def row_by_row(measured: Evaluation, clusters: Clusters, weights: np.ndarray) -> list[np.ndarray]:
+def row_by_row(measured: Statistics, clusters: Clusters, weights: Array) -> list[Array]:
     """The same scores from the repeated rows of each resample."""
     drawn = [np.repeat(np.arange(len(clusters.member)), one[clusters.member].astype(int)) for one in weights]
     return [
         np.array([METRICS[name].aggregate(rows[chosen]) for chosen in drawn])
-        for name, rows in measured.statistics().items()
+        for name, rows in measured.metrics.items()
     ]
 
 
@@ -60,7 +65,7 @@ def main() -> int:
     ours = plain = worst = 0.0
     for task in FILES:
         measured = measure(shared, task)
-        clusters = Clusters.of([item.request.source for item in measured.items])
+        clusters = Clusters.of(measured.sources)
         weights = resample(clusters.count)
         start = time.perf_counter()
         fast = at_once(measured, clusters, weights)
@@ -70,9 +75,9 @@ def main() -> int:
         gaps = [np.abs(a[: len(b)] - b).max() for a, b in zip(fast, slow, strict=True)]
         worst = max(worst, *map(float, gaps))
     print(
-        f"{RESAMPLES} resamples, five metrics, both tasks: {ours:.3f} s; row by row {plain:.1f} s, ", end=""
+        f"{RESAMPLES} resamples, {len(measured.metrics)} metrics, both tasks: {ours:.3f} s; "
+        f"row by row {plain:.1f} s, {plain / ours:.0f} times as long; largest difference {worst:.1e}"
     )
-    print(f"{plain / ours:.0f} times as long; largest difference {worst:.1e}")
     return int(worst > 1e-6)
 
 
