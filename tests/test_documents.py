@@ -1,0 +1,41 @@
+"""The documents: their Python sessions give what they show, and their links lead somewhere."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*/README.md")])
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+def test_python_sessions_give_what_they_show(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testfile(str(ROOT / page), module_relative=False, encoding="utf-8")
+    assert found.attempted
+    assert not found.failed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, heading in links(page):
+        assert target.exists(), target
+        assert not heading or heading in anchors(target), f"{target}#{heading}"
+
+
+def links(page: Path) -> list[tuple[Path, str]]:
+    """The files, with the headings, that the links of a page lead to."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    local = [one for one in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in one]
+    parts = [one.partition("#") for one in local]
+    return [(page.parent / name if name else page, heading) for name, _, heading in parts]
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links, by GitHub's rule."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).strip().replace(" ", "-") for one in headings}
