@@ -132,8 +132,8 @@ def merge(tokens: torch.Tensor, wanted: int, heads: int) -> torch.Tensor:
     while (count := len(tokens)) > wanted:
         surplus = min(count - wanted, count // 2)
         metric = torch.nn.functional.normalize(tokens.reshape(count, heads, -1).mean(dim=1), dim=-1)
-        likeness, partner = (metric[::2] @ metric[1::2].T).max(dim=-1)
-        order = likeness.argsort(descending=True)
+        similarity, partner = (metric[::2] @ metric[1::2].T).max(dim=-1)
+        order = similarity.argsort(descending=True)
         gone, kept = order[:surplus], order[surplus:]
 
         def folded(

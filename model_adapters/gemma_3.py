@@ -21,7 +21,7 @@ class Gemma3(Adapter):
     frames = 16
     engines = ("vllm", "transformers", "server")
     licence = "Gemma Terms of Use, to be accepted on the hub"
-    memory = "12.19 billion parameters × 2 bytes = 24.4 GB in bfloat16, and room for a cache"
+    memory = "12.19 billion parameters × 2 bytes = 24.4 GB in bfloat16, plus the KV cache"
 
     def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
         """Every frame as an image, then the instruction."""

@@ -23,4 +23,4 @@ class InternVideo25(Adapter):
     frames = 90
     engines = ("transformers",)
     licence = "Apache-2.0"
-    memory = "8.08 billion parameters × 2 bytes = 16.2 GB in bfloat16, and room for a cache"
+    memory = "8.08 billion parameters × 2 bytes = 16.2 GB in bfloat16, plus the KV cache"

@@ -18,4 +18,4 @@ class InternVL35(Adapter):
     frames = 16
     engines = ("vllm", "transformers", "server")
     licence = "Apache-2.0"
-    memory = "8.53 billion parameters × 2 bytes = 17.1 GB in bfloat16, and room for a cache"
+    memory = "8.53 billion parameters × 2 bytes = 17.1 GB in bfloat16, plus the KV cache"

@@ -18,4 +18,4 @@ class LlavaNextVideo(Adapter):
     frames = 8
     engines = ("vllm", "transformers", "server")
     licence = "Llama 2 Community License"
-    memory = "7.06 billion parameters × 2 bytes = 14.1 GB in bfloat16, and room for a cache"
+    memory = "7.06 billion parameters × 2 bytes = 14.1 GB in bfloat16, plus the KV cache"

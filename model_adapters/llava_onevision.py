@@ -17,4 +17,4 @@ class LlavaOnevision(Adapter):
     frames = 16
     engines = ("vllm", "transformers", "server")
     licence = "Apache-2.0"
-    memory = "8.03 billion parameters × 2 bytes = 16.1 GB in bfloat16, and room for a cache"
+    memory = "8.03 billion parameters × 2 bytes = 16.1 GB in bfloat16, plus the KV cache"

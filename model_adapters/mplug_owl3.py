@@ -21,4 +21,4 @@ class MPlugOwl3(Adapter):
     frames = 3
     engines = ("transformers",)
     licence = "Apache-2.0"
-    memory = "8.05 billion parameters × 2 bytes = 16.1 GB in bfloat16, and room for a cache"
+    memory = "8.05 billion parameters × 2 bytes = 16.1 GB in bfloat16, plus the KV cache"

@@ -18,4 +18,4 @@ class Qwen25VL(Adapter):
     frames = 9
     engines = ("vllm", "transformers", "server")
     licence = "Apache-2.0"
-    memory = "8.29 billion parameters × 2 bytes = 16.6 GB in bfloat16, and room for a cache"
+    memory = "8.29 billion parameters × 2 bytes = 16.6 GB in bfloat16, plus the KV cache"

@@ -18,4 +18,4 @@ class Qwen3VL(Adapter):
     frames = 16
     engines = ("vllm", "transformers", "server")
     licence = "Apache-2.0"
-    memory = "8.77 billion parameters × 2 bytes = 17.5 GB in bfloat16, and room for a cache"
+    memory = "8.77 billion parameters × 2 bytes = 17.5 GB in bfloat16, plus the KV cache"

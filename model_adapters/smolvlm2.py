@@ -18,5 +18,5 @@ class SmolVLM2(Adapter):
     frames = 16
     engines = ("transformers",)
     licence = "Apache-2.0"
-    memory = "2.25 billion parameters × 2 bytes = 4.5 GB in bfloat16, and room for a cache"
+    memory = "2.25 billion parameters × 2 bytes = 4.5 GB in bfloat16, plus the KV cache"
     note = "its processor needs the package num2words"

@@ -23,5 +23,5 @@ class VideoChatGpt(Adapter):
     frames = 3
     engines = ("transformers",)
     licence = "CC-BY-4.0 by its hub page; made of LLaMA weights, which are for non-commercial research"
-    memory = "7.05 billion parameters × 2 bytes = 14.1 GB in bfloat16, and room for a cache"
+    memory = "7.05 billion parameters × 2 bytes = 14.1 GB in bfloat16, plus the KV cache"
     note = "takes 1 to 100 frames"

@@ -18,5 +18,5 @@ class VideoLlava(Adapter):
     frames = 8
     engines = ("transformers",)
     licence = "Apache-2.0; its language model under the Llama 2 Community License"
-    memory = "7.37 billion parameters × 2 bytes = 14.7 GB in bfloat16, and room for a cache"
+    memory = "7.37 billion parameters × 2 bytes = 14.7 GB in bfloat16, plus the KV cache"
     note = "trained with 8 frames; more are untested by its authors"

@@ -1,7 +1,7 @@
 """What an engine is: the thing that gets prompts answered; and the simplest one, a Python function.
 
 An engine knows nothing of tasks, metrics or files. It is fed a stream of jobs and may answer them in any
-order; it pulls the next job only when it has room for it, so that what waits in memory stays bounded.
+order; it pulls the next job only when it has capacity, so that what waits in memory stays bounded.
 """
 
 from __future__ import annotations

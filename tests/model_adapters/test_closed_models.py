@@ -112,7 +112,7 @@ def rows(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack([picture[::EVERY, ::EVERY].ravel() for picture in pictures]).astype(float)
 
 
-def likeness(pictures: Sequence[np.ndarray]) -> np.ndarray:
+def similarity(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """PSNR in dB of each picture against all frames of the first clip, then of the second."""
     ours, theirs = np.concatenate(list(frames().values())), rows(pictures)
     squares = (theirs**2).sum(axis=1)[:, None] + (ours**2).sum(axis=1) - 2 * theirs @ ours.T
@@ -146,7 +146,7 @@ def test_the_frames_that_the_journal_names_come_in_order_before_the_question(pro
         *shown, question = asked.parts
         assert isinstance(question, str)
         assert len(shown) == len(asked.pictures) == proof.adapter.frames
-        decibels = likeness(asked.pictures)
+        decibels = similarity(asked.pictures)
         places = decibels.argmax(axis=1)
         clip = CLIPS[places[0] // 90]
         name = next(name for name, item in open_requests.items() if item == (clip, question))
