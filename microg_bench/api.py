@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from microg_bench.adapters.base import Baseline
@@ -432,15 +433,15 @@ def shown(progress: Show) -> Iterator[Progress]:
     if progress == "rich":
         with RichProgress() as bar:
             yield bar
+    elif not isinstance(progress, (Progress, NoneType)):
+        raise UsageError(f'progress: give "rich", None or a Progress, not {progress!r}')
     else:
         yield progress or Progress()
 
 
 def _in_loop(coroutine: Coroutine[Any, Any, Found]) -> Found:
     """Run a coroutine to its end, also under a running event loop: then in a thread of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if asyncio._get_running_loop() is None:
         return asyncio.run(coroutine)
     with ThreadPoolExecutor(1, thread_name_prefix="microg-bench") as thread:
         return thread.submit(asyncio.run, coroutine).result()

@@ -236,6 +236,12 @@ def test_a_callback_is_told_of_stages_steps_and_failures(tmp_path: Path) -> None
 # The other functions.
 
 
+def test_what_is_no_callback_is_refused_before_anything_is_written(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(mb.MicrogError, match="progress: give"):
+        mb.evaluate("constant", data=data, run=tmp_path / "run", progress="bar")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
 def test_score_scores_a_run_again(data: Path) -> None:
     results = mb.evaluate("blind", data=data, run="r", **FAST)
     before = journals(results.folder)
@@ -279,6 +285,12 @@ def test_compare_tells_how_two_runs_differ(data: Path) -> None:
         assert entry.difference.value == pytest.approx(first - second)
     (alone,) = mb.compare(one.records["vqa"], other.records["vqa"], metrics=["ROUGE-L"])
     assert alone.difference == found[3].difference
+
+
+def test_compare_refuses_an_unknown_metric(results: mb.Results, data: Path, tmp_path: Path) -> None:
+    mb.evaluate("blind", data=data, run=tmp_path / "other", metrics="ROUGE-L", progress=None)
+    with pytest.raises(mb.MicrogError, match="unknown metric 'X'"):
+        mb.compare(results.folder, tmp_path / "other", metrics=["X"])
 
 
 def test_a_sweep_gives_the_results_of_each_configuration(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from microg_bench.runs import migration
 from microg_bench.scorecard import SCORECARD_SCHEMA, Scorecard
 from microg_bench.settings import Settings
 from microg_bench.storage import Journal, read_journal, read_json, write_json
+from microg_bench.text import listed
 
 if TYPE_CHECKING:
     from microg_bench.dataset.load import Dataset
@@ -141,6 +142,10 @@ class RunRecord:
             return record
         if (path / JOURNAL_FILE).exists():
             raise RunError(f"holds a {JOURNAL_FILE} but no {RUN_FILE}; it cannot be resumed", path=path)
+        if runs := sorted(file.parent.name for file in path.glob(f"*/{RUN_FILE}")):
+            raise RunError(
+                f"holds other runs ({listed(runs)}): give one of them, or another folder", path=path
+            )
         record = cls(path, RunFile(options=options, settings=settings, starts=[start]))
         record._state = {}, {}
         return record

@@ -9,10 +9,11 @@ from itertools import combinations
 
 import numpy as np
 
-from microg_bench.errors import DataError, RunError
+from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.metrics import METRICS
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.intervals import RESAMPLES, Clusters, Difference, holm, paired
+from microg_bench.text import unknown
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,11 @@ def compare(
     Raises:
         RunError: a run has not been scored, or is damaged.
         DataError: runs that cannot be compared; what differs is named.
+        UsageError: an unknown metric.
     """
+    for name in metrics:
+        if name not in METRICS:
+            raise UsageError(unknown("metric", name, METRICS))
     wanted = metrics or tuple(runs[0].scorecard.scores)
     for other in runs[1:]:
         _check(runs[0], other, wanted)

@@ -70,6 +70,13 @@ def test_a_run_refuses_other_settings_and_names_the_one(
         assert len(RunRecord.read(tmp_path / "r").starts) == 2
 
 
+def test_a_run_is_not_begun_in_a_folder_of_runs(tmp_path: Path) -> None:
+    open_run(tmp_path / "vqa").close()
+    with pytest.raises(RunError, match=r"holds other runs \(vqa\): give one of them, or another folder"):
+        open_run(tmp_path)
+    assert not (tmp_path / "run.json").exists()
+
+
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with open_run(tmp_path / "r"), pytest.raises(RunError, match="another process is writing"):
         open_run(tmp_path / "r")

@@ -64,7 +64,7 @@ def test_of_several_models_one_must_be_named(server: FaultServer) -> None:
     server.models = ["b", "a"]
     assert refusal(make(server)) == f"{server.url} serves 2 models: name one of them (a, b)"
     told = refusal(make(server, checkpoint="c"))
-    assert told == f"{server.url}: unknown model 'c': (known: a, b)"
+    assert told == f"{server.url}: unknown model 'c' (known: a, b)"
 
 
 def test_a_server_that_applies_settings_of_the_checkpoint_is_told_not_to(
@@ -179,8 +179,8 @@ def test_the_model_that_the_server_names_is_recorded(server: FaultServer, answer
 def test_every_server_must_serve_the_model(server: FaultServer) -> None:
     with FaultServer() as other:
         other.models = ["n"]
-        assert refusal(make(server, other)) == f"{other.url}: unknown model 'm': (known: n)"
-        assert refusal(make(other, server)) == f"{server.url}: unknown model 'n': (known: m)"
+        assert refusal(make(server, other)) == f"{other.url}: unknown model 'm' (known: n)"
+        assert refusal(make(other, server)) == f"{server.url}: unknown model 'n' (known: m)"
     assert refusal(make(server, other)) == f"{other.url} cannot be reached"
 
 
