@@ -73,8 +73,8 @@ def test_a_java_that_hangs_is_stopped_with_all_that_it_started(
         f"with open({str(started)!r}, 'a') as file:\n    print(os.getpid(), child.pid, file=file)\n"
         "time.sleep(100)",
     )
-    monkeypatch.setattr(tokenize, "_SECONDS", 1.0)
-    reason = "stanford-corenlp-3.4.1.jar was stopped after 1 seconds"
+    monkeypatch.setattr(tokenize, "_SECONDS", 3.0)
+    reason = "stanford-corenlp-3.4.1.jar was stopped after 3 seconds"
     for name, found in score(["a b"], ["a b"], ["METEOR", "ROUGE-L"], "coco").items():
         assert found == Unavailable(name, reason)
     processes = [int(process) for process in started.read_text().split()]
