@@ -87,7 +87,7 @@ class RunRecord:
         file = path / RUN_FILE
         if not file.is_file():
             raise RunError(f"not a run folder (there is no {RUN_FILE})", path=path)
-        content, migrated = _read_schema(file, RUN_SCHEMA, migration.run_from_1)
+        content, migrated = _read_schema(file, RUN_SCHEMA, migration.RUN_SCHEMA_1, migration.run_from_1)
         content.pop("schema", None)
         return cls(path, _parsed(file, RunFile, content), lines, migrated=migrated)
 
@@ -329,7 +329,8 @@ def read_scorecard(file: Path) -> Scorecard:
     again = f"run `microg-bench score {file.parent}`"
     if not file.is_file():
         raise RunError(f"has not been scored: {again} first", path=file.parent)
-    content, _ = _read_schema(file, SCORECARD_SCHEMA, migration.scorecard_from_1)
+    first = migration.SCORECARD_SCHEMA_1
+    content, _ = _read_schema(file, SCORECARD_SCHEMA, first, migration.scorecard_from_1)
     return _parsed(file, Scorecard, content)
 
 
@@ -386,14 +387,14 @@ def _read_object(file: Path) -> dict[str, Any]:
 
 
 def _read_schema(
-    file: Path, schema: str, migrate: Callable[[dict[str, Any]], dict[str, Any]]
+    file: Path, schema: str, first: str, migrate: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> tuple[dict[str, Any], bool]:
-    """The content of a file in this version's schema, and whether it was of version 1's."""
+    """The content of a file in this version's `schema`, and whether it was of the `first`."""
     content = _read_object(file)
     found = content.get("schema")
     if found == schema:
         return content, False
-    if found != f"{schema[:-1]}1":
+    if found != first:
         raise RunError(f"schema {found!r} is not known to this version, which reads {schema}", path=file)
     try:
         return migrate(content), True
