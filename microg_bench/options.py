@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from microg_bench.errors import UsageError
-from microg_bench.records import Record, TaskName
+from microg_bench.records import Record, TaskName, ThinkingLevel
 from microg_bench.text import unknown
 
 Group = Literal["Model", "Data and prompt", "Engine", "Server", "Cost", "Scoring"]
@@ -291,6 +291,15 @@ class Options(ScoringOptions):
         float | None,
         Field(gt=0, le=1),
         Moves("Nucleus sampling, above temperature 0.", "Engine", default="the adapter's"),
+    ] = None
+    thinking: Annotated[
+        ThinkingLevel | None,
+        Moves(
+            "How much the model thinks before it answers.",
+            "Engine",
+            engines=(*WEIGHTS, "openai", "gemini"),
+            default="as the adapter declares; without one, as the engine does by itself",
+        ),
     ] = None
     seed: Annotated[int, Moves("Seed of sampling; greedy decoding does not use it.", "Engine")] = 0
     cache: Annotated[

@@ -5,13 +5,15 @@ request into a `Prompt`, and an engine answers with a `Response` or a `Failure`.
 with a request: no adapter can see the answer that it is scored on.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 TaskName = Literal["caption", "vqa"]
-Stage = Literal["decode", "prompt", "engine", "parse"]
+Stage = Literal["decode", "prompt", "engine", "thinking", "parse"]
+ThinkingLevel = Literal["on", "off", "low", "medium", "high"]
 
 
 class Record(BaseModel):
@@ -96,6 +98,52 @@ class Generation(Record):
     seed: int = 0
 
 
+Marks = tuple[tuple[str, str], ...]
+# What models write around their thoughts: most the first pair; then Gemma, Mistral and Kimi.
+THOUGHT_MARKS: Marks = (
+    ("<think>", "</think>"),
+    ("<|channel>thought", "<channel|>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+)
+
+
+class Thinking(Record):
+    """How a model thinks before it answers.
+
+    `default` is the level where the user gives none; None leaves it to the engine. `marks` are the pairs of
+    texts that the model writes around its thoughts. `switches` tells for each engine how each level that it
+    knows is asked for: by variables of the chat template (`vllm`, `transformers`), fields of the request's
+    body (`server`, `openai`) or of the thinking configuration (`gemini`). `max_tokens` is the least limit of
+    an answer, in tokens, where thinking is on and the user gives none.
+    """
+
+    default: ThinkingLevel | None = None
+    marks: Marks = THOUGHT_MARKS
+    switches: Mapping[str, Mapping[ThinkingLevel, Mapping[str, Any]]] = {}
+    max_tokens: int = 4096
+
+
+ENABLE_THINKING: Mapping[ThinkingLevel, Mapping[str, Any]] = {
+    "on": {"enable_thinking": True},
+    "off": {"enable_thinking": False},
+}
+
+
+def template_switches(
+    levels: Mapping[ThinkingLevel, Mapping[str, Any]] = ENABLE_THINKING,
+) -> dict[str, Mapping[ThinkingLevel, Mapping[str, Any]]]:
+    """`Thinking.switches` of a model whose levels are set by variables of its chat template.
+
+    Most models have one variable for it, `enable_thinking`.
+    """
+    asked = {level: {"chat_template_kwargs": variables} for level, variables in levels.items()}
+    return {"vllm": levels, "transformers": levels, "server": asked}
+
+
 FinishReason = Literal["stop", "length", "content_filter", "refusal"]
 
 
@@ -106,8 +154,9 @@ class Response(Record):
     because the model declined; token counts are None where the engine does not tell; `seconds` is the
     engine's time for this request (its share of the batch, where it answers in batches). `from_cache` marks
     an answer that an earlier run was given to the very same question. `reasoning` are thoughts that are no
-    part of the answer, `served_model` is the model that the server says it asked; None where there is no such
-    thing.
+    part of the answer, and `reasoning_tokens` those of `output_tokens` that were spent on them.
+    `served_model` is the model that the server says it asked, `served_version` its version or fingerprint.
+    They are None where there is no such thing or it is not told.
     """
 
     id: str
@@ -116,10 +165,12 @@ class Response(Record):
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
+    reasoning_tokens: int | None = None
     seconds: float = 0.0
     from_cache: bool = False
     reasoning: str | None = None
     served_model: str | None = None
+    served_version: str | None = None
 
 
 class Answer(Response):
@@ -135,11 +186,11 @@ class Answer(Response):
 class Failure(Record):
     """Why a request has no answer. It is never scored as one; the next start asks again.
 
-    `text` is what the engine said, where it said something that the adapter could not read.
+    `response` is what the engine said, where it said something in which no answer was found.
     """
 
     id: str
     stage: Stage
     reason: str
     retryable: bool = False
-    text: str | None = None
+    response: Response | None = None

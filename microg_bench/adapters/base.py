@@ -10,7 +10,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from microg_bench.records import Generation, Message, Prompt, Request, TaskName, Text, Video
+from microg_bench.records import (
+    THOUGHT_MARKS,
+    Generation,
+    Message,
+    Prompt,
+    Request,
+    TaskName,
+    Text,
+    Thinking,
+    Video,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +47,7 @@ class Adapter(ABC):
         frames, sampling: how many frames are shown and how they are chosen (see `FrameSpec`).
         engines: names of engines that can run it, the preferred one first.
         generation: how it writes, by task.
+        thinking: how the model thinks before it answers; None where it does not.
         licence, memory, note: what a user must know before downloading it.
     """
 
@@ -54,6 +65,7 @@ class Adapter(ABC):
         "caption": Generation(max_tokens=256),
         "vqa": Generation(max_tokens=64),
     }
+    thinking: ClassVar[Thinking | None] = None
     licence: ClassVar[str] = ""
     memory: ClassVar[str] = ""
     note: ClassVar[str] = ""
@@ -67,7 +79,10 @@ class Adapter(ABC):
         return Prompt(messages=(system, user))
 
     def parse(self, request: Request, text: str) -> str:
-        """The answer in what the model wrote: by default all of it, without surrounding white space."""
+        """The answer in what the model wrote: by default all of it, without surrounding white space.
+
+        Thoughts are no part of `text`: they have been taken out.
+        """
         return text.strip()
 
 
@@ -92,3 +107,43 @@ class Baseline(Adapter):
     @abstractmethod
     def answer(self, request: Request, descriptor: NDArray[np.float64] | None, others: OtherSources) -> str:
         """The answer to `request`, from the clip's own `descriptor` and the references of `others`."""
+
+
+def split_thoughts(text: str, thinking: Thinking | None = None) -> tuple[str | None, str | None]:
+    """The thoughts in what a model wrote, and its answer.
+
+    What stands before a closing mark without an opening one is a thought: the chat template may have written
+    the opening mark.
+
+    Returns:
+        The thoughts without their marks, None where there are none; and the rest of the text, None where the
+        last thought does not end.
+    """
+    thoughts: list[str] = []
+    for opening, closing in thinking.marks if thinking else THOUGHT_MARKS:
+        found, answer = _taken_out(text, opening, closing)
+        thoughts += found
+        if answer is None:
+            return _joined(thoughts), None
+        text = answer
+    return (_joined(thoughts) if thoughts else None), text
+
+
+def _taken_out(text: str, opening: str, closing: str) -> tuple[list[str], str | None]:
+    """The thoughts between two marks, and the text around them; None where the last thought does not end."""
+    thoughts, kept, place = [], [], 0
+    first = text.find(closing)
+    if first >= 0 and not 0 <= text.find(opening) < first:
+        thoughts, place = [text[:first]], first + len(closing)
+    while (start := text.find(opening, place)) >= 0:
+        kept.append(text[place:start])
+        end = text.find(closing, start)
+        if end < 0:
+            return [*thoughts, *kept, text[start + len(opening) :]], None
+        thoughts.append(text[start + len(opening) : end])
+        place = end + len(closing)
+    return thoughts, "".join([*kept, text[place:]])
+
+
+def _joined(thoughts: list[str]) -> str:
+    return "\n\n".join(filter(None, map(str.strip, thoughts)))

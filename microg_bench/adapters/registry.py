@@ -17,6 +17,7 @@ from typing import Any
 
 from microg_bench.adapters.base import Adapter
 from microg_bench.errors import UsageError
+from microg_bench.records import Thinking
 from microg_bench.text import unknown
 
 GROUP = "microg_bench.adapters"
@@ -207,6 +208,7 @@ def generic(model: str) -> Adapter:
         title = name_there
         checkpoint = name_there
         engines = (engine,)
+        thinking = Thinking()
         note = "no adapter of its own: frames before the harness's prompt, the whole answer taken as it is"
 
         def __reduce__(self) -> tuple[Any, ...]:

@@ -11,13 +11,22 @@ import json
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from microg_bench.options import Options, check_engine
-from microg_bench.records import Failure, Generation, Prompt, Request, Response
+from microg_bench.records import (
+    THOUGHT_MARKS,
+    Failure,
+    Generation,
+    Marks,
+    Prompt,
+    Request,
+    Response,
+    ThinkingLevel,
+)
 
 if TYPE_CHECKING:
     from microg_bench.video.decode import Frames
@@ -57,12 +66,20 @@ class Engine(ABC):
             `Adapter.loader`.
         rejected: settings of `Generation` that the model rejects: requests are sent without them. An engine
             adds what it finds out.
+        thinking: what is sent so that the model thinks as it should: variables of the chat template, or
+            fields of what a server is sent; see `Thinking.switches`.
+        marks: the pairs of texts that the model writes around its thoughts.
+
+    `thinking_switches` are those of a model that has no adapter of its own.
     """
 
     options: Options = field(default_factory=Options)
     loader: str | None = field(default=None, kw_only=True)
     rejected: set[str] = field(default_factory=set, kw_only=True)
+    thinking: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    marks: Marks = field(default=THOUGHT_MARKS, kw_only=True)
     name: ClassVar[str]
+    thinking_switches: ClassVar[Mapping[ThinkingLevel, Mapping[str, Any]]] = {}
 
     @classmethod
     def check(cls, options: Options) -> None:

@@ -61,7 +61,7 @@ def _rows(record: RunRecord, dataset: Dataset | None) -> Iterator[list[Any]]:
     model = _utf8(without_paths(record.settings.model))
     for request, reference in items.items():
         answer, failure = record.answers.get(request.id), record.failures.get(request.id)
-        said = answer or failure
+        said = answer or (failure.response if failure else None)
         yield [
             model,
             request.task,
@@ -73,7 +73,7 @@ def _rows(record: RunRecord, dataset: Dataset | None) -> Iterator[list[Any]]:
             _utf8(answer.answer if answer else None),
             _utf8(said.text if said else None),
             list(answer.frames) if answer else None,
-            answer.finish_reason if answer else None,
+            said.finish_reason if said else None,
             failure.stage if failure else None,
             _utf8(failure.reason if failure else None),
         ]

@@ -182,7 +182,8 @@ def _item(run: RunRecord, request: Request, reference: str | None, scores: ItemS
         item |= {"said": answer.text} if answer.text != answer.answer else {}
         item |= {"finish": answer.finish_reason} if answer.finish_reason != "stop" else {}
     if failure:
-        item["failure"] = failure.model_dump(include={"stage", "reason", "text"})
+        said = failure.response.text if failure.response else None
+        item["failure"] = {"stage": failure.stage, "reason": failure.reason, "text": said}
     return item
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError
 
 from microg_bench.errors import UsageError
-from microg_bench.records import Generation, Image, Prompt, Record, Response, Text, first_fault
+from microg_bench.records import Generation, Image, Prompt, Record, Request, Response, Text, first_fault
 
 if TYPE_CHECKING:
     from microg_bench.engines.base import Job, Outcome
+    from microg_bench.runs.configure import Configuration
+    from microg_bench.video.sampling import FrameSpec
 
 _SHIPPED = Path(__file__).with_name("prices.toml")
 _DATED = re.compile(r"-(20\d\d-\d\d-\d\d|\d\d-20\d\d|\d{3})$")
@@ -26,6 +28,7 @@ _MILLION = 1_000_000
 _CHARACTERS_PER_TOKEN = 3.0  # fewer than English text has, so that an estimate is not too low
 _FRAMING = 50  # tokens of a chat's frame
 CLIP_S = 3.0
+CLIP_FPS = 30.0  # of MicroG-4M
 
 
 class Price(Record):
@@ -132,6 +135,17 @@ def estimate(
     return Estimate(requests, prompts, outputs, dollars)
 
 
+def unshown_prompts(one: Configuration, requests: Iterable[Request]) -> Iterator[tuple[Request, Prompt]]:
+    """Each request with its prompt, for which no clip is decoded."""
+    for request in requests:
+        yield request, one.adapter.prompt(request, one.templates[request.task].render(request), None)
+
+
+def expected_frames(spec: FrameSpec | None) -> int:
+    """How many frames a spec takes of a clip of three seconds; 0 where none are decoded."""
+    return 0 if spec is None else spec.count or round(CLIP_S * (spec.rate or CLIP_FPS))
+
+
 def dollars_words(amount: float) -> str:
     """`$12.34`, with more digits for small change."""
     return f"${amount:,.2f}" if amount >= 0.1 else f"${amount:.4f}"
@@ -175,9 +189,13 @@ class Budget:
         return self.spent + sum(self._reserved.values())
 
     def settle(self, job: Job | None, outcome: Outcome) -> None:
-        """Count what a request cost, a failure nothing. The job is None if an earlier start asked it."""
-        if job is not None:
-            self._reserved.pop(job, None)
-        if isinstance(outcome, Response):
-            self.spent += self.price.of(outcome, self.batch)
+        """Count what a response cost: where its tokens are not told, what it may cost at most.
+
+        The job is None if an earlier start asked it.
+        """
+        reserved = 0.0 if job is None else self._reserved.pop(job, 0.0)
+        said = outcome if isinstance(outcome, Response) else outcome.response
+        if said is not None:
+            told = said.prompt_tokens is not None or said.from_cache
+            self.spent += self.price.of(said, self.batch) if told else reserved
         self._freed.set()

@@ -17,7 +17,7 @@ from microg_bench.engines.registry import CLOSED, choose_engine
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
 from microg_bench.prompts import Template, find_template
-from microg_bench.records import Clip, Generation, Request, TaskName
+from microg_bench.records import Clip, Generation, Request, TaskName, Thinking, ThinkingLevel
 from microg_bench.runs.budget import Price, find_price
 from microg_bench.settings import Media, Settings
 from microg_bench.tasks import TASKS, Item, items_of
@@ -31,7 +31,8 @@ class Configuration:
     """One run variant, resolved and checked: its runs, one a task, share model, engine, clips and frames.
 
     `given` are the `options` that differ from their defaults, as JSON; `engine_options` are the options with
-    the weights that are to be asked.
+    the weights that are to be asked. `thinking` is the level that is asked for, None where it is left to the
+    engine, or the model does not think.
     """
 
     options: Options
@@ -43,6 +44,7 @@ class Configuration:
     engine: type[Engine]
     engine_options: Options
     frames: FrameSpec | None
+    thinking: ThinkingLevel | None = None
 
     @property
     def tasks(self) -> tuple[TaskName, ...]:
@@ -71,7 +73,18 @@ class Configuration:
     def generation(self, task: TaskName) -> Generation:
         """How the model writes: as its adapter says, and as the options change it."""
         changed = self.options.model_dump(include={"max_tokens", "temperature", "top_p"}, exclude_none=True)
-        return self.adapter.generation[task].model_copy(update={**changed, "seed": self.options.seed})
+        own = self.adapter.generation[task]
+        if self.thinking not in (None, "off") and self.adapter.thinking:
+            longest = max(own.max_tokens, self.adapter.thinking.max_tokens)
+            own = own.model_copy(update={"max_tokens": longest})
+        return own.model_copy(update={**changed, "seed": self.options.seed})
+
+    @property
+    def switches(self) -> Mapping[str, Any]:
+        """What is sent so that the model thinks as it should."""
+        if self.thinking is None or self.adapter.thinking is None:
+            return {}
+        return _levels(self.adapter.thinking, self.engine)[self.thinking]
 
     @cached_property
     def _adapter_sha256(self) -> str:
@@ -92,6 +105,7 @@ class Configuration:
             media=self._media,
             prompt=self.templates[task].identity if prompted else None,
             generation=self.generation(task),
+            thinking=(self.thinking or "engine default") if self.adapter.thinking else None,
             dataset=self.dataset.name,
             fingerprint=self.dataset.fingerprint,
             clips=None if every else tuple(clip.video_id for clip in self.clips),
@@ -160,8 +174,9 @@ def configure(options: Options, dataset: Dataset | None = None) -> Configuration
     given = options.given()
     dataset = dataset or load(options.data)
     clips = select(dataset, options.clips, options.limit)
+    thinking = _thinking(adapter, options, engine)
     configuration = Configuration(
-        options, given, adapter, dataset, clips, templates, engine, engine_options, frames
+        options, given, adapter, dataset, clips, templates, engine, engine_options, frames, thinking
     )
     _check_work(configuration)
     _check_cost(configuration)
@@ -179,6 +194,31 @@ def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) ->
             "revision": options.revision or (adapter.revision if pinned else None),
         }
     )
+
+
+def _thinking(adapter: Adapter, options: Options, engine: type[Engine]) -> ThinkingLevel | None:
+    """The level that is asked for.
+
+    Raises:
+        UsageError: the model does not think, or the engine does not know the level.
+    """
+    asked, declared = options.thinking, adapter.thinking
+    if declared is None:
+        if asked is not None:
+            reason = f"does not apply: the adapter of {adapter.name} declares no thinking"
+            raise UsageError(reason, item=flag("thinking"))
+        return None
+    level = asked or declared.default
+    known = _levels(declared, engine)
+    if level is not None and level not in known:
+        reason = f"{level} is not known for {adapter.name} on engine {engine.name}"
+        raise UsageError(f"{reason} (known: {', '.join(known) or 'none'})", item=flag("thinking"))
+    return level
+
+
+def _levels(declared: Thinking, engine: type[Engine]) -> Mapping[ThinkingLevel, Mapping[str, Any]]:
+    """How each level is asked for: as the adapter declares, or as the engine does by itself."""
+    return declared.switches.get(engine.name, {}) if declared.switches else engine.thinking_switches
 
 
 def _frames(adapter: Adapter, options: Options) -> FrameSpec | None:

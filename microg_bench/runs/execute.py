@@ -16,14 +16,34 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microg_bench.adapters.base import Baseline
+from microg_bench.adapters.base import Baseline, split_thoughts
 from microg_bench.adapters.references import References
 from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEngine, Job, Outcome
 from microg_bench.errors import DecodeError, RunError
+from microg_bench.options import flag
 from microg_bench.progress import Progress
-from microg_bench.records import Answer, Clip, Failure, Generation, Prompt, Request, Response, Stage, TaskName
+from microg_bench.records import (
+    Answer,
+    Clip,
+    Failure,
+    Generation,
+    Prompt,
+    Request,
+    Response,
+    Stage,
+    TaskName,
+    Thinking,
+)
 from microg_bench.runs.batches import BATCHES_FILE, Batches
-from microg_bench.runs.budget import CLIP_S, Budget, Estimate, Price, dollars_words, estimate
+from microg_bench.runs.budget import (
+    Budget,
+    Estimate,
+    Price,
+    dollars_words,
+    estimate,
+    expected_frames,
+    unshown_prompts,
+)
 from microg_bench.runs.cache import ResponseCache, open_cache
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.frames import (
@@ -45,7 +65,6 @@ if TYPE_CHECKING:
 FAULTS_IN_A_ROW = 20  # exceptions of an adapter after which a run stops
 DESCRIPTORS_FILE = "descriptors.jsonl"
 CONFIRM_ABOVE = 1.0  # US dollars
-CLIP_FPS = 30.0  # of MicroG-4M, for estimates
 
 Source = Callable[[Iterable["Work"]], "FrameStream[Work]"]
 
@@ -221,10 +240,8 @@ def _budget(variants: Sequence[Variant]) -> Budget | None:
     price, options = variants[0].configuration.price, variants[0].configuration.options
     if price is None:
         return None
-    answers = (answer for record in _records(variants) for answer in record.answers.values())
-    return Budget(
-        price, options.max_cost, options.batch, sum(price.of(one, options.batch) for one in answers)
-    )
+    spent = sum(price.of(one, options.batch) for record in _records(variants) for one in record.responses)
+    return Budget(price, options.max_cost, options.batch, spent)
 
 
 def _confirm(found: Estimate, first: Configuration, progress: Progress, yes: bool) -> None:
@@ -242,17 +259,6 @@ def _estimate(variants: Sequence[Variant], price: Price) -> Estimate:
     )
     first = variants[0].configuration
     return estimate(asked, price, expected_frames(first.frames), first.options.batch)
-
-
-def unshown_prompts(one: Configuration, requests: Iterable[Request]) -> Iterator[tuple[Request, Prompt]]:
-    """Each request with its prompt, for which no clip is decoded."""
-    for request in requests:
-        yield request, one.adapter.prompt(request, one.templates[request.task].render(request), None)
-
-
-def expected_frames(spec: FrameSpec | None) -> int:
-    """How many frames a spec takes of a clip of three seconds; 0 where none are decoded."""
-    return 0 if spec is None else spec.count or round(CLIP_S * (spec.rate or CLIP_FPS))
 
 
 def _union(variants: Sequence[Variant]) -> FrameSpec | FrameUnion | None:
@@ -273,7 +279,10 @@ async def _engine(
     if isinstance(one.adapter, Baseline):
         return await _baseline_engine(one, one.adapter, pool, root, progress)
     progress.note(f"starting engine {one.engine.name} with {one.engine_options.checkpoint}")
-    engine = one.engine(one.engine_options, loader=one.adapter.loader)
+    declared = one.adapter.thinking or Thinking()
+    engine = one.engine(
+        one.engine_options, loader=one.adapter.loader, thinking=one.switches, marks=declared.marks
+    )
     if one.sends_clips:
         return engine, whole_clips
     if pool is None or spec is None:
@@ -313,6 +322,7 @@ class Execution:
     open: dict[Job, Asked] = field(default_factory=dict)
     _faults: int = 0
     _fault: str = ""
+    _answered: bool = False
 
     async def run(self, frames: FrameStream[Work]) -> None:
         """Ask everything in `frames`, or as much as the budget pays for.
@@ -415,22 +425,41 @@ class Execution:
     def _parsed(
         self, asked: Sequence[tuple[Asked, Job | None, Outcome]]
     ) -> list[tuple[Asked, Answer | Failure]]:
-        """The answers that the adapter finds in responses."""
+        """The answers that the adapter finds in responses, without the thoughts before them."""
         found: list[tuple[Asked, Answer | Failure]] = []
         for one, _, outcome in asked:
-            read: Answer | Failure
             if isinstance(outcome, Failure):
-                read = outcome
+                found.append((one, outcome))
+                continue
+            adapter = one.variant.configuration.adapter
+            thoughts, text = split_thoughts(outcome.text, adapter.thinking)
+            reasoning = "\n\n".join(filter(None, (outcome.reasoning, thoughts))) or None
+            if text is None or (not text.strip() and (reasoning or outcome.reasoning_tokens)):
+                found.append((one, self._only_thoughts(one, outcome)))
+                continue
+            said = outcome.model_copy(update={"text": text, "reasoning": reasoning})
+            try:
+                answer = adapter.parse(one.request, text)
+                if not isinstance(answer, str):
+                    raise TypeError(f"parse() returns {type(answer).__name__}, not a text")
+            except Exception as error:  # an adapter is somebody else's code
+                found.append((one, self._blame(one.variant, one.request, "parse", error, said)))
             else:
-                try:
-                    answer = one.variant.configuration.adapter.parse(one.request, outcome.text)
-                except Exception as error:  # an adapter is somebody else's code
-                    read = self._blame(one.variant, one.request, "parse", error, outcome.text)
-                else:
-                    self._faults = 0
-                    read = Answer(**dict(outcome), answer=answer, frames=one.indices)
-            found.append((one, read))
+                self._faults, self._answered = 0, True
+                found.append((one, Answer(**dict(said), answer=answer, frames=one.indices)))
         return found
+
+    def _only_thoughts(self, one: Asked, said: Response) -> Failure:
+        """The failure of a model that thought and did not answer; if it never does, the run stops."""
+        if said.finish_reason == "length":
+            limit = one.variant.configuration.generation(one.request.task).max_tokens
+            reason = f"the model was still thinking at the limit of {limit:,} tokens"
+            reason += f": raise {flag('max_tokens')}, or lower {flag('thinking')}"
+        else:
+            reason = "the model thought and gave no answer"
+        if not self._answered:
+            self._fault, self._faults = reason, self._faults + 1
+        return Failure(id=said.id, stage="thinking", reason=reason, response=said)
 
     def _settle(self, asked: Asked, job: Job | None, outcome: Outcome) -> None:
         """Keep a greedy answer for other runs, and count what it cost."""
@@ -443,13 +472,13 @@ class Execution:
             self.budget.settle(job, outcome)
 
     def _blame(
-        self, variant: Variant, request: Request, stage: Stage, error: Exception, text: str | None = None
+        self, variant: Variant, request: Request, stage: Stage, error: Exception, said: Response | None = None
     ) -> Failure:
         """The failure of a request at which the adapter raised; one that never works must not spend a run."""
         reason = f"adapter {variant.configuration.adapter.name}: {type(error).__name__}: {error}"
         self._fault = f"{reason} ({stage})"
         self._faults += 1
-        return Failure(id=request.id, stage=stage, reason=reason, text=text)
+        return Failure(id=request.id, stage=stage, reason=reason, response=said)
 
 
 def note_rejected(record: RunRecord, engine: Engine) -> None:

@@ -94,8 +94,11 @@ def _start(start: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def line_from_1(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the journal that holds a response; one that holds a failure has not changed."""
+    """A line of the journal, without its type."""
     found = dict(line)
+    if found.pop("type", None) == "failure":
+        text = found.pop("text", None)
+        return found if text is None else {**found, "response": {"id": found["id"], "text": text}}
     stop = found.pop("stop", "end")
     found["finish_reason"] = _FINISH.get(stop, stop) if isinstance(stop, str) else stop
     found["from_cache"] = found.pop("shared", False)

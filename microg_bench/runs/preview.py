@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from microg_bench.engines.registry import CLOSED
 from microg_bench.records import Image, Prompt, Request, Text
-from microg_bench.runs.budget import Estimate, estimate
+from microg_bench.runs.budget import Estimate, estimate, expected_frames, unshown_prompts
 from microg_bench.runs.configure import Configuration
-from microg_bench.runs.execute import expected_frames, unshown_prompts
 
 
 @dataclass(frozen=True)

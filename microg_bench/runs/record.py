@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from microg_bench.errors import DataError, RunError
-from microg_bench.records import Answer, Failure, Generation, Record, Request, first_fault
+from microg_bench.records import Answer, Failure, Generation, Record, Request, Response, first_fault
 from microg_bench.runs import migration
 from microg_bench.scorecard import SCORECARD_SCHEMA, Scorecard
 from microg_bench.settings import Settings
@@ -179,6 +179,12 @@ class RunRecord:
     def failures(self) -> dict[str, Failure]:
         """The last failure of each request that has no answer, by its id; see `answers`."""
         return self._state[1]
+
+    @property
+    def responses(self) -> tuple[Response, ...]:
+        """All responses, those too in which no answer was found; see `answers`."""
+        unread = (failure.response for failure in self.failures.values())
+        return (*self.answers.values(), *filter(None, unread))
 
     @property
     def has_journal(self) -> bool:
@@ -345,7 +351,7 @@ def _count(found: Answer | Failure, answers: dict[str, Answer], failures: dict[s
 
 def _journal_line(found: Answer | Failure) -> dict[str, Any]:
     if isinstance(found, Failure):
-        return {"type": "failure", **found.model_dump(mode="json")}
+        return {"type": "failure", **found.model_dump(mode="json", exclude_none=True)}
     return {"type": "response", **found.model_dump(mode="json", exclude_none=True)}
 
 
@@ -355,7 +361,7 @@ def _parse_line(line: dict[str, Any], file: Path, number: int, migrated: bool) -
         reason = f"half migrated: the line is of schema {1 + migrated}, {RUN_FILE} of schema {2 - migrated}"
         raise RunError(reason, path=file, item=f"line {number}")
     kind = line.get("type")
-    fields = migration.line_from_1(line) if migrated and kind == "response" else dict(line)
+    fields = migration.line_from_1(line) if migrated else dict(line)
     fields.pop("type", None)
     try:
         return (Failure if kind == "failure" else Answer).model_validate(fields)

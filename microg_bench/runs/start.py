@@ -78,16 +78,16 @@ class Usage:
 
     def count(self, found: Response | Failure) -> None:
         """Count an answer or a failure."""
-        if isinstance(found, Failure):
-            self.failures += 1
+        self.failures += isinstance(found, Failure)
+        self.answers += isinstance(found, Response)
+        said = found.response if isinstance(found, Failure) else found
+        if said is None:
             return
-        self.answers += 1
-        if found.from_cache:
-            self.from_cache += 1
-            return
-        self.prompt_tokens += found.prompt_tokens or 0
-        self.cached_tokens += found.cached_tokens or 0
-        self.output_tokens += found.output_tokens or 0
+        self.from_cache += said.from_cache
+        if not said.from_cache:
+            self.prompt_tokens += said.prompt_tokens or 0
+            self.cached_tokens += said.cached_tokens or 0
+            self.output_tokens += said.output_tokens or 0
 
     @property
     def clips_per_second(self) -> float | None:

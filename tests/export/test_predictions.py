@@ -104,13 +104,13 @@ def test_a_failure_has_a_stage_and_a_reason_and_no_answer(scored: Path) -> None:
         "stage": "parse",
         "reason": "no answer in it",
         "retryable": False,
-        "text": "What?",
+        "response": {"id": "b_001#2", "text": "What?"},
     }
     kept = [line for line in lines if json.loads(line)["id"] != "b_001#2"]
     journal.write_text("".join(line + "\n" for line in [*kept, json.dumps(failure)]))
     row = read(scored / "vqa").to_dicts()[-1]
     assert (row["failure_stage"], row["failure_reason"]) == ("parse", "no answer in it")
-    assert (row["answer"], row["finish_reason"], row["frames"], row["text"]) == (None, None, None, "What?")
+    assert (row["answer"], row["finish_reason"], row["frames"], row["text"]) == (None, "stop", None, "What?")
 
 
 def test_only_the_last_part_of_a_local_model_file_is_shown(scored: Path) -> None:

@@ -18,7 +18,7 @@ from microg_bench.options import ScoringOptions
 from microg_bench.pages.leaderboard import build
 from microg_bench.pages.run_page import write_run_page
 from microg_bench.progress import Progress
-from microg_bench.records import Answer, Failure, Generation, Request, TaskName
+from microg_bench.records import Answer, Failure, Generation, Request, Response, TaskName
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import ModelEntry
 from microg_bench.scoring.score import ScoredRun, score_records
@@ -182,7 +182,8 @@ def hostile_answer(request: Request, number: int) -> Answer | Failure:
     special = number if request.task == "vqa" else None
     if special == 0:
         reason, text = f"reason {HOSTILE}{UNSEEN}{HALF}", f"failed text {HOSTILE}{UNSEEN}{HALF}"
-        return Failure(id=request.id, stage="engine", reason=reason, text=text)
+        said = Response(id=request.id, text=text)
+        return Failure(id=request.id, stage="engine", reason=reason, response=said)
     if special == 1:
         return Answer(id=request.id, text="", answer="", frames=FRAMES)
     return Answer(

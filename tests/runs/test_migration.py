@@ -12,7 +12,7 @@ import pytest
 import microg_bench as mb
 from microg_bench.errors import MicrogError
 from microg_bench.metrics import METRICS
-from microg_bench.records import Answer, Failure, Generation, TaskName
+from microg_bench.records import Answer, Failure, Generation, Response, TaskName
 from microg_bench.runs.migration import settings_from_1
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Counts, Scorecard, Signature
@@ -95,7 +95,8 @@ def test_answers_and_failures_are_those_of_this_version(by_hand: Path) -> None:
         "b_001#1": ("refusal", False),
         "b_001#2": ("stop", True),
     }
-    failure = Failure(id="b_001#3", stage="parse", reason="adapter m: ValueError: odd", text="odd")
+    said = Response(id="b_001#3", text="odd")
+    failure = Failure(id="b_001#3", stage="parse", reason="adapter m: ValueError: odd", response=said)
     assert record.failures == {"b_001#3": failure}
 
 

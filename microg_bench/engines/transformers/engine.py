@@ -18,7 +18,7 @@ from microg_bench.engines.chat_template import PromptError, check_context, model
 from microg_bench.engines.sampling import sampling
 from microg_bench.engines.transformers.loading import LoadedModel, devices, load
 from microg_bench.memory import halving, out_of_memory, release_memory
-from microg_bench.records import Failure, Image, Response, Text, Video
+from microg_bench.records import ENABLE_THINKING, Failure, Image, Response, Text, Video
 from microg_bench.text import first_line
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class TransformersEngine(Engine):
     """Batches jobs of equal settings and similar length; halves the batch for good where memory runs out."""
 
     name: ClassVar[str] = "transformers"
+    thinking_switches = ENABLE_THINKING
     _ready: LoadedModel = field(init=False, repr=False)
     _batch_size: int = field(default=0, init=False)
     _cancelled: threading.Event = field(default_factory=threading.Event, init=False)

@@ -23,7 +23,7 @@ from microg_bench.engines.vllm.arguments import check_arguments
 from microg_bench.engines.vllm.setup import RunningVllm, load
 from microg_bench.errors import EngineError
 from microg_bench.options import Options
-from microg_bench.records import Failure, Image, Response, Video
+from microg_bench.records import ENABLE_THINKING, Failure, Image, Response, Video
 from microg_bench.text import first_line
 from microg_bench.video.decode import Frames
 
@@ -33,6 +33,7 @@ class VllmEngine(Engine):
     """Has `max_concurrency` prompts answered at a time; as many again wait in vLLM to keep it busy."""
 
     name: ClassVar[str] = "vllm"
+    thinking_switches = ENABLE_THINKING
     _ready: RunningVllm = field(init=False, repr=False)
     _commit: str | None = field(default=None, init=False)
     _numbers: Iterator[int] = field(default_factory=count, init=False)  # vLLM's ids of requests
