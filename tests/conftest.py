@@ -27,6 +27,13 @@ def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def thinking_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_qwen`, of a model that thinks before it answers."""
+    pytest.importorskip("transformers")
+    return build_tiny_qwen(tmp_path_factory.mktemp("checkpoints") / "thinking-qwen", seed=5, thinks=True)
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data beside the checkout."""
     folder = ROOT.parent / "shared"

@@ -7,6 +7,7 @@ and text or writes around its answer, overrides `prompt` or `parse`.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -131,18 +132,22 @@ def split_thoughts(text: str, thinking: Thinking | None = None) -> tuple[str | N
 
 def _taken_out(text: str, opening: str, closing: str) -> tuple[list[str], str | None]:
     """The thoughts between two marks, and the text around them; None where the last thought does not end."""
-    thoughts, kept, place = [], [], 0
-    first = text.find(closing)
-    if first >= 0 and not 0 <= text.find(opening) < first:
-        thoughts, place = [text[:first]], first + len(closing)
-    while (start := text.find(opening, place)) >= 0:
-        kept.append(text[place:start])
-        end = text.find(closing, start)
-        if end < 0:
-            return [*thoughts, *kept, text[start + len(opening) :]], None
-        thoughts.append(text[start + len(opening) : end])
-        place = end + len(closing)
-    return thoughts, "".join([*kept, text[place:]])
+    thoughts: list[str] = []
+    answer: list[str] = []
+    place, opened = 0, None
+    for mark in re.finditer(f"{re.escape(opening)}|{re.escape(closing)}", text):
+        if mark[0] == closing:
+            own = text[place : mark.start()] if opened is None else text[opened : mark.start()]
+            if opened is None:  # all before it was thought
+                own, answer = "".join([*answer, own]), []
+            thoughts.append(own)
+            place, opened = mark.end(), None
+        elif opened is None:
+            answer.append(text[place : mark.start()])
+            opened = mark.end()
+    if opened is not None:
+        return [*thoughts, *answer, text[opened:]], None
+    return thoughts, "".join([*answer, text[place:]])
 
 
 def _joined(thoughts: list[str]) -> str:

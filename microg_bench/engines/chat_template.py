@@ -1,11 +1,16 @@
-"""Turns jobs into what a transformers model reads: chat text by the model's own template, and its frames."""
+"""Turns jobs into what a transformers model reads: chat text by the model's own template, and its frames.
+
+And turns the tokens that it writes into text.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microg_bench.engines.base import Job
-from microg_bench.records import Image, Prompt, Text, Video
+from microg_bench.errors import EngineError
+from microg_bench.options import flag
+from microg_bench.records import Image, Marks, Message, Prompt, Text, Video
 from microg_bench.video.decode import Frames
 
 
@@ -13,7 +18,7 @@ class PromptError(ValueError):
     """A prompt that this model cannot be given; the message says why."""
 
 
-def model_inputs(processor: Any, jobs: Sequence[Job]) -> Any:
+def model_inputs(processor: Any, jobs: Sequence[Job], variables: Mapping[str, Any] | None = None) -> Any:
     """The padded tensors of one batch, on the CPU, as the processor makes them.
 
     A clip goes in as one video with exactly the delivered frames: the processor is told not to sample again,
@@ -24,7 +29,7 @@ def model_inputs(processor: Any, jobs: Sequence[Job]) -> Any:
     Raises:
         PromptError: a prompt asks for frames that its job does not have, or the processor takes no video.
     """
-    texts = [render(processor, job.prompt) for job in jobs]
+    texts = [render(processor, job.prompt, variables) for job in jobs]
     shown = [[delivered(job) for part in parts(job.prompt) if isinstance(part, Video)] for job in jobs]
     videos = [frames for own in shown for frames in own]
     if videos and getattr(processor, "video_processor", None) is None:
@@ -53,13 +58,42 @@ def _check_alike(processor: Any, videos: Sequence[Frames]) -> None:
         raise ValueError("the checkpoint's processor takes only videos of equally many frames at once")
 
 
-def render(processor: Any, prompt: Prompt) -> str:
-    """The prompt in the model's own chat template, up to where its answer begins; its texts are marked."""
+def render(processor: Any, prompt: Prompt, variables: Mapping[str, Any] | None = None) -> str:
+    """The prompt in the model's own chat template, up to where its answer begins; its texts are marked.
+
+    `variables` are those of the template, such as ``enable_thinking``.
+    """
     chat = [
         {"role": turn.role, "content": [_content(processor.tokenizer, part) for part in turn.parts]}
         for turn in prompt.messages
     ]
-    text: str = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    text: str = processor.apply_chat_template(
+        chat, tokenize=False, add_generation_prompt=True, **(variables or {})
+    )
+    return text
+
+
+def opened_thought(processor: Any, variables: Mapping[str, Any], marks: Marks) -> str:
+    """The mark that the chat template writes at the end of a prompt to open a thought; "" where it does not.
+
+    Raises:
+        EngineError: the template does not know one of `variables`.
+    """
+    for name in variables:
+        if name not in str(processor.chat_template):
+            raise EngineError(f"the chat template has no {name}: leave {flag('thinking')} out")
+    prompt = Prompt(messages=(Message(role="user", parts=(Text(text="?"),)),))
+    end = render(processor, prompt, variables).rstrip()
+    return next((opening for opening, _ in marks if end.endswith(opening)), "")
+
+
+def read_tokens(tokenizer: Any, tokens: Sequence[int], marks: Marks) -> str:
+    """The text of what a model wrote, without control tokens, but with those that mark its thoughts."""
+    known = control_tokens(tokenizer)
+    dropped = {number for word, number in known.items() if not any(word in mark for mark in sum(marks, ()))}
+    kept = [token for token in tokens if token not in dropped]
+    marked = not set(known.values()).isdisjoint(kept)
+    text: str = tokenizer.decode(kept, skip_special_tokens=not marked, clean_up_tokenization_spaces=False)
     return text
 
 

@@ -39,6 +39,19 @@ CHAT_TEMPLATE = """\
 {% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
+# A thinking model has these marks. Its template opens a thought, or writes an empty one to prevent it.
+THOUGHT_TOKENS = ("<think>", "</think>")
+THINKING_TEMPLATE = CHAT_TEMPLATE.replace(
+    "assistant\n{% endif %}",
+    """assistant
+{% if enable_thinking is defined and not enable_thinking %}<think>
+
+</think>
+
+{% else %}<think>
+{% endif %}{% endif %}""",
+)
+
 CORPUS = (
     "An astronaut floats through the cabin of the space station and holds on to a blue handrail.",
     "Two crew members in dark shirts talk to the camera while a microphone drifts between them.",
@@ -48,23 +61,24 @@ CORPUS = (
 )
 
 
-def build_tiny_qwen(folder: Path, seed: int = 0, pair: int = PAIR) -> Path:
+def build_tiny_qwen(folder: Path, seed: int = 0, pair: int = PAIR, thinks: bool = False) -> Path:
     """Write the checkpoint into `folder` (made if absent) and return it; equal seeds give equal weights.
 
-    Its processor makes at most `pair` tokens of two frames, by scaling them down.
+    Its processor makes at most `pair` tokens of two frames, by scaling them down. One that `thinks` has a
+    chat template that opens a thought, and writes the mark that ends it now and then.
     """
     ensure_torchvision()
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer()
-    _write_processor(folder, tokenizer, pair)
+    tokenizer = _tokenizer(THOUGHT_TOKENS if thinks else ())
+    _write_processor(folder, tokenizer, pair, THINKING_TEMPLATE if thinks else CHAT_TEMPLATE)
     _write_model(folder, tokenizer, seed)
     return folder
 
 
-def _tokenizer() -> Any:
+def _tokenizer(more: tuple[str, ...]) -> Any:
     from tokenizers import ByteLevelBPETokenizer
     from transformers import Qwen2Tokenizer
 
@@ -73,7 +87,7 @@ def _tokenizer() -> Any:
     vocab = trained.get_vocab()
     merges = [tuple(merge) for merge in _merges(trained)]
     tokenizer = Qwen2Tokenizer(vocab=vocab, merges=merges, eos_token="<|im_end|>", model_max_length=CONTEXT)
-    tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL_TOKENS)})
+    tokenizer.add_special_tokens({"additional_special_tokens": [*SPECIAL_TOKENS, *more]})
     return tokenizer
 
 
@@ -82,7 +96,7 @@ def _merges(trained: Any) -> list[list[str]]:
     return merges
 
 
-def _write_processor(folder: Path, tokenizer: Any, pair: int) -> None:
+def _write_processor(folder: Path, tokenizer: Any, pair: int, template: str) -> None:
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
     pixels = {"shortest_edge": 4 * 28 * 28, "longest_edge": pair * 28 * 28}
@@ -91,7 +105,7 @@ def _write_processor(folder: Path, tokenizer: Any, pair: int) -> None:
     # The published checkpoints carry a file for each part; newer versions of transformers write only one.
     images.save_pretrained(folder)
     videos.save_pretrained(folder)
-    Qwen2_5_VLProcessor(images, tokenizer, videos, chat_template=CHAT_TEMPLATE).save_pretrained(folder)
+    Qwen2_5_VLProcessor(images, tokenizer, videos, chat_template=template).save_pretrained(folder)
 
 
 def _write_model(folder: Path, tokenizer: Any, seed: int) -> None:
@@ -113,6 +127,7 @@ def _write_model(folder: Path, tokenizer: Any, seed: int) -> None:
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration(config)
     _silence(model, tokenizer)
+    _teach_to_end_thoughts(model, tokenizer)
     stops = {"eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]], "pad_token_id": ids["<|endoftext|>"]}
     # As in the published checkpoint, whose own settings must not leak into a run.
     model.generation_config = GenerationConfig(
@@ -156,9 +171,22 @@ def _silence(model: Any, tokenizer: Any) -> None:
     import torch
 
     texts = [tokenizer.decode([token]) for token in range(len(tokenizer))]
-    spoken = [text.isascii() and text.isprintable() and text not in SPECIAL_TOKENS for text in texts]
+    spoken = [
+        text.isascii() and text.isprintable() and text not in (*SPECIAL_TOKENS, *THOUGHT_TOKENS)
+        for text in texts
+    ]
     with torch.no_grad():
         model.lm_head.weight[~torch.tensor(spoken)] = 0.0
+
+
+def _teach_to_end_thoughts(model: Any, tokenizer: Any) -> None:
+    """Have the mark that ends a thought written wherever the letter "K" would be, if there is such a mark."""
+    import torch
+
+    if THOUGHT_TOKENS[1] in tokenizer.get_vocab():
+        letter, mark = map(tokenizer.convert_tokens_to_ids, ("K", THOUGHT_TOKENS[1]))
+        with torch.no_grad():
+            model.lm_head.weight[mark] = 1.01 * model.lm_head.weight[letter]
 
 
 if __name__ == "__main__":

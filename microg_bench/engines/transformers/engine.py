@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from microg_bench.engines.base import Answered, Engine, Job, Outcome
-from microg_bench.engines.chat_template import PromptError, check_context, model_inputs, parts
+from microg_bench.engines.chat_template import (
+    PromptError,
+    check_context,
+    model_inputs,
+    opened_thought,
+    parts,
+    read_tokens,
+)
 from microg_bench.engines.sampling import sampling
 from microg_bench.engines.transformers.loading import LoadedModel, devices, load
 from microg_bench.memory import halving, out_of_memory, release_memory
@@ -33,12 +40,14 @@ class TransformersEngine(Engine):
     name: ClassVar[str] = "transformers"
     thinking_switches = ENABLE_THINKING
     _ready: LoadedModel = field(init=False, repr=False)
+    _opened: str = field(default="", init=False)
     _batch_size: int = field(default=0, init=False)
     _cancelled: threading.Event = field(default_factory=threading.Event, init=False)
 
     def start(self) -> None:
         """Load processor and model; a hub id is downloaded where the cache lacks it."""
         self._ready = load(self.options, self.loader)
+        self._opened = opened_thought(self._ready.processor, self.thinking, self.marks)
         self._batch_size = self.options.batch_size
 
     async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
@@ -95,7 +104,7 @@ class TransformersEngine(Engine):
         started = time.perf_counter()
         generation = jobs[0].generation
         self._check_context(jobs, [1] * len(jobs))
-        inputs = model_inputs(self._ready.processor, jobs)
+        inputs = model_inputs(self._ready.processor, jobs, self.thinking)
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         self._check_context(jobs, prompt_tokens)
         with torch.inference_mode():
@@ -116,12 +125,9 @@ class TransformersEngine(Engine):
     def _response(self, job: Job, row: list[int], prompt_tokens: int, seconds: float) -> Response:
         # Behind its stop token a row is padded to the length of the longest answer.
         end = next((k for k, token in enumerate(row) if token in self._ready.stops), None)
-        text = self._ready.processor.tokenizer.decode(
-            row[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
         return Response(
             id=job.request.id,
-            text=text,
+            text=self._opened + read_tokens(self._ready.processor.tokenizer, row[:end], self.marks),
             finish_reason="length" if end is None else "stop",
             prompt_tokens=prompt_tokens,
             output_tokens=len(row) if end is None else end + 1,

@@ -16,7 +16,16 @@ from itertools import count
 from typing import Any, ClassVar
 
 from microg_bench.engines.base import Answered, Engine, Job, Outcome, answer_concurrently
-from microg_bench.engines.chat_template import PromptError, check_context, delivered, parts, pictures, render
+from microg_bench.engines.chat_template import (
+    PromptError,
+    check_context,
+    delivered,
+    opened_thought,
+    parts,
+    pictures,
+    read_tokens,
+    render,
+)
 from microg_bench.engines.checkpoint import locate
 from microg_bench.engines.sampling import row_seed
 from microg_bench.engines.vllm.arguments import check_arguments
@@ -35,6 +44,7 @@ class VllmEngine(Engine):
     name: ClassVar[str] = "vllm"
     thinking_switches = ENABLE_THINKING
     _ready: RunningVllm = field(init=False, repr=False)
+    _opened: str = field(default="", init=False)
     _commit: str | None = field(default=None, init=False)
     _numbers: Iterator[int] = field(default_factory=count, init=False)  # vLLM's ids of requests
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -52,6 +62,7 @@ class VllmEngine(Engine):
         checkpoint = locate(self.options.checkpoint, self.options.revision)
         self._commit = checkpoint.commit
         self._ready = load(checkpoint, self.options)
+        self._opened = opened_thought(self._ready.processor, self.thinking, self.marks)
 
     @property
     def _llm(self) -> Any:
@@ -114,7 +125,10 @@ class VllmEngine(Engine):
         return prompt
 
     def _tokens(self, job: Job) -> list[int]:
-        text, tokenizer = render(self._ready.processor, job.prompt), self._ready.processor.tokenizer
+        text, tokenizer = (
+            render(self._ready.processor, job.prompt, self.thinking),
+            self._ready.processor.tokenizer,
+        )
         # A template that writes the first token itself must not get it twice.
         twice = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
         tokens: list[int] = tokenizer([text], add_special_tokens=not twice)["input_ids"][0]
@@ -143,12 +157,10 @@ class VllmEngine(Engine):
             return Failure(id=job.request.id, stage="engine", reason=reason, retryable=True)
         tokens = list(written.token_ids)
         ended = written.finish_reason == "stop"  # then the last token is the one that stopped it
-        text = self._ready.processor.tokenizer.decode(
-            tokens[:-1] if ended else tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        written_by_model = tokens[:-1] if ended else tokens
         return Response(
             id=job.request.id,
-            text=text,
+            text=self._opened + read_tokens(self._ready.processor.tokenizer, written_by_model, self.marks),
             finish_reason=written.finish_reason,
             prompt_tokens=len(output.prompt_token_ids),
             cached_tokens=output.num_cached_tokens,

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from microg_bench.engines.base import Job
+from microg_bench.adapters.base import split_thoughts
+from microg_bench.engines.base import Engine, Job
+from microg_bench.engines.chat_template import render
 from microg_bench.engines.registry import ENGINES, engine_class
+from microg_bench.errors import EngineError
 from microg_bench.options import Options
 
 if ENGINES["transformers"].missing():
@@ -427,3 +430,34 @@ def test_starting_and_answering_leave_the_terminal_alone(
 
 def test_it_is_found_by_name() -> None:
     assert engine_class("transformers") is TransformersEngine
+
+
+def thoughts_of(engine: Engine, answer_all: AnswerAll) -> list[tuple[str | None, str | None]]:
+    return [split_thoughts(text) for text in texts(answer_all(engine, [job_of(k) for k in range(4)]))]
+
+
+def test_a_thought_that_the_template_opened_is_told_from_the_answer(
+    thinking_qwen: Path, answer_all: AnswerAll
+) -> None:
+    for switch in ({}, {"enable_thinking": True}):
+        engine = TransformersEngine(Options(checkpoint=str(thinking_qwen)), thinking=switch)
+        engine.start()
+        found = thoughts_of(engine, answer_all)
+        assert all(thoughts for thoughts, _ in found)
+        assert [answer is None for _, answer in found].count(True) == 1  # which never stops thinking
+        assert "<" not in "".join(f"{thoughts}{answer}" for thoughts, answer in found)
+
+
+def test_a_switch_is_a_variable_of_the_chat_template(thinking_qwen: Path, answer_all: AnswerAll) -> None:
+    engine = TransformersEngine(Options(checkpoint=str(thinking_qwen)), thinking={"enable_thinking": False})
+    engine.start()
+    prompt = render(engine._ready.processor, job_of(0).prompt, engine.thinking)
+    assert prompt.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert (None, None) not in thoughts_of(engine, answer_all)
+    assert engine._opened == ""
+
+
+def test_a_template_without_that_variable_is_refused(tiny_qwen: Path) -> None:
+    engine = TransformersEngine(Options(checkpoint=str(tiny_qwen)), thinking={"enable_thinking": False})
+    with pytest.raises(EngineError, match="the chat template has no enable_thinking: leave --thinking out"):
+        engine.start()

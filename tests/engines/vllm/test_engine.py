@@ -25,7 +25,17 @@ from microg_bench.engines.transformers.engine import TransformersEngine
 from microg_bench.engines.vllm.arguments import OPTION_OF, arguments, check_known
 from microg_bench.engines.vllm.engine import VllmEngine
 from microg_bench.errors import EngineError, UsageError
-from microg_bench.records import Failure, Generation, Image, Request, Response, Text, Video
+from microg_bench.records import (
+    ENABLE_THINKING,
+    Failure,
+    Generation,
+    Image,
+    Request,
+    Response,
+    Text,
+    ThinkingLevel,
+    Video,
+)
 from tests.engines.conftest import AnswerAll, answers, grey_frames, job_of, noise_frames, variants_of
 from tests.helpers.datasets import bench
 from tests.helpers.hub_cache import fill_cache
@@ -432,3 +442,18 @@ def test_the_commit_that_was_loaded_is_told(
 
 def test_it_is_found_by_name() -> None:
     assert engine_class("vllm") is VllmEngine
+
+
+@pytest.mark.parametrize("level", ["on", "off"])
+def test_thoughts_are_those_that_transformers_gives(thinking_qwen: Path, level: ThinkingLevel) -> None:
+    options = Options(checkpoint=str(thinking_qwen))
+    jobs = [job_of(k, frames=noise_frames(k, count=4)) for k in range(4)]
+    found: list[list[str]] = []
+    for kind in (TransformersEngine, VllmEngine):
+        engine = kind(options, thinking=ENABLE_THINKING[level])
+        engine.start()
+        found.append([response.text for response in responses(answers(engine, jobs))])
+        engine.close()
+    assert found[0] == found[1]
+    assert all(text.startswith("<think>") for text in found[1]) == (level == "on")
+    assert any("</think>" in text for text in found[1]) or level == "off"
