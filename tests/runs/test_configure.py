@@ -116,3 +116,66 @@ def test_there_must_be_something_to_ask(tmp_path: Path) -> None:
         configured(model="blind", data=data)
     with pytest.raises(DataError, match="none of the chosen clips has a video, and model nearest-clip needs"):
         configured(model="nearest-clip", data=data, tasks="caption")
+
+
+def thinking(**given: Any) -> tuple[str | None, dict[str, Any], int]:
+    one = configured(url="http://127.0.0.1:1/v1", **given)
+    return one.settings("vqa").thinking, dict(one.switches), one.generation("vqa").max_tokens
+
+
+@pytest.mark.usefixtures("_extras")
+def test_a_model_without_an_adapter_thinks_as_its_engine_does() -> None:
+    assert thinking(model="server:m") == ("engine default", {}, 64)
+    asked = {"chat_template_kwargs": {"enable_thinking": True}}
+    assert thinking(model="server:m", thinking="on") == ("on", asked, 4096)
+    assert thinking(model="server:m", thinking="on", max_tokens=100) == ("on", asked, 100)
+    asked = {"chat_template_kwargs": {"enable_thinking": False}}
+    assert thinking(model="server:m", thinking="off") == ("off", asked, 64)
+
+
+THINKER = """
+from microg_bench.adapters.base import Adapter
+from microg_bench.records import Thinking, template_switches
+
+class Thinker(Adapter):
+    name = "thinker"
+    title = "Thinker"
+    checkpoint = "org/thinker"
+    thinking = Thinking(
+        default="low",
+        switches=template_switches({"low": {"budget": 100}, "off": {"budget": 0}}),
+        max_tokens=300,
+    )
+"""
+
+
+@pytest.mark.usefixtures("_extras")
+def test_an_adapter_declares_the_levels_of_its_model(tmp_path: Path) -> None:
+    model = tmp_path / "thinker.py"
+    model.write_text(THINKER)
+    asked = {"chat_template_kwargs": {"budget": 100}}
+    assert thinking(model=str(model)) == ("low", asked, 300)
+    assert thinking(model=str(model), thinking="off")[::2] == ("off", 64)
+    here = configured(model=str(model), engine="transformers")
+    assert (here.switches, here.generation("caption").max_tokens) == ({"budget": 100}, 300)
+    reason = r"--thinking: high is not known for thinker on engine server \(known: low, off\)"
+    with pytest.raises(UsageError, match=reason):
+        thinking(model=str(model), thinking="high")
+
+
+@pytest.mark.usefixtures("_extras")
+def test_a_model_that_does_not_think_takes_no_level() -> None:
+    assert thinking(model="qwen2.5-vl") == (None, {}, 64)
+    with pytest.raises(UsageError, match="--thinking: does not apply: .*qwen2.5-vl declares no thinking"):
+        thinking(model="qwen2.5-vl", thinking="off")
+    with pytest.raises(UsageError, match="--thinking: engine function does not take it"):
+        configured(model="blind", thinking="on")
+
+
+@pytest.mark.usefixtures("_extras")
+def test_thinking_leads_to_another_folder() -> None:
+    folders = {
+        configured(model="server:m", url="http://h/v1", thinking=level).default_folder
+        for level in ("on", "off", None)
+    }
+    assert len(folders) == 3

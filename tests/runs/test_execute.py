@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from microg_bench.engines.base import Answered, Engine, FunctionEngine, Job, Out
 from microg_bench.errors import RunError
 from microg_bench.prompts import Instruction
 from microg_bench.records import Clip, Failure, Prompt, Question, Request, Response, TaskName
+from microg_bench.runs.execute import nothing_shown
 from microg_bench.runs.frames import decoded
 from microg_bench.runs.record import RunRecord
 from microg_bench.video.decode import Frames
@@ -190,3 +192,76 @@ def test_an_adapter_that_never_works_stops_the_run_after_twenty_faults(tmp_path:
     failures = read(tmp_path, one)["caption"].failures
     said = [failure.response.text for failure in failures.values() if failure.response]
     assert said == ["paid for"] * 20
+
+
+class Thinker(Engine):
+    """Answers each question as a thinking model does: with what the test has it say."""
+
+    name = "thinker"
+
+    def __init__(self, **said: dict[str, Any]) -> None:
+        super().__init__()
+        self.said = said
+
+    def start(self) -> None:
+        """Nothing to load."""
+
+    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
+        async for job in jobs:
+            kind = (job.request.question or "caption").rstrip("?").lower()
+            yield [(job, Response(id=job.request.id, **self.said[kind]))]
+
+
+def test_thoughts_are_kept_beside_the_answer_and_not_in_it(tmp_path: Path, clips: list[Clip]) -> None:
+    engine = Thinker(
+        caption={"text": "<think>A caption.</think> A man floats. "},
+        who={"text": "Ann", "reasoning": "Who is it?"},
+        what={"text": "so</think>A pen", "reasoning": "What is it?"},
+    )
+    records = run(tmp_path, [clips[0]], engine)
+    answers = records["caption"].answers | records["vqa"].answers
+    assert [(one.answer, one.text, one.reasoning) for one in answers.values()] == [
+        ("A man floats.", " A man floats. ", "A caption."),
+        ("Ann", "Ann", "Who is it?"),
+        ("A pen", "A pen", "What is it?\n\nso"),
+    ]
+    assert RunRecord.read(tmp_path / "vqa").answers == records["vqa"].answers
+
+
+def test_thoughts_without_an_answer_are_a_failure_of_their_own(tmp_path: Path, clips: list[Clip]) -> None:
+    engine = Thinker(
+        caption={"text": "", "finish_reason": "length", "reasoning_tokens": 256, "output_tokens": 256},
+        who={"text": "<think>Who is", "finish_reason": "length", "output_tokens": 64},
+        what={"text": " ", "reasoning": "What is it?"},
+    )
+    records = run(tmp_path, [clips[0]], engine)
+    assert not records["caption"].answers and not records["vqa"].answers
+    (caption,), (who, what) = records["caption"].failures.values(), records["vqa"].failures.values()
+    advice = "raise --max-tokens, or lower --thinking"
+    assert caption.reason == f"the model was still thinking at the limit of 8 tokens: {advice}"
+    assert who.reason == f"the model was still thinking at the limit of 8 tokens: {advice}"
+    assert what.reason == "the model thought and gave no answer"
+    assert {one.stage for one in (caption, who, what)} == {"thinking"}
+    # What was paid for is kept.
+    assert who.response is not None and who.response.text == "<think>Who is"
+    assert [one.output_tokens for one in RunRecord.read(tmp_path / "vqa").responses] == [64, None]
+
+
+def test_a_model_that_only_thinks_stops_the_run(tmp_path: Path) -> None:
+    questions = tuple(Question(text=f"Who {n}?", answer="Ann") for n in range(30))
+    clip = Clip(video_id="a_0", source="a", questions=questions)
+    one = make_configuration([clip], ("vqa",))
+    with pytest.raises(RunError, match="stopped: the model thought and gave no answer, 30 requests in a row"):
+        execute(tmp_path, one, FunctionEngine(function=lambda job: "<think>so"), nothing_shown)
+
+
+def test_a_parse_that_returns_no_text_is_a_failure(tmp_path: Path, clips: list[Clip]) -> None:
+    class Silent(Plain):
+        def parse(self, request: Request, text: str) -> str:
+            return None if request.question == "Who?" else text  # type: ignore[return-value]
+
+    records = run(tmp_path, [clips[0]], engine(lambda job: "Ann"), Silent())
+    (failure,) = records["vqa"].failures.values()
+    assert (failure.stage, failure.id) == ("parse", "a_0#1")
+    assert failure.reason.endswith("TypeError: parse() returns NoneType, not a text")
+    assert list(records["vqa"].answers) == ["a_0#2"]
