@@ -28,6 +28,7 @@ _SHORT = {
     "dtype": "d",
     "groundtruth": "g",
     "items": "n",
+    "thinking": "t",
     "version": "v",
 }
 _USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}
@@ -37,6 +38,8 @@ _COUNTS = {
     "filtered": "stopped by the content filter",
     "declined": "declined by the model",
 }
+# Parts that tell how the answers were got, which is what a comparison of runs is about.
+_ANSWERING = ("thinking",)
 # Parts that tell what computed a score, not what is computed.
 _VERSIONS = ("version", "torch", "transformers", "sentence-transformers")
 
@@ -62,6 +65,13 @@ class Signature(Record):
 
     def __str__(self) -> str:
         return self.short()
+
+    def alike(self, other: Signature) -> bool:
+        """Whether both scores are computed in the same way, however the answers were got."""
+        return self.metric == other.metric and self._computed() == other._computed()
+
+    def _computed(self) -> dict[str, str]:
+        return {name: value for name, value in self.values.items() if name not in _ANSWERING}
 
     def versions_apart(self, other: Signature) -> list[str] | None:
         """The version parts of `self` that differ from those of `other`; None where anything else differs."""

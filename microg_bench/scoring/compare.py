@@ -88,7 +88,7 @@ def _check(first: RunRecord, second: RunRecord, metrics: Sequence[str]) -> None:
     for name in metrics:
         ours, theirs = (run.scorecard.scores.get(name) for run in (first, second))
         a, b = ours and ours.signature, theirs and theirs.signature
-        if a and b and a != b:
+        if a and b and not a.alike(b):
             signatures = f"{a.long()} and {b.long()}"
             raise _apart(first, second, f"the signatures of {name} differ ({signatures})")
 

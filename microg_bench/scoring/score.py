@@ -14,7 +14,16 @@ from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, TaskName
 from microg_bench.runs.record import SCORECARD_FILE, STATISTICS_FILE, RunRecord
 from microg_bench.runs.statistics import Statistics
-from microg_bench.scorecard import COMPLETE, BaselineEntry, Counts, ModelEntry, Scorecard, ServedModel
+from microg_bench.scorecard import (
+    COMPLETE,
+    BaselineEntry,
+    Counts,
+    ModelEntry,
+    Scorecard,
+    ScoreEntry,
+    ServedModel,
+    Signature,
+)
 from microg_bench.scoring.baselines import baseline_entries
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.scoring.predictions import match, read_predictions
@@ -123,14 +132,25 @@ class _Readable:
         model = ModelEntry(
             name=settings.model, title=settings.title, frames=settings.frames, frame_count=shown
         )
-        facts = {
+        facts: dict[str, Any] = {
             "model": model,
             "settings": settings,
             "rejected": self.rejected,
             "served": tuple(ServedModel(name=name, answers=count) for name, count in sorted(served.items())),
         }
-        card = _card(self.dataset, evaluation, counts, baselines).model_copy(update=facts)
+        card = _card(self.dataset, evaluation, counts, baselines)
+        if settings.thinking is not None:
+            facts["scores"] = {name: _signed(one, settings.thinking) for name, one in card.scores.items()}
+        card = card.model_copy(update=facts)
         return ScoredRun(self.record, card, evaluation.statistics(), evaluation.items, evaluation.answers)
+
+
+def _signed(entry: ScoreEntry, thinking: str) -> ScoreEntry:
+    """`entry` with the thinking of the model in its signature."""
+    if entry.signature is None:
+        return entry
+    values = {**entry.signature.values, "thinking": thinking}
+    return entry.model_copy(update={"signature": Signature(metric=entry.signature.metric, values=values)})
 
 
 def _counts(answers: Mapping[str, Answer], items: int, failed: int, evaluation: Evaluation) -> Counts:

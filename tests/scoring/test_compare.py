@@ -1,5 +1,7 @@
 """Scored runs compared in memory; what cannot be compared is named."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,17 @@ def test_the_items_that_differ_most_come_first(runs: Path) -> None:
     )
     with pytest.raises(RunError, match="was not scored under METEOR"):
         most_different(blind, constant, "METEOR")
+
+
+def test_runs_that_differ_in_thinking_are_compared(runs: Path, tmp_path: Path) -> None:
+    found = []
+    for level in ("on", "off"):
+        run = Path(shutil.copytree(runs / "blind" / "vqa", tmp_path / level))
+        content = json.loads((run / "run.json").read_text())
+        content["settings"]["thinking"] = level
+        (run / "run.json").write_text(json.dumps(content))
+        mb.score(run, data=str(runs / "refs.json"), metrics="ROUGE-L", progress=None)
+        found.append(RunRecord.read(run))
+    signatures = [str(one.scorecard.scores["ROUGE-L"].signature) for one in found]
+    assert [signature.split("|")[3] for signature in signatures] == ["t:on", "t:off"]
+    assert [one.difference.value for one in compare(found)] == [0.0]
