@@ -63,3 +63,28 @@ def test_a_bad_checkpoint_is_one_clear_line_before_anything_is_asked(
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert (tmp_path / "r" / "journal.jsonl").read_bytes() == b""
+
+
+def test_a_model_that_thinks_is_told_how_much(thinking_qwen: Path, tmp_path: Path) -> None:
+    model = f"transformers:{thinking_qwen}"
+    command = ("vqa", "--model", model, "--data", "sample", "--limit", "2", "--metrics", "ROUGE-L")
+    thought = bench(*command, "--thinking", "on", "--max-tokens", "20", "--run", "on", cwd=tmp_path)
+    assert thought.returncode == 1
+    assert (
+        "still thinking at the limit of 20 tokens: raise --max-tokens, or lower --thinking" in thought.stderr
+    )
+    lines = [json.loads(line) for line in (tmp_path / "on" / "journal.jsonl").read_text().splitlines()]
+    assert {(line["type"], line["stage"]) for line in lines} == {("failure", "thinking")}
+    assert all(line["response"]["text"].startswith("<think>") for line in lines)
+    card = json.loads((tmp_path / "on" / "scorecard.json").read_text())
+    assert (card["items"], card["scores"]["ROUGE-L"]["value"]) == (0, None)
+
+    answered = bench(*command, "--thinking", "off", "--max-tokens", "20", "--run", "off", cwd=tmp_path)
+    assert answered.returncode == 0, answered.stderr
+    card = json.loads((tmp_path / "off" / "scorecard.json").read_text())
+    assert (card["items"], card["settings"]["thinking"]) == (12, "off")
+    assert card["scores"]["ROUGE-L"]["signature"]["values"]["thinking"] == "off"
+    unknown = bench(*command, "--thinking", "low", "--run", "low", cwd=tmp_path)
+    assert unknown.returncode == 1
+    assert "--thinking: low is not known" in unknown.stderr
+    assert not (tmp_path / "low").exists()
