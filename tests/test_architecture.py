@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "microg_bench"
 # Each imports only from those before it. docs/architecture.md explains them in this order.
 ORDER = (
-    *("errors", "text", "storage", "records", "options", "video", "settings", "scorecard", "progress"),
-    *("memory", "torchvision_repair", "_children", "tasks", "dataset", "prompts", "metrics", "adapters"),
-    *("engines", "runs", "scoring", "har", "submissions", "tables", "plots", "pages", "export", "api"),
-    *("__main__", "cli"),
+    *("errors", "text", "privacy", "storage", "records", "options", "video", "settings", "scorecard"),
+    *("progress", "memory", "torchvision_repair", "_children", "tasks", "dataset", "prompts", "metrics"),
+    *("adapters", "engines", "runs", "scoring", "har", "submissions", "tables", "plots", "pages", "export"),
+    *("api", "__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}
 MODULES = sorted(PACKAGE.rglob("*.py"))

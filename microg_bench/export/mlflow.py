@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from microg_bench.engines.http.secrets import Secrets
 from microg_bench.errors import MissingExtraError, RunError, UsageError
+from microg_bench.privacy import without_private
 from microg_bench.runs.record import SCORECARD_FILE
 from microg_bench.scorecard import Scorecard
-from microg_bench.submissions.pack import without_paths
 from microg_bench.text import unknown
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def track(card: Scorecard) -> str:
             numbers = [Metric(name, value, now, 0) for name, value in metrics(card).items()]
             words = [Param(name, value) for name, value in parameters(card).items()]
             client.log_batch(run, numbers, words)
-            client.log_dict(run, without_paths(card.to_json()), SCORECARD_FILE)
+            client.log_dict(run, without_private(card.to_json()), SCORECARD_FILE)
             client.set_terminated(run)
         except BaseException:
             with suppress(MlflowException, OSError):
@@ -85,7 +85,7 @@ def track(card: Scorecard) -> str:
 
 def run_name(card: Scorecard) -> str:
     """How MLflow's run is called."""
-    return f"{without_paths(card.model.name) if card.model else 'predictions'} {card.task}"
+    return f"{without_private(card.model.name) if card.model else 'predictions'} {card.task}"
 
 
 def metrics(card: Scorecard) -> dict[str, float]:
@@ -106,7 +106,7 @@ def parameters(card: Scorecard) -> dict[str, str]:
         settings["clips"] = len(card.settings.clips)
     facts = {name: getattr(card, name) for name in ("status", "task", "protocol", "dataset", "fingerprint")}
     signatures = {name: one.signature.long() for name, one in card.scores.items() if one.signature}
-    whole = without_paths({**settings, **facts, "signature": signatures})
+    whole = without_private({**settings, **facts, "signature": signatures})
     return {name: str(value) for name, value in _flat(whole) if value is not None}
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from microg_bench.dataset.fetch import REPOSITORY
 from microg_bench.errors import DataError, RunError, UsageError
+from microg_bench.privacy import without_private
 from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Settings
-from microg_bench.submissions.pack import without_paths
 from microg_bench.tables.published import read_facts
 from microg_bench.tasks import get_task
 from microg_bench.text import first_line
@@ -121,7 +121,7 @@ def model_card(cards: Sequence[Scorecard], given: str = "") -> str:
 def _asked(settings: Settings) -> dict[str, object]:
     asked: dict[str, object] = {"frames": settings.shown}
     if settings.prompt:
-        asked["prompt"] = without_paths(str(settings.prompt))
+        asked["prompt"] = without_private(str(settings.prompt))
     if settings.clips is not None:
         asked["clips"] = len(settings.clips)
     return asked

@@ -14,6 +14,7 @@ from microg_bench.dataset.load import load as load_dataset
 from microg_bench.errors import MicrogError, UsageError
 from microg_bench.metrics import METRICS
 from microg_bench.options import ScoringOptions
+from microg_bench.privacy import without_private
 from microg_bench.records import Request
 from microg_bench.runs.migration import SCORECARD_SCHEMA_1
 from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord
@@ -23,7 +24,6 @@ from microg_bench.scoring.score import score_records
 from microg_bench.settings import Settings
 from microg_bench.storage import read_json
 from microg_bench.submissions.load import load
-from microg_bench.submissions.pack import without_paths
 from microg_bench.text import listed
 
 MAX_WORD = 300  # characters of a name or setting
@@ -94,7 +94,7 @@ def _inspect(checked: Checked, record: RunRecord, dataset: Dataset) -> None:
 def _private_or_marked(folder: Path) -> Iterator[str]:
     for name in (RUN_FILE, SCORECARD_FILE):
         for place, text in _strings(read_json(folder / name)):
-            if without_paths(text) != text:
+            if without_private(text) != text:
                 yield f"{name}: {place} holds a path or an address: {text[:80]!r}"
             elif _MARKUP.search(text) or not text.isprintable():
                 yield f"{name}: {place} holds markup or control characters: {text[:80]!r}"
@@ -209,7 +209,7 @@ def _claimed(card: Scorecard, options: ScoringOptions) -> tuple[ScoringOptions, 
 
 def _compare(checked: Checked, record: RunRecord, scored: Scorecard) -> None:
     """Compare the scorecard that is claimed with the one that the answers give."""
-    claimed, ours = record.scorecard, Scorecard.model_validate(without_paths(scored.to_json()))
+    claimed, ours = record.scorecard, Scorecard.model_validate(without_private(scored.to_json()))
     unavailable = {name for name, entry in ours.scores.items() if entry.unavailable}
     for name in unavailable:
         if name in claimed.scores and claimed.scores[name].value is not None:

@@ -4,18 +4,16 @@ import gzip
 import hashlib
 import json
 import re
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import Path
 
 from microg_bench.errors import RunError
 from microg_bench.options import Options, about
+from microg_bench.privacy import without_private
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RUN_SCHEMA, SCORECARD_FILE, RunRecord
 from microg_bench.storage import write_bytes, write_json
 
 PACKED_JOURNAL = f"{JOURNAL_FILE}.gz"
 FILES = (SCORECARD_FILE, RUN_FILE, PACKED_JOURNAL)
-# A path of somebody's machine, or an address: /home/…, ~/…, ./…, C:\…, file://…
-_PRIVATE = re.compile(r"(?:file:/*|[A-Za-z]:\\|~?/|\.\.?/)[^\s\"']*|[a-z]+://[^\s\"']*")
 
 
 def pack(record: RunRecord, into: Path) -> Path:
@@ -41,11 +39,11 @@ def pack(record: RunRecord, into: Path) -> Path:
         "starts": record.starts,
     }
     digest = hashlib.sha256(journal + json.dumps(content["settings"], sort_keys=True).encode()).hexdigest()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", settings.model)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", without_private(settings.model))
     folder = into / f"{name}-{card.task}-{digest[:8]}"
     write_bytes(folder / PACKED_JOURNAL, gzip.compress(journal, mtime=0))
-    write_json(folder / RUN_FILE, without_paths(content))
-    write_json(folder / SCORECARD_FILE, without_paths(card.to_json()))
+    write_json(folder / RUN_FILE, without_private(content))
+    write_json(folder / SCORECARD_FILE, without_private(card.to_json()))
     return folder
 
 
@@ -56,14 +54,3 @@ def _journal(record: RunRecord) -> bytes:
         for answer in record.answers.values()
     )
     return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
-
-
-def without_paths(content: Any) -> Any:
-    """JSON `content`, in which only the last part of each path or address is left."""
-    if isinstance(content, dict):
-        return {key: without_paths(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [without_paths(value) for value in content]
-    if isinstance(content, str) and _PRIVATE.match(content):
-        return PurePath(content.replace("\\", "/")).name
-    return content

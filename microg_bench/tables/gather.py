@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from microg_bench.errors import MicrogError, RunError
+from microg_bench.privacy import without_private
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
 from microg_bench.scorecard import Scorecard
 from microg_bench.submissions.load import check_finite, find_submissions, load
-from microg_bench.submissions.pack import without_paths
 
 
 def gather(
@@ -70,4 +70,4 @@ def identity(card: Scorecard) -> str:
     names = [model.title, model.frame_count or 0, model.name] if model else []
     settings = card.settings.model_dump(mode="json") if card.settings else None
     rest = [card.protocol, card.fingerprint, card.status, dict(card.values()), settings]
-    return json.dumps(without_paths([names, *rest]), sort_keys=True)
+    return json.dumps(without_private([names, *rest]), sort_keys=True)

@@ -17,7 +17,7 @@ from microg_bench.submissions import load as loading
 from microg_bench.submissions.check import Checked
 from microg_bench.submissions.check import check as check_all
 from microg_bench.submissions.load import find_submissions, load
-from microg_bench.submissions.pack import pack, without_paths
+from microg_bench.submissions.pack import pack
 from tests.helpers.datasets import bench, make_dataset, record, write_annotations
 
 FAST = ("--metrics", "CIDEr,ROUGE-L")
@@ -89,25 +89,6 @@ def test_nothing_private_is_packed(run: Path, packed: Path, data: Path) -> None:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         assert str(data).encode() not in content
         assert str(run.parent).encode() not in content
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("/home/ann/weights/tiny", "tiny"),
-        ("./tiny", "tiny"),
-        ("../up/tiny", "tiny"),
-        ("~/tiny", "tiny"),
-        ("C:\\Users\\ann\\tiny", "tiny"),
-        ("file:///home/ann/tiny", "tiny"),
-        ("http://10.0.0.3:8000/v1", "v1"),
-        ("org/model", "org/model"),
-        ("uniform:8", "uniform:8"),
-        ("incomplete: a / b", "incomplete: a / b"),
-    ],
-)
-def test_of_a_path_only_the_last_part_is_left(text: str, left: str) -> None:
-    assert without_paths({"a": [text]}) == {"a": [left]}
 
 
 def test_an_unscored_incomplete_or_partial_run_is_not_packed(data: Path, tmp_path: Path) -> None:
