@@ -4,13 +4,15 @@ Every file is opened here and nowhere else: only regular files, only the contain
 no demuxer that would follow a name inside the file to another file or to the network.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import cast
 
@@ -23,13 +25,13 @@ from av.video.stream import VideoStream
 from microg_bench.errors import DecodeError
 from microg_bench.records import Record
 from microg_bench.text import printable
+from microg_bench.video.containers import empty_avi_chunks, matroska_size
+from microg_bench.video.pictures import Pictures, pictures_of
+from microg_bench.video.recovery import recovery_point
 
 MAX_PIXELS = 64 * 1024 * 1024
 MAX_DECODED = 100_000
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
-# The elements that a Matroska file consists of, by their ids (RFC 8794).
-_EBML_HEADER = bytes.fromhex("1A45DFA3")
-_SEGMENT = bytes.fromhex("18538067")
 # Matroska has no length of a single stream but by this tag: hours, minutes and seconds.
 _DURATION_TAG = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")
 _CODEC_LIMITS = {"max_pixels": str(MAX_PIXELS)}
@@ -92,29 +94,35 @@ def read_frames(
     `threads` is the number of decoding threads, 0 for as many as the machine has.
 
     Raises:
-        DecodeError: a packet or frame is damaged, there are no or fewer frames than the header promises, or
-            more than 100,000, or the deadline has passed (checked at each packet).
+        DecodeError: a packet or frame is damaged, there are no frames, fewer than the file holds and its
+            header promises, or more than 100,000, or the deadline has passed (checked at each packet).
     """
-    times: list[float] = []
-    stream.codec_context.options = _CODEC_LIMITS | _STRICT
-    stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = threads
-    for number, packet in enumerate(_container(stream).demux(stream)):
+    packets = _container(stream).demux(stream)
+    first = next(packets)
+    cut = recovery_point(stream, first, _CODEC_LIMITS)
+    _prepare(stream, threads, strict=cut is None)
+    pictures = pictures_of(stream.codec_context.name, first, gradual=cut is not None and cut.gradual)
+    stamps: list[int] = []
+    for number, packet in enumerate(chain([first], packets)):
         if packet.is_corrupt:
             raise refuse(path, f"is cut short or damaged at packet {number}")
+        if packet.size:  # the last has none, and asks for the frames that the decoder still holds
+            pictures.add(packet)
+            if cut and not stamps and cut.damaged(packet):
+                raise refuse(path, "a picture before its first frame is damaged")
         for frame in packet.decode():
             if frame.is_corrupt:
-                raise refuse(path, f"frame {len(times)} is damaged")
-            times.append(frame.time or 0.0)
+                raise refuse(path, f"frame {len(stamps)} is damaged")
+            stamps.append(frame.pts or 0)
             yield frame
-        if len(times) > MAX_DECODED:
+        if len(stamps) > MAX_DECODED:
             raise refuse(path, f"has more than {MAX_DECODED} frames")
         deadline.check(path)
-    _check_complete(path, stream, times)
+    _check_complete(path, stream, pictures, stamps)
 
 
 def header_frames(stream: VideoStream) -> int:
-    """How many frames the header promises to show, 0 where it does not say."""
+    """How many frames the header promises to show, 0 where it does not say; some may be empty packets."""
     return _promised(stream) if stream.frames else 0
 
 
@@ -149,45 +157,29 @@ def _check_file(path: Path) -> None:
 def _check_whole(path: Path, container: InputContainer) -> None:
     if "matroska" not in container.format.name:
         return
-    size, stated = path.stat().st_size, _matroska_size(path)
+    size, stated = path.stat().st_size, matroska_size(path)
     if stated is not None and size < stated:
         raise refuse(path, f"is cut short: {size} bytes of the {stated} that its header states")
 
 
-def _matroska_size(path: Path) -> int | None:
-    """The bytes that a Matroska or WebM file should have, None where it does not say (a live recording).
-
-    libav reads a file that was cut short without an error. The file is a header and a segment element.
-    """
-    with path.open("rb") as file:
-        start = file.read(4096)
-    header = _element(start, 0, _EBML_HEADER)
-    segment = header and _element(start, header[0] + (header[1] or 0), _SEGMENT)
-    return segment[0] + segment[1] if segment and segment[1] is not None else None
+def _prepare(stream: VideoStream, threads: int, *, strict: bool) -> None:
+    """Set up the decoder to stop at errors, or else to mark them on its frames, which takes one thread."""
+    stream.codec_context.options = _CODEC_LIMITS | (_STRICT if strict else {})
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads if strict else 1
 
 
-def _element(data: bytes, at: int, name: bytes) -> tuple[int, int | None] | None:
-    """Where the body of the element `name` at `at` begins, and its size (None if unknown).
-
-    An element begins with its id and its size, an integer of 1 to 8 bytes whose leading zero bits give the
-    number of bytes (RFC 8794). All bits set stand for an unknown size.
-    """
-    at += len(name)
-    if data[at - len(name) : at] != name or at >= len(data) or data[at] == 0:
-        return None
-    length = 9 - data[at].bit_length()
-    unknown = (1 << 7 * length) - 1
-    size = int.from_bytes(data[at : at + length], "big") & unknown
-    return at + length, size if size != unknown else None
-
-
-def _check_complete(path: Path, stream: VideoStream, times: list[float]) -> None:
-    """Compare the times of the decoded frames, in seconds, with what the header promises."""
-    promised = _promised(stream)
-    if not times:
+def _check_complete(path: Path, stream: VideoStream, pictures: Pictures, stamps: list[int]) -> None:
+    """Compare the times of the decoded frames, in ticks, with what the header promises and the file holds."""
+    if not stamps:
         raise refuse(path, "no frame can be decoded")
-    if len(times) < promised:
-        raise refuse(path, f"only {len(times)} of the {promised} frames that its header promises decode")
+    promised = _promised(stream)
+    if len(stamps) < promised:
+        empty = empty_avi_chunks(path, stream.index) if stream.container.format.name == "avi" else 0
+        due = promised - empty - (pictures.packets - pictures.count) - pictures.hidden(stamps[0])
+        if len(stamps) < due:
+            raise refuse(path, f"only {len(stamps)} of the {due} frames that its header promises decode")
+    times = [stamp * float(stream.time_base or 0) for stamp in stamps]
     end = _own_duration(stream)
     # Where only a length is promised, how long the last frame is shown is not known exactly.
     slack = 2 * max((b - a for a, b in pairwise(times)), default=end)
@@ -196,13 +188,13 @@ def _check_complete(path: Path, stream: VideoStream, times: list[float]) -> None
 
 
 def _promised(stream: VideoStream) -> int:
-    """The number of frames to show, as far as the file was read; 0 where it does not say.
+    """The number of packets to show, as far as the file was read; 0 where it does not say.
 
     An mp4 that was cut without re-encoding holds frames before its first shown one, which its index marks;
     one in fragments has no total, but an index of each fragment.
     """
     if "mp4" in stream.container.format.name:
-        return sum(not entry.is_discard for entry in stream.index_entries)
+        return sum(entry.size > 0 and not entry.is_discard for entry in stream.index_entries)
     return stream.frames
 
 

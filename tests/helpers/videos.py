@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,6 +64,47 @@ def write_clip(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def remux(
+    source: Path,
+    path: Path,
+    *,
+    start: int = 0,
+    without: Container[int] = (),
+    replaced: dict[int, bytes] | None = None,
+    muxer: dict[str, str] | None = None,
+) -> Path:
+    """Copy the video packets of `source` from number `start` on, in their order, without re-encoding.
+
+    Their times are moved so that the first is shown at 0. `without` are packets to leave out, `replaced` is
+    what others hold instead.
+    """
+    with av.open(str(source)) as given, av.open(str(path), "w", options=muxer or {}) as taken:
+        stream = taken.add_stream_from_template(given.streams.video[0])
+        packets = [packet for packet in given.demux(video=0) if packet.size]
+        begin = packets[start].pts or 0
+        for number, packet in enumerate(packets):
+            if number < start or number in without:
+                continue
+            copy = av.Packet((replaced or {}).get(number, bytes(packet)))
+            copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, packet.is_keyframe, stream
+            copy.pts, copy.dts = (packet.pts or 0) - begin, (packet.dts or 0) - begin
+            taken.mux(copy)
+    return path
+
+
+def key_packets(path: Path) -> list[int]:
+    """The numbers of the packets at which decoding may begin, by what the container says."""
+    with av.open(str(path)) as container:
+        return [number for number, packet in enumerate(container.demux(video=0)) if packet.is_keyframe]
+
+
+def packet_places(path: Path) -> list[slice]:
+    """Where in the file the bytes of each video packet are."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        return [slice(packet.pos or 0, (packet.pos or 0) + packet.size) for packet in packets]
 
 
 def write_sound(path: Path, seconds: float = 1.0) -> Path:
