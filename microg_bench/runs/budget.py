@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from microg_bench.engines.vendors import undated
 from microg_bench.errors import UsageError
 from microg_bench.records import Generation, Image, Prompt, Record, Request, Response, Text, first_fault
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from microg_bench.video.sampling import FrameSpec
 
 _SHIPPED = Path(__file__).with_name("prices.toml")
-_DATED = re.compile(r"-(20\d\d-\d\d-\d\d|\d\d-20\d\d|\d{3})$")
 _MILLION = 1_000_000
 _CHARACTERS_PER_TOKEN = 3.0  # fewer than English text has, so that an estimate is not too low
 _FRAMING = 50  # tokens of a chat's frame
@@ -75,7 +74,7 @@ def find_price(engine: str, model: str | None, file: Path | None = None) -> Pric
     """
     for table in ([_read(file)] if file else []) + [_read(_SHIPPED)]:
         prices = table.get(engine, {})
-        for name in (model or "", _DATED.sub("", model or "")):
+        for name in (model or "", undated(model or "")):
             if name in prices:
                 return prices[name]
     return None
