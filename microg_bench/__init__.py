@@ -20,6 +20,7 @@ __all__ = [
     "__version__",
     "check_model",
     "compare",
+    "drift",
     "dry_run",
     "evaluate",
     "evaluate_async",
@@ -34,6 +35,7 @@ _PLACES = {
     "MicrogError": "microg_bench.errors",
     "RunRecord": "microg_bench.runs.record",
     "Scorecard": "microg_bench.scorecard",
+    "drift": "microg_bench.drifts",
 }
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
         sweep,
     )
     from microg_bench.dataset.load import Dataset
+    from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError
     from microg_bench.runs.record import RunRecord
     from microg_bench.scorecard import Scorecard

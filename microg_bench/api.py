@@ -24,7 +24,7 @@ from microg_bench.records import TaskName
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.execute import Outcomes, Variant, ask
 from microg_bench.runs.preview import Preview, preview
-from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.runs.record import RunRecord, find_runs, runs_by_task
 from microg_bench.runs.start import Usage, provenance
 from microg_bench.scorecard import Scorecard
 from microg_bench.scoring.compare import Comparison
@@ -139,7 +139,7 @@ def evaluate(
         EngineError: the engine cannot be started, or cannot go on; what it answered is recorded.
         RunError: a run folder that cannot be resumed or written.
     """
-    return _in_loop(evaluate_async(model, data, tasks, run=run, progress=progress, yes=yes, **options))
+    return in_loop(evaluate_async(model, data, tasks, run=run, progress=progress, yes=yes, **options))
 
 
 async def evaluate_async(
@@ -301,7 +301,7 @@ def sweep(  # noqa: PLR0913 - what varies, and the arguments of `evaluate`
             raise UsageError(f"two configurations have the name {label}: give each number and prompt once")
         found[label] = one, {task: root / label / task for task in one.tasks}
     with shown(progress) as callback:
-        results = Sweep(root, _in_loop(_sweep(found, root, callback, yes)))
+        results = Sweep(root, in_loop(_sweep(found, root, callback, yes)))
     write_text(root / SWEEP_FILE, results.table())
     return results
 
@@ -395,6 +395,7 @@ def comparable(runs: Sequence[str | Path | RunRecord]) -> dict[TaskName, list[Ru
 
     Raises:
         UsageError: there are fewer than two different ones, or they have no task in common.
+        RunError: a folder holds several runs of one task.
     """
     given = [
         [one] if isinstance(one, RunRecord) else [RunRecord.read(path) for path in find_runs(Path(one))]
@@ -402,7 +403,7 @@ def comparable(runs: Sequence[str | Path | RunRecord]) -> dict[TaskName, list[Ru
     ]
     if len({record.path.resolve() for some in given for record in some}) < 2 or len(given) < 2:
         raise UsageError("give two or more different runs to compare")
-    by_task = [{record.settings.task: record for record in some} for some in given]
+    by_task = list(map(runs_by_task, given))
     common = [task for task in by_task[0] if all(task in some for some in by_task)]
     if not common:
         raise UsageError("the runs have no task in common")
@@ -439,7 +440,7 @@ def shown(progress: Show) -> Iterator[Progress]:
         yield progress or Progress()
 
 
-def _in_loop(coroutine: Coroutine[Any, Any, Found]) -> Found:
+def in_loop(coroutine: Coroutine[Any, Any, Found]) -> Found:
     """Run a coroutine to its end, also under a running event loop: then in a thread of its own."""
     if asyncio._get_running_loop() is None:
         return asyncio.run(coroutine)

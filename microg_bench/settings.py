@@ -39,9 +39,10 @@ class Settings(Record):
 
     `frames` are the frames that the model is shown, None where none are decoded: it sees no video, or is sent
     the clip's own file (`media.kind` is then "clip"). `media` is None for an engine in this process.
-    `clips` are the ids of the clips that are asked about, None for all of the dataset. `checkpoint_sha256`
-    identifies the content of a local checkpoint. `thinking` is the level that was asked for, "engine default"
-    where none was, None for a model that does not think. `transforms` are applied to the frames, in order.
+    `clips` are the ids of the clips that are asked about, None for all of the dataset; `requests` those of
+    the requests, None for all of the clips'. `checkpoint_sha256` identifies the content of a local
+    checkpoint. `thinking` is the level that was asked for, "engine default" where none was, None for a model
+    that does not think. `transforms` are applied to the frames, in order.
     """
 
     task: TaskName
@@ -65,6 +66,7 @@ class Settings(Record):
     dataset: str
     fingerprint: str
     clips: tuple[str, ...] | None
+    requests: tuple[str, ...] | None = None
 
     @property
     def shown(self) -> str:

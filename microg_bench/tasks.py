@@ -1,6 +1,6 @@
 """The tasks: what `caption` and `vqa` ask of a clip, what the right answer is, which scores apply."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from microg_bench.errors import UsageError
@@ -73,6 +73,8 @@ def get_task(name: str) -> Task:
     raise UsageError(unknown("task", name, TASKS))
 
 
-def items_of(task: Task, clips: Iterable[Clip]) -> tuple[Item, ...]:
-    """All items of `task` over `clips`, in dataset order."""
-    return tuple(item for clip in clips for item in task.items(clip))
+def items_of(task: Task, clips: Iterable[Clip], only: Collection[str] | None = None) -> tuple[Item, ...]:
+    """The items of `task` over `clips`, in dataset order: all, or those of the request ids in `only`."""
+    return tuple(
+        item for clip in clips for item in task.items(clip) if only is None or item.request.id in only
+    )

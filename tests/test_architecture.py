@@ -18,7 +18,7 @@ ORDER = (
     *("errors", "text", "privacy", "storage", "records", "options", "video", "settings", "scorecard"),
     *("progress", "memory", "torchvision_repair", "_children", "tasks", "dataset", "prompts", "metrics"),
     *("adapters", "engines", "runs", "scoring", "har", "submissions", "tables", "plots", "pages", "export"),
-    *("api", "__main__", "cli"),
+    *("api", "drifts", "__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}
 MODULES = sorted(PACKAGE.rglob("*.py"))

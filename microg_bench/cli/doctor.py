@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -12,6 +13,7 @@ import typer
 
 import microg_bench
 from microg_bench.cli.console import columns, output
+from microg_bench.cli.models import announced_ends
 from microg_bench.dataset.fetch import fetched_folder
 from microg_bench.engines.registry import ENGINES
 from microg_bench.errors import MetricUnavailableError
@@ -100,8 +102,12 @@ def _dataset() -> Finding:
 
 @app.command(epilog="Example:  `microg-bench doctor`")
 def doctor() -> None:
-    """List what is installed and usable here, and the command that fixes what is not."""
+    """List what is installed and usable here, and the command that fixes what is not.
+
+    Models whose vendors have announced their end follow.
+    """
     table = columns("what", "found", "to fix it")
     for finding in findings():
         table.add_row(finding.what, finding.state, finding.fix)
     output().print(table)
+    output().print("\n".join(announced_ends(date.today())))

@@ -1,5 +1,7 @@
 """`microg-bench models`: list the models and what each needs, start a new one, check it."""
 
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from microg_bench.adapters.scaffold import write_adapter
 from microg_bench.api import check_model
 from microg_bench.cli.console import columns, output
 from microg_bench.engines.registry import ENGINES, unsupported
+from microg_bench.engines.vendors import End, announced_end
 from microg_bench.text import printable
 
 app = typer.Typer(
@@ -36,6 +39,7 @@ def list_models(context: typer.Context) -> None:
         engines = ", ".join(adapter.engines)
         table.add_row(found.name, engines, frames, adapter.checkpoint or "–", to_install(adapter))
     output().print(table)
+    output().print("\n".join(announced_ends(date.today())))
 
 
 @app.command(epilog="Example:  `microg-bench models show qwen2.5-vl`")
@@ -54,6 +58,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of a model, or an adapte
         "licence": adapter.licence or "–",
         "memory": adapter.memory or "–",
         "note": adapter.note or "–",
+        **{"end": end.words(date.today()) for end in _ends(adapter)},
         "to install": to_install(type(adapter)),
         "adapter": f"sha256 {source_sha256(adapter)}",
     }
@@ -92,6 +97,17 @@ def check(
     failed = sum(bool(one.problem) for one in checks)
     if failed:
         raise typer.Exit(1)
+
+
+def announced_ends(today: date) -> list[str]:
+    """The ends that vendors have announced of registered models, in the order of their dates, a line each."""
+    found = {end.model: end for one in registered() if one.adapter for end in _ends(one.adapter)}
+    return [end.words(today) for end in sorted(found.values(), key=lambda end: (end.on, end.model))]
+
+
+def _ends(adapter: Adapter | type[Adapter]) -> Iterator[End]:
+    ends = (announced_end(engine, adapter.checkpoint) for engine in adapter.engines)
+    return filter(None, ends)
 
 
 def to_install(adapter: type[Adapter]) -> str:

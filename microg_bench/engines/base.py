@@ -90,6 +90,11 @@ class Engine(ABC):
         """
         check_engine(cls.name, options)
 
+    @classmethod
+    def served_name(cls, checkpoint: str, options: Options) -> str:
+        """The name by which the weights `checkpoint` are asked for, where the user gives none."""
+        return checkpoint
+
     @abstractmethod
     def start(self) -> None:
         """Load what is needed to answer.

@@ -5,15 +5,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.adapters.registry import find_adapter, source_sha256
-from microg_bench.dataset.load import Dataset, load, select
+from microg_bench.adapters.registry import find_adapter, is_generic, source_sha256
+from microg_bench.dataset.load import SAMPLE, Dataset, load, select
 from microg_bench.engines.base import BatchEngine, Engine
 from microg_bench.engines.registry import CLOSED, choose_engine
+from microg_bench.engines.vendors import announced_end, is_snapshot
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
 from microg_bench.prompts import Template, find_template
@@ -32,7 +34,8 @@ class Configuration:
 
     `given` are the `options` that differ from their defaults, as JSON; `engine_options` are the options with
     the weights that are to be asked. `thinking` is the level that is asked for, None where it is left to the
-    engine, or the model does not think.
+    engine, or the model does not think. `only` are the ids of the requests that are asked, None for all of
+    the clips'.
     """
 
     options: Options
@@ -45,6 +48,7 @@ class Configuration:
     engine_options: Options
     frames: FrameSpec | None
     thinking: ThinkingLevel | None = None
+    only: frozenset[str] | None = None
 
     @property
     def tasks(self) -> tuple[TaskName, ...]:
@@ -59,7 +63,7 @@ class Configuration:
     @cached_property
     def items(self) -> dict[TaskName, tuple[Item, ...]]:
         """All items that are asked, by task."""
-        return {task: items_of(TASKS[task], self.clips) for task in self.tasks}
+        return {task: items_of(TASKS[task], self.clips, self.only) for task in self.tasks}
 
     @cached_property
     def requests(self) -> dict[str, tuple[Request, ...]]:
@@ -90,6 +94,30 @@ class Configuration:
     def _adapter_sha256(self) -> str:
         return source_sha256(self.adapter)
 
+    @property
+    def title(self) -> str:
+        """What tables call the model; weights that are not the adapter's are named behind its title."""
+        asked, own = self.engine_options.checkpoint, self.adapter.checkpoint
+        if asked is None or own is None or is_snapshot("server", own, asked):
+            return self.adapter.title
+        return f"{self.adapter.title} ({PurePath(asked).name})"
+
+    def warnings(self, today: date) -> list[str]:
+        """What the user must know before the model is asked, a line each."""
+        found = []
+        if self.options.data is None and self.dataset.name == SAMPLE:
+            found.append(
+                f"MicroG-4M was not fetched: this is the sample set of {len(self.dataset.clips)} clips, "
+                "which is no benchmark; `microg-bench data fetch` downloads the dataset"
+            )
+        if self.engine_options.checkpoint != (self.options.checkpoint or self.adapter.checkpoint):
+            asked = f"asks {self.engine_options.checkpoint}, the one model that the server has"
+            found.append(f"{asked}, not {self.adapter.checkpoint}; --checkpoint names another")
+        closed = self.engine.name in CLOSED
+        if closed and (end := announced_end(self.engine.name, self.engine_options.checkpoint)):
+            found.append(end.words(today))
+        return found
+
     def settings(self, task: TaskName) -> Settings:
         """Everything that moves the answers of `task`."""
         options, every = self.engine_options, not self.options.clips and self.options.limit is None
@@ -98,7 +126,7 @@ class Configuration:
         return Settings(
             task=task,
             model=self.adapter.name,
-            title=self.adapter.title,
+            title=self.title,
             adapter_sha256=self._adapter_sha256,
             engine=self.engine.name,
             frames=self.frames,
@@ -109,6 +137,7 @@ class Configuration:
             dataset=self.dataset.name,
             fingerprint=self.dataset.fingerprint,
             clips=None if every else tuple(clip.video_id for clip in self.clips),
+            requests=None if self.only is None else tuple(one.request.id for one in self.items[task]),
             **{name: getattr(options, name) for name in same},
         )
 
@@ -184,13 +213,16 @@ def configure(options: Options, dataset: Dataset | None = None) -> Configuration
 
 
 def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) -> Options:
-    """The options with the weights of the adapter where no others are given."""
+    """The options with the weights of the adapter, or a server's name for them, where none are given."""
+    checkpoint = options.checkpoint or adapter.checkpoint
+    if checkpoint and options.url and not (options.checkpoint or is_generic(adapter.name)):
+        checkpoint = engine.served_name(checkpoint, options)
     own_weights = options.checkpoint is not None and options.checkpoint != adapter.checkpoint
     loaded_here = engine.name in WEIGHTS and (engine.name != "server" or options.serve)
     pinned = loaded_here and not own_weights
     return options.model_copy(
         update={
-            "checkpoint": options.checkpoint or adapter.checkpoint,
+            "checkpoint": checkpoint,
             "revision": options.revision or (adapter.revision if pinned else None),
         }
     )

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,6 +169,8 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
     left = sum(map(len, open_work(variants)))
     if not left:
         return Outcomes(failed=_failed(variants))
+    for warning in first.warnings(date.today()):
+        progress.note(warning)
     budget = _budget(variants)
     if budget and not (batches and batches.pending):
         _confirm(_estimate(variants, budget.price), first, progress, yes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 
 from microg_bench.engines.registry import CLOSED
 from microg_bench.records import Image, Prompt, Request, Text
@@ -30,11 +31,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Preview:
-    """What would be asked; `str()` shows it. `estimate` is None where no price is known."""
+    """What would be asked; `str()` shows it. `estimate` is None where no price is known.
+
+    `warnings` are what the user must know first, a line each.
+    """
 
     configuration: Configuration
     examples: tuple[Example, ...]
     estimate: Estimate | None
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         one = self.configuration
@@ -49,7 +54,7 @@ class Preview:
             **{task: f"{len(items)} requests" for task, items in one.items.items()},
             "cost": self._cost(),
         }
-        lines = [f"{name:<11} {value}" for name, value in rows.items()]
+        lines = [*self.warnings, *(f"{name:<11} {value}" for name, value in rows.items())]
         for example in self.examples:
             lines += ["", *example.lines()]
         return "\n".join(lines)
@@ -61,15 +66,16 @@ class Preview:
         return f"{self.estimate}; prices of {price.date}"
 
 
-def preview(one: Configuration) -> Preview:
+def preview(one: Configuration, today: date | None = None) -> Preview:
     """Decode the first clip of each task, render its prompt and estimate the cost.
+
+    `today` is the day from which announced ends of models are seen, by default the current one.
 
     Raises:
         DecodeError: a clip cannot be decoded.
     """
-    return Preview(
-        one, tuple(_example(one, items[0].request) for items in one.items.values()), _estimate(one)
-    )
+    examples = tuple(_example(one, items[0].request) for items in one.items.values())
+    return Preview(one, examples, _estimate(one), tuple(one.warnings(today or date.today())))
 
 
 def _example(one: Configuration, request: Request) -> Example:

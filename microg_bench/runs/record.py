@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from microg_bench.errors import DataError, RunError
-from microg_bench.records import Answer, Failure, Generation, Record, Request, Response, first_fault
+from microg_bench.records import Answer, Failure, Generation, Record, Request, Response, TaskName, first_fault
 from microg_bench.runs import migration
 from microg_bench.scorecard import SCORECARD_SCHEMA, Scorecard
 from microg_bench.settings import Settings
@@ -248,7 +248,7 @@ class RunRecord:
 
         chosen = self.settings.clips
         clips = dataset.clips if chosen is None else select(dataset, chosen)
-        return items_of(TASKS[self.settings.task], clips)
+        return items_of(TASKS[self.settings.task], clips, self.settings.requests)
 
     def requests(self) -> tuple[Request, ...]:
         """What can be told of the requests from the ids of answers and failures, without the dataset."""
@@ -323,6 +323,21 @@ def find_runs(path: Path) -> list[Path]:
     found = sorted(file.parent for file in path.rglob(RUN_FILE))
     if not found:
         raise RunError(f"not a run folder (there is no {RUN_FILE} in it or below)", path=path)
+    return found
+
+
+def runs_by_task(records: Iterable[RunRecord]) -> dict[TaskName, RunRecord]:
+    """The run of each task; beside a run, one that asks a sample of its requests again does not count.
+
+    Raises:
+        RunError: there are several of one task.
+    """
+    found: dict[TaskName, RunRecord] = {}
+    for one in sorted(records, key=lambda one: one.settings.requests is not None):
+        other = found.setdefault(one.settings.task, one)
+        if other is not one and (other.settings.requests is None) == (one.settings.requests is None):
+            reason = f"holds a run of the task {one.settings.task}, and so does {one.path}: give one of them"
+            raise RunError(reason, path=other.path)
     return found
 
 

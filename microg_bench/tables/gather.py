@@ -17,8 +17,9 @@ def gather(
 ) -> tuple[list[RunRecord], list[MicrogError]]:
     """The scored runs and submissions in folders of any depth, and the error of each that cannot be read.
 
-    What was given twice, a run and its submission for example, counts once, as the run. The order is that of
-    the content, so that it does not matter where a run is stored.
+    What was given twice, a run and its submission for example, counts once, as the run. A run that asks a
+    sample of requests measures drift, and is no row of a table. The order is that of the content, so that it
+    does not matter where a run is stored.
 
     Raises:
         RunError: a folder does not exist or holds no run.
@@ -33,7 +34,7 @@ def gather(
             records.append(opened())
         except MicrogError as error:
             errors.append(error)
-    return _unique(records), errors
+    return _unique(one for one in records if one.settings.requests is None), errors
 
 
 def read_scored(path: Path) -> RunRecord:

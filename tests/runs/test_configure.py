@@ -1,5 +1,7 @@
 """Options become a configuration, and every mistake is found before a model is loaded."""
 
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ from microg_bench.options import Options
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.settings import Media
 from tests.helpers.datasets import record, write_annotations
+from tests.helpers.fault_server import FaultServer
 
+TODAY = date(2026, 11, 26)
 QWEN = {"model": "qwen2.5-vl", "engine": "transformers"}
 
 
@@ -45,6 +49,63 @@ def test_a_server_is_asked_for_the_model_of_an_adapter_without_its_commit() -> N
         None,
     )
     assert settings.media == Media(kind="images", jpeg_quality=90, detail="auto")
+
+
+@pytest.mark.usefixtures("_extras")
+def test_the_one_model_of_a_server_is_asked_and_named(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        server.models = ["/weights/mine"]
+        one = configured(model="qwen2.5-vl", url=server.url)
+        settings = one.settings("caption")
+        assert (settings.checkpoint, settings.title) == ("/weights/mine", "Qwen2.5-VL (mine)")
+        assert one.warnings(TODAY) == [
+            "asks /weights/mine, the one model that the server has, not Qwen/Qwen2.5-VL-7B-Instruct; "
+            "--checkpoint names another"
+        ]
+        named = configured(model="qwen2.5-vl", url=server.url, checkpoint="b").settings("caption")
+        assert (named.checkpoint, named.title) == ("b", "Qwen2.5-VL (b)")
+        generic = configured(model="server:NAME", url=server.url).settings("caption")
+        assert (generic.checkpoint, generic.title) == ("NAME", "NAME")
+        server.models = ["/weights/Qwen2.5-VL-7B-Instruct"]
+        assert configured(model="qwen2.5-vl", url=server.url).settings("caption").title == "Qwen2.5-VL"
+        server.models = ["a", "b"]
+        one = configured(model="qwen2.5-vl", url=server.url)
+        assert (one.settings("caption").checkpoint, one.warnings(TODAY)) == (
+            "Qwen/Qwen2.5-VL-7B-Instruct",
+            [],
+        )
+
+
+def test_the_announced_end_of_a_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("google.genai", reason="the extra gemini is not installed")
+    (line,) = configured(model="gemini-2.5-pro").warnings(TODAY)
+    assert line.startswith("gemini-2.5-pro: rerouted by its vendor on 2026-12-01 (in 5 days); known as of ")
+    assert configured(model="gemini:gemini-3.5-flash").warnings(TODAY) == []
+    assert configured(model="constant").warnings(TODAY) == []
+
+
+def test_the_sample_set_is_no_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MICROG_BENCH_DATA", str(tmp_path / "none"))
+    (line,) = configured(model="constant", data=None).warnings(TODAY)
+    assert line == (
+        "MicroG-4M was not fetched: this is the sample set of 14 clips, which is no benchmark; "
+        "`microg-bench data fetch` downloads the dataset"
+    )
+    write_annotations(tmp_path / "fetched" / "refs.json", [record("a_001")])
+    monkeypatch.setenv("MICROG_BENCH_DATA", str(tmp_path / "fetched"))
+    assert configured(model="constant", data=None).warnings(TODAY) == []
+
+
+def test_only_some_requests_are_asked() -> None:
+    whole = configured(model="blind", clips="pedestrians-a_000,rocket-roll_001")
+    some = replace(whole, only=frozenset({"pedestrians-a_000", "rocket-roll_001#2", "rocket-roll_001#1"}))
+    assert {task: [item.request.id for item in items] for task, items in some.items.items()} == {
+        "caption": ["pedestrians-a_000"],
+        "vqa": ["rocket-roll_001#1", "rocket-roll_001#2"],
+    }
+    assert some.settings("vqa").requests == ("rocket-roll_001#1", "rocket-roll_001#2")
+    assert whole.settings("vqa").requests is None
+    assert whole.settings("vqa").difference(some.settings("vqa")) is not None
 
 
 @pytest.mark.usefixtures("_extras")

@@ -1,10 +1,14 @@
 """What a run would ask and cost, without a model."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 import microg_bench as mb
+from microg_bench.options import Options
+from microg_bench.runs.configure import configure
+from microg_bench.runs.preview import preview
 
 
 def test_the_first_request_of_each_task_is_shown_with_its_frames() -> None:
@@ -29,3 +33,11 @@ def test_the_cost_is_estimated_before_anything_is_asked(tmp_path: Path) -> None:
     assert (found.estimate.requests, found.estimate.output_tokens, found.estimate.dollars) == (98, 490, 490)
     assert "prices of 2026-01-01" in str(found)
     assert "<video>" in str(found)
+
+
+def test_what_the_user_must_know_comes_first() -> None:
+    pytest.importorskip("google.genai", reason="the extra gemini is not installed")
+    one = configure(Options.of({"model": "gemini-2.5-pro", "data": "sample"}))
+    found = preview(one, date(2026, 12, 2))
+    assert found.warnings == (str(found).splitlines()[0],)
+    assert "rerouted by its vendor on 2026-12-01 (1 day ago)" in found.warnings[0]

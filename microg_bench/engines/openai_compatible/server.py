@@ -43,6 +43,18 @@ class ServerEngine(ChatEngine):
             if not options.serve and of_local_server:
                 raise UsageError("needs --serve: it is for a server started here", item=flag(name))
 
+    @classmethod
+    def served_name(cls, checkpoint: str, options: Options) -> str:
+        """The name of the one model that the first server has; `checkpoint` where it has several, or none."""
+        if options.serve or not options.url:
+            return checkpoint
+        try:
+            access, models = cls._found(base_url(options.url[0]), options.timeout)
+        except EngineError:
+            return checkpoint  # `start` says what is wrong
+        names = [one.id for one in models if one.id == access.secrets.line(one.id)]
+        return names[0] if len(names) == len(models) == 1 else checkpoint
+
     def start(self) -> None:
         """Start a server where one is wanted, and ask each which models it serves."""
         self.check(self.options)
@@ -56,7 +68,7 @@ class ServerEngine(ChatEngine):
 
     def _connect(self, urls: tuple[str, ...]) -> None:
         """Ask each server what it serves, and settle on the model."""
-        found = [self._found(base_url(url)) for url in urls]
+        found = [self._found(base_url(url), self.options.timeout) for url in urls]
         self._access = [access for access, _ in found]
         model = self._model(found)
         owners = {str(one.owned_by) for _, models in found for one in models if one.id == model}
@@ -64,14 +76,19 @@ class ServerEngine(ChatEngine):
         media = self.options.media or "images"
         self._body = ChatBody(model, media, self.options, "max_tokens", self.rejected, extra)
 
-    def _found(self, url: str) -> tuple[Access, list[Any]]:
-        """How a server is reached and what it serves; its address may lack the version of the interface."""
+    @staticmethod
+    def _found(url: str, timeout: float) -> tuple[Access, list[Any]]:
+        """How a server is reached and what it serves; its address may lack the version of the interface.
+
+        Raises:
+            EngineError: it lists no models.
+        """
         versioned = urlsplit(url).path.rpartition("/")[2] in ("v1", "v2", "v3")
         refused: list[EngineError] = []
         for address in (url,) if versioned else (f"{url}/v1", url):
             access = _access(address)
             try:
-                return access, served(access, self.options.timeout)
+                return access, served(access, timeout)
             except EngineError as error:
                 refused.append(error)
         raise refused[0]
@@ -87,7 +104,8 @@ class ServerEngine(ChatEngine):
                 known = ", ".join(sorted(names)) or "none"
                 raise EngineError(f"{access.where} serves {len(names)} models: name one of them ({known})")
             if wanted not in names:
-                raise EngineError(unknown("model", wanted, names), item=access.where)
+                choose = ": name one with --checkpoint" if len(names) > 1 else ""
+                raise EngineError(unknown("model", wanted, names) + choose, item=access.where)
         return wanted or ""
 
     def _ended(self) -> str | None:

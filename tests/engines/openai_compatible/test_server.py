@@ -64,7 +64,30 @@ def test_of_several_models_one_must_be_named(server: FaultServer) -> None:
     server.models = ["b", "a"]
     assert refusal(make(server)) == f"{server.url} serves 2 models: name one of them (a, b)"
     told = refusal(make(server, checkpoint="c"))
-    assert told == f"{server.url}: unknown model 'c' (known: a, b)"
+    assert told == f"{server.url}: unknown model 'c' (known: a, b): name one with --checkpoint"
+
+
+def test_the_weights_of_an_adapter_go_by_the_name_of_the_only_model(server: FaultServer) -> None:
+    def named(**options: Any) -> str:
+        return ServerEngine.served_name("org/weights", Options(**{"url": (server.url,), **options}))
+
+    server.models = ["folder/of/weights"]
+    assert named() == "folder/of/weights"
+    assert named(serve=True) == named(url=()) == "org/weights"
+    server.models = ["org/weights"]
+    assert named() == "org/weights"
+    for several in (["a", "b"], ["a", "org/weights"], [], ["two\nlines"]):
+        server.models = several
+        assert named() == "org/weights"
+    assert named(url=("http://127.0.0.1:1/v1",)) == "org/weights"  # `start` says what is wrong
+
+
+def test_the_name_of_a_model_that_holds_the_key_is_not_taken(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICROG_BENCH_SERVER_KEY", "sk-0123456789")
+    server.models = ["weights-sk-0123456789"]
+    assert ServerEngine.served_name("org/weights", Options(url=(server.url,))) == "org/weights"
 
 
 def test_a_server_that_applies_settings_of_the_checkpoint_is_told_not_to(
