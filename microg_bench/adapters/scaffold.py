@@ -9,6 +9,7 @@ import jinja2
 from microg_bench.errors import UsageError
 from microg_bench.storage import write_text
 
+MARK = "FILL IN"  # stands in an adapter where its author has to write something
 _SKELETON = Path(__file__).with_name("skeleton")
 _NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 
@@ -29,6 +30,7 @@ def write_adapter(name: str, folder: Path) -> tuple[Path, Path]:
         if file.exists():
             raise UsageError("exists already; nothing was written", path=file)
     words = {
+        "mark": MARK,
         "name": name,
         "title": name.replace("-", " ").title(),
         "class_name": "".join(part.capitalize() for part in re.split(r"[._-]", name)),

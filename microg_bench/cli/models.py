@@ -9,7 +9,7 @@ import typer
 
 from microg_bench.adapters.base import Adapter
 from microg_bench.adapters.registry import find_adapter, registered, source_sha256
-from microg_bench.adapters.scaffold import write_adapter
+from microg_bench.adapters.scaffold import MARK, write_adapter
 from microg_bench.api import check_model
 from microg_bench.cli.console import columns, output
 from microg_bench.engines.registry import ENGINES, unsupported
@@ -58,7 +58,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of a model, or an adapte
         "licence": adapter.licence or "–",
         "memory": adapter.memory or "–",
         "note": adapter.note or "–",
-        **{"end": end.words(date.today()) for end in _ends(adapter)},
+        "end": next((end.words(date.today()) for end in _ends(adapter)), "none announced"),
         "to install": to_install(type(adapter)),
         "adapter": f"sha256 {source_sha256(adapter)}",
     }
@@ -72,7 +72,7 @@ def new(
 ) -> None:
     """Write a commented adapter and its test."""
     adapter, test = write_adapter(name, into)
-    output().print(f"{adapter}  fill in the checkpoint, and what differs from the defaults")
+    output().print(f"{adapter}  write what {MARK} asks for, and what differs from the defaults")
     output().print(f"{test}  run it with pytest")
     output().print(f"then: microg-bench models check {adapter}")
 

@@ -1,4 +1,4 @@
-"""`models new` writes an adapter that works as it is, and its test."""
+"""`models new` writes an adapter that works once it is filled in, and its test."""
 
 import re
 import subprocess
@@ -12,10 +12,13 @@ from microg_bench.adapters.registry import find_adapter
 from microg_bench.adapters.scaffold import write_adapter
 from microg_bench.errors import UsageError
 from microg_bench.records import Request
+from tests.helpers.datasets import ROOT
+from tests.helpers.scaffold import fill_in
 
 
 def test_what_is_written_is_a_sound_adapter_whose_test_passes(tmp_path: Path) -> None:
     adapter, test = write_adapter("my-model2.5", tmp_path)
+    fill_in(adapter)
     assert (adapter.name, test.name) == ("my_model2_5.py", "test_my_model2_5.py")
     found = find_adapter(str(adapter))
     assert (found.name, type(found).__name__) == ("my-model2.5", "MyModel25")
@@ -26,14 +29,42 @@ def test_what_is_written_is_a_sound_adapter_whose_test_passes(tmp_path: Path) ->
 
 def test_what_it_suggests_in_comments_works(tmp_path: Path) -> None:
     adapter, _ = write_adapter("mine", tmp_path)
-    code = re.compile(r"^( *)# (from |generation|def |    shown|    return)", re.MULTILINE)
+    fill_in(adapter)
+    code = re.compile(r"^( *)# (from |generation|thinking|def |    shown|    return)", re.MULTILINE)
     text, count = code.subn(r"\1\2", adapter.read_text())
-    assert count == 9
+    assert count == 11
     adapter.write_text(text)
     found = find_adapter(str(adapter))
     assert [check for check in check_adapter(found) if check.problem] == []
     request = Request(id="a", task="caption", video_id="a", source="a")
-    assert found.parse(request, "<think>Hm.</think> A man.") == "A man."
+    assert found.parse(request, "Hm. ANSWER: A man.") == "A man."
+    assert found.thinking is not None
+    assert found.thinking.switches["vllm"]["off"] == {"enable_thinking": False}
+
+
+def test_what_has_not_been_filled_in_is_refused_by_name(tmp_path: Path) -> None:
+    adapter, test = write_adapter("mine", tmp_path)
+    first = check_adapter(find_adapter(str(adapter)))[0]
+    assert first.problem == (
+        "write what FILL IN asks for: the docstring of the file, the docstring of the class, checkpoint, "
+        "revision, architecture, licence, memory"
+    )
+    fill_in(adapter)
+    adapter.write_text(adapter.read_text().replace('note = ""', 'note = "FILL IN: later"'))
+    assert check_adapter(find_adapter(str(adapter)))[0].problem == "write what FILL IN asks for: note"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "FILL IN asks for: note" in done.stdout) == (1, True), done.stdout
+
+
+@pytest.mark.parametrize("name", ["a", "a-model-of-a-name-that-is-long.2"])
+def test_it_is_formatted_and_documented_as_the_project_wants(name: str, tmp_path: Path) -> None:
+    adapter, test = write_adapter(name, tmp_path)
+    settings = ["--config", str(ROOT / "pyproject.toml"), "--no-cache"]
+    for check in (["format", "--check", str(adapter), str(test)], ["check", str(adapter)]):
+        command = [sys.executable, "-m", "ruff", *check, *settings]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["My Model", "../x", "", "a/b", "3d", "class", "a--b"])

@@ -122,3 +122,14 @@ def test_the_rows_are_what_the_api_gives(runs: Path) -> None:
         change = one.difference
         numbers = [f"{change.value:+.2f}", f"{change.low:+.2f}", "to", f"{change.high:+.2f}"]
         assert row == [one.metric, "A", "−", "B", *numbers, f"{change.p:.4f}", f"{one.corrected:.4f}"]
+
+
+def test_a_folder_with_two_runs_of_a_task_is_refused(runs: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        bench("vqa", "--model", "blind", "--data", "sample", "--run", tmp_path / name, *FAST, cwd=runs)
+    done = bench("compare", tmp_path, "constant", cwd=runs)
+    assert done.returncode == 1
+    wanted = (
+        f"{tmp_path / 'one'}: holds a run of the task vqa, and so does {tmp_path / 'two'}: give one of them"
+    )
+    assert wanted in done.stderr

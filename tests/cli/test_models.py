@@ -1,8 +1,11 @@
 """`microg-bench models`: what is listed and shown, what is written, and what a check says."""
 
+from datetime import date
 from pathlib import Path
 
+from microg_bench.cli.models import announced_ends
 from tests.helpers.datasets import bench
+from tests.helpers.scaffold import fill_in
 
 
 def test_models_lists_every_model_with_what_it_needs(tmp_path: Path) -> None:
@@ -21,11 +24,27 @@ def test_models_show_tells_everything_declared(tmp_path: Path) -> None:
     assert "did you mean qwen3-vl or qwen2.5-vl" in done.stderr
 
 
-def test_models_new_writes_an_adapter_that_passes_its_check(tmp_path: Path) -> None:
+def test_models_tells_which_of_them_their_vendors_end(tmp_path: Path) -> None:
+    (line,) = [one for one in announced_ends(date(2026, 11, 26)) if one.startswith("gemini-2.5-pro:")]
+    assert line.startswith("gemini-2.5-pro: rerouted by its vendor on 2026-12-01 (in 5 days); known as of ")
+    for command in (("models",), ("doctor",), ("models", "show", "gemini-2.5-pro")):
+        told = bench(*command, cwd=tmp_path).stdout
+        assert "gemini-2.5-pro: rerouted by its vendor on 2026-12-01 (" in told
+
+
+def test_models_new_writes_an_adapter_that_passes_its_check_once_it_is_filled_in(tmp_path: Path) -> None:
     done = bench("models", "new", "my-model", "--into", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     adapter = tmp_path / "mine" / "my_model.py"
     assert done.stdout.splitlines()[-1] == f"then: microg-bench models check {adapter.relative_to(tmp_path)}"
+    done = bench("models", "check", adapter, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[:2] == [
+        "FAIL  the template is filled in",
+        "      write what FILL IN asks for: the docstring of the file, the docstring of the class, "
+        "checkpoint, revision, architecture, licence, memory",
+    ]
+    fill_in(adapter)
     done = bench("models", "check", adapter, cwd=tmp_path)
     assert (done.returncode, "FAIL" in done.stdout) == (0, False), done.stdout
     again = bench("models", "new", "my-model", "--into", "mine", cwd=tmp_path)

@@ -178,3 +178,30 @@ def test_an_option_that_does_not_fit_is_one_clear_line(
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not server.asked
+
+
+def test_an_adapter_is_asked_of_a_server_by_the_name_that_it_has_there(
+    server: FaultServer, data: Path, tmp_path: Path
+) -> None:
+    server.models = ["/weights/tiny"]
+    command = ("caption", "--model", "qwen2.5-vl", "--data", data, "--frames", "2", *FAST)
+    done = bench(*command, "--url", server.url, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = "asks /weights/tiny, the one model that the server has, not Qwen/Qwen2.5-VL-7B-Instruct"
+    assert told in done.stderr
+    assert {body["model"] for body in server.bodies} == {"/weights/tiny"}
+    (run,) = tmp_path.glob("runs/qwen2.5-vl-set-*/caption")
+    settings = json.loads((run / "run.json").read_text())["settings"]
+    assert (settings["checkpoint"], settings["title"]) == ("/weights/tiny", "Qwen2.5-VL (tiny)")
+    assert "| Qwen2.5-VL (tiny) |" in done.stdout
+
+    server.models = ["other"]
+    done = bench(*command, "--url", server.url, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "was started with other settings (title: Qwen2.5-VL (tiny) → Qwen2.5-VL (other))" in done.stderr
+    server.models = ["a", "b"]
+    done = bench(*command, "--url", server.url, "--run", "new", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "(known: a, b): name one with --checkpoint" in done.stderr
+    done = bench(*command, "--url", server.url, "--checkpoint", "b", "--run", "b", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
