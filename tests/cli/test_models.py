@@ -33,9 +33,9 @@ def test_models_tells_which_of_them_their_vendors_end(tmp_path: Path) -> None:
 
 
 def test_models_new_writes_an_adapter_that_passes_its_check_once_it_is_filled_in(tmp_path: Path) -> None:
-    done = bench("models", "new", "my-model", "--into", "mine", cwd=tmp_path)
+    done = bench("models", "new", "model-of-a-test", "--into", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    adapter = tmp_path / "mine" / "my_model.py"
+    adapter = tmp_path / "mine" / "model_of_a_test.py"
     assert done.stdout.splitlines()[-1] == f"then: microg-bench models check {adapter.relative_to(tmp_path)}"
     done = bench("models", "check", adapter, cwd=tmp_path)
     assert done.returncode == 1
@@ -47,9 +47,9 @@ def test_models_new_writes_an_adapter_that_passes_its_check_once_it_is_filled_in
     fill_in(adapter)
     done = bench("models", "check", adapter, cwd=tmp_path)
     assert (done.returncode, "FAIL" in done.stdout) == (0, False), done.stdout
-    again = bench("models", "new", "my-model", "--into", "mine", cwd=tmp_path)
+    again = bench("models", "new", "model-of-a-test", "--into", "mine", cwd=tmp_path)
     assert again.returncode == 1
-    assert again.stderr == "error: mine/my_model.py: exists already; nothing was written\n"
+    assert again.stderr == "error: mine/model_of_a_test.py: exists already; nothing was written\n"
 
 
 def test_models_check_tells_what_is_wrong(tmp_path: Path) -> None:
