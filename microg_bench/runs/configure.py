@@ -15,7 +15,7 @@ from microg_bench.adapters.registry import find_adapter, is_generic, source_sha2
 from microg_bench.dataset.load import SAMPLE, Dataset, load, select
 from microg_bench.engines.base import BatchEngine, Engine
 from microg_bench.engines.registry import CLOSED, choose_engine
-from microg_bench.engines.vendors import announced_end, is_snapshot
+from microg_bench.engines.vendors import announced_end
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
 from microg_bench.prompts import Template, find_template
@@ -97,10 +97,9 @@ class Configuration:
     @property
     def title(self) -> str:
         """What tables call the model; weights that are not the adapter's are named behind its title."""
-        asked, own = self.engine_options.checkpoint, self.adapter.checkpoint
-        if asked is None or own is None or is_snapshot("server", own, asked):
-            return self.adapter.title
-        return f"{self.adapter.title} ({PurePath(asked).name})"
+        asked = self.engine_options.checkpoint
+        own = asked in (None, self.adapter.checkpoint)
+        return self.adapter.title if own else f"{self.adapter.title} ({PurePath(asked or '').name})"
 
     def warnings(self, today: date) -> list[str]:
         """What the user must know before the model is asked, a line each."""

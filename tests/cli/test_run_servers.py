@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,7 +199,7 @@ def test_an_adapter_is_asked_of_a_server_by_the_name_that_it_has_there(
     server.models = ["other"]
     done = bench(*command, "--url", server.url, cwd=tmp_path)
     assert done.returncode == 1
-    assert "was started with other settings (title: Qwen2.5-VL (tiny) → Qwen2.5-VL (other))" in done.stderr
+    assert re.search(r"was started with other settings \(.*tiny.* → .*other", done.stderr)
     server.models = ["a", "b"]
     done = bench(*command, "--url", server.url, "--run", "new", cwd=tmp_path)
     assert done.returncode == 1

@@ -66,8 +66,9 @@ def test_the_one_model_of_a_server_is_asked_and_named(tmp_path: Path) -> None:
         assert (named.checkpoint, named.title) == ("b", "Qwen2.5-VL (b)")
         generic = configured(model="server:NAME", url=server.url).settings("caption")
         assert (generic.checkpoint, generic.title) == ("NAME", "NAME")
-        server.models = ["/weights/Qwen2.5-VL-7B-Instruct"]
-        assert configured(model="qwen2.5-vl", url=server.url).settings("caption").title == "Qwen2.5-VL"
+        server.models = ["Qwen/Qwen2.5-VL-7B-Instruct"]
+        one = configured(model="qwen2.5-vl", url=server.url)
+        assert (one.settings("caption").title, one.warnings(TODAY)) == ("Qwen2.5-VL", [])
         server.models = ["a", "b"]
         one = configured(model="qwen2.5-vl", url=server.url)
         assert (one.settings("caption").checkpoint, one.warnings(TODAY)) == (
