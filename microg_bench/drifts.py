@@ -20,6 +20,7 @@ from microg_bench.engines.vendors import is_snapshot
 from microg_bench.errors import RunError, UsageError
 from microg_bench.metrics import METRICS, Score, Unavailable
 from microg_bench.options import Options, about
+from microg_bench.privacy import without_private
 from microg_bench.records import Answer, Record, TaskName
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.record import RunRecord, find_runs, runs_by_task
@@ -88,7 +89,10 @@ class TaskDrift(Record):
 
 
 class DriftReport(Record):
-    """The content of drift.json. `settings` are those of the run that was asked again, by task."""
+    """The content of drift.json; `settings` are those of the run that was asked again, by task.
+
+    In the file, of a path in the settings the last part is left.
+    """
 
     schema_: Literal["microg-bench/drift/1"] = Field(default="microg-bench/drift/1", alias="schema")
     sample: int
@@ -187,7 +191,7 @@ def drift(
         tasks={} if results.outcomes.pending else _measured(old, results.records, one),
     )
     if report.tasks:
-        write_json(folder / DRIFT_FILE, report.model_dump(mode="json", by_alias=True))
+        write_json(folder / DRIFT_FILE, without_private(report.model_dump(mode="json", by_alias=True)))
     return Drift(folder, report, results)
 
 
