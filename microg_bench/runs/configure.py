@@ -12,7 +12,7 @@ from typing import Any
 
 from microg_bench.adapters.base import Adapter
 from microg_bench.adapters.registry import find_adapter, is_generic, source_sha256
-from microg_bench.dataset.load import SAMPLE, Dataset, load, select
+from microg_bench.dataset.load import SAMPLE, SAMPLE_FOLDER, Dataset, load, locate, select
 from microg_bench.engines.base import BatchEngine, Engine
 from microg_bench.engines.registry import CLOSED, choose_engine
 from microg_bench.engines.vendors import announced_end
@@ -104,7 +104,7 @@ class Configuration:
     def warnings(self, today: date) -> list[str]:
         """What the user must know before the model is asked, a line each."""
         found = []
-        if self.options.data is None and self.dataset.name == SAMPLE:
+        if self.options.data is None and self.dataset.name == SAMPLE and locate(None) == SAMPLE_FOLDER:
             found.append(
                 f"MicroG-4M was not fetched: this is the sample set of {len(self.dataset.clips)} clips, "
                 "which is no benchmark; `microg-bench data fetch` downloads the dataset"
