@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
+from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import Field
 
-from microg_bench.records import Record, TaskName
+from microg_bench.options import flag
+from microg_bench.records import Record, Stage, TaskName
 from microg_bench.settings import Settings
+from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec
 
 SCORECARD_SCHEMA = "microg-bench/scorecard/2"
 COMPLETE = "complete"
+# The references of the sample set, whatever the folder is called that they are read from.
+SAMPLE_FINGERPRINT = "909961cc26a351c2577eb409f49f525b564dddb3189d5238bdefed88bac2fff7"
+NO_BENCHMARK = "made on the sample set of 14 clips: no benchmark"
 
 # The short names of the parts that usually differ, and the values that go without saying.
 _SHORT = {
@@ -32,11 +38,17 @@ _SHORT = {
     "version": "v",
 }
 _USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}
-_COUNTS = {
-    "empty": "empty",
-    "truncated": "hit the token limit",
-    "filtered": "stopped by the content filter",
-    "declined": "declined by the model",
+# What answers may be that are none, in words: of one and of several. The names are fields of `Counts`.
+_LIMIT = f"hit the token limit; raise {flag('max_tokens')}"
+FLAGS = {
+    "empty": ("is empty", "are empty"),
+    "truncated": (_LIMIT, _LIMIT),
+    "filtered": (
+        "was stopped by the vendor's content filter",
+        "were stopped by the vendor's content filter",
+    ),
+    "declined": ("was declined by the model", "were declined by the model"),
+    "thoughts": ("looks like thinking, not like an answer", "look like thinking, not like an answer"),
 }
 # Parts that tell how the answers were got, which is what a comparison of runs is about.
 _ANSWERING = ("thinking",)
@@ -112,37 +124,86 @@ class ModelEntry(Record):
 
 
 class ServedModel(Record):
-    """A model that a server named as the one that answered, and how many answers it gave."""
+    """A model that a server named as the one that answered, and how many answers it gave.
+
+    `version` is what the server tells of it beside its name. `expected` is false where the name is neither
+    the one that was asked for nor one of its snapshots.
+    """
 
     name: str
     version: str | None = None
     answers: int = 0
+    expected: bool = True
+
+
+class FailedStage(Record):
+    """The requests that failed at one stage, their most frequent reason, and how many have this one."""
+
+    stage: Stage
+    count: int
+    reason: str
+    frequency: int
+
+    def words(self, requests: int) -> str:
+        """It as a line; `requests` is how many there are in all."""
+        often = f", {self.frequency:,} of them" if self.frequency < self.count else ""
+        return f"{self.count:,} of {requests:,} requests failed ({self.stage}){often}: {self.reason}"
 
 
 class Counts(Record):
     """Requests by what became of them.
 
-    `answered`, `failed` and `missing` (never asked, or without a prediction) part the requests; `unknown` are
-    predictions of no item. Of those answered, `empty` are blank, `truncated` hit the token limit, `filtered`
-    were stopped by the vendor's content filter, `declined` by the model.
+    `answered`, `failed` and `missing` (never asked, or without a prediction) part the requests. `unknown` are
+    predictions of no item, `repeated` those that a later one of the same item replaces.
+
+    Of those answered, `empty` are blank, `truncated` hit the token limit, `filtered` were stopped by the
+    vendor's content filter, `declined` by the model, and `thoughts` look like thinking. An answer may be more
+    than one of these; `flagged` are those that are at least one.
     """
 
     answered: int = 0
     failed: int = 0
     missing: int = 0
     unknown: int = 0
+    repeated: int = 0
     empty: int = 0
     truncated: int = 0
     filtered: int = 0
     declined: int = 0
+    thoughts: int = 0
+    flagged: int = 0
 
-    def notes(self) -> Iterator[str]:
-        """The counts of answers and predictions that a reader must know, where they are not zero."""
-        for name, words in _COUNTS.items():
+    @property
+    def requests(self) -> int:
+        """How many there are."""
+        return self.answered + self.failed + self.missing
+
+    @property
+    def mostly_failed(self) -> bool:
+        """Whether half of the requests or more failed."""
+        return self.failed > 0 and 2 * self.failed >= self.requests
+
+    @property
+    def mostly_flagged(self) -> bool:
+        """Whether half of the answers or more are flagged."""
+        return self.flagged > 0 and 2 * self.flagged >= self.answered
+
+    def flags(self) -> Iterator[str]:
+        """How many answers are none, in words."""
+        for name, words in FLAGS.items():
             if count := getattr(self, name):
-                yield f"{words}: {count:,} of {self.answered:,} answers"
+                yield f"{_of(count, self.answered, 'answer')} {words[count > 1]}"
+
+    def predictions(self) -> Iterator[str]:
+        """Which predictions of a file were not scored, in words."""
         if self.unknown:
             yield f"predictions of no item: {self.unknown:,}"
+        if self.repeated:
+            yield f"repeated predictions, which a later one of the same item replaces: {self.repeated:,}"
+
+
+def _of(count: int, total: int, what: str) -> str:
+    return f"{count:,} of {total:,} {what}{'s' * (total != 1)}"
 
 
 class SliceEntry(Record):
@@ -226,9 +287,10 @@ class Scorecard(Record):
     """The result of one task. `status` is "complete", or says what keeps it off a leaderboard.
 
     `items` are the answers (of actions: the boxes) that were scored; `counts` tells what became of all
-    requests. `rejected` names the generation settings that the model rejected, so that it was asked without
-    them. `served` are the models that answered as their server names them. `recipe` names how a trained model
-    was evaluated. `warnings` are what a reader must know, a line each.
+    requests, and `failures` at which stage they failed and why. `rejected` names the generation settings that
+    the model rejected, so that it was asked without them. `served` are the models that answered as their
+    server names them. `recipe` names how a trained model was evaluated. `warnings` are what a reader must
+    know, a line each.
     """
 
     schema_: Literal["microg-bench/scorecard/2"] = Field(default="microg-bench/scorecard/2", alias="schema")
@@ -237,6 +299,7 @@ class Scorecard(Record):
     protocol: str
     items: int
     counts: Counts = Counts()
+    failures: tuple[FailedStage, ...] = ()
     dataset: str
     fingerprint: str
     model: ModelEntry | None = None
@@ -268,13 +331,76 @@ class Scorecard(Record):
         count = self.model.frame_count if self.model else None
         return "–" if count is None else str(count)
 
-    def notes(self) -> Iterator[str]:
-        """What a reader of the scores must know, one line each."""
+    @property
+    def extent(self) -> str:
+        """How many items were scored: ``98 items``, or ``86 of 98 items`` where others have no answer."""
+        asked = self.counts.requests
+        part = f"{self.items:,} of " if self.items < asked else ""
+        return f"{part}{asked or self.items:,} item{'s' * ((asked or self.items) != 1)}"
+
+    @property
+    def is_benchmark(self) -> bool:
+        """Whether the references are others than those of the sample set."""
+        return self.fingerprint != SAMPLE_FINGERPRINT
+
+    def doubts(self) -> Iterator[str]:
+        """Why the scores say little, one line each: most of the requests failed, or most answers are none."""
+        if self.counts.mostly_failed:
+            yield from self._failed()
+        if self.counts.mostly_flagged:
+            said = list(self.counts.flags())
+            yield from said
+            if len(said) > 1:
+                yield f"in all, {_of(self.counts.flagged, self.counts.answered, 'answer')} are one of these"
+
+    def headlines(self) -> Iterator[str]:
+        """What must be read before the scores, one line each."""
+        if not self.complete:
+            yield self.status
+        yield from self.doubts()
+
+    def remarks(self) -> Iterator[str]:
+        """What sets these scores apart from others, one line each: what a reader of a row must know."""
+        counts = self.counts
+        if not self.is_benchmark:
+            yield NO_BENCHMARK
+        yield from self._failed()
+        if counts.missing:
+            yield f"without an answer: {_of(counts.missing, counts.requests, 'item')}"
+        yield from counts.flags()
+        yield from counts.predictions()
+        yield from self._answered_by()
+        if self.rejected:
+            yield f"asked without {', '.join(self.rejected)}, which the model rejects"
         for name, entry in self.scores.items():
             if entry.unavailable:
                 yield f"{name}: {entry.unavailable}"
             yield from (f"{name}: {note}" for note in entry.notes)
-        yield from self.counts.notes()
+
+    def _failed(self) -> Iterator[str]:
+        counts = self.counts
+        if self.failures:
+            yield from (one.words(counts.requests) for one in self.failures)
+        elif counts.failed:
+            yield f"{_of(counts.failed, counts.requests, 'request')} failed"
+
+    def _answered_by(self) -> Iterator[str]:
+        """The models that answered, where they are others than the one that was asked, or more than one."""
+        answers: dict[str, int] = {}
+        for one in self.served:
+            answers[one.name] = answers.get(one.name, 0) + one.answers
+        asked = self.settings.checkpoint if self.settings else None
+        if asked and asked.startswith(("/", "~", ".")):
+            asked = PurePath(asked).name
+        for name in dict.fromkeys(one.name for one in self.served if not one.expected):
+            total = _of(answers[name], self.counts.answered, "answer")
+            yield f"answered by {name}, not {asked} as asked: {total}"
+        if len(answers) > 1:
+            parts = listed([f"{name} {count:,}" for name, count in answers.items()], shown=8)
+            yield f"the served model changed during the run: {parts} answers"
+
+    def notes(self) -> Iterator[str]:
+        """What else a reader of the scores must know, one line each."""
         if self.abstention:
             yield from self.abstention.notes()
         if self.interval and any(entry.interval for entry in self.scores.values()):

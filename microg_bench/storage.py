@@ -10,7 +10,7 @@ import json
 import mmap
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -69,14 +69,14 @@ def write_json(path: Path, content: Any) -> None:
     write_bytes(path, json.dumps(content, indent=2, ensure_ascii=True).encode("ascii") + b"\n")
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+def read_json(path: Path, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """The content of a JSON file; `pairs` makes something else than a dictionary of the pairs of an object.
 
     Raises:
         DataError: the file is missing, not UTF-8 or not JSON; the line is named.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs)
     except FileNotFoundError:
         raise DataError("no such file", path=path) from None
     except json.JSONDecodeError as error:

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from string import ascii_lowercase
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~^$])")
@@ -47,6 +48,16 @@ def first_line(said: object, limit: int = 300) -> str:
 def listed(names: Sequence[str], shown: int = 3) -> str:
     """The first names of a list: ``a, b, c, …``."""
     return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")
+
+
+def lettered(texts: Iterable[str]) -> dict[str, str]:
+    """A letter for each different text, in their order: a, b and so on to z, then aa, ab."""
+    return {text: _letter(place) for place, text in enumerate(dict.fromkeys(texts))}
+
+
+def _letter(place: int) -> str:
+    high, low = divmod(place, len(ascii_lowercase))
+    return (_letter(high - 1) if high else "") + ascii_lowercase[low]
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

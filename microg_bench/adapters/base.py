@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from microg_bench.records import (
     THOUGHT_MARKS,
+    FinishReason,
     Generation,
     Message,
     Prompt,
@@ -30,6 +31,19 @@ if TYPE_CHECKING:
     from microg_bench.adapters.references import OtherSources
     from microg_bench.prompts import Instruction
     from microg_bench.video.decode import Frames
+
+# How models begin that think aloud, without marks: "Okay, so I need to", "Got it, let's", "The user wants".
+_LEAD = r"(okay|ok|alright|all right|got it|hmm+|so|well|now|first|wait)[\s,.:;!…–-]+"
+_PLAN = r"(let's|let us|let me) (see|think|try|figure|look|tackle|analy[sz]e|consider|check|recall|start)\b"
+_DUTY = r"((i|we) (need to|have to|should|must)|(i'm|i am|we're|we are) (asked|given|supposed))\b"
+_USER = r"(the )?user('s|\s+(wants|asks|asked|provided|is asking|is requesting|has asked|has provided))\b"
+_THINKING = re.compile(
+    rf"[\s*#>_]*(({_LEAD})+({_PLAN}|{_DUTY}|{_USER}|the (question|task)\b)|{_PLAN}|{_USER}|got it, let's\b"
+    r"|hmm+[,.…]|(i|we) need to (answer|describe|figure out|work out)\b"
+    r"|(here's (a|my) )?thinking process\b|thought\n)",
+    re.IGNORECASE,
+)
+_FINISH_FLAGS = {"length": "truncated", "content_filter": "filtered", "refusal": "declined"}
 
 
 class Adapter(ABC):
@@ -152,3 +166,18 @@ def _taken_out(text: str, opening: str, closing: str) -> tuple[list[str], str | 
 
 def _joined(thoughts: list[str]) -> str:
     return "\n\n".join(filter(None, map(str.strip, thoughts)))
+
+
+def flags(answer: str, finish_reason: FinishReason = "stop") -> tuple[str, ...]:
+    """What an answer is that is none, or hardly one: names of fields of `scorecard.Counts`.
+
+    It looks like `thoughts` where it has a mark of a thought, unclosed or closing alone too, or begins as
+    models do that think aloud ("Okay, let's see", "The user wants", "Hmm,", "First, I need to").
+    """
+    plain = answer.replace("’", "'")
+    found = {
+        "empty": not answer.strip(),
+        _FINISH_FLAGS.get(finish_reason, ""): finish_reason in _FINISH_FLAGS,
+        "thoughts": split_thoughts(answer)[0] is not None or _THINKING.match(plain) is not None,
+    }
+    return tuple(name for name, true in found.items() if true)

@@ -33,6 +33,19 @@ def note(*lines: str, style: str = "") -> None:
         console.print(line, style=style or None)
 
 
+def alarm(title: str, lines: Iterable[str]) -> None:
+    """Print a warning that cannot be missed on standard error: in a frame where that is a terminal."""
+    console, shown = messages(), "\n".join(map(printable, lines))
+    if not console.is_terminal:
+        console.print(f"WARNING: {title}\n{shown}")
+        return
+    from rich.panel import Panel
+    from rich.text import Text
+
+    frame = Panel(Text(shown), title=Text(title), border_style="bold red", style="bold", padding=(1, 2))
+    console.print(frame, soft_wrap=False)
+
+
 def left_out(errors: Iterable[Exception]) -> None:
     """Say what was left out, and why."""
     for error in errors:

@@ -6,19 +6,21 @@ The three verbs take the same options; `run` alone says with `--tasks` what to a
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from microg_bench.api import Results, run_configuration, shown
-from microg_bench.cli.console import note, output
+from microg_bench.cli.console import alarm, note, output
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
 from microg_bench.options import Options
 from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.preview import preview
+from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Settings
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -55,6 +57,7 @@ def _command(verb: str) -> Callable[..., None]:
         tasks = {} if verb == "run" else {"tasks": verb}
         options = Options.of(from_file, given, tasks)
         one = configure(options)
+        title = one.title
         if repeat and options == Options.of(from_file, tasks):
             _check_repeats(one, repeat)
         if dry_run:
@@ -63,7 +66,7 @@ def _command(verb: str) -> Callable[..., None]:
         root = run or one.default_folder
         several = verb == "run" or run is None
         paths = {task: root / task if several else root for task in one.tasks}
-        note(f"{one.adapter.title} on {one.dataset.name}, into {', '.join(map(str, paths.values()))}")
+        note(f"{title} on {one.dataset.name}, into {', '.join(map(str, paths.values()))}")
         if one.dataset.repeated:
             note(f"repeated ids, of which the last caption counts: {', '.join(one.dataset.repeated)}")
         with interruptible(), shown("rich") as progress:
@@ -102,16 +105,19 @@ def interruptible() -> Iterator[None]:
 
 
 def finish(results: Iterable[Results]) -> None:
-    """Say what this start took, what is not done, and how to go on.
+    """Say what this start took, what is not done, how to go on, and whether the scores say little.
 
     Raises:
         typer.Exit: something is not done.
     """
     found = list(results)
     outcomes = found[0].outcomes
+    records = [] if outcomes.pending else [one for own in found for one in own.records.values()]
+    cards = list(map(attrgetter("scorecard"), records))
     lines = [line for one in found for line in one.usage.lines()] if outcomes.asked else []
     if outcomes.asked and outcomes.dollars is not None:
         lines.append(f"cost: {dollars_words(outcomes.dollars)} so far")
+    doubts = list(map(list, map(Scorecard.doubts, cards)))
     note(*lines)
     if outcomes.pending:
         again = "run the same command again to collect them"
@@ -121,6 +127,9 @@ def finish(results: Iterable[Results]) -> None:
         note(f"{failed} requests failed; run the same command again to retry them")
     if outcomes.exhausted:
         note("stopped at --max-cost; run the same command with a higher one to continue")
+    if any(doubts):
+        named = ((one.path, doubt) for one, own in zip(records, doubts, strict=True) for doubt in own)
+        alarm("do not rely on these scores", (f"{path}: {doubt}" for path, doubt in named))
     if failed or outcomes.exhausted:
         raise typer.Exit(1)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import messages, output
+from microg_bench.cli.console import messages, note, output
 from microg_bench.cli.options import with_options
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import RunRecord, find_runs
@@ -33,7 +33,9 @@ def pack(
 ) -> None:
     """Write what others need to check a run: its scorecard, answers and settings; nothing private."""
     for path in find_runs(run):
-        output().print(str(pack_run(RunRecord.read(path), into)))
+        record = RunRecord.read(path)
+        output().print(str(pack_run(record, into)))
+        note(*(f"note: {line}" for line in record.scorecard.remarks()))
 
 
 @app.command(epilog="Example:  `microg-bench submit check results/submissions/* --data microg-4m`")

@@ -16,6 +16,8 @@ from microg_bench.storage import read_json
 from microg_bench.text import first_line
 
 _CLIP_NUMBER = re.compile(r"_\d+$")
+# What is no part of an id, though some files have it behind one: white space, the ending of the video file.
+ODD_END = re.compile(r"(\s|\.(mp4|mkv|webm|avi|mov))+$", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x1f/\\#]")  # "#" parts a clip from its question in request ids
 MAX_ID_LENGTH = 200
 
@@ -29,8 +31,11 @@ class Annotation(Record):
 
 
 def source_of(video_id: str) -> str:
-    """The footage of a clip: `PrqcwH8LhDU_051` → `PrqcwH8LhDU`; without a clip number, the id itself."""
-    return _CLIP_NUMBER.sub("", video_id)
+    """The footage of a clip: `PrqcwH8LhDU_051` → `PrqcwH8LhDU`; without a clip number, the id itself.
+
+    White space or the ending of a file behind the number changes nothing.
+    """
+    return _CLIP_NUMBER.sub("", ODD_END.sub("", video_id))
 
 
 def read_annotations(path: Path) -> list[Annotation]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from microg_bench.dataset.annotations import Annotation, read_annotations
+from microg_bench.dataset.annotations import ODD_END, Annotation, read_annotations
 from microg_bench.dataset.labels import read_actions, read_label_map
 from microg_bench.dataset.load import Layout, find_layout, fingerprint, locate, merge
 from microg_bench.errors import DataError, DecodeError
@@ -87,6 +87,9 @@ def _text_faults(annotations: Sequence[Annotation]) -> Faults:
     yield from _repeated_ids(annotations)
     yield from _repeated_captions(annotations)
     for annotation in annotations:
+        if end := ODD_END.search(annotation.video_id):
+            detail = f"ends with {end[0]!r}: a video_id is the name of the video file without its ending"
+            yield DatasetFault(kind="odd-id", item=annotation.video_id, detail=detail)
         yield from _blank_texts(annotation)
         yield from _odd_pairs(annotation)
     if len(annotations) == PAPER_RECORDS:

@@ -19,13 +19,14 @@ from microg_bench.errors import MissingExtraError, RunError, UsageError
 from microg_bench.privacy import without_private
 from microg_bench.runs.record import SCORECARD_FILE
 from microg_bench.scorecard import Scorecard
-from microg_bench.text import unknown
+from microg_bench.text import markdown, unknown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "microg-bench"
 TRACKERS = ("mlflow",)
+NOTES = "mlflow.note.content"  # the description of a run
 _KEYS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
@@ -71,6 +72,7 @@ def track(card: Scorecard) -> str:
             numbers = [Metric(name, value, now, 0) for name, value in metrics(card).items()]
             words = [Param(name, value) for name, value in parameters(card).items()]
             client.log_batch(run, numbers, words)
+            client.set_tag(run, NOTES, notes(card))
             client.log_dict(run, without_private(card.to_json()), SCORECARD_FILE)
             client.set_terminated(run)
         except BaseException:
@@ -97,6 +99,14 @@ def metrics(card: Scorecard) -> dict[str, float]:
         if entry.interval is not None:
             found[f"{name}.low"], found[f"{name}.high"] = entry.interval
     return {**found, "items": card.items, **card.counts.model_dump()}
+
+
+def notes(card: Scorecard) -> str:
+    """What a reader of the scores must know, which MLflow shows as the description of a run, in Markdown."""
+    doubts = list(card.doubts())
+    lines = [f"- **{markdown(line)}**" for line in doubts]
+    lines += [f"- {markdown(line)}" for line in card.remarks() if line not in doubts]
+    return "\n".join(lines)
 
 
 def parameters(card: Scorecard) -> dict[str, str]:

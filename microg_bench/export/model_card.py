@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +15,7 @@ from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Settings
 from microg_bench.tables.published import read_facts
 from microg_bench.tasks import get_task
-from microg_bench.text import first_line
+from microg_bench.text import first_line, markdown
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -60,8 +61,9 @@ def model_name(card: Scorecard) -> str:
 def eval_results(card: Scorecard) -> list[EvalResult]:
     """The scores of `card`, ×100, as the hub's library holds them.
 
-    Arguments of the dataset are the fingerprint of the references, items, frames and prompt, those of a
-    metric its long signature and 95% interval. A score that could not be computed is left out.
+    Arguments of the dataset are the fingerprint of the references, items, counts, frames, prompt and level of
+    thinking, those of a metric its long signature and 95% interval. A score that could not be computed is
+    left out.
     """
     from huggingface_hub import EvalResult  # a network client
 
@@ -73,7 +75,12 @@ def eval_results(card: Scorecard) -> list[EvalResult]:
             task_name=get_task(card.task).title,
             dataset_type=REPOSITORY if published else card.dataset,
             dataset_name="MicroG-4M" if published else card.dataset,
-            dataset_args={"fingerprint": card.fingerprint, "items": card.items, **asked},
+            dataset_args={
+                "fingerprint": card.fingerprint,
+                "items": card.items,
+                "counts": card.counts.model_dump(),
+                **asked,
+            },
             metric_type=METRIC_TYPES.get(name, name.lower()),
             metric_name=name,
             metric_value=entry.value,
@@ -90,8 +97,9 @@ def eval_results(card: Scorecard) -> list[EvalResult]:
 def model_card(cards: Sequence[Scorecard], given: str = "") -> str:
     """A model card with the scores of `cards`, which `check_one_model` accepts.
 
-    They are added to the card `given`, whose text and other metadata stay as they are; earlier results of the
-    same task on the same references are replaced.
+    They are added to the card `given`, whose other metadata and text stay as they are; earlier results of the
+    same task on the same references are replaced. What a reader of the scores must know is above the text,
+    a section for each task.
 
     Raises:
         DataError: the metadata of `given` cannot be read.
@@ -105,7 +113,7 @@ def model_card(cards: Sequence[Scorecard], given: str = "") -> str:
         raise RunError("none of these runs has a score")
     if not given:
         data = ModelCardData(model_name=model_name(cards[0]), eval_results=own)
-        return f"---\n{data.to_yaml()}\n---\n"
+        return f"---\n{data.to_yaml()}\n---\n{reduce(_with_section, reversed(cards), '')}"
     try:
         whole = ModelCard(given)
         data = cast("ModelCardData", whole.data)
@@ -115,13 +123,31 @@ def model_card(cards: Sequence[Scorecard], given: str = "") -> str:
     kept = [result for result in data.eval_results or [] if _identity(result) not in replaced]
     data.eval_results = kept + own
     data.model_name = data.model_name or model_name(cards[0])
+    whole.text = reduce(_with_section, reversed(cards), whole.text)
     return str(whole.content)
+
+
+def _with_section(text: str, card: Scorecard) -> str:
+    """The text of a model card below what a reader of the scores must know, which replaces what was there."""
+    key = f"microg-bench {card.task} {re.sub('[^0-9a-f]', '', card.fingerprint)[:12]}"
+    begin, end = f"<!-- {key}: begin -->", f"<!-- {key}: end -->"
+    rest = re.sub(rf"{begin}.*?{end}(\r?\n){{0,2}}", "", text, flags=re.DOTALL)
+    task, doubts = get_task(card.task).title, list(card.doubts())
+    lines = [f"> **Do not rely on these scores: {markdown(line)}**" for line in doubts]
+    lines += [f"> {markdown(line)}" for line in card.remarks() if line not in doubts]
+    if not lines:
+        return rest
+    told = "\n>\n".join([f"> [!WARNING]\n> {task}, scored by microg-bench:", *lines])
+    section = f"{begin}\n{told}\n{end}\n\n"
+    return (section.replace("\n", "\r\n") if "\r\n" in rest else section) + rest
 
 
 def _asked(settings: Settings) -> dict[str, object]:
     asked: dict[str, object] = {"frames": settings.shown}
     if settings.prompt:
         asked["prompt"] = without_private(str(settings.prompt))
+    if settings.thinking:
+        asked["thinking"] = settings.thinking
     if settings.clips is not None:
         asked["clips"] = len(settings.clips)
     return asked

@@ -7,11 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from microg_bench.adapters.base import flags
 from microg_bench.dataset.load import Dataset
 from microg_bench.metrics import METRICS
 from microg_bench.privacy import without_private
-from microg_bench.records import Request
+from microg_bench.records import Answer, Request
 from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import FLAGS
 from microg_bench.text import well_formed
 
 _TEXTS = ("model", "task", "id", "video_id", "source", "question", "reference", "answer", "text")
@@ -19,6 +21,8 @@ COLUMNS: dict[str, pl.DataType] = {
     **dict.fromkeys(_TEXTS, pl.String()),
     "frames": pl.List(pl.Int64()),
     **dict.fromkeys(("finish_reason", "failure_stage", "failure_reason"), pl.String()),
+    **dict.fromkeys(FLAGS, pl.Boolean()),
+    **dict.fromkeys(("reasoning", "served_model", "served_version"), pl.String()),
 }
 
 
@@ -27,7 +31,8 @@ def frame(runs: Sequence[tuple[RunRecord, Dataset | None]]) -> pl.DataFrame:
 
     After `COLUMNS` comes one column of float64 for each metric that any of the runs has item scores of, ×100;
     null where an item has no such score. `text` is what the model wrote, `answer` what the adapter found in
-    it. A lone surrogate, which has no UTF-8 form, becomes "?"; every other character stays.
+    it, `reasoning` its thoughts. The flags of an answer (see `scorecard.Counts`) are null where there is
+    none. A lone surrogate, which has no UTF-8 form, becomes "?"; every other character stays.
     """
     scores = [record.item_scores() for record, _ in runs]
     metrics = [name for name in METRICS if any(name in own for own in scores)]
@@ -76,7 +81,16 @@ def _rows(record: RunRecord, dataset: Dataset | None) -> Iterator[list[Any]]:
             said.finish_reason if said else None,
             failure.stage if failure else None,
             _utf8(failure.reason if failure else None),
+            *_flags(answer),
+            *(map(_utf8, (said.reasoning, said.served_model, said.served_version)) if said else [None] * 3),
         ]
+
+
+def _flags(answer: Answer | None) -> list[bool | None]:
+    if answer is None:
+        return [None] * len(FLAGS)
+    found = flags(answer.answer, answer.finish_reason)
+    return [name in found for name in FLAGS]
 
 
 def _utf8(text: str | None) -> str | None:

@@ -31,7 +31,7 @@ from microg_bench.metrics.encoders import (
     torch_device,
 )
 from microg_bench.metrics.packages import package_path, require
-from microg_bench.metrics.texts import Texts
+from microg_bench.metrics.texts import Texts, sameness
 from microg_bench.options import ScoringOptions
 from microg_bench.text import well_formed
 
@@ -116,8 +116,16 @@ class BertScore(MeanMetric):
         }
 
     def notes(self, texts: Texts) -> tuple[str, ...]:
-        """Which options move the number away from the published default; see `Metric.notes`."""
+        """Whether no answer scores above another, and which options move the number away from the published.
+
+        See `Metric.notes`.
+        """
+        stripped = [[text.strip() for text in refs] for refs in texts.references]
+        distinct = set(chain.from_iterable(stripped))
+        weightless = distinct == {""} or (self.options.bertscore_idf and len(distinct) == 1)
+        least = "the lowest score" if self.options.bertscore_rescale else "0"
         said = {
+            f"can only be {least} here: {sameness(stripped)}": weightless,
             "tokens weighted by idf over the references of this set": self.options.bertscore_idf,
             "rescaled by the published baseline": self.options.bertscore_rescale,
             BF16_NOTE: self.options.bf16,

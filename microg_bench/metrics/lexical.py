@@ -11,6 +11,7 @@ import numpy as np
 
 from microg_bench.metrics.base import Array, MeanMetric, Metric
 from microg_bench.metrics.ngrams import ORDERS, NgramSums
+from microg_bench.metrics.texts import sameness
 
 if TYPE_CHECKING:
     from microg_bench.metrics.texts import Texts
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # The constants with which pycocoevalcap keeps 0/0 of BLEU finite; they are part of the published numbers.
 _TINY = 1e-15
 _SMALL = 1e-9
+LEAST_SHOWN = 0.005  # what rounds to 0.01
 _SIGMA = 6.0  # of CIDEr's penalty on a difference of lengths
 _BETA = 1.2  # weight of recall in ROUGE-L
 _PAIRS_KEPT = 10_000
@@ -43,6 +45,15 @@ class Bleu(Metric):
         ratio = (totals[..., 0] + _TINY) / (totals[..., 1] + _SMALL)
         score: Array = 100.0 * mean * np.exp(np.minimum(0.0, 1.0 - 1.0 / ratio))
         return score
+
+    def notes(self, texts: Texts) -> tuple[str, ...]:
+        """The highest score that there can be, where no reference is long enough; see `Metric.notes`."""
+        longest = int(texts.ngrams.reference_lengths.max(initial=0))
+        if longest >= self.order:
+            return ()
+        best = 100.0 * (_TINY / _SMALL) ** ((self.order - longest) / self.order)
+        most = f"{best:.2f} at most" if best >= LEAST_SHOWN else "can only be 0"
+        return (f"{most} here: no reference has {self.order} word{'s' * (self.order > 1)}",)
 
 
 def _closest_lengths(sums: NgramSums) -> Array:
@@ -101,6 +112,13 @@ class Cider(MeanMetric):
     def settings(self, texts: Texts) -> Mapping[str, str]:
         """The variant of CIDEr; see `Metric.settings`."""
         return {"variant": "CIDEr-D", "sigma": f"{_SIGMA:g}"}
+
+    def notes(self, texts: Texts) -> tuple[str, ...]:
+        """Whether each n-gram is in the references of every item, so that none has a weight."""
+        if texts.ngrams.reference_squares.any():
+            return ()
+        why = sameness(texts.tokenized.references) or "the references have the same words"
+        return (f"can only be 0 here: {why}",)
 
 
 class RougeL(MeanMetric):

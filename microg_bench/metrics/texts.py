@@ -44,6 +44,15 @@ def single_spaced(text: str) -> str:
     return " ".join(well_formed(text).replace("\0", " ").split())
 
 
+def sameness(references: Sequence[Sequence[str]]) -> str:
+    """Why the references of items cannot be told apart: empty, of one item, or alike; "" where they can."""
+    if not any(text.strip() for texts in references for text in texts):
+        return "all references are empty"
+    if len(references) == 1:
+        return "one item"
+    return "all references are alike" if len(set(map(frozenset, references))) == 1 else ""
+
+
 @dataclass(frozen=True)
 class Tokenized:
     """Texts as a protocol's tokeniser leaves them: strings whose words are parted by spaces."""

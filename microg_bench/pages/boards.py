@@ -7,7 +7,7 @@ from typing import Any
 from microg_bench.pages.entries import Entry
 from microg_bench.progress import Progress
 from microg_bench.runs.record import RunRecord
-from microg_bench.scorecard import Scorecard, ScoreEntry
+from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, Counts, Scorecard, ScoreEntry
 from microg_bench.scoring.compare import Comparison, compare
 from microg_bench.tables.har_rows import action_rows
 from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
@@ -22,6 +22,8 @@ def boards(
 ) -> list[Json]:
     """All boards, as the page's scripts read them; those of the paper's protocol and references come first.
 
+    The board of the sample set, which is no benchmark, comes last, and nothing on it is ranked.
+
     `pages` are the pages of the entries, relative to that of the leaderboard, `pairs` comparisons of entries.
     """
     facts = read_facts()
@@ -35,7 +37,11 @@ def boards(
     for task in tables:  # published numbers have a board even where there is no row of ours
         grouped.setdefault((task, facts.protocol, next(iter(facts.datasets))), [])
     order = list(tables)
-    keys = sorted(grouped, key=lambda key: (order.index(key[0]), not _is_papers(facts, *key[1:]), key))
+
+    def place_of(key: tuple[str, str, str]) -> tuple[object, ...]:
+        return order.index(key[0]), not _is_papers(facts, *key[1:]), key[2] == SAMPLE_FINGERPRINT, key
+
+    keys = sorted(grouped, key=place_of)
     found = [
         _text_board(tables[key[0]], facts, key, [(entries[k], pages[k]) for k in grouped[key]], pairs)
         for key in keys
@@ -58,10 +64,11 @@ def _text_board(
     task, protocol, fingerprint = key
     columns = [column.name for column in table.facts.columns]
     cards = [entry.card for entry, _ in rows]
+    benchmark = fingerprint != SAMPLE_FINGERPRINT
     own = [_own(table, facts, entry, page, columns) for entry, page in rows]
     baselines = [row for row in text_rows(table, facts, cards)[len(cards) :] if row.access == "baseline"]
     below = [row for row in own if row["access"] == "baseline"] + [_row(row, columns) for row in baselines]
-    models = [row for row in own if row["access"] != "baseline"]
+    models = [{**row, "ranked": row["ranked"] and benchmark} for row in own if row["access"] != "baseline"]
     return {
         **_head(table, columns),
         "task": task,
@@ -70,6 +77,7 @@ def _text_board(
         "fingerprint": fingerprint[:12],
         "items": max((card.items for card in cards), default=None),
         "unit": "×100",
+        "warning": "" if benchmark else f"{NO_BENCHMARK}; nothing is ranked".capitalize(),
         "groups": [
             {"kind": "model", "title": "Models", "rows": models},
             {"kind": "baseline", "title": "Baselines: no model at all", "rows": below},
@@ -106,8 +114,14 @@ def _row(row: OwnRow, columns: Sequence[str]) -> Json:
         "signatures": [one.signature.long() if one.signature else "" for one in scores],
         "faults": [row.faults.get(name, "") for name in columns],
         "notes": [*row.faults.values(), *row.notes],
+        "counts": _counted(row.counts) if row.counts else "",
+        "doubtful": row.doubtful,
         "ranked": row.access != "baseline",
     }
+
+
+def _counted(counts: Counts) -> str:
+    return f"{counts.answered:,} of {counts.requests:,} requests answered"
 
 
 def _number(value: float | None) -> float | None:
@@ -184,6 +198,7 @@ def _har_board(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) 
         "fingerprint": "",
         "items": None,
         "unit": "in %",
+        "warning": "",
         "groups": [{"kind": "model", "title": "Scored here", "rows": rows}, _published(table, facts)],
         "pairs": [],
     }

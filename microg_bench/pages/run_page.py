@@ -2,23 +2,26 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from microg_bench.adapters.base import flags
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError
 from microg_bench.pages.folder import new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
 from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
-from microg_bench.records import Request
+from microg_bench.records import Failure, Request
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RunRecord
+from microg_bench.scorecard import Scorecard
 from microg_bench.tasks import TASKS, is_unanswerable
 
 COMPONENTS = ("filters", "table", "frames", "difference", "charts", "items", "list", "viewer", "keys")
 
+MAX_THOUGHTS = 8000  # characters of an item
 ItemScores = Mapping[str, Mapping[str, float]]  # ×100, by metric and request id
 
 
@@ -101,12 +104,15 @@ def run_page(
     settings = runs[0].settings
     title = settings.title + (f" ({settings.checkpoint})" if settings.checkpoint else "")
     data = _data(runs, dataset, scores, strips)
+    doubts = _said(runs, Scorecard.doubts)
     return render(
         "run",
         COMPONENTS,
         {"pictures": pictures, **data},
         title=title,
         settings=settings,
+        doubts=doubts,
+        remarks=[line for line in _said(runs, Scorecard.remarks) if line not in doubts],
         home=home,
         runs=runs,
         tasks=TASKS,
@@ -114,6 +120,17 @@ def run_page(
         provenance=[_provenance(run) for run in runs],
         pretty=partial(json.dumps, indent=2),
     )
+
+
+def _said(runs: Sequence[RunRecord], said: Callable[[Scorecard], Iterable[str]]) -> list[str]:
+    """What scorecards say, each line once; a line that not all say is told by the task."""
+    lines: dict[str, list[str]] = {}
+    for run in runs:
+        for line in said(run.scorecard):
+            lines.setdefault(line, []).append(TASKS[run.settings.task].title)
+    return [
+        line if len(tasks) == len(runs) else f"{', '.join(tasks)}: {line}" for line, tasks in lines.items()
+    ]
 
 
 def _data(
@@ -181,10 +198,30 @@ def _item(run: RunRecord, request: Request, reference: str | None, scores: ItemS
         item["answer"] = answer.answer
         item |= {"said": answer.text} if answer.text != answer.answer else {}
         item |= {"finish": answer.finish_reason} if answer.finish_reason != "stop" else {}
+        item |= {"thinks": True} if "thoughts" in flags(answer.answer) else {}
+        item |= {"thoughts": _cut(answer.reasoning)} if answer.reasoning else {}
     if failure:
-        said = failure.response.text if failure.response else None
-        item["failure"] = {"stage": failure.stage, "reason": failure.reason, "text": said}
+        text, thoughts = _said_in_vain(failure)
+        item["failure"] = {"stage": failure.stage, "reason": failure.reason, "text": text}
+        item |= {"thoughts": _cut(thoughts)} if thoughts else {}
     return item
+
+
+def _said_in_vain(failure: Failure) -> tuple[str | None, str | None]:
+    """What the model said in which there is no answer, and its thoughts."""
+    said = failure.response
+    if said is None:
+        return None, None
+    if failure.stage != "thinking":
+        return said.text, said.reasoning
+    return None, "\n\n".join(filter(None, (said.reasoning, said.text)))
+
+
+def _cut(thoughts: str) -> str:
+    """Thoughts as long as a page of thousands of items takes them."""
+    if len(thoughts) <= MAX_THOUGHTS:
+        return thoughts
+    return f"{thoughts[:MAX_THOUGHTS]}… ({len(thoughts):,} characters in all, see {JOURNAL_FILE})"
 
 
 def _rounded(value: float | None) -> float | None:

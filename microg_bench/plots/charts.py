@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from microg_bench.errors import DataError, UsageError
 from microg_bench.plots.canvas import canvas, clean, save
 from microg_bench.plots.draw import Cards, draw_bars, draw_heat, draw_over_frames, labels, numbered
-from microg_bench.scorecard import Scorecard
+from microg_bench.scorecard import NO_BENCHMARK, Scorecard
 from microg_bench.tasks import TASKS, get_task
 
 if TYPE_CHECKING:
@@ -86,7 +86,12 @@ def _title(cards: Cards, what: str) -> str:
     parts += [f"{_asked(first):,} items", f"protocol {clean(first.protocol)}"]
     if incomplete:
         parts.append(f"{incomplete} of {len(cards)} runs are incomplete")
-    return f"{title}\n{', '.join(parts)}"
+    lines = [title, ", ".join(parts)]
+    if doubtful := sum(any(card.doubts()) for card in cards.values()):
+        lines.append(f"{doubtful} of {len(cards)} runs are unreliable: see the notes of their tables")
+    if not first.is_benchmark:
+        lines.append(NO_BENCHMARK)
+    return "\n".join(lines)
 
 
 def _asked(card: Scorecard) -> int:

@@ -122,6 +122,7 @@ def scorecard_from_1(content: Mapping[str, Any]) -> dict[str, Any]:
             "missing": content.get("missing", 0),
             "unknown": content.get("foreign", 0),
             "empty": content.get("empty", 0),
+            "flagged": content.get("empty", 0),
         },
         "model": _model(content.get("model")),
         "scores": {name: _score(entry) for name, entry in content["scores"].items()},

@@ -51,8 +51,9 @@ def baseline_entries(
 def _key(dataset: Dataset, measured: Evaluation, adapter_sha256: str) -> str:
     """A hash of everything that moves the scores of a baseline."""
     signatures = [[one.signature.metric, one.signature.values] for one in measured.scores.values()]
-    ids = [item.request.id for item in measured.items]
-    moved_by = json.dumps([__version__, measured.task, dataset.fingerprint, ids, signatures, adapter_sha256])
+    ids, sources = [item.request.id for item in measured.items], [clip.source for clip in dataset.clips]
+    of = [__version__, measured.task, dataset.fingerprint, sources, adapter_sha256]
+    moved_by = json.dumps([*of, ids, signatures])
     return hashlib.sha256(moved_by.encode()).hexdigest()[:32]
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from microg_bench.adapters.base import flags
 from microg_bench.dataset.load import Dataset
+from microg_bench.engines.vendors import is_snapshot
 from microg_bench.errors import DataError, MicrogError
 from microg_bench.options import ScoringOptions
-from microg_bench.records import Answer, TaskName
+from microg_bench.privacy import without_private
+from microg_bench.records import Answer, Failure, Stage, TaskName
 from microg_bench.runs.record import SCORECARD_FILE, STATISTICS_FILE, RunRecord
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import (
     COMPLETE,
+    FLAGS,
     BaselineEntry,
     Counts,
+    FailedStage,
     ModelEntry,
     Scorecard,
     ScoreEntry,
@@ -27,11 +32,13 @@ from microg_bench.scorecard import (
 from microg_bench.scoring.baselines import baseline_entries
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.scoring.predictions import match, read_predictions
+from microg_bench.settings import Settings
 from microg_bench.storage import write_json
 from microg_bench.tasks import TASKS, Item, items_of
-from microg_bench.text import listed
+from microg_bench.text import first_line, listed, one_line
 
 PREDICTIONS_FILE = "predictions.json"
+LONGEST_REASON, LONGEST_NAME = 160, 200  # characters in a scorecard, of a failure and of a served model
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +120,7 @@ class _Readable:
     dataset: Dataset
     answered: AnswerSet
     answers: Mapping[str, Answer]
-    failed: int
+    failures: Mapping[str, Failure]
     rejected: tuple[str, ...]
 
     @classmethod
@@ -122,21 +129,28 @@ class _Readable:
         items, held, failures = record.items(dataset), record.answers, record.failures
         rejected = record.rejected
         answered = AnswerSet(record.settings.task, items, {name: one.answer for name, one in held.items()})
-        return cls(record, dataset, answered, held, len(failures), rejected)
+        return cls(record, dataset, answered, held, failures, rejected)
 
     def scored(self, evaluation: Evaluation, baselines: dict[str, BaselineEntry]) -> ScoredRun:
         settings, answers = self.record.settings, self.answers.values()
-        counts = _counts(self.answers, len(self.answered.items), self.failed, evaluation)
+        scored = [self.answers[item.request.id] for item in evaluation.items]
+        failed = len(self.failures)
         shown = max((len(answer.frames) for answer in answers), default=0)
-        served = Counter(answer.served_model for answer in answers if answer.served_model)
         model = ModelEntry(
             name=settings.model, title=settings.title, frames=settings.frames, frame_count=shown
+        )
+        counts = Counts(
+            answered=len(scored),
+            failed=failed,
+            missing=len(self.answered.items) - len(scored) - failed,
+            **_flagged([flags(one.answer, one.finish_reason) for one in scored]),
         )
         facts: dict[str, Any] = {
             "model": model,
             "settings": settings,
             "rejected": self.rejected,
-            "served": tuple(ServedModel(name=name, answers=count) for name, count in sorted(served.items())),
+            "served": _served(settings, scored),
+            "failures": _failed_stages(self.failures.values()),
         }
         card = _card(self.dataset, evaluation, counts, baselines)
         if settings.thinking is not None:
@@ -153,18 +167,53 @@ def _signed(entry: ScoreEntry, thinking: str) -> ScoreEntry:
     return entry.model_copy(update={"signature": Signature(metric=entry.signature.metric, values=values)})
 
 
-def _counts(answers: Mapping[str, Answer], items: int, failed: int, evaluation: Evaluation) -> Counts:
-    scored = [answers[item.request.id] for item in evaluation.items]
-    reasons = Counter(answer.finish_reason for answer in scored)
-    return Counts(
-        answered=len(scored),
-        failed=failed,
-        missing=items - len(scored) - failed,
-        empty=sum(not answer.answer.strip() for answer in scored),
-        truncated=reasons["length"],
-        filtered=reasons["content_filter"],
-        declined=reasons["refusal"],
+def _flagged(answers: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """How many answers have each flag, and any."""
+    numbers = Counter(name for found in answers for name in found)
+    return {**{name: numbers[name] for name in FLAGS}, "flagged": sum(map(bool, answers))}
+
+
+def _served(settings: Settings, answers: Iterable[Answer]) -> tuple[ServedModel, ...]:
+    """The models that gave the answers, as their server names them."""
+    told = Counter((one.served_model, one.served_version) for one in answers if one.served_model)
+    asked = settings.checkpoint or settings.model
+    named: Counter[tuple[str, str]] = Counter()
+    for names, count in told.items():
+        name, version = map(_name, names)
+        named[name, version] += count
+    return tuple(
+        ServedModel(
+            name=name,
+            version=version or None,
+            answers=count,
+            expected=is_snapshot(settings.engine, asked, name),
+        )
+        for (name, version), count in sorted(named.items())
     )
+
+
+def _name(told: str | None) -> str:
+    return one_line(without_private(told or ""))[:LONGEST_NAME]
+
+
+def _failed_stages(failures: Iterable[Failure]) -> tuple[FailedStage, ...]:
+    """Failures by stage, the most frequent first; reasons without the names of items and of places."""
+    reasons: dict[Stage, Counter[str]] = {}
+    for one in failures:
+        reasons.setdefault(one.stage, Counter())[_general(one)] += 1
+    found = []
+    for stage, own in reasons.items():
+        reason, frequency = min(own.items(), key=lambda pair: (-pair[1], pair[0]))
+        found.append(FailedStage(stage=stage, count=own.total(), reason=reason, frequency=frequency))
+    return tuple(sorted(found, key=lambda one: (-one.count, one.stage)))
+
+
+def _general(failure: Failure) -> str:
+    """The reason of a failure as others have it too: of a path its last part, nothing of the item."""
+    reason = without_private(failure.reason)
+    for name in (failure.id, failure.id.partition("#")[0]):
+        reason = reason.replace(name, "…")
+    return first_line(one_line(reason), LONGEST_REASON)
 
 
 def _card(
@@ -220,7 +269,8 @@ def score_predictions(
         answered=len(found.answers),
         missing=len(found.missing),
         unknown=len(found.unknown),
-        empty=sum(not text.strip() for text in found.answers.values()),
+        repeated=found.repeated,
+        **_flagged([flags(text) for text in found.answers.values()]),
     )
     baselines = baseline_entries([(dataset, evaluation)], options)[0]
     return _card(dataset, evaluation, counts, baselines)

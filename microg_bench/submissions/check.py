@@ -31,7 +31,11 @@ EXACT, ENCODED = 1e-6, 0.02  # points by which a score may differ: of our own co
 _ENCODERS = ("S-BERT", "S-VQA", "BERTScore")
 _MARKUP = re.compile(r"<\s*/?\s*(script|iframe|object|embed|svg|img|style|link|meta)\b|javascript:", re.I)
 # What scorecards of schema 1 do not hold.
-_NEW = {("counts", "truncated"), ("counts", "filtered"), ("counts", "declined"), ("served",), ("warnings",)}
+_NEW = {
+    *(("counts", name) for name in ("truncated", "filtered", "declined", "thoughts", "flagged")),
+    *(("scores", name, "notes") for name in METRICS),
+    *(("served",), ("warnings",)),
+}
 Place = tuple[str, ...]
 
 
@@ -40,7 +44,7 @@ class Checked:
     """What was found out about a submission; `problems`, a line each, are why it is refused.
 
     `record` is None where it cannot be read, `statistics` where it was not scored again. `notes` say what
-    could not be checked.
+    could not be checked, and what a reader of the scores must know.
     """
 
     folder: Path
@@ -225,6 +229,8 @@ def _compare(checked: Checked, record: RunRecord, scored: Scorecard) -> None:
             checked.problems.append(
                 f"scorecard.json claims {'.'.join(place)} = {claim}, but the answers give {value}"
             )
+    told = claimed.model_copy(update={"counts": ours.counts, "served": ours.served})
+    checked.notes += told.remarks()
     if versions:
         checked.notes.append(f"scored with other versions than here: {', '.join(versions)}")
 
@@ -243,10 +249,17 @@ def _signatures(
 
 
 def _facts(card: Scorecard) -> dict[str, Any]:
-    """What is compared part by part: all but settings and signatures, and the name of the dataset."""
-    return card.model_dump(
-        mode="json", exclude={"settings": True, "dataset": True, "scores": {"__all__": {"signature"}}}
-    )
+    """What is compared part by part: all but settings and signatures, and the name of the dataset.
+
+    Which served models were expected is not compared: more of their names may be known by now.
+    """
+    excluded: dict[str, Any] = {
+        "settings": True,
+        "dataset": True,
+        "scores": {"__all__": {"signature"}},
+        "served": {"__all__": {"expected"}},
+    }
+    return card.model_dump(mode="json", exclude=excluded)
 
 
 def _metric(place: Place) -> str:

@@ -22,7 +22,8 @@ def pack(record: RunRecord, into: Path) -> Path:
     The same run packs to the same bytes.
 
     Raises:
-        RunError: it has not been scored, is not complete, asks only some of the clips, or cannot be written.
+        RunError: it has not been scored, is not complete, asks only some of the clips, or cannot be
+            written.
     """
     card, settings = record.scorecard, record.settings
     if not card.complete:
@@ -48,9 +49,10 @@ def pack(record: RunRecord, into: Path) -> Path:
 
 
 def _journal(record: RunRecord) -> bytes:
-    """The first answer to each request, one a line."""
-    lines = (
-        {"type": "response", **answer.model_dump(mode="json", exclude_none=True)}
-        for answer in record.answers.values()
+    """The first answer to each request, one a line; a server may call its model by a path of its machine."""
+    answers = (
+        one.model_copy(update={"served_model": without_private(one.served_model)})
+        for one in record.answers.values()
     )
+    lines = ({"type": "response", **answer.model_dump(mode="json", exclude_none=True)} for answer in answers)
     return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)

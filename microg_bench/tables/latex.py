@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from microg_bench.tables.paper import Cell, Line, PaperTable, letter
+from microg_bench.tables.paper import Cell, Line, PaperTable
 from microg_bench.text import one_line
 
 _LATEX = {
@@ -83,7 +83,7 @@ def _splits(table: PaperTable) -> list[str]:
 
 
 def _below(table: PaperTable) -> list[str]:
-    notes = [f"{_raised(letter(place))} {escape(text)}" for place, text in enumerate(table.marks)]
+    notes = [f"{_raised(letter)} {escape(text)}" for text, letter in table.marks.items()]
     notes += [escape(note) for note in table.notes]
     if table.signatures:
         notes.append("Signatures: " + ", ".join(_breakable(one) for one in table.signatures))

@@ -1,16 +1,19 @@
 """Tables in Markdown: of scorecards, of a sweep, and those of the paper; any name stays text in them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 
-from microg_bench.scorecard import COMPLETE, Scorecard
-from microg_bench.tables.paper import Cell, Line, PaperTable, letter
+from microg_bench.scorecard import Scorecard
+from microg_bench.tables.paper import Cell, Line, PaperTable
 from microg_bench.tasks import get_task
-from microg_bench.text import markdown, markdown_code
+from microg_bench.text import lettered, markdown, markdown_code
 
 BLIND = "blind"
 _RULES = {"l": "---", "r": "---:"}
+_escaped = partial(map, markdown)
+_title, _remarks = attrgetter("title"), attrgetter("remarks")
 _STYLE = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
 
 
@@ -27,43 +30,72 @@ def _row(cells: Sequence[str]) -> str:
 # Scorecards.
 
 
+class _Shown:
+    """What a table shows of a scorecard; whatever may come from elsewhere is escaped here."""
+
+    def __init__(self, card: Scorecard) -> None:
+        signed = [one.signature for one in card.scores.values() if one.signature]
+        self.task = get_task(card.task).title
+        title, self.frames, self.extent, self.values = card.title, card.frames, card.extent, card.values()
+        headlines, remarks, notes = list(card.headlines()), list(card.remarks()), list(card.notes())
+        signatures = list(map(str, signed))
+        self.card, self.name = card, markdown(title)
+        self.headlines, self.remarks, self.notes = map(list, map(_escaped, (headlines, remarks, notes)))
+        self.signatures = list(map(markdown_code, signatures))
+        self.dataset, self.protocol = markdown(card.dataset), markdown_code(card.protocol)
+        self.levels = dict(zip(card.baselines, _escaped(map(_title, card.baselines.values())), strict=True))
+
+    def rows(self, mark: str, columns: Sequence[str]) -> Iterator[list[str]]:
+        """Its scores and, where there are some, their intervals."""
+        yield [self.name + mark, self.frames, *_values(self.values, columns)]
+        entries = map(self.card.scores.get, columns)
+        bounds = [entry.interval if entry else None for entry in entries]
+        if any(bounds):
+            yield ["*95% interval*", "", *map(_interval, bounds)]
+
+
 def scorecard_table(cards: Sequence[Scorecard]) -> str:
-    """One table for scorecards of one task; the first lines name those that are not complete.
+    """One table for scorecards of one task; the first lines say what must be read before the scores.
 
     Values are ×100 with two decimals. Below each model are its 95% intervals, below all models the baselines
     on the same items, and each model's gain over the blind baseline. A metric that could not be computed
-    shows `n/a`. Below the table are the reasons, counts that are not zero, and the signatures.
+    shows `n/a`. Letters mark what a reader of a row must know. Below the table they are explained, before
+    other notes and the signatures.
     """
-    first, columns = cards[0], list(cards[0].scores)
-    signed = [one.signature for card in cards for one in card.scores.values() if one.signature]
-    titles, frames = list(map(attrgetter("title"), cards)), list(map(attrgetter("frames"), cards))
-    values, notes = list(map(Scorecard.values, cards)), list(chain.from_iterable(map(Scorecard.notes, cards)))
-    signatures = dict.fromkeys(map(str, signed))
-    own = {card.model.name for card in cards if card.model}
-    baselines = [one for name, one in first.baselines.items() if name not in own]
-    # Whatever may come from elsewhere is escaped here.
-    names, statuses = list(map(markdown, titles)), list(map(markdown, map(attrgetter("status"), cards)))
-    levels = list(map(markdown, map(attrgetter("title"), baselines)))
-    notes, codes = list(map(markdown, notes)), list(map(markdown_code, signatures))
-    dataset, protocol = markdown(first.dataset), markdown_code(first.protocol)
-    lines = [f"**{one}: {told}**\n" for one, told in zip(names, statuses, strict=True) if told != COMPLETE]
-    lines.append(f"{get_task(first.task).title} on {dataset}, {first.items:,} items, protocol {protocol}\n")
-    rows: list[list[str]] = []
-    for name, count, scores, card in zip(names, frames, values, cards, strict=True):
-        rows.append([name, count, *_values(scores, columns)])
-        bounds = [card.scores[column].interval if column in card.scores else None for column in columns]
-        if any(bounds):
-            rows.append(["*95% interval*", "", *map(_interval, bounds)])
+    columns = list(cards[0].scores)
+    shown = list(map(_Shown, cards))
+    letters = lettered(chain.from_iterable(map(_remarks, shown)))
+    first, own = shown[0], {card.model.name for card in cards if card.model}
+    lines = [f"**{one.name}: {line}**\n" for one in shown for line in one.headlines]
+    lines.append(f"{first.task} on {first.dataset}, {first.extent}, protocol {first.protocol}\n")
+    rows = [row for one in shown for row in one.rows(_marks(one.remarks, letters), columns)]
     rows += [
-        [level, "0", *_values(one.scores, columns)] for level, one in zip(levels, baselines, strict=True)
+        [level, "0", *_values(cards[0].baselines[name].scores, columns)]
+        for name, level in first.levels.items()
+        if name not in own
     ]
     rows += [
-        [f"*{name}: gain over blind*", "", *_gains(scores, card.baselines[BLIND].scores, columns)]
-        for name, scores, card in zip(names, values, cards, strict=True)
-        if BLIND in card.baselines and BLIND not in own
+        [f"*{one.name}: gain over blind*", "", *_gains(one.values, one.card.baselines[BLIND].scores, columns)]
+        for one in shown
+        if BLIND in one.card.baselines and BLIND not in own
     ]
     lines += table(["Model", "#f", *columns], rows, "lr" + "r" * len(columns))
-    return _with_notes(lines, notes + ([f"signatures: {', '.join(codes)}"] if codes else []))
+    notes = [note for one in shown for note in one.notes]
+    codes = dict.fromkeys(code for one in shown for code in one.signatures)
+    return _with_notes(lines, [*_explained(letters.items()), *notes, *_signatures(codes)])
+
+
+def _marks(remarks: Iterable[str], letters: Mapping[str, str]) -> str:
+    return _raised(",".join(letters[text] for text in remarks))
+
+
+def _explained(letters: Iterable[tuple[str, str]]) -> list[str]:
+    """What each letter means; a pair is an escaped text and its letter."""
+    return [f"{_raised(letter)} {text}" for text, letter in letters]
+
+
+def _signatures(codes: Collection[str]) -> list[str]:
+    return [f"signatures: {', '.join(codes)}"] if codes else []
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:
@@ -93,19 +125,18 @@ def sweep_table(cards: Mapping[str, Sequence[Scorecard]]) -> str:
 def _task_table(cards: Mapping[str, Scorecard]) -> str:
     first = next(iter(cards.values()))
     columns = list(first.scores)
+    remarks = [
+        [*map(markdown, ([] if card.complete else [card.status])), *_escaped(card.remarks())]
+        for card in cards.values()
+    ]
+    letters = lettered(chain(*remarks))
     rows = [
-        [markdown(name), card.frames, *(_with_interval(card, column) for column in columns)]
-        for name, card in cards.items()
+        [markdown(name) + _marks(own, letters), card.frames, *(_with_interval(card, one) for one in columns)]
+        for own, (name, card) in zip(remarks, cards.items(), strict=True)
     ]
-    extent = f"{first.items:,} items, protocol {markdown_code(first.protocol)}"
-    lines = [f"{get_task(first.task).title}, {extent}\n"]
+    lines = [f"{get_task(first.task).title}, {first.extent}, protocol {markdown_code(first.protocol)}\n"]
     lines += table(["Configuration", "#f", *columns], rows, "lr" + "r" * len(columns))
-    notes = [
-        markdown(f"{name}: {note}")
-        for name, card in cards.items()
-        for note in (*([] if card.complete else [card.status]), *card.counts.notes())
-    ]
-    return _with_notes(lines, notes)
+    return _with_notes(lines, _explained(letters.items()))
 
 
 def _with_interval(card: Scorecard, column: str) -> str:
@@ -133,10 +164,9 @@ def to_markdown(paper: PaperTable) -> str:
         rows += [_line(line) for line in found]
     alignment = "l" * len(facts.labels) + "r" * len(facts.columns)
     lines = [f"## Table {facts.number}: {markdown(facts.title)}", "", *table(columns, rows, alignment)]
-    notes = [f"{_raised(letter(place))} {markdown(text)}" for place, text in enumerate(paper.marks)]
-    notes += [markdown(note) for note in paper.notes]
-    notes += [f"Signatures: {', '.join(map(markdown_code, paper.signatures))}"] if paper.signatures else []
-    return _with_notes(lines, notes)
+    explained = _explained(zip(_escaped(paper.marks), paper.marks.values(), strict=True))
+    codes = list(map(markdown_code, paper.signatures))
+    return _with_notes(lines, [*explained, *_escaped(paper.notes), *_signatures(codes)])
 
 
 def _line(line: Line) -> list[str]:

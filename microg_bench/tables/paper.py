@@ -3,16 +3,16 @@
 A `PaperTable` holds the content of a table in its order; `markdown`, `latex` and `csv_json` write it down.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from string import ascii_lowercase
 from typing import Literal
 
 from microg_bench.scorecard import Scorecard
 from microg_bench.tables.har_rows import action_rows
 from microg_bench.tables.published import Facts, PublishedTable, TableFacts, read_facts, read_published
 from microg_bench.tables.rows import OwnRow, text_rows
+from microg_bench.text import lettered
 
 GROUPS = {"open": "Open weights", "closed": "Closed models", "baseline": "Baselines (no model)", "": "Ours"}
 Origin = Literal["published", "ours", "difference"]
@@ -46,14 +46,14 @@ class Line:
 class PaperTable:
     """A table of the paper as it is shown.
 
-    `groups` are headings, empty where the table has but one group, with their lines. `marks` are what the
-    letters mean, in their order.
+    `groups` are headings, empty where the table has but one group, with their lines. `marks` are the letters
+    by what they mean, in their order.
     """
 
     facts: TableFacts
     source: str
     groups: tuple[tuple[str, tuple[Line, ...]], ...]
-    marks: tuple[str, ...]
+    marks: Mapping[str, str]
     notes: tuple[str, ...]
     signatures: tuple[str, ...]
 
@@ -61,12 +61,6 @@ class PaperTable:
     def lines(self) -> tuple[Line, ...]:
         """All lines, in order."""
         return tuple(line for _, lines in self.groups for line in lines)
-
-
-def letter(place: int) -> str:
-    """The letter of a note: a, b and so on to z, then aa, ab."""
-    high, low = divmod(place, len(ascii_lowercase))
-    return (letter(high - 1) if high else "") + ascii_lowercase[low]
 
 
 def paper_tables(
@@ -98,8 +92,8 @@ def paper_tables(
 
 
 def _table(table: PublishedTable, facts: Facts, rows: Sequence[OwnRow]) -> PaperTable:
-    marks = tuple(dict.fromkeys(text for row in rows for text in (*row.marks, *row.faults.values())))
-    letters = {text: letter(place) for place, text in enumerate(marks)}
+    apart = [text for row in rows for text in (*row.marks, *row.faults.values())]
+    letters = lettered([*apart, *(note for row in rows for note in row.notes)])
     ranks = _ranks([[_ranked(row, column.name) for column in table.facts.columns] for row in rows])
     groups: dict[str, list[Line]] = {}
     for place, line in enumerate(_published_lines(table)):
@@ -118,21 +112,18 @@ def _table(table: PublishedTable, facts: Facts, rows: Sequence[OwnRow]) -> Paper
         facts=table.facts,
         source=facts.source if table.rows else "",
         groups=tuple((GROUPS[name] if named else "", tuple(groups[name])) for name in order),
-        marks=marks,
+        marks=letters,
         notes=tuple(_notes(facts, table, rows)),
         signatures=tuple(dict.fromkeys(map(str, signed))),
     )
 
 
 def _notes(facts: Facts, table: PublishedTable, rows: Sequence[OwnRow]) -> list[str]:
-    named: dict[str, dict[str, None]] = {}
-    for row in rows:
-        for note in row.notes:
-            named.setdefault(note, {})[row.name] = None
-    notes = [f"{', '.join(names)}: {note}" for note, names in named.items()]
+    notes = []
     if table.facts.task != "har" and any(not row.marks for row in rows):
         known = "; ".join(facts.datasets.values())
-        notes.append(f"Rows of ours without a letter: protocol {facts.protocol}, {known}")
+        rest = "every request answered, unless a letter says otherwise"
+        notes.append(f"Rows of ours: protocol {facts.protocol}, {known}, {rest}")
     if table.rows and rows:
         notes.append("Best and second best are marked among the published rows, and separately among ours")
     if table.rows:
@@ -156,7 +147,7 @@ def _own_lines(
         _own_cell(row, column.name, rank, letters)
         for column, rank in zip(table.facts.columns, ranks, strict=True)
     ]
-    marks = ",".join(letters[text] for text in row.marks)
+    marks = ",".join(letters[text] for text in (*row.marks, *row.notes))
     lines = [Line("ours", row.access, row.labels, tuple(cells), marks, under, row)]
     if row.published is not None and any(row.comparable(column.name) for column in table.facts.columns):
         texts = table.rows[row.published].texts

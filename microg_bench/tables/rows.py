@@ -8,7 +8,7 @@ from functools import cache
 from microg_bench.adapters.base import Baseline
 from microg_bench.adapters.registry import registered
 from microg_bench.engines.registry import CLOSED
-from microg_bench.scorecard import Scorecard, ScoreEntry, Signature
+from microg_bench.scorecard import Counts, Scorecard, ScoreEntry, ServedModel, Signature
 from microg_bench.tables.published import Access, Facts, PublishedTable
 
 
@@ -25,6 +25,10 @@ class OwnRow:
         marks: why the row as a whole is not comparable with the published ones.
         faults: why single columns are not.
         notes: what else a reader must know.
+        counts: what became of the requests, None where nothing was asked.
+        thinking: the level of thinking that was asked for.
+        served: the models that answered, as their server names them.
+        doubtful: whether most of the requests failed, or most of the answers are none.
     """
 
     name: str
@@ -35,6 +39,10 @@ class OwnRow:
     marks: tuple[str, ...] = ()
     faults: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    counts: Counts | None = None
+    thinking: str | None = None
+    served: tuple[ServedModel, ...] = ()
+    doubtful: bool = False
 
     @property
     def values(self) -> dict[str, float | None]:
@@ -84,7 +92,11 @@ def card_row(table: PublishedTable, facts: Facts, card: Scorecard) -> OwnRow:
             for name, one in card.scores.items()
             if one.value is not None and (fault := fault_of(facts, name, one.signature))
         },
-        notes=tuple(_notes(card)),
+        notes=tuple(card.remarks()),
+        counts=card.counts,
+        thinking=card.settings.thinking if card.settings else None,
+        served=card.served,
+        doubtful=any(card.doubts()),
     )
 
 
@@ -109,15 +121,6 @@ def _access(card: Scorecard, published: Access | None) -> Access:
     if published is not None:
         return published or "open"
     return "closed" if engine in CLOSED else "open"
-
-
-def _notes(card: Scorecard) -> Iterator[str]:
-    for name, one in card.scores.items():
-        if one.unavailable:
-            yield f"{name}: {one.unavailable}"
-    if card.rejected:
-        yield f"asked without {', '.join(card.rejected)}, which the model rejects"
-    yield from card.counts.notes()
 
 
 def _marks(facts: Facts, card: Scorecard) -> Iterator[str]:

@@ -1,9 +1,14 @@
-"""Thoughts are told from the answer, however a model marks them."""
+"""Thoughts are told from the answer, however a model marks them; what is no answer is flagged."""
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from microg_bench.adapters.base import split_thoughts
+from microg_bench.adapters.base import flags, split_thoughts
+from microg_bench.dataset.load import load
 from microg_bench.records import THOUGHT_MARKS, Thinking
+from microg_bench.scoring.predictions import read_predictions
 
 OPENING, CLOSING = THOUGHT_MARKS[0]
 
@@ -49,3 +54,76 @@ def test_a_text_full_of_marks_is_read_once() -> None:
     assert answer == "A man."
     assert thoughts is not None and thoughts.startswith(OPENING)
     assert split_thoughts(OPENING * count) == (OPENING * (count - 1), None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<think>The clip shows a man.</think>A man floats.",
+        "The clip shows a man.</think> A man floats.",
+        "<think>The clip shows",
+        "<|channel>thought\nThe clip<channel|>A man.",
+        "Okay, let's see. The video shows a man.",
+        "Okay, so I need to describe the clip.",
+        "Alright, let me look at the frames.",
+        "Got it, let's tackle this question.",
+        "So, let’s see. The question is about the colour.",
+        "Hmm, the frames show a man.",
+        "First, I need to look at the frames.",
+        "The user wants a caption of three seconds.",
+        "The user is asking what the astronaut does.",
+        "Okay, the user asks about the tool.",
+        "Let me think about what is shown.",
+        "We need to answer the question.",
+        "Thinking Process:\n\n1. **Analyze the request**",
+        "thought\nThe user wants a caption.",
+    ],
+)
+def test_an_answer_that_looks_like_thoughts_is_flagged(answer: str) -> None:
+    assert flags(answer) == ("thoughts",)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "A man floats.",
+        "Okay, here is a caption: a man floats.",
+        "First, the astronaut opens the hatch.",
+        "Now the camera turns.",
+        "So far, three people are shown.",
+        "The user interface of a laptop is shown.",
+        "The user of the treadmill runs.",
+        "Let us go to the module, says the astronaut.",
+        "He says that we need to hurry.",
+        "I cannot tell from the video.",
+        "Thoughtful, she looks out of the window.",
+        "Not mentioned.",
+    ],
+)
+def test_an_answer_in_plain_words_is_not_flagged(answer: str) -> None:
+    assert flags(answer) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "found"),
+    [
+        (" \n", "stop", ("empty",)),
+        ("A man", "length", ("truncated",)),
+        ("", "content_filter", ("empty", "filtered")),
+        ("I cannot.", "refusal", ("declined",)),
+    ],
+)
+def test_an_answer_that_is_none_is_flagged(answer: str, reason: Any, found: tuple[str, ...]) -> None:
+    assert flags(answer, reason) == found
+
+
+def test_no_text_of_the_benchmark_looks_like_thoughts(shared: Path) -> None:
+    texts = [
+        text
+        for clip in load(shared / "data" / "microg4m" / "vqa_and_captioning.json").clips
+        for text in (clip.caption or "", *(question.answer for question in clip.questions))
+    ]
+    for name, task in (("captions.json", "caption"), ("vqa.json", "vqa")):
+        texts += read_predictions(shared / "data" / "oracle" / "full" / name, task).texts.values()
+    assert len(texts) > 17_000
+    assert [text for text in texts if "thoughts" in flags(text)] == []

@@ -122,6 +122,36 @@ def test_a_broken_clip_fails_alone_and_is_retried_by_the_next_start(tmp_path: Pa
     assert json.loads((tmp_path / "r" / "scorecard.json").read_text())["items"] == 4
 
 
+MUTE = """
+from microg_bench.adapters.base import Baseline
+
+class Mute(Baseline):
+    name, title = "mute", "Mute"
+    def answer(self, request, descriptor, others):
+        return "A man." if request.id.endswith("b_001") else ""
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_run_without_answers_ends_with_a_warning_that_cannot_be_missed(
+    data: Path, tmp_path: Path, terminal: bool
+) -> None:
+    (tmp_path / "mute.py").write_text(MUTE)
+    command = ("caption", "--model", "mute.py", "--data", data, "--run", "r", *FAST)
+    done = bench(*command, cwd=tmp_path, env={"FORCE_COLOR": "1"} if terminal else {})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("**Mute: 3 of 4 answers are empty**\n")
+    last = done.stderr.splitlines()[-5:] if terminal else done.stderr.splitlines()[-2:]
+    assert "do not rely on these scores" in last[0]
+    assert ("╭" in last[0], "╯" in last[-1]) == (terminal, terminal)
+    assert "r: 3 of 4 answers are empty" in " ".join(last)
+
+
+def test_a_run_of_answers_ends_without_a_warning(data: Path, tmp_path: Path) -> None:
+    done = bench("caption", "--model", "blind", "--data", data, "--run", "r", *FAST, cwd=tmp_path)
+    assert "rely" not in done.stderr
+
+
 def test_dry_run_shows_what_would_be_asked_and_writes_nothing(data: Path, tmp_path: Path) -> None:
     done = bench("run", "--model", "qwen2.5-vl", "--data", data, "--frames", "4", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

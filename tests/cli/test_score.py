@@ -130,6 +130,34 @@ def test_missing_and_unknown_items_are_named_and_scored_only_on_request(data: Pa
     card = json.loads((tmp_path / "card.json").read_text())
     assert (card["items"], card["counts"]["missing"], card["counts"]["unknown"]) == (1, 2, 1)
     assert card["status"].startswith("incomplete: 2 items have no prediction")
+    assert "1 of 3 items, protocol" in done.stdout
+    assert "</sup> without an answer: 2 of 3 items\n" in done.stdout
+    assert "</sup> predictions of no item: 1\n" in done.stdout
+    assert "</sup> CIDEr: can only be 0 here: one item\n" in done.stdout
+
+
+def test_predictions_that_are_no_answers_are_said(data: Path, tmp_path: Path) -> None:
+    texts = '"a_001": "one", "a_001": "Let me see. It", "a_002": " ", "b_001": "<think>x</think> two"'
+    (tmp_path / "p.json").write_text(f"{{{texts}}}")
+    command = ("score", "--task", "caption", "--predictions", "p.json", "--data", data, "--out", "c.json")
+    done = bench(*command, "--metrics", "ROUGE-L", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((tmp_path / "c.json").read_text())["counts"]
+    assert {name: count for name, count in counts.items() if count} == {
+        "answered": 3,
+        "repeated": 1,
+        "empty": 1,
+        "thoughts": 2,
+        "flagged": 3,
+    }
+    assert [line for line in done.stdout.splitlines() if line.startswith(("**", "- <sup>"))] == [
+        "**predictions: 1 of 3 answers is empty**",
+        "**predictions: 2 of 3 answers look like thinking, not like an answer**",
+        "**predictions: in all, 3 of 3 answers are one of these**",
+        "- <sup>a</sup> 1 of 3 answers is empty",
+        "- <sup>b</sup> 2 of 3 answers look like thinking, not like an answer",
+        "- <sup>c</sup> repeated predictions, which a later one of the same item replaces: 1",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,14 @@ def test_the_real_file_is_read_whole(shared: Path) -> None:
 
 @pytest.mark.parametrize(
     ("video_id", "source"),
-    [("PrqcwH8LhDU_051", "PrqcwH8LhDU"), ("mm-yw_OO_1001", "mm-yw_OO"), ("odd", "odd")],
+    [
+        ("PrqcwH8LhDU_051", "PrqcwH8LhDU"),
+        ("mm-yw_OO_1001", "mm-yw_OO"),
+        ("odd", "odd"),
+        ("PrqcwH8LhDU_051.mp4", "PrqcwH8LhDU"),
+        ("PrqcwH8LhDU_051.MKV ", "PrqcwH8LhDU"),
+        ("v1.5_002", "v1.5"),
+    ],
 )
 def test_the_source_is_the_id_without_its_clip_number(video_id: str, source: str) -> None:
     assert source_of(video_id) == source

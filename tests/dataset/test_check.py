@@ -34,6 +34,13 @@ def test_every_fault_of_the_real_annotations_is_found(shared: Path) -> None:
     assert report.pairs_per_clip == {5: 5, 6: 1161, 7: 48, 8: 17, 9: 5, 10: 2}
 
 
+def test_an_id_with_the_ending_of_a_file_is_found(tmp_path: Path) -> None:
+    names = ["a_001.mp4", "a_002 ", "b_001"]
+    report = check(str(write_annotations(tmp_path / "refs.json", [record(name) for name in names])))
+    assert kinds(report)["odd-id"] == names[:2]
+    assert report.counts["sources"] == 2
+
+
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
     """A dataset with one fault of each kind that a video can have."""

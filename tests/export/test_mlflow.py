@@ -53,7 +53,14 @@ def test_scores_settings_and_the_scorecard_reach_the_store(store: str, mlflow: A
         "truncated": 1,
         "filtered": 0,
         "declined": 0,
+        "thoughts": 0,
+        "flagged": 0,
+        "repeated": 0,
     }
+    assert run.data.tags["mlflow.note.content"].splitlines() == [
+        "- 1 of 3 answers hit the token limit; raise --max-tokens",
+        "- METEOR: Java is missing",
+    ]
     assert run.data.params["signature.CIDEr"] == SIGNATURE.long()
     assert run.data.params["generation.max_tokens"] == "8"
     assert run.data.params["checkpoint"] == "Org/Name-7B"
@@ -66,7 +73,7 @@ def test_neither_path_nor_login_nor_program_is_told(store: str, mlflow: Any) -> 
     text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/scorecard.json")
     assert "somebody" not in text + str(run.data.params) + str(run.data.tags)
     assert run.data.params["checkpoint"] == "weights"
-    assert set(run.data.tags) == {"mlflow.runName"}
+    assert set(run.data.tags) == {"mlflow.runName", "mlflow.note.content"}
 
 
 def test_runs_of_one_experiment_lie_together_under_the_name_of_the_environment(

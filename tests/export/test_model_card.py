@@ -79,6 +79,7 @@ def test_a_result_holds_task_dataset_score_signature_and_interval() -> None:
     assert result.dataset_args == {
         "fingerprint": "f" * 64,
         "items": 3,
+        "counts": Counts(answered=3, truncated=1).model_dump(),
         "frames": "uniform:8",
         "prompt": "p@1:0a1b2c3d",
     }
@@ -101,7 +102,8 @@ def test_a_model_without_an_id_on_the_hub_goes_by_its_title(checkpoint: str | No
 
 def test_a_card_that_exists_keeps_its_text_and_all_other_metadata() -> None:
     merged = model_card([make_card()], OTHER)
-    assert merged.endswith("---\r\n# Mine\r\n\r\nText with --- in it.\r\n")
+    assert merged.endswith(" -->\r\n\r\n# Mine\r\n\r\nText with --- in it.\r\n")
+    assert "\n" not in merged.replace("\r\n", "")
     data = ModelCard(merged).data
     assert (data.license, data.tags, data.model_name) == ("apache-2.0", ["video"], "Theirs")
     assert [result.metric_type for result in data.eval_results] == ["accuracy", "cider"]
@@ -114,6 +116,46 @@ def test_results_of_the_same_task_and_references_are_replaced_not_doubled() -> N
     assert values == [0.5, 2.0, 3.0]
     other = model_card([make_card("caption", 4.0, fingerprint="0" * 64)], twice)
     assert [result.metric_value for result in ModelCard(other).data.eval_results] == [0.5, 2.0, 3.0, 4.0]
+
+
+def test_what_a_reader_must_know_stands_above_the_text() -> None:
+    cut = Counts(answered=3, truncated=2, flagged=2)
+    text = model_card([make_card(counts=cut), make_card("vqa", scores={"CIDEr": ScoreEntry(value=1.0)})])
+    told = text.split("---\n")[2]
+    assert told.splitlines() == [
+        "<!-- microg-bench caption ffffffffffff: begin -->",
+        "> [!WARNING]",
+        "> Captioning, scored by microg-bench:",
+        ">",
+        "> **Do not rely on these scores: 2 of 3 answers hit the token limit; raise --max-tokens**",
+        ">",
+        "> METEOR: Java is missing",
+        "<!-- microg-bench caption ffffffffffff: end -->",
+        "",
+        "<!-- microg-bench vqa ffffffffffff: begin -->",
+        "> [!WARNING]",
+        "> Question answering, scored by microg-bench:",
+        ">",
+        "> 1 of 3 answers hit the token limit; raise --max-tokens",
+        "<!-- microg-bench vqa ffffffffffff: end -->",
+        "",
+    ]
+
+
+def test_what_was_told_is_replaced_and_the_other_task_keeps_its_own() -> None:
+    both = model_card([make_card(), make_card("vqa")], OTHER)
+    sound = {"counts": Counts(answered=3), "scores": {"CIDEr": ScoreEntry(value=1.0)}}
+    after = model_card([make_card(**sound)], both)
+    assert "Captioning, scored by" not in after
+    assert after.count("Question answering, scored by") == 1
+    assert model_card([make_card("vqa", **sound)], after).endswith(
+        "---\r\n# Mine\r\n\r\nText with --- in it.\r\n"
+    )
+
+
+def test_the_level_of_thinking_is_told() -> None:
+    (result,) = eval_results(with_settings(make_card(), thinking="low"))
+    assert result.dataset_args["thinking"] == "low"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from microg_bench.export.predictions import COLUMNS, frame, to_jsonl, to_parquet
 from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import FLAGS
 from microg_bench.scoring.score import PREDICTIONS_FILE
 
 STRANGE = 'nul \0 é 漢 \U0001f680 \u2028 \ud800 "q" \\ \r\n\tend'
@@ -49,6 +50,17 @@ def test_every_item_is_a_row_with_its_reference_answer_and_scores(scored: Path) 
     assert (asked["question"], asked["reference"]) == ("What floats?", "Answer 1 about clip number 3.")
     assert asked["finish_reason"] == "stop" and asked["failure_reason"] is None
     assert rows[0]["question"] is None and rows[0]["model"] == "blind"
+
+
+def test_every_answer_knows_what_it_is_and_who_gave_it(scored: Path) -> None:
+    journal = scored / "caption" / "journal.jsonl"
+    change_line(journal, 0, answer=" ", finish_reason="content_filter", served_model="m-1")
+    change_line(journal, 1, answer="Okay, let's see.", reasoning="The user wants it.")
+    rows = read(scored / "caption").to_dicts()
+    flagged = [[name for name in FLAGS if row[name]] for row in rows]
+    assert flagged == [["empty", "filtered"], ["thoughts"], []]
+    assert [row["served_model"] for row in rows] == ["m-1", None, None]
+    assert [row["reasoning"] for row in rows] == [None, "The user wants it.", None]
 
 
 def test_the_scores_of_the_rows_are_those_of_the_metric(scored: Path) -> None:

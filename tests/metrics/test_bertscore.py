@@ -131,6 +131,23 @@ def test_idf_of_a_token_in_every_reference_is_nothing(roberta: Path) -> None:
     assert scored(["crew"], ["crew"], roberta, bertscore_idf=True).value == 0
 
 
+@pytest.mark.parametrize(
+    ("references", "why"),
+    [
+        (["a man floats"], "one item"),
+        (["a man floats", " a man floats"], "all references are alike"),
+        (["", " "], "all references are empty"),
+    ],
+)
+def test_idf_that_weighs_nothing_says_that_the_score_can_only_be_0(
+    roberta: Path, references: list[str], why: str
+) -> None:
+    found = scored(references, references, roberta, bertscore_idf=True)
+    assert found.value == 0
+    assert f"can only be 0 here: {why}" in found.notes
+    assert (found.notes[0] in scored(references, references, roberta).notes) == ("empty" in why)
+
+
 def test_the_published_baseline_of_the_default_encoder_is_found() -> None:
     rows = bertscore.published_baseline("roberta-large")
     assert rows.shape == (25, 3)

@@ -151,3 +151,35 @@ def test_texts_in_many_parts_score_as_published(
     assert_as_published(
         [small_captions.candidates[key] for key in keys], [[small_captions.references[key]] for key in keys]
     )
+
+
+@pytest.mark.parametrize(
+    ("references", "metric", "note"),
+    [
+        (["a man floats in space"], "CIDEr", "can only be 0 here: one item"),
+        (["a man floats"] * 3, "CIDEr", "can only be 0 here: all references are alike"),
+        (["", " "], "CIDEr", "can only be 0 here: all references are empty"),
+        (["a b a b", "b a b a"], "CIDEr", None),
+        (["a man floats", "two suits"], "BLEU-4", "3.16 at most here: no reference has 4 words"),
+        (["two", "three"], "BLEU-2", "0.10 at most here: no reference has 2 words"),
+        (["two", "three"], "BLEU-4", "can only be 0 here: no reference has 4 words"),
+        (["", ""], "BLEU-1", "can only be 0 here: no reference has 1 word"),
+        (["a man floats there", "two"], "BLEU-4", None),
+        (["a man floats"], "ROUGE-L", None),
+    ],
+)
+def test_a_score_that_references_alone_keep_low_says_so(
+    references: list[str], metric: str, note: str | None
+) -> None:
+    """What the note promises holds for the best of answers, the references themselves, and for others."""
+    found = score(references, references, [metric])[metric]
+    assert isinstance(found, Score)
+    assert found.notes == (() if note is None else (note,))
+    for candidates in (references, ["a man floats in space today"] * len(references)):
+        other = score(candidates, references, [metric])[metric]
+        assert isinstance(other, Score)
+        if note:
+            highest = 0.005 if "only" in note else float(note.split()[0]) + 0.005
+            assert other.value < highest
+        elif candidates == references:
+            assert other.value > 50

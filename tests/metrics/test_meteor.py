@@ -205,3 +205,10 @@ def test_a_missing_package_makes_the_metric_unavailable(monkeypatch: pytest.Monk
     monkeypatch.setattr("microg_bench.metrics.packages.package_path", lambda *path: None)
     answer = score(["a"], ["a"], ["METEOR"])["METEOR"]
     assert answer == Unavailable("METEOR", "paraphrase-en.gz not found: pip install pycocoevalcap")
+
+
+def test_without_words_in_the_references_the_score_can_only_be_0() -> None:
+    for candidates in (["", ""], ["the crew", "floats"]):
+        found = meteor(candidates, ["", " "])
+        assert (found.value, found.notes) == (0, ("can only be 0 here: all references are empty",))
+    assert meteor(["", ""], ["", "the crew"]).notes == ()

@@ -292,6 +292,46 @@ def with_sentence_score(path: Path, value: float, encoder: str, whole: bool) -> 
     write_json(path / "scorecard.json", card.model_copy(update=changed).to_json())
 
 
+def test_what_a_row_rests_on_is_marked_and_told(browser: Browser, runs: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(runs, tmp_path / "runs"))
+    file = folder / "model0" / "vqa" / "scorecard.json"
+    card = json.loads(file.read_text())
+    card["counts"] |= {"truncated": card["items"], "flagged": card["items"]}
+    file.write_text(json.dumps(card))
+    with visited(browser, write_site(tmp_path / "site", folder) / "index.html") as page:
+        our_board(page)
+        cell = page.locator(f"{OWN} th", has_text="Alpha")
+        assert cell.locator(".badge.bad").inner_text() == "unreliable"
+        told = f"{card['items']} of {card['items']} answers hit the token limit; raise --max-tokens"
+        answered = f"{card['items']} of {card['items']} requests answered"
+        assert (cell.get_attribute("title") or "").splitlines() == [answered, told]
+        (number,) = cell.locator("sup").inner_text().split(",")
+        assert f"{number} {told}" in page.inner_text("#notes")
+        assert page.locator("#warning").is_hidden()
+        assert page.locator(f"{OWN} .badge.bad").count() == 1
+
+
+def test_the_sample_set_is_a_board_without_ranks(browser: Browser, sample_run: Path, tmp_path: Path) -> None:
+    for name, title in (("one", "One"), ("two", "Two")):
+        shutil.copytree(sample_run, tmp_path / "runs" / name)
+        for file in (tmp_path / "runs" / name).rglob("*.json"):
+            file.write_text(
+                file.read_text().replace("Baseline: nearest clip", title).replace('"nearest-clip"', '"other"')
+            )
+    with visited(browser, write_site(tmp_path / "site", tmp_path / "runs") / "index.html") as page:
+        page.locator("#tasks [data-task=vqa]").click()
+        boards = page.locator("#protocol option").all_inner_texts()
+        assert "sample, no benchmark" in boards[-1]
+        page.locator("#protocol").select_option(index=len(boards) - 1)
+        assert (
+            page.inner_text("#warning")
+            == "Made on the sample set of 14 clips: no benchmark; nothing is ranked"
+        )
+        assert names(page) == ["One", "Two"]
+        assert page.locator("#board .best, #board .second").count() == 0
+        assert "Best and second best" not in page.inner_text("#about")
+
+
 def test_a_score_of_another_encoder_is_told_and_not_ranked(browser: Browser, runs: Path) -> None:
     place = runs.parent / "encoders"
     if not place.exists():

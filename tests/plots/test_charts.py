@@ -16,7 +16,14 @@ from microg_bench.errors import DataError, MissingExtraError, UsageError
 from microg_bench.plots.canvas import canvas
 from microg_bench.plots.charts import CHARTS, MOST, draw_charts, draw_sweep
 from microg_bench.plots.draw import MOST_ROWS, draw_bars, draw_heat, draw_over_frames, labels
-from microg_bench.scorecard import Counts, Scorecard, ScoreEntry, SliceEntry
+from microg_bench.scorecard import (
+    NO_BENCHMARK,
+    SAMPLE_FINGERPRINT,
+    Counts,
+    Scorecard,
+    ScoreEntry,
+    SliceEntry,
+)
 from tests.helpers.cards import METRICS, SLICES, make_card, signature, with_settings
 from tests.helpers.figures import crowded, svg_words
 
@@ -195,6 +202,19 @@ def test_an_incomplete_run_is_told(tmp_path: Path) -> None:
     )
     draw_charts({"a": make_card("A"), "b": part}, tmp_path)
     assert "90 items, protocol paper, 1 of 2 runs are incomplete" in svg_words(tmp_path / "vqa-metrics.svg")
+
+
+def test_what_no_reader_may_rely_on_is_told(tmp_path: Path) -> None:
+    cut = make_card("B", counts=Counts(answered=90, truncated=90, flagged=90))
+    draw_charts({"a": make_card("A"), "b": cut}, tmp_path)
+    words = svg_words(tmp_path / "vqa-metrics.svg")
+    assert "1 of 2 runs are unreliable: see the notes of their tables" in words
+    assert "no benchmark" not in words
+
+
+def test_the_sample_set_is_told_to_be_no_benchmark(tmp_path: Path) -> None:
+    draw_charts({"a": make_card("A", fingerprint=SAMPLE_FINGERPRINT)}, tmp_path)
+    assert NO_BENCHMARK in svg_words(tmp_path / "vqa-metrics.svg")
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_answers_and_failures_are_those_of_this_version(by_hand: Path) -> None:
 def test_the_scorecard_is_of_this_version(by_hand: Path) -> None:
     record = RunRecord.read(by_hand)
     card = record.scorecard
-    assert card.counts == Counts(answered=5, failed=1, missing=2, unknown=3, empty=1)
+    assert card.counts == Counts(answered=5, failed=1, missing=2, unknown=3, empty=1, flagged=1)
     assert (card.complete, card.rejected, card.settings) == (False, ("temperature",), record.settings)
     assert card.model is not None
     assert (card.model.frames, card.model.frame_count) == (FrameSpec(count=4), 2)

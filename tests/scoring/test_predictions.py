@@ -47,10 +47,29 @@ def test_missing_and_unknown_predictions_are_named(tmp_path: Path) -> None:
 
 
 def test_captions_are_also_read_from_records(tmp_path: Path) -> None:
-    assert read_predictions(write_annotations(tmp_path / "p.json", RECORDS), "caption") == {
+    assert read_predictions(write_annotations(tmp_path / "p.json", RECORDS), "caption").texts == {
         ("a_001", None): RECORDS[0]["caption"],
         ("a_002", None): RECORDS[1]["caption"],
     }
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "repeated", "last"),
+    [
+        ("caption", '{"a_001": "one", "a_002": "two", "a_001": "three"}', 1, "three"),
+        ("caption", '[{"video_id": "a", "caption": "one", "caption": "two"}]', 1, "two"),
+        ("caption", '[{"video_id": "a", "caption": "1"}, {"video_id": "a", "caption": null}]', 0, "1"),
+        ("caption", '[{"video_id": "a", "caption": "1"}, {"video_id": "a", "caption": "2"}]', 1, "2"),
+        ("vqa", '[{"video_id": "a", "qa_pairs": [{"Q": "Q", "A": "1"}, {"Q": " Q ", "A": "2"}]}]', 1, "2"),
+    ],
+)
+def test_of_repeated_predictions_the_last_counts_and_the_others_are_counted(
+    tmp_path: Path, task: Any, text: str, repeated: int, last: str
+) -> None:
+    (tmp_path / "p.json").write_text(text)
+    found = read_predictions(tmp_path / "p.json", task)
+    assert found.repeated == repeated
+    assert next(iter(found.texts.values())) == last
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from microg_bench.errors import DataError, RunError
 from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, Failure
 from microg_bench.runs.record import RunRecord
-from microg_bench.scorecard import Counts, ServedModel
+from microg_bench.scorecard import Counts, FailedStage, ServedModel
 from microg_bench.scoring.predictions import match, read_predictions
 from microg_bench.scoring.score import ScoredRun, score_records
 from tests.helpers.datasets import record, write_annotations
@@ -27,7 +27,9 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def answer(name: str, text: str, **more: Any) -> Answer:
-    return Answer(id=name, text=text, answer=text, frames=(1, 2), served_model="m-2026", **more)
+    return Answer(
+        id=name, text=text, answer=text, frames=(1, 2), served_model="m", served_version="fp_1", **more
+    )
 
 
 @pytest.fixture
@@ -53,14 +55,70 @@ def scored(record: RunRecord, dataset: Dataset) -> ScoredRun:
 def test_the_counts_tell_what_became_of_every_request(run: Path, dataset: Dataset) -> None:
     card = scored(RunRecord.read(run), dataset).scorecard
     assert card.counts == Counts(
-        answered=4, failed=1, missing=1, empty=1, truncated=1, filtered=1, declined=1
+        answered=4, failed=1, missing=1, empty=1, truncated=1, filtered=1, declined=1, flagged=3
     )
+    assert card.failures == (FailedStage(stage="engine", count=1, reason="busy", frequency=1),)
     assert (card.items, card.complete, card.rejected) == (4, False, ("temperature",))
     assert "1 requests failed and 1 items have no prediction" in card.status
-    assert card.served == (ServedModel(name="m-2026", answers=4),)
+    assert card.served == (ServedModel(name="m", version="fp_1", answers=4),)
     assert card.model is not None
     assert (str(card.model.frames), card.model.frame_count) == ("uniform:8", 2)
     assert list(card.baselines) == ["constant", "blind"]
+
+
+def test_failures_are_told_by_stage_with_what_most_of_them_have_in_common(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    reasons = {
+        "a_001#1": "/data/a/a_001.mp4: cannot be opened",
+        "a_001#2": "file:///data/a/a_001.mp4: cannot be opened",
+        "a_002#1": "/home/somebody/a_002.mp4: cannot be opened",
+        "a_002#2": "/home/somebody/a_002.mp4: has no frames",
+    }
+    with open_run(tmp_path / "run", task="vqa", fingerprint=dataset.fingerprint) as one:
+        one.add(*(Failure(id=name, stage="decode", reason=text) for name, text in reasons.items()))
+        one.add(Failure(id="b_001#1", stage="thinking", reason="still thinking at the limit of 8 tokens"))
+    card = scored(RunRecord.read(tmp_path / "run"), dataset).scorecard
+    assert list(card.doubts()) == [
+        "4 of 6 requests failed (decode), 3 of them: ….mp4: cannot be opened",
+        "1 of 6 requests failed (thinking): still thinking at the limit of 8 tokens",
+    ]
+    assert "somebody" not in card.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        (["gpt-4o"], []),
+        (["gpt-4o-2024-08-06"], []),
+        (["gpt-9"], ["answered by gpt-9, not gpt-4o as asked: 4 of 4 answers"]),
+        (
+            ["gpt-4o-2024-08-06", "gpt-4o-2024-11-20"],
+            ["the served model changed during the run: gpt-4o-2024-08-06 2, gpt-4o-2024-11-20 2 answers"],
+        ),
+        (
+            ["gpt-4o", "gpt-4o-mini"],
+            [
+                "answered by gpt-4o-mini, not gpt-4o as asked: 2 of 4 answers",
+                "the served model changed during the run: gpt-4o 2, gpt-4o-mini 2 answers",
+            ],
+        ),
+    ],
+)
+def test_who_answered_is_told_where_it_is_another_than_who_was_asked(
+    dataset: Dataset, tmp_path: Path, served: list[str], said: list[str]
+) -> None:
+    names = ("a_001", "a_002", "b_001")
+    asked = {"engine": "openai", "checkpoint": "gpt-4o", "fingerprint": dataset.fingerprint}
+    with open_run(tmp_path / "run", task="vqa", **asked) as one:
+        one.add(
+            *(
+                Answer(id=f"{name}#{k}", text="x", answer="x", served_model=served[place % len(served)])
+                for place, (name, k) in enumerate((name, k) for name in names[:2] for k in (1, 2))
+            )
+        )
+    card = scored(RunRecord.read(tmp_path / "run"), dataset).scorecard
+    assert [line for line in card.remarks() if "answers" in line] == said
 
 
 def test_nothing_is_written_before_it_is_saved(run: Path, dataset: Dataset) -> None:

@@ -100,6 +100,36 @@ def test_an_unscored_incomplete_or_partial_run_is_not_packed(data: Path, tmp_pat
         pack(RunRecord.read(tmp_path / "part"), tmp_path)
 
 
+def test_a_submission_of_the_sample_set_is_noted(tmp_path: Path) -> None:
+    bench("caption", "--model", "blind", "--data", "sample", "--run", "r", *FAST, cwd=tmp_path)
+    pack(RunRecord.read(tmp_path / "r"), tmp_path / "packed")
+    (checked,) = check_all(find_submissions(tmp_path / "packed"), "sample", ScoringOptions())
+    assert checked.problems == []
+    assert "made on the sample set of 14 clips: no benchmark" in checked.notes
+
+
+def test_who_answered_is_noted_and_no_path_of_theirs_is_packed(run: Path, data: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "r"))
+    lines = [json.loads(line) for line in (copy / "journal.jsonl").read_text().splitlines()]
+    served = [{**line, "served_model": "/home/ann/models/other"} for line in lines]
+    (copy / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in served))
+    asked = {"engine": "server", "checkpoint": "org/asked"}
+    edit(copy / "run.json", lambda content: content["settings"].update(asked))
+    done = bench("score", copy, *FAST, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = bench("submit", "pack", copy, "--into", "packed", cwd=tmp_path)
+    said = "answered by other, not org/asked as asked: 8 of 8 answers"
+    assert done.stderr.splitlines() == [f"note: {said}"]
+    found = check(find_submissions(tmp_path / "packed")[0], data)
+    assert found.problems == []
+    assert found.notes[-1] == said
+    folder = find_submissions(tmp_path / "packed")[0]
+    content = (folder / "scorecard.json").read_bytes() + gzip.decompress(
+        (folder / "journal.jsonl.gz").read_bytes()
+    )
+    assert b"ann" not in content.replace(b"annotation", b"")
+
+
 def test_a_submission_of_version_0_1_is_read_and_checked(shared: Path) -> None:
     folders = find_submissions(shared / "data" / "v0.1" / "submissions")
     for checked in check_all(folders, "sample", ScoringOptions()):

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from microg_bench.scorecard import ScoreEntry
+from microg_bench.scorecard import Counts, ScoreEntry, ServedModel
 from microg_bench.tables.csv_json import to_csv, to_json
 from microg_bench.tables.paper import paper_tables
+from tests.helpers.cards import with_settings
 from tests.helpers.tables import ours, qwen, reported, table
 
 
@@ -43,4 +44,20 @@ def test_csv_has_a_line_a_row_and_an_empty_cell_where_there_is_no_score() -> Non
     (mine,) = [row for row in rows if row["model"] == "Mine"]
     assert (mine["origin"], mine["access"], mine["CIDEr"]) == ("ours", "open", "1.00")
     assert (mine["METEOR"], mine["S-VQA"]) == ("", "")
-    assert mine["notes"] == "protocol coco, where the published numbers have paper"
+    assert mine["notes"] == "protocol coco, where the published numbers have paper; METEOR: no Java found"
+
+
+def test_a_row_of_ours_knows_what_became_of_its_requests() -> None:
+    counts = Counts(answered=86, failed=12, missing=1, truncated=80, flagged=80)
+    served = (ServedModel(name="gpt-4o-2024-08-06", answers=86),)
+    card = with_settings(ours("Mine", counts=counts, served=served), thinking="low")
+    one = table(4, card)
+    rows = list(csv.DictReader(to_csv(one).splitlines()))
+    (mine,) = [row for row in rows if row["model"] == "Mine"]
+    assert {name: int(mine[name]) for name in Counts.model_fields} == counts.model_dump()
+    assert mine["thinking"] == "low"
+    assert {row["answered"] for row in rows if row["origin"] == "published"} == {""}
+    (found,) = [row for row in to_json(one)["rows"] if row["labels"]["model"] == "Mine"]
+    assert (found["counts"], found["thinking"]) == (counts.model_dump(), "low")
+    assert found["served"] == [served[0].model_dump()]
+    assert "80 of 86 answers hit the token limit; raise --max-tokens" in found["notes"]

@@ -46,15 +46,15 @@ def test_a_table_has_the_papers_columns_with_intervals_baselines_and_signatures(
         "",
         "| Model | #f | CIDEr | METEOR |",
         "|---|---:|---:|---:|",
-        "| Model | 8 | 12.35 | n/a |",
+        "| Model<sup>a</sup> | 8 | 12.35 | n/a |",
         "| *95% interval* |  | 10.00–14.50 |  |",
-        "| Other | 8 | 12.35 | n/a |",
+        "| Other<sup>a</sup> | 8 | 12.35 | n/a |",
         "| *95% interval* |  | 10.00–14.50 |  |",
         "| Baseline: blind | 0 | 20.00 | n/a |",
         "| *Model: gain over blind* |  | -7.65 | n/a |",
         "| *Other: gain over blind* |  | -7.65 | n/a |",
         "",
-        "- METEOR: no Java found",
+        "- <sup>a</sup> METEOR: no Java found",
         '- "Not mentioned." was answered to 50.0% of the 4 unanswerable questions (correctly)',
         "- intervals: 1,000 resamples of 3 source videos",
         "- signatures: `CIDEr|p:paper`",
@@ -80,18 +80,40 @@ def test_an_incomplete_run_says_so_in_the_first_line() -> None:
 
 def test_a_hostile_title_stays_one_cell_of_text() -> None:
     row = scorecard_table([card("a|b\n<script>")]).splitlines()[4]
-    assert row == "| a\\|b &lt;script&gt; | 8 | 12.35 | n/a |"
+    assert row == "| a\\|b &lt;script&gt;<sup>a</sup> | 8 | 12.35 | n/a |"
 
 
 def test_counts_that_are_not_zero_are_said_below_the_table() -> None:
-    counts = Counts(answered=1500, unknown=3, empty=4, truncated=1200, filtered=5, declined=6)
+    counts = Counts(answered=1500, missing=2, unknown=3, empty=4, truncated=700, filtered=5, declined=1)
     lines = scorecard_table([card(counts=counts)]).splitlines()
-    assert [line for line in lines if "answers" in line or "predictions" in line] == [
-        "- empty: 4 of 1,500 answers",
-        "- hit the token limit: 1,200 of 1,500 answers",
-        "- stopped by the content filter: 5 of 1,500 answers",
-        "- declined by the model: 6 of 1,500 answers",
-        "- predictions of no item: 3",
+    assert lines[0] == "Question answering on set, 1,500 of 1,502 items, protocol `paper`"
+    assert lines[4].startswith("| Model<sup>a,b,c,d,e,f,g</sup> | 8 |")
+    assert [line for line in lines if "answer" in line or "predictions" in line][1:-1] == [
+        "- <sup>a</sup> without an answer: 2 of 1,502 items",
+        "- <sup>b</sup> 4 of 1,500 answers are empty",
+        "- <sup>c</sup> 700 of 1,500 answers hit the token limit; raise --max-tokens",
+        "- <sup>d</sup> 5 of 1,500 answers were stopped by the vendor's content filter",
+        "- <sup>e</sup> 1 of 1,500 answers was declined by the model",
+        "- <sup>f</sup> predictions of no item: 3",
+    ]
+
+
+def test_a_row_is_marked_with_its_own_letters_only() -> None:
+    scores = {"CIDEr": ScoreEntry(value=1.0)}
+    empty = card("Other", scores=scores, counts=Counts(answered=1500, empty=4))
+    lines = scorecard_table([card(scores=scores), empty]).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[4:6]] == ["Model", "Other<sup>a</sup>"]
+
+
+def test_scores_that_say_little_are_told_before_them() -> None:
+    counts = Counts(answered=1500, truncated=700, declined=50, flagged=750)
+    assert scorecard_table([card(counts=counts)]).splitlines()[:6] == [
+        "**Model: 700 of 1,500 answers hit the token limit; raise --max-tokens**",
+        "",
+        "**Model: 50 of 1,500 answers were declined by the model**",
+        "",
+        "**Model: in all, 750 of 1,500 answers are one of these**",
+        "",
     ]
 
 
@@ -106,15 +128,17 @@ def test_a_sweep_has_a_table_a_task_and_a_row_a_configuration() -> None:
         "| Configuration | #f | CIDEr |",
         "|---|---:|---:|",
         "| frames8\\|plain | 8 | 1.00 |",
-        "| frames1 | 8 | 1.00 |",
+        "| frames1<sup>a,b</sup> | 8 | 1.00 |",
         "",
-        "- frames1: incomplete: 2 requests failed",
-        "- frames1: hit the token limit: 7 of 1,500 answers",
+        "- <sup>a</sup> incomplete: 2 requests failed",
+        "- <sup>b</sup> 7 of 1,500 answers hit the token limit; raise --max-tokens",
         "",
         "Question answering, 1,500 items, protocol `paper`",
         "",
         "| Configuration | #f | CIDEr | METEOR |",
         "|---|---:|---:|---:|",
-        "| frames8\\|plain | 8 | 12.35 (10.00–14.50) | n/a |",
-        "| frames1 | 8 | 12.35 (10.00–14.50) | n/a |",
+        "| frames8\\|plain<sup>a</sup> | 8 | 12.35 (10.00–14.50) | n/a |",
+        "| frames1<sup>a</sup> | 8 | 12.35 (10.00–14.50) | n/a |",
+        "",
+        "- <sup>a</sup> METEOR: no Java found",
     ]

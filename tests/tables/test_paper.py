@@ -7,8 +7,13 @@ import pytest
 
 from microg_bench.scorecard import Counts, ScoreEntry, Signature
 from microg_bench.tables.markdown import to_markdown
-from microg_bench.tables.paper import letter, paper_tables
+from microg_bench.tables.paper import paper_tables
 from tests.helpers.tables import line_of, ours, qwen, rows_of, table
+
+
+def marks(line: str) -> list[str]:
+    """The letters of the first cell of a row in Markdown."""
+    return re.findall(r"<sup>(.*?)</sup>", line.split("|")[1])
 
 
 def test_best_and_second_best_are_those_of_the_column() -> None:
@@ -79,9 +84,8 @@ def test_a_score_under_another_signature_is_marked_alone() -> None:
     (change,) = [line for line in one.lines if line.origin == "difference"]
     assert [cell.mark for cell in line.cells] == ["", "", "", "", "", "a"]
     assert [cell.text for cell in change.cells] == ["+17.01", "", "", "", "", ""]
-    assert one.marks == (
-        "BERTScore is not the published one, which has model:roberta-large, layers:17, idf:no, rescaled:no",
-    )
+    lacks = "model:roberta-large, layers:17, idf:no, rescaled:no"
+    assert dict(one.marks) == {f"BERTScore is not the published one, which has {lacks}": "a"}
 
 
 def test_baselines_are_shown_once_and_are_never_the_best() -> None:
@@ -95,20 +99,33 @@ def test_baselines_are_shown_once_and_are_never_the_best() -> None:
 def test_a_score_that_could_not_be_computed_says_why() -> None:
     scores = {"CIDEr": ScoreEntry(value=1.0), "METEOR": ScoreEntry(unavailable="no Java found")}
     text = to_markdown(table(4, ours("Mine", scores=scores), ours("Other", scores=scores)))
-    (row,) = [row for row in rows_of(text) if row[0] == "ours: Mine"]
+    (row,) = [row for row in rows_of(text) if row[0].startswith("ours: Mine")]
     assert row[2:] == ["1.00", "–", "–", "n/a", "–", "–"]
-    assert "- Mine, Other: METEOR: no Java found\n" in text
+    assert [marks(one) for one in text.splitlines() if "| ours: " in one] == [["a"], ["a"], []]
+    assert "- <sup>a</sup> METEOR: no Java found\n" in text
 
 
 def test_settings_that_the_model_rejected_are_told() -> None:
     text = to_markdown(table(4, ours("Mine", rejected=("temperature", "seed"))))
-    assert "- Mine: asked without temperature, seed, which the model rejects" in text
+    assert "</sup> asked without temperature, seed, which the model rejects" in text
 
 
-def test_counts_that_are_not_zero_are_said() -> None:
-    text = to_markdown(table(4, ours("Mine", counts=Counts(answered=1500, truncated=1200))))
-    assert "- Mine: hit the token limit: 1,200 of 1,500 answers\n" in text
+def test_counts_that_are_not_zero_are_said_and_set_no_row_apart() -> None:
+    one = table(4, ours("Mine", counts=Counts(answered=1500, truncated=1200)), ours("Other", 10.0))
+    text = to_markdown(one)
+    assert "- <sup>c</sup> 1,200 of 1,500 answers hit the token limit; raise --max-tokens\n" in text
     assert "empty" not in text
+    assert line_of(one, "Mine").marks == "c"
+    assert line_of(one, "Mine").cells[0].rank == 1
+    assert line_of(one, "Other").marks == ""
+
+
+def test_what_sets_a_row_apart_has_letters_before_what_else_is_to_know() -> None:
+    card = ours("Mine", protocol="coco", counts=Counts(answered=90, empty=2))
+    first, *faults, last = table(4, card).marks
+    assert first == "protocol coco, where the published numbers have paper"
+    assert [fault.split()[0] for fault in faults] == ["S-VQA", "BERTScore"]
+    assert last == "2 of 90 answers are empty"
 
 
 def test_signatures_stand_under_the_table() -> None:
@@ -136,7 +153,3 @@ def test_the_order_of_what_is_given_changes_nothing_but_the_order_of_equals() ->
         random.Random(seed).shuffle(cards)
         texts.add(frozenset(to_markdown(table(4, *cards)).splitlines()))
     assert len(texts) == 1
-
-
-def test_letters_go_on_after_z() -> None:
-    assert [letter(place) for place in (0, 25, 26, 27, 52)] == ["a", "z", "aa", "ab", "ba"]

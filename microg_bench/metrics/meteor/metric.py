@@ -83,7 +83,9 @@ class Meteor(Metric):
         return {"jar": "1.5", "flags": "-l en -norm"}
 
     def notes(self, texts: Texts) -> tuple[str, ...]:
-        """How many texts were cut to the limit; see `Metric.notes`."""
+        """Whether the score can only be 0, and how many texts were cut to the limit; see `Metric.notes`."""
+        if not any(map(_clean, chain.from_iterable(texts.tokenized.references))):
+            return ("can only be 0 here: all references are empty",)
         read = [*texts.tokenized.candidates, *(text for refs in texts.tokenized.references for text in refs)]
         # A text of fewer characters has not that many words.
         cut = sum(_cut(text) != _clean(text) for text in read if len(text) >= 2 * MAX_WORDS)

@@ -1,24 +1,31 @@
 "use strict";
 // Items: what was asked, the reference, the answer and the scores of one request.
 //
-// An item is {id, question, reference, answer, said, finish, failure: {stage, reason, text}, unanswerable, scores};
-// question and reference may be null, the others missing. `metrics` are [{name, top}] in the order of `scores`; a full
+// An item is {id, question, reference, answer, said, thoughts, thinks, finish, failure: {stage, reason, text},
+// unanswerable, scores}; question and reference may be null, the others missing. `thoughts` are not part of the answer;
+// an answer that `thinks` looks like thoughts itself. `metrics` are [{name, top}] in the order of `scores`; a full
 // bar is `top` long.
-// row(item, place, name, metrics) -> the row of a list; sides(item) -> [reference, answer], differences marked;
-// side(name, content) -> content below its name; badges(item) -> what is particular about it.
-// FINISH: words for reasons why an answer ended other than by itself.
+// row(item, place, name, metrics) -> the row of a list; sides(item) -> [reference, answer], differences marked, the
+// thoughts folded up; side(name, content) -> content below its name; badges(item) -> what is particular about it.
+// FINISH: words for reasons why an answer ended other than by itself; THINKS: for one that looks like thoughts.
 {
   const { el, textNodes, textBox, number } = microg.dom;
 
   const FINISH = { length: "hit the token limit", content_filter: "stopped by the content filter", refusal: "declined by the model" };
+  const THINKS = "looks like thinking";
 
-  function side(name, content) {
-    return el("div", { class: "side" }, el("span", { class: "label" }, name), content);
+  function side(name, ...content) {
+    return el("div", { class: "side" }, el("span", { class: "label" }, name), ...content);
   }
 
   function sides(item) {
     const [reference, answer] = sideTexts(item);
-    return [side("reference", reference), side("answer", answer)];
+    return [side("reference", reference), side("answer", answer, thoughtsBox(item.thoughts))];
+  }
+
+  function thoughtsBox(thoughts) {
+    if (!thoughts) return null;
+    return el("details", { class: "thoughts" }, el("summary", {}, "thoughts"), textBox(thoughts));
   }
 
   function sideTexts(item) {
@@ -40,6 +47,7 @@
     return [
       item.unanswerable ? el("span", { class: "badge", title: "The clip does not answer this question." }, "unanswerable") : null,
       item.finish ? el("span", { class: "badge bad" }, FINISH[item.finish]) : null,
+      item.thinks ? el("span", { class: "badge bad" }, THINKS) : null,
     ].filter(Boolean);
   }
 
@@ -52,12 +60,14 @@
 
   function row(item, place, name, metrics) {
     const open = el("button", { type: "button", class: "open", tabindex: "-1", "aria-haspopup": "dialog" }, textNodes(name));
-    return el("article", { class: "item", "data-place": String(place) },
+    const node = el("article", { class: "item", "data-place": String(place) },
       el("div", { class: "what" }, open, ...badges(item)),
       item.question === null ? null : textBox(item.question, "div", "text question"),
       ...sides(item),
       scoreGrid(item, metrics));
+    for (const summary of node.querySelectorAll("summary")) summary.tabIndex = -1; // a row is one stop of the Tab key
+    return node;
   }
 
-  microg.items = { FINISH, row, sides, side, badges };
+  microg.items = { FINISH, THINKS, row, sides, side, badges };
 }

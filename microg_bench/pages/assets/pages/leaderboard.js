@@ -13,7 +13,8 @@
 
   function nameOf(board) {
     const items = board.items ? `, ${board.items.toLocaleString("en")} items` : "";
-    return board.dataset ? `${board.protocol}, ${board.dataset}${items} (${board.fingerprint})` : board.protocol;
+    const what = board.warning ? `${board.dataset}, no benchmark` : board.dataset;
+    return board.dataset ? `${board.protocol}, ${what}${items} (${board.fingerprint})` : board.protocol;
   }
 
   const current = () => boards.find((board) => board.task === view.task && nameOf(board) === view.protocol);
@@ -77,8 +78,9 @@
     const name = el(row.page ? "a" : "span", { dir: "auto", ...(row.page ? { href: row.page } : {}) }, textNodes(row.labels[0]));
     const cell = el("th", { scope: "row" }, name);
     if (row.access === "closed") cell.append(" ", el("span", { class: "badge" }, "closed"));
+    if (row.doubtful) cell.append(" ", el("span", { class: "badge bad" }, "unreliable"));
     if (marks.length) cell.append(el("sup", {}, marks.join(",")));
-    return cell;
+    return tip(cell, row.counts, ...row.notes);
   }
 
   // Numbers the notes of all rows in the order of their first appearance.
@@ -105,10 +107,12 @@
     const head = microg.table.head(columns, { name: view.sort, descending: view.descending });
     byId("board").replaceChildren(head, ...groups.map((group) => groupBody(board, group, top, notes)));
     byId("notes").replaceChildren(...notes.map((note, place) => el("li", {}, el("sup", {}, String(place + 1)), " ", textNodes(note))));
+    byId("warning").hidden = !board.warning;
+    byId("warning").textContent = board.warning;
     byId("about").textContent = [
-      `Scores ${board.unit}, higher is better; bars show 95% intervals over source videos. Best and second best of each group are marked.`,
+      `Scores ${board.unit}, higher is better; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
       ...(groups.some((group) => group.kind === "baseline") ? ["Baselines ignore the filters and are never ranked best."] : []),
-      ...(notes.length ? ["Notes say which numbers are not comparable with the paper, and what else to know of them."] : []),
+      ...(notes.length ? ["Notes say which numbers are not comparable with the paper, and what else to know of them; they are tooltips of the names, too."] : []),
     ].join(" ");
     byId("count").textContent = `${rows.length} rows`;
   }

@@ -3,7 +3,7 @@
 {
   const { byId, readData, el, textBox, number } = microg.dom;
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
-  const { FINISH, row, sides, side, badges } = microg.items;
+  const { FINISH, THINKS, row, sides, side, badges } = microg.items;
 
   const data = readData();
   const clipOf = (item) => data.clips[item.clip];
@@ -22,6 +22,7 @@
     failed: ["failed", (item) => Boolean(item.failure)],
     unanswered: ["not answered", (item) => item.answer === undefined],
     empty: ["empty answer", (item) => item.answer !== undefined && !item.answer.trim()],
+    thinks: [THINKS, (item) => Boolean(item.thinks)],
     ...Object.fromEntries(Object.entries(FINISH).map(([reason, words]) => [reason, [words, (item) => item.finish === reason]])),
   };
 
@@ -126,7 +127,8 @@
 
   function openClicked(event) {
     const clicked = event.target.closest(".item");
-    if (!clicked || (event.detail && String(getSelection()))) return; // whoever selects text does not open
+    if (!clicked || event.target.closest(".thoughts")) return; // thoughts unfold in their place
+    if (event.detail && String(getSelection())) return; // whoever selects text does not open
     list.select(Number(clicked.dataset.place));
     viewer.open();
   }
