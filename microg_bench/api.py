@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from microg_bench.adapters.base import Baseline
 from microg_bench.adapters.conformance import Check, check_adapter
@@ -19,15 +18,16 @@ from microg_bench.adapters.registry import find_adapter
 from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import MicrogError, RunError, UsageError
 from microg_bench.options import Options, ScoringOptions, flag
-from microg_bench.progress import Progress, RichProgress
+from microg_bench.progress import Progress, Show, shown
 from microg_bench.records import TaskName
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.execute import Outcomes, Variant, ask
 from microg_bench.runs.preview import Preview, preview
-from microg_bench.runs.record import RunRecord, find_runs, runs_by_task
+from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.runs.reparse import reparsed
 from microg_bench.runs.start import Usage, provenance
 from microg_bench.scorecard import Scorecard
-from microg_bench.scoring.compare import Comparison
+from microg_bench.scoring.compare import Comparison, comparable
 from microg_bench.scoring.compare import compare as compare_records
 from microg_bench.scoring.score import score_predictions, score_records
 from microg_bench.storage import write_text
@@ -42,7 +42,6 @@ SWEEP_FILE = "sweep.md"
 TOGETHER = 8  # runs that are scored at once
 Found = TypeVar("Found")
 Variants = Mapping[str, tuple[Configuration, Mapping[TaskName, Path]]]  # by name, with the run of each task
-Show = Progress | Literal["rich"] | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,18 +152,22 @@ async def evaluate_async(
     **options: Any,
 ) -> Results:
     """As `evaluate`, to be awaited under a running event loop."""
-    one = _configured(model, data, tasks, options)
-    root = Path(run) if run else one.default_folder
     with shown(progress) as callback:
+        one = _configured(model, data, tasks, options, callback.note)
+        root = Path(run) if run else one.default_folder
         paths = {task: root / task for task in one.tasks}
         return await run_configuration(one, paths, callback, yes)
 
 
 def _configured(
-    model: str, data: str | Path | Dataset | None, tasks: str | Sequence[str], options: Mapping[str, Any]
+    model: str,
+    data: str | Path | Dataset | None,
+    tasks: str | Sequence[str],
+    options: Mapping[str, Any],
+    note: Callable[[str], None],
 ) -> Configuration:
     name, dataset = (None, data) if isinstance(data, Dataset) else (data, None)
-    return configure(Options.of({"model": model, "data": name, "tasks": tasks, **options}), dataset)
+    return configure(Options.of({"model": model, "data": name, "tasks": tasks, **options}), dataset, note)
 
 
 async def run_configuration(
@@ -179,12 +182,11 @@ async def _pipeline(variants: Variants, root: Path, progress: Progress, yes: boo
     with ExitStack() as stack:
         opened = {name: _opened(stack, *variant, progress) for name, variant in variants.items()}
         outcomes = await ask(list(opened.values()), root, progress, yes)
-        records = [record for variant in opened.values() for record in variant.records.values()]
         tables: dict[Path, str] = {}
         if not outcomes.pending:
             first = next(iter(opened.values())).configuration
             tables, errors = await asyncio.to_thread(
-                _score_and_save, records, first.options, first.dataset, progress
+                _score_and_save, outcomes.recorded, first.options, first.dataset, progress
             )
             _raise(errors)
         return {
@@ -290,17 +292,18 @@ def sweep(  # noqa: PLR0913 - what varies, and the arguments of `evaluate`
     given = {"model": model, "data": name, "tasks": tasks, **options}
     root, found = Path(run), {}
     counts: Sequence[int | None] = frames or [None]
-    for count, prompt in product(counts, prompts or ["default"]):
-        one = configure(Options.of(given, {"frames": count, "prompt": prompt}), dataset)
-        dataset = one.dataset
-        if len(frames) > 1 and one.frames and one.frames.count is None:
-            reason = f"{one.frames} sets the number of frames itself: sweep prompts alone"
-            raise UsageError(reason, item=flag("sampling"))
-        label = "-".join([*([f"frames{count}"] if count is not None else []), Path(prompt).stem])
-        if label in found:
-            raise UsageError(f"two configurations have the name {label}: give each number and prompt once")
-        found[label] = one, {task: root / label / task for task in one.tasks}
     with shown(progress) as callback:
+        for count, prompt in product(counts, prompts or ["default"]):
+            one = configure(Options.of(given, {"frames": count, "prompt": prompt}), dataset, callback.note)
+            dataset = one.dataset
+            if len(frames) > 1 and one.frames and one.frames.count is None:
+                reason = f"{one.frames} sets the number of frames itself: sweep prompts alone"
+                raise UsageError(reason, item=flag("sampling"))
+            label = "-".join([*([f"frames{count}"] if count is not None else []), Path(prompt).stem])
+            if label in found:
+                reason = f"two configurations have the name {label}: give each number and prompt once"
+                raise UsageError(reason)
+            found[label] = one, {task: root / label / task for task in one.tasks}
         results = Sweep(root, in_loop(_sweep(found, root, callback, yes)))
     write_text(root / SWEEP_FILE, results.table())
     return results
@@ -322,6 +325,7 @@ def score(
     data: str | Path | Dataset | None = None,
     *,
     allow_missing: bool = False,
+    reparse: bool = False,
     progress: Show = "rich",
     **options: Any,
 ) -> list[Scorecard]:
@@ -332,6 +336,7 @@ def score(
         task: the task of a predictions file.
         data: where the dataset is; None takes the place that a run was started with.
         allow_missing: score a predictions file though items are missing or unknown.
+        reparse: parse the kept texts of runs again with their adapters, which were edited, before scoring.
         progress: as in `evaluate`.
         options: any option of `microg_bench.options.ScoringOptions`.
 
@@ -343,18 +348,27 @@ def score(
     """
     chosen = ScoringOptions.of(options)
     path = Path(source)
-    if task is not None or path.is_file():
-        if task is None:
-            raise UsageError("give the task of the predictions: caption or vqa", item="--task")
-        dataset = data if isinstance(data, Dataset) else load(data)
-        return [score_predictions(get_task(task).name, path, dataset, chosen, allow_missing)]
-    cards, errors = score_runs(path, chosen, data, progress)
-    _raise(errors)
-    return list(cards.values())
+    predictions = not path.is_dir() and (task is not None or path.is_file())
+    refused = {"--reparse": reparse} if predictions else {"--task": task, "--allow-missing": allow_missing}
+    for item, given in refused.items():
+        if given:
+            raise UsageError(f"does not apply to {'predictions' if predictions else 'runs'}", item=item)
+    if not predictions:
+        cards, errors = score_runs(path, chosen, data, progress, reparse)
+        _raise(errors)
+        return list(cards.values())
+    if task is None:
+        raise UsageError("give the task of the predictions: caption or vqa", item="--task")
+    dataset = data if isinstance(data, Dataset) else load(data)
+    return [score_predictions(get_task(task).name, path, dataset, chosen, allow_missing)]
 
 
 def score_runs(
-    path: Path, options: ScoringOptions, data: str | Path | Dataset | None = None, progress: Show = "rich"
+    path: Path,
+    options: ScoringOptions,
+    data: str | Path | Dataset | None = None,
+    progress: Show = "rich",
+    reparse: bool = False,
 ) -> tuple[dict[Path, Scorecard], list[MicrogError]]:
     """Score the run at `path`, or all runs below it, again; see `score`.
 
@@ -366,12 +380,12 @@ def score_runs(
     """
     records: list[RunRecord] = []
     unread: list[MicrogError] = []
-    for one in find_runs(path):
-        try:
-            records.append(RunRecord.read(one))
-        except MicrogError as error:
-            unread.append(error)
     with shown(progress) as callback:
+        for one in find_runs(path):
+            try:
+                records.append(reparsed(one, path, data, callback) if reparse else RunRecord.read(one))
+            except MicrogError as error:
+                unread.append(error)
         tables, errors = _score_and_save(records, options, data, callback)
     return {one.path: one.scorecard for one in records if one.path in tables}, unread + errors
 
@@ -390,26 +404,6 @@ def compare(*runs: str | Path | RunRecord, metrics: Sequence[str] = ()) -> list[
     return [one for records in comparable(runs).values() for one in compare_records(records, metrics)]
 
 
-def comparable(runs: Sequence[str | Path | RunRecord]) -> dict[TaskName, list[RunRecord]]:
-    """The runs of each task that `runs` have in common.
-
-    Raises:
-        UsageError: there are fewer than two different ones, or they have no task in common.
-        RunError: a folder holds several runs of one task.
-    """
-    given = [
-        [one] if isinstance(one, RunRecord) else [RunRecord.read(path) for path in find_runs(Path(one))]
-        for one in runs
-    ]
-    if len({record.path.resolve() for some in given for record in some}) < 2 or len(given) < 2:
-        raise UsageError("give two or more different runs to compare")
-    by_task = list(map(runs_by_task, given))
-    common = [task for task in by_task[0] if all(task in some for some in by_task)]
-    if not common:
-        raise UsageError("the runs have no task in common")
-    return {task: [some[task] for some in by_task] for task in common}
-
-
 def load_run(path: str | Path) -> RunRecord:
     """The run in a folder: settings, answers, failures and, once scored, its scorecard and statistics.
 
@@ -426,18 +420,6 @@ def load_dataset(data: str | Path | None = None) -> Dataset:
         DataError: it cannot be read.
     """
     return load(None if data is None else str(data))
-
-
-@contextmanager
-def shown(progress: Show) -> Iterator[Progress]:
-    """The progress callback that a caller asked for; a bar is removed in the end."""
-    if progress == "rich":
-        with RichProgress() as bar:
-            yield bar
-    elif not isinstance(progress, (Progress, NoneType)):
-        raise UsageError(f'progress: give "rich", None or a Progress, not {progress!r}')
-    else:
-        yield progress or Progress()
 
 
 def in_loop(coroutine: Coroutine[Any, Any, Found]) -> Found:
@@ -496,4 +478,4 @@ def dry_run(
         UsageError, DataError: as `evaluate`.
         DecodeError: the first clip cannot be decoded.
     """
-    return preview(_configured(model, data, tasks, options))
+    return preview(_configured(model, data, tasks, options, Progress().note))

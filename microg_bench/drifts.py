@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from microg_bench.api import Results, Show, in_loop, run_configuration, shown
+from microg_bench.api import Results, in_loop, run_configuration
 from microg_bench.dataset.load import Dataset
 from microg_bench.engines.vendors import is_snapshot
 from microg_bench.errors import RunError, UsageError
 from microg_bench.metrics import METRICS, Score, Unavailable
 from microg_bench.options import Options, about
 from microg_bench.privacy import without_private
+from microg_bench.progress import Show, shown
 from microg_bench.records import Answer, Record, TaskName
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.record import RunRecord, find_runs, runs_by_task
@@ -43,7 +44,8 @@ OPTIONS = tuple(
 _LEFT_OUT = ("cache", "batch", "max_cost", "limit", "clips", "tasks")
 # Settings that may differ: which part of the dataset is asked about, and names.
 _MAY_DIFFER = ("clips", "requests", "dataset", "title")
-_NOT_OF_0_1 = ("adapter_sha256", "thinking")  # its adapters were other files, and did not declare thinking
+# Its adapters were other files, and did not declare thinking; weights were not identified.
+_NOT_OF_0_1 = ("adapter_sha256", "checkpoint_sha256", "thinking")
 
 
 class MetricDrift(Record):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import NoneType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal
 
 from microg_bench.errors import UsageError
 from microg_bench.text import printable
@@ -107,3 +109,22 @@ class RichProgress(Progress):
         if self.console.input(f"{question}. Continue? [y/N] ").strip().lower() not in ("y", "yes"):
             raise UsageError("nothing was asked, nothing was spent")
         self._bar.start()
+
+
+Show = Progress | Literal["rich"] | None
+
+
+@contextmanager
+def shown(progress: Show) -> Iterator[Progress]:
+    """The progress callback that a caller asked for; a bar is removed in the end.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if progress == "rich":
+        with RichProgress() as bar:
+            yield bar
+    elif not isinstance(progress, (Progress, NoneType)):
+        raise UsageError(f'progress: give "rich", None or a Progress, not {progress!r}')
+    else:
+        yield progress or Progress()

@@ -176,17 +176,20 @@ class Response(Record):
 class Answer(Response):
     """A response as the journal holds it: with the `answer` that the adapter found in its text.
 
-    `frames` are the indices of the frames that were shown.
+    `frames` are the indices of the frames that were shown. `clip_sha256` are the first 16 hex digits of the
+    SHA-256 of the file that they come from; None where no file was shown.
     """
 
     answer: str
     frames: tuple[int, ...] = ()
+    clip_sha256: str | None = None
 
 
 class Failure(Record):
     """Why a request has no answer. It is never scored as one; the next start asks again.
 
-    `response` is what the engine said, where it said something in which no answer was found.
+    `response` is what the engine said, where it said something in which no answer was found. Where the
+    adapter found none, `frames` and `clip_sha256` tell what was shown, as in `Answer`.
     """
 
     id: str
@@ -194,3 +197,17 @@ class Failure(Record):
     reason: str
     retryable: bool = False
     response: Response | None = None
+    frames: tuple[int, ...] | None = None
+    clip_sha256: str | None = None
+
+
+class Withdrawal(Record):
+    """What was recorded for a request before no longer counts, for `reason`; the request is asked again.
+
+    `parsed_again` tells that its response still does: the next line holds it, with what the adapter finds in
+    it now.
+    """
+
+    id: str
+    reason: str
+    parsed_again: bool = False

@@ -41,8 +41,9 @@ class Settings(Record):
     the clip's own file (`media.kind` is then "clip"). `media` is None for an engine in this process.
     `clips` are the ids of the clips that are asked about, None for all of the dataset; `requests` those of
     the requests, None for all of the clips'. `checkpoint_sha256` identifies the content of a local
-    checkpoint. `thinking` is the level that was asked for, "engine default" where none was, None for a model
-    that does not think. `transforms` are applied to the frames, in order.
+    checkpoint, None for any other. `title` is the adapter's, with the checkpoint where that is another than
+    the adapter's. `thinking` is the level that was asked for, "engine default" where none was, None for a
+    model that does not think. `transforms` are applied to the frames, in order.
     """
 
     task: TaskName
@@ -75,13 +76,30 @@ class Settings(Record):
             return "clip"
         return str(self.frames or "none")
 
+    def changed(self, other: Settings) -> str | None:
+        """The name of the first setting that differs; None where all are the same.
+
+        The title follows from the rest. Weights and adapter come last: their hashes say the least.
+        """
+        names = [name for name in type(self).model_fields if name not in ("title", *_HASHES)]
+        return next(
+            (name for name in (*names, *_HASHES) if getattr(self, name) != getattr(other, name)), None
+        )
+
     def difference(self, other: Settings) -> str | None:
         """The first setting that differs, as `frames: uniform:8 → uniform:9`; None where all are the same."""
-        for name in type(self).model_fields:
-            before, after = getattr(self, name), getattr(other, name)
-            if before != after:
-                return f"{name}: {_short(before)} → {_short(after)}"
-        return None
+        match self.changed(other):
+            case None:
+                return None
+            case "checkpoint_sha256":
+                return f"the weights in {self.checkpoint} have changed"
+            case "adapter_sha256":
+                return f"the file of the adapter {self.model} was edited"
+            case name:
+                return f"{name}: {_short(getattr(self, name))} → {_short(getattr(other, name))}"
+
+
+_HASHES = ("checkpoint_sha256", "adapter_sha256")
 
 
 def _short(value: Any) -> str:

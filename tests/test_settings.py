@@ -14,6 +14,18 @@ def test_the_first_difference_is_told_in_words() -> None:
     assert same.difference(make_settings()) == 'clips: ["a"] → None'
 
 
+def test_hashes_are_told_in_words_and_last() -> None:
+    one = make_settings(checkpoint="w", checkpoint_sha256="a")
+    edited = {"adapter_sha256": "1", "title": "N"}
+    assert one.difference(one.model_copy(update={"title": "N"})) is None, "it follows from the rest"
+    told = one.difference(one.model_copy(update=edited))
+    assert told == "the file of the adapter m was edited"
+    told = one.difference(one.model_copy(update={**edited, "checkpoint_sha256": "b"}))
+    assert told == "the weights in w have changed"
+    other = one.model_copy(update={**edited, "checkpoint_sha256": "b", "dtype": "float16"})
+    assert (one.difference(other), one.changed(other)) == ("dtype: auto → float16", "dtype")
+
+
 def test_a_long_value_is_cut() -> None:
     names = tuple(f"clip_{n:03}" for n in range(20))
     told = make_settings().difference(make_settings(clips=names))

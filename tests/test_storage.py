@@ -1,13 +1,17 @@
+import errno
+import hashlib
 import json
+import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from microg_bench.errors import RunError
-from microg_bench.storage import Journal, read_journal
+from microg_bench.storage import FolderLock, Journal, cause, file_sha256, read_journal, write_text
 
 
 def recorded(path: Path) -> list[dict[str, object]]:
@@ -62,9 +66,138 @@ def test_a_missing_journal_is_an_empty_one(tmp_path: Path) -> None:
     assert list(read_journal(tmp_path / "none")) == []
 
 
+FULL = "the disk is full: free space, then run the same command again"
+
+
 def test_a_full_device_is_one_clear_error() -> None:
-    with pytest.raises(RunError, match=r"No space left on device; every answer before it is safe"):
-        Journal(Path("/dev/full")).append({"id": "1"})
+    told = f"/dev/full: cannot be written: {FULL} to resume; every answer before it is safe"
+    with Journal(Path("/dev/full")) as journal, pytest.raises(RunError, match=told):
+        journal.append({"id": "1"})
+    assert Path("/dev/full").exists()
+
+
+def test_a_disk_that_fills_up_loses_nothing_and_is_resumed(disk: Path) -> None:
+    (disk / "other").write_bytes(bytes(40_000))
+    done = 0
+    with Journal(disk / "j") as journal:
+        with pytest.raises(
+            RunError, match=f"disk/j: cannot be written: {FULL} to resume; every answer before"
+        ):
+            while True:
+                journal.append({"id": done, "text": "x" * 3_000})
+                done += 1
+        assert done > 0
+        assert [record["id"] for record in recorded(disk / "j")] == list(range(done))
+    (disk / "other").unlink()
+    write(disk / "j", {"id": done})
+    assert [record["id"] for record in recorded(disk / "j")] == list(range(done + 1))
+
+
+def test_a_result_for_which_there_is_no_space_leaves_the_one_before(disk: Path) -> None:
+    write_text(disk / "card.json", "before")
+    with pytest.raises(RunError, match=f"card.json: cannot be written: {FULL}$"):
+        write_text(disk / "card.json", "x" * 100_000)
+    assert {path.name: path.read_text() for path in disk.iterdir()} == {"card.json": "before"}
+
+
+def test_a_read_only_file_system_is_named(disk: Path) -> None:
+    (disk / "there").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    advice = (
+        "the file system is read-only: make it writable or give another folder, then run the same command"
+    )
+    with pytest.raises(RunError, match=f"card.json: cannot be written: {advice} again"):
+        write_text(disk / "card.json", "x")
+    with pytest.raises(RunError, match=f"disk/there: cannot be written to: {advice}"):
+        FolderLock(disk / "there")
+    with pytest.raises(RunError, match=f"disk/new: cannot be created: {advice}"):
+        FolderLock(disk / "new")
+    with pytest.raises(RunError, match=f"disk/j: cannot be opened for writing: {advice} again to resume"):
+        Journal(disk / "j")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunError, match="cannot be written: no permission to write there"):
+        write_text(tmp_path / "card.json", "x")
+    with pytest.raises(RunError, match="cannot be written to: no permission to write there"):
+        FolderLock(tmp_path)
+
+
+def failing(number: int) -> Callable[[int], None]:
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_a_quota_that_shows_when_flushing_takes_the_lines_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "j", {"id": "1"})
+    monkeypatch.setattr("microg_bench.storage.SYNC_SECONDS", -1)
+    told = (
+        "j: cannot be flushed to the disk: the disk quota is used up: free space, then run the same command "
+        "again to resume; the answers of the last second may be lost"
+    )
+    journal = Journal(tmp_path / "j")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(errno.EDQUOT))
+        with pytest.raises(RunError, match=told):
+            journal.append({"id": "2"})
+        assert [record["id"] for record in recorded(tmp_path / "j")] == ["1"]
+        with pytest.raises(RunError, match=told):
+            journal.close()
+    journal.close()
+    with Journal(tmp_path / "j") as again:
+        again.append({"id": "2"})
+    assert [record["id"] for record in recorded(tmp_path / "j")] == ["1", "2"]
+
+
+def test_a_disk_that_is_full_when_closing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = os.close
+
+    def full(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.ENOSPC, "full")
+
+    journal = Journal(tmp_path / "j")
+    journal.append({"id": "1"})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", full)
+        with pytest.raises(RunError, match=f"cannot be flushed to the disk: {FULL}"):
+            journal.close()
+
+
+def test_an_error_without_a_known_remedy_is_told_as_it_is() -> None:
+    assert cause(OSError(errno.EIO, "Input/output error")) == "Input/output error"
+    assert cause(OSError()) == "OSError"
+
+
+def test_a_journal_in_which_nothing_was_written_is_removed(tmp_path: Path) -> None:
+    write(tmp_path / "j")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_process_at_a_time_locks_a_folder_and_made_folders_go_with_it(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path / "a" / "b")
+    with pytest.raises(RunError, match="a/b: another process is writing"):
+        FolderLock(tmp_path / "a" / "b")
+    lock.release()
+    again = FolderLock(tmp_path / "a" / "b")
+    again.release(remove=["nothing"])
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"], "these were there before"
+    (tmp_path / "c").mkdir()
+    lock = FolderLock(tmp_path / "c" / "d" / "e")
+    (tmp_path / "c" / "d" / "e" / "run.json").write_text("{}")
+    lock.release(remove=["run.json"])
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
 
 
 FILL = """
@@ -89,7 +222,8 @@ def test_when_no_more_can_be_written_every_whole_line_stays(tmp_path: Path) -> N
     )
     number = int(done.stdout.split()[0])
     assert number > 0
-    assert "every answer before it is safe" in done.stdout
+    limit = "the limit on the size of a file is reached: raise it, then run the same command again to resume"
+    assert f"{limit}; every answer before it is safe" in done.stdout
     content = (tmp_path / "j").read_bytes()
     assert [json.loads(line)["id"] for line in content.splitlines()] == [str(n) for n in range(number)]
     assert content.endswith(b"\n"), "the part of a line that still fitted was taken back"

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from microg_bench.records import (
     THOUGHT_MARKS,
+    Answer,
+    Failure,
     FinishReason,
     Generation,
     Message,
     Prompt,
     Request,
+    Response,
+    Stage,
     TaskName,
     Text,
     Thinking,
@@ -122,6 +126,45 @@ class Baseline(Adapter):
     @abstractmethod
     def answer(self, request: Request, descriptor: NDArray[np.float64] | None, others: OtherSources) -> str:
         """The answer to `request`, from the clip's own `descriptor` and the references of `others`."""
+
+
+def made_prompt(
+    adapter: Adapter, request: Request, instruction: Instruction, frames: Frames | None
+) -> Prompt:
+    """What `adapter` asks; see `Adapter.prompt`.
+
+    Raises:
+        TypeError: it gives something else than a prompt.
+        Exception: whatever the adapter raises.
+    """
+    prompt: object = adapter.prompt(request, instruction, frames)
+    if not isinstance(prompt, Prompt):
+        raise TypeError(f"prompt() returns {type(prompt).__name__}, not a Prompt")
+    return prompt
+
+
+def read_answer(
+    adapter: Adapter,
+    request: Request,
+    said: Response,
+    frames: tuple[int, ...] | None = None,
+    clip_sha256: str | None = None,
+) -> Answer | Failure:
+    """The answer that `adapter` finds in a response without thoughts, or the failure where it finds none."""
+    try:
+        answer: object = adapter.parse(request, said.text)
+        if not isinstance(answer, str):
+            raise TypeError(f"parse() returns {type(answer).__name__}, not a text")
+    except Exception as error:  # an adapter is somebody else's code
+        shown = {"frames": frames, "clip_sha256": clip_sha256}
+        return blamed(adapter, request, "parse", error).model_copy(update={"response": said, **shown})
+    return Answer(**dict(said), answer=answer, frames=frames or (), clip_sha256=clip_sha256)
+
+
+def blamed(adapter: Adapter, request: Request, stage: Stage, error: Exception) -> Failure:
+    """The failure of a request at which `adapter` raised."""
+    reason = f"adapter {adapter.name}: {type(error).__name__}: {error}"
+    return Failure(id=request.id, stage=stage, reason=reason)
 
 
 def split_thoughts(text: str, thinking: Thinking | None = None) -> tuple[str | None, str | None]:

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from microg_bench.api import comparable
 from microg_bench.cli.console import columns, output
 from microg_bench.errors import UsageError
 from microg_bench.runs.record import RunRecord
-from microg_bench.scoring.compare import Comparison, compare, most_different
+from microg_bench.scoring.compare import Comparison, comparable, compare, most_different
 from microg_bench.tasks import TASKS
 from microg_bench.text import printable
 

@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.api import Results, run_configuration, shown
+from microg_bench.api import Results, run_configuration
 from microg_bench.cli.console import alarm, note, output
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
 from microg_bench.options import Options
+from microg_bench.progress import shown
 from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.preview import preview
@@ -56,17 +57,17 @@ def _command(verb: str) -> Callable[..., None]:
         from_file, repeat = read_config(config) if config else ({}, None)
         tasks = {} if verb == "run" else {"tasks": verb}
         options = Options.of(from_file, given, tasks)
-        one = configure(options)
-        title = one.title
+        one = configure(options, note=note)
         if repeat and options == Options.of(from_file, tasks):
             _check_repeats(one, repeat)
         if dry_run:
             output().print(str(preview(one)))
             return
+        heading = f"{one.title} on {one.dataset.name}"
         root = run or one.default_folder
         several = verb == "run" or run is None
         paths = {task: root / task if several else root for task in one.tasks}
-        note(f"{title} on {one.dataset.name}, into {', '.join(map(str, paths.values()))}")
+        note(f"{heading}, into {', '.join(map(str, paths.values()))}")
         if one.dataset.repeated:
             note(f"repeated ids, of which the last caption counts: {', '.join(one.dataset.repeated)}")
         with interruptible(), shown("rich") as progress:

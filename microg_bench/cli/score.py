@@ -10,7 +10,8 @@ from microg_bench import api
 from microg_bench.cli.console import note, output
 from microg_bench.cli.options import SCORING, with_options
 from microg_bench.errors import MicrogError, UsageError
-from microg_bench.options import ScoringOptions
+from microg_bench.options import ScoringOptions, flag
+from microg_bench.runs.record import find_runs
 from microg_bench.scorecard import Scorecard
 from microg_bench.storage import write_json
 from microg_bench.tables.markdown import scorecard_table
@@ -18,12 +19,21 @@ from microg_bench.tables.markdown import scorecard_table
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 PLOTS_FOLDER = "plots"
+# Options of the encoders, by the metrics that have them.
+ENCODER_OPTIONS = {
+    ("S-BERT", "S-VQA"): ("sentence_model",),
+    ("BERTScore",): ("bertscore_model", "bertscore_layers", "bertscore_idf", "bertscore_rescale"),
+    ("S-BERT", "S-VQA", "BERTScore"): ("bf16", "device"),
+}
+MISUSED = 2  # the status of a command line that cannot be carried out as given
 
 EPILOG = """Examples:
 
     microg-bench score runs/nearest-clip-sample-1a2b3c
 
     microg-bench score runs/nearest-clip-sample-1a2b3c --plots
+
+    microg-bench score runs/my-model-sample-1a2b3c/vqa --reparse
 
     microg-bench score --task vqa --predictions answers.json --data sample --out scorecard.json
 
@@ -42,11 +52,20 @@ def score(
         Path | None, typer.Option(help="Predictions file, in either published layout.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="sample, microg-4m, a dataset folder or an annotation file.")
+        str | None,
+        typer.Option(
+            help="sample, microg-4m, a dataset folder or an annotation file.",
+            show_default="where the run was started with it",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the scorecard of the predictions here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the scorecard here; that of a run is in its folder, too.")
+    ] = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Score on though items are missing or unknown.")
+        bool, typer.Option("--allow-missing", help="Score predictions though items are missing or unknown.")
+    ] = False,
+    reparse: Annotated[
+        bool, typer.Option("--reparse", help="Parse the kept texts of a run again, with its edited adapter.")
     ] = False,
     plots: Annotated[
         bool, typer.Option("--plots", help="Draw the scores into the run's folder; needs the extra plots.")
@@ -59,28 +78,48 @@ def score(
     """Score a run again without asking anything, or score a predictions file from elsewhere."""
     if (run is None) == (predictions is None):
         raise UsageError("give either a run folder, or --task, --predictions and --data")
-    if plots and run is None:
-        raise UsageError("draws into the folder of a run: give a run", item="--plots")
-    if out is not None and run is not None:
-        raise UsageError(f"a run's scorecard is written into its folder ({run})", item="--out")
+    options = ScoringOptions.of(given)
+    for metrics, names in ENCODER_OPTIONS.items():
+        if options.metrics and not set(metrics) & set(options.metrics):
+            what = f"these metrics: add {' or '.join(metrics)} to --metrics"
+            _refuse(what, {flag(name): given[name] for name in names})
+    if run is None:
+        _refuse("predictions: give a run", {"--plots": plots, "--reparse": reparse})
+    else:
+        _refuse("a run: it has its own task and items", {"--task": task, "--allow-missing": allow_missing})
+        _refuse(
+            "several runs: their scorecards are in their folders", {"--out": out and len(find_runs(run)) > 1}
+        )
     _check_extras(plots, track)
     found: dict[Path, Scorecard] = {}
     errors: list[MicrogError] = []
     if run is None:
         cards = api.score(predictions or Path(), task, data, allow_missing=allow_missing, **given)
     else:
-        found, errors = api.score_runs(run, ScoringOptions.of(given), data)
+        found, errors = api.score_runs(run, options, data, reparse=reparse)
         cards = list(found.values())
-    if out is not None:
+    if out is not None and cards:
         write_json(out, cards[0].to_json())
     output().print("\n".join(scorecard_table([card]) for card in cards), end="")
     if plots:
         _draw(found)
     if track is not None:
         _log(cards)
-    note(*(f"error: {error}" for error in errors), style="bold red")
+    note(*dict.fromkeys(f"error: {error}" for error in errors), style="bold red")
     if errors or not all(card.complete for card in found.values()):
         raise typer.Exit(1)
+
+
+def _refuse(what: str, given: Mapping[str, Any]) -> None:
+    """Refuse options that do not apply to what is scored.
+
+    Raises:
+        typer.Exit: one of them is given.
+    """
+    for name, value in given.items():
+        if value:
+            note(f"error: {name}: does not apply to {what}", style="bold red")
+            raise typer.Exit(MISUSED)
 
 
 def _check_extras(plots: bool, track: str | None) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from microg_bench.errors import DataError
 from microg_bench.progress import Progress
-from microg_bench.storage import cache_folder, write_bytes, write_json
+from microg_bench.storage import cache_folder, cause, write_bytes, write_json
 from microg_bench.text import first_line
 
 REPOSITORY = "LEI-QI-233/MicroG-4M"
@@ -69,7 +69,7 @@ def fetch(target: Path, revision: str | None = None, progress: Progress | None =
     except _network_errors() as error:
         raise DataError(OFFLINE_HELP.format(repository=REPOSITORY)) from error
     except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", path=target) from error
+        raise DataError(f"cannot be written: {cause(error)}", path=target) from error
     for archive in sorted(target.glob("*.zip")):
         progress.note(f"unpacking {archive.name}")
         unpack(archive, target)

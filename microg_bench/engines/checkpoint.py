@@ -1,17 +1,28 @@
 """Finds the checkpoint that an engine is told to load, before anything heavy is imported.
 
 A local folder is looked into; the hub is asked for an id once, without its client's long retries, so that a
-wrong name, a gated checkpoint or a missing network is told in one line within seconds.
+wrong name, a gated checkpoint or a missing network is told in one line within seconds. A folder is known by
+the content of its files.
 """
 
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from microg_bench.errors import EngineError
+from microg_bench.errors import DataError, EngineError, RunError
+from microg_bench.storage import cache_folder, file_sha256, read_json, write_json
 from microg_bench.text import first_line
 
 _TIMEOUT = 10.0  # seconds that the hub may take to answer
+_LARGE = 2**30  # bytes: reading fewer takes no time worth a word
+_RECENT = 2.0  # seconds within which a file may change again and keep its time of change
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,90 @@ def _local(folder: Path, own_layout: bool) -> Checkpoint:
     if not own_layout and not (folder / "config.json").is_file():
         raise EngineError("not a model checkpoint (the folder holds no config.json)", path=folder)
     return Checkpoint(str(folder))
+
+
+def content_sha256(checkpoint: str | None, note: Callable[[str], None]) -> str | None:
+    """What identifies the weights in a local folder: the SHA-256 of the names and contents of its files.
+
+    Hidden files and `__pycache__` are left out. A link counts as what it leads to, wherever that is: it
+    is what is loaded. A folder is read once, however many links lead to it. What was read is kept in the
+    user's cache, so that only files whose size or time of change is another are read again.
+
+    Args:
+        checkpoint: a folder or a hub id.
+        note: is told where reading takes long.
+
+    Returns:
+        64 hex digits; None where there is no such folder.
+
+    Raises:
+        EngineError: a file cannot be read.
+    """
+    folder = Path(checkpoint or "").expanduser()
+    if not checkpoint or not folder.is_dir():
+        return None
+    memo = cache_folder("checkpoints") / f"{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:32]}.json"
+    try:
+        digests = _digests(folder, memo, note)
+    except OSError as error:
+        raise EngineError(f"cannot be read: {error.strerror}", path=error.filename or folder) from error
+    return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()
+
+
+def _digests(folder: Path, memo: Path, note: Callable[[str], None]) -> dict[str, str]:
+    """The SHA-256 of each file by its name in `folder`; those that `memo` knows are not read."""
+    files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    states = {name: path.stat() for name, path in files.items()}
+    known = _known(memo)
+    kept = {
+        name: known[name][2]
+        for name, state in states.items()
+        if name in known and known[name][:2] == [state.st_size, state.st_mtime_ns]
+    }
+    left = [name for name in files if name not in kept]
+    if not left:
+        return kept
+    if sum(states[name].st_size for name in left) > _LARGE:
+        note(f"identifying the weights in {folder}")
+    started = time.time()
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        read = threads.map(file_sha256, [files[name] for name in left])
+        digests = kept | dict(zip(left, read, strict=True))
+    with suppress(RunError):  # the cache saves time, and nothing else
+        settled = {name: one for name, one in states.items() if one.st_mtime < started - _RECENT}
+        write_json(
+            memo, {name: [one.st_size, one.st_mtime_ns, digests[name]] for name, one in settled.items()}
+        )
+    return digests
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    seen: set[Path] = set()
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=fail):
+        real = Path(place).resolve()
+        folders[:] = [] if real in seen else sorted(filter(_counts, folders))
+        if real not in seen:
+            yield from filter(Path.is_file, (Path(place, name) for name in sorted(filter(_counts, names))))
+        seen.add(real)
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(".") and name != "__pycache__"
+
+
+def _known(memo: Path) -> Mapping[str, list[Any]]:
+    """Size, time of change in ns and SHA-256 by file name; nothing where `memo` is damaged."""
+    try:
+        content = read_json(memo)
+    except DataError:
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: one for name, one in content.items() if isinstance(one, list) and len(one) == 3}
 
 
 def _hub(checkpoint: str, revision: str | None) -> Checkpoint:

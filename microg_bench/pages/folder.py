@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from microg_bench.errors import RunError, UsageError
-from microg_bench.storage import write_bytes
+from microg_bench.storage import cause, write_bytes
 
 MARKER = ".microg-bench-pages"
 
@@ -52,7 +52,7 @@ def new_folder(out: Path) -> Iterator[PageFolder]:
         check_free(out)
         _replace(out, partial)
     except OSError as error:
-        raise RunError(f"cannot be written: {error.strerror}", path=out) from error
+        raise RunError(f"cannot be written: {cause(error)}", path=out) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -13,19 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from microg_bench.adapters.base import made_prompt
 from microg_bench.engines.vendors import undated
 from microg_bench.errors import UsageError
 from microg_bench.records import Generation, Image, Prompt, Record, Request, Response, Text, first_fault
 
 if TYPE_CHECKING:
     from microg_bench.engines.base import Job, Outcome
+    from microg_bench.progress import Progress
     from microg_bench.runs.configure import Configuration
+    from microg_bench.runs.execute import Work
+    from microg_bench.runs.record import RunRecord
     from microg_bench.video.sampling import FrameSpec
 
 _SHIPPED = Path(__file__).with_name("prices.toml")
 _MILLION = 1_000_000
 _CHARACTERS_PER_TOKEN = 3.0  # fewer than English text has, so that an estimate is not too low
 _FRAMING = 50  # tokens of a chat's frame
+CONFIRM_ABOVE = 1.0  # US dollars
 CLIP_S = 3.0
 CLIP_FPS = 30.0  # of MicroG-4M
 
@@ -135,9 +141,17 @@ def estimate(
 
 
 def unshown_prompts(one: Configuration, requests: Iterable[Request]) -> Iterator[tuple[Request, Prompt]]:
-    """Each request with its prompt, for which no clip is decoded."""
+    """Each request with its prompt, for which no clip is decoded.
+
+    Requests for which the adapter makes none are left out: they fail before anything is paid for.
+    """
     for request in requests:
-        yield request, one.adapter.prompt(request, one.templates[request.task].render(request), None)
+        instruction = one.templates[request.task].render(request)
+        prompt = None
+        with suppress(Exception):  # an adapter is somebody else's code
+            prompt = made_prompt(one.adapter, request, instruction, None)
+        if prompt is not None:
+            yield request, prompt
 
 
 def expected_frames(spec: FrameSpec | None) -> int:
@@ -198,3 +212,32 @@ class Budget:
             told = said.prompt_tokens is not None or said.from_cache
             self.spent += self.price.of(said, self.batch) if told else reserved
         self._freed.set()
+
+
+def open_budget(one: Configuration, records: Iterable[RunRecord]) -> Budget | None:
+    """The budget of a start, with what earlier starts have spent; None where no price is known."""
+    price, options = one.price, one.options
+    if price is None:
+        return None
+    spent = sum(price.of(said, options.batch) for record in records for said in record.responses)
+    return Budget(price, options.max_cost, options.batch, spent)
+
+
+def confirm(budget: Budget, work: Iterable[Work], progress: Progress, yes: bool) -> None:
+    """Tell what `work` would cost, and ask before much money is spent without a limit.
+
+    Raises:
+        UsageError: it is not confirmed.
+    """
+    found = list(work)
+    frames = {variant.configuration.frames for one in found for variant, _ in one.requests}
+    asked = (
+        (prompt, variant.configuration.generation(request.task))
+        for one in found
+        for variant, requests in one.requests
+        for request, prompt in unshown_prompts(variant.configuration, requests)
+    )
+    expected = estimate(asked, budget.price, max(map(expected_frames, frames)), budget.batch)
+    progress.note(f"cost: {expected}")
+    if not yes and budget.limit is None and expected.dollars > CONFIRM_ABOVE:
+        progress.confirm(f"this may cost {dollars_words(expected.dollars)}")

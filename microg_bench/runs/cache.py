@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from microg_bench.errors import UsageError
 from microg_bench.records import Response
-from microg_bench.storage import write_json
+from microg_bench.storage import cause, file_sha256, write_json
 
 if TYPE_CHECKING:
     from microg_bench.engines.base import Job
@@ -74,7 +74,7 @@ def open_cache(folder: Path, model: dict[str, Any]) -> ResponseCache:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot be used: {error.strerror}", path=folder, item="--cache") from error
+        raise UsageError(f"cannot be used: {cause(error)}", path=folder, item="--cache") from error
     return ResponseCache(folder, model)
 
 
@@ -89,4 +89,4 @@ def _frames_hash(frames: Frames) -> str:
 
 @lru_cache(maxsize=2)
 def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_sha256(path)

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from microg_bench.adapters.base import Adapter
@@ -23,6 +23,7 @@ from microg_bench.records import Clip, Generation, Request, TaskName, Thinking, 
 from microg_bench.runs.budget import Price, find_price
 from microg_bench.settings import Media, Settings
 from microg_bench.tasks import TASKS, Item, items_of
+from microg_bench.text import one_line
 from microg_bench.video.sampling import FrameSpec
 
 RUNS_FOLDER = Path("runs")
@@ -35,7 +36,7 @@ class Configuration:
     `given` are the `options` that differ from their defaults, as JSON; `engine_options` are the options with
     the weights that are to be asked. `thinking` is the level that is asked for, None where it is left to the
     engine, or the model does not think. `only` are the ids of the requests that are asked, None for all of
-    the clips'.
+    the clips'. `checkpoint_sha256` identifies the weights in a local folder.
     """
 
     options: Options
@@ -49,6 +50,13 @@ class Configuration:
     frames: FrameSpec | None
     thinking: ThinkingLevel | None = None
     only: frozenset[str] | None = None
+    checkpoint_sha256: str | None = None
+
+    @cached_property
+    def title(self) -> str:
+        """What tables call the model."""
+        weights = self.engine_options
+        return model_title(self.adapter, weights.checkpoint, weights.revision, self.checkpoint_sha256)
 
     @property
     def tasks(self) -> tuple[TaskName, ...]:
@@ -91,15 +99,14 @@ class Configuration:
         return _levels(self.adapter.thinking, self.engine)[self.thinking]
 
     @cached_property
-    def _adapter_sha256(self) -> str:
+    def adapter_sha256(self) -> str:
+        """What the adapter is made of."""
         return source_sha256(self.adapter)
 
     @property
-    def title(self) -> str:
-        """What tables call the model; weights that are not the adapter's are named behind its title."""
-        asked = self.engine_options.checkpoint
-        own = asked in (None, self.adapter.checkpoint)
-        return self.adapter.title if own else f"{self.adapter.title} ({PurePath(asked or '').name})"
+    def described_with(self) -> str:
+        """What a description of a clip depends on beside the clip."""
+        return f"{self.frames} {self.adapter_sha256[:16]}"
 
     def warnings(self, today: date) -> list[str]:
         """What the user must know before the model is asked, a line each."""
@@ -126,7 +133,8 @@ class Configuration:
             task=task,
             model=self.adapter.name,
             title=self.title,
-            adapter_sha256=self._adapter_sha256,
+            adapter_sha256=self.adapter_sha256,
+            checkpoint_sha256=self.checkpoint_sha256,
             engine=self.engine.name,
             frames=self.frames,
             media=self._media,
@@ -161,8 +169,9 @@ class Configuration:
 
     @cached_property
     def default_folder(self) -> Path:
-        """`runs/MODEL-DATASET-HASH`: the same options lead to the same folder, other ones to another."""
-        moved_by = json.dumps([self.options.answer_options(), self.dataset.fingerprint])
+        """`runs/MODEL-DATASET-HASH`: other options, references or local weights lead to another folder."""
+        weights = [self.checkpoint_sha256] if self.checkpoint_sha256 else []
+        moved_by = json.dumps([self.options.answer_options(), self.dataset.fingerprint, *weights])
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.adapter.name)
         digest = hashlib.sha256(moved_by.encode()).hexdigest()[:6]
         return RUNS_FOLDER / f"{name}-{self.dataset.name}-{digest}"
@@ -170,22 +179,26 @@ class Configuration:
     def cached_under(self, provenance: Mapping[str, str]) -> dict[str, Any]:
         """Everything but the request that moves an answer, for the response cache."""
         names = {"model", "checkpoint", "revision", "engine", "dtype", "attn_implementation", "quantization"}
-        settings = self.settings(self.tasks[0])
-        known = settings.model_dump(mode="json", include=names | {"engine_args", "media"})
-        return {**known, "provenance": dict(provenance), "files": _files_state(settings.checkpoint)}
+        names |= {"checkpoint_sha256", "engine_args", "media"}
+        known = self.settings(self.tasks[0]).model_dump(mode="json", include=names)
+        return {**known, "provenance": dict(provenance)}
 
 
-def configure(options: Options, dataset: Dataset | None = None) -> Configuration:
+def configure(
+    options: Options, dataset: Dataset | None = None, note: Callable[[str], None] = lambda text: None
+) -> Configuration:
     """Check `options` against what is there.
 
     Args:
         options: what the user asked for.
         dataset: the dataset, where it has been loaded already.
+        note: is told what takes long.
 
     Raises:
         UsageError: an unknown or unfitting name or option.
         DataError: a dataset or prompt that cannot be read, or that has nothing to ask.
         MissingExtraError: the engine's packages are not installed.
+        EngineError: the weights in a local folder cannot be read.
     """
     if options.model is None:
         raise UsageError("give a model: --model NAME (`microg-bench models` lists them)")
@@ -208,7 +221,46 @@ def configure(options: Options, dataset: Dataset | None = None) -> Configuration
     )
     _check_work(configuration)
     _check_cost(configuration)
-    return configuration
+    return _identified(configuration, note)
+
+
+def _identified(one: Configuration, note: Callable[[str], None]) -> Configuration:
+    """With the content of the weights, where they are loaded here from a folder."""
+    checkpoint = one.engine_options.checkpoint
+    if not checkpoint or not _loads(one.engine, one.options):
+        return one
+    from microg_bench.engines.checkpoint import content_sha256
+
+    return replace(one, checkpoint_sha256=content_sha256(checkpoint, note))
+
+
+def _loads(engine: type[Engine], options: Options) -> bool:
+    """Whether the engine loads weights on this machine."""
+    return engine.name in WEIGHTS and (engine.name != "server" or options.serve)
+
+
+_PATH = re.compile(r"[/\\~]|\.\.?[/\\]|[A-Za-z]:[/\\]")
+
+
+def model_title(adapter: Adapter, checkpoint: str | None, revision: str | None, sha256: str | None) -> str:
+    """The title of a model: the adapter's, with the checkpoint where that is another than the adapter's.
+
+    Of a path only the last part is told. `sha256` identifies the content of a local folder.
+    """
+    own, name = checkpoint in (None, adapter.checkpoint), checkpoint or ""
+    if sha256:
+        folder = Path(name).expanduser()
+        name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+        told = f"{name}, {sha256[:8]}"
+    elif _PATH.match(name):
+        told = name = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+    elif own:
+        told = "" if revision in (None, adapter.revision) else f"{name}@{revision}"
+    else:
+        told = name
+    if own and told and is_generic(adapter.name):
+        return one_line(name)
+    return one_line(f"{adapter.title} ({told})") if told else adapter.title
 
 
 def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) -> Options:
@@ -217,8 +269,7 @@ def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) ->
     if checkpoint and options.url and not (options.checkpoint or is_generic(adapter.name)):
         checkpoint = engine.served_name(checkpoint, options)
     own_weights = options.checkpoint is not None and options.checkpoint != adapter.checkpoint
-    loaded_here = engine.name in WEIGHTS and (engine.name != "server" or options.serve)
-    pinned = loaded_here and not own_weights
+    pinned = _loads(engine, options) and not own_weights
     return options.model_copy(
         update={
             "checkpoint": checkpoint,
@@ -290,12 +341,3 @@ def _check_cost(one: Configuration) -> None:
         )
     if one.options.batch and not issubclass(one.engine, BatchEngine):
         raise UsageError(f"engine {one.engine.name} has no batch API", item="--batch")
-
-
-def _files_state(checkpoint: str | None) -> list[list[Any]]:
-    """Name, size and time of change of each file of a local checkpoint, which has no commit."""
-    root = Path(checkpoint) if checkpoint else None
-    if root is None or not root.is_dir():
-        return []
-    found = sorted(path for path in root.rglob("*") if path.is_file())
-    return [[str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns] for path in found]

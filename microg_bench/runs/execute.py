@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, field
+from contextlib import ExitStack, aclosing, suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from microg_bench.adapters.base import Baseline, split_thoughts
+from microg_bench.adapters.base import Baseline, blamed, made_prompt, read_answer, split_thoughts
 from microg_bench.adapters.references import References
 from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEngine, Job, Outcome
 from microg_bench.errors import DecodeError, RunError
@@ -31,20 +31,12 @@ from microg_bench.records import (
     Prompt,
     Request,
     Response,
-    Stage,
     TaskName,
     Thinking,
+    Withdrawal,
 )
 from microg_bench.runs.batches import BATCHES_FILE, Batches
-from microg_bench.runs.budget import (
-    Budget,
-    Estimate,
-    Price,
-    dollars_words,
-    estimate,
-    expected_frames,
-    unshown_prompts,
-)
+from microg_bench.runs.budget import Budget, confirm, open_budget
 from microg_bench.runs.cache import ResponseCache, open_cache
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.frames import (
@@ -58,6 +50,7 @@ from microg_bench.runs.frames import (
 )
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.start import Usage
+from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec, FrameUnion, indices
 
 if TYPE_CHECKING:
@@ -65,26 +58,41 @@ if TYPE_CHECKING:
 
 FAULTS_IN_A_ROW = 20  # exceptions of an adapter after which a run stops
 DESCRIPTORS_FILE = "descriptors.jsonl"
-CONFIRM_ABOVE = 1.0  # US dollars
 
 Source = Callable[[Iterable["Work"]], "FrameStream[Work]"]
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A run variant: its configuration, its runs by task, and what this start of them took."""
+    """A run variant: its configuration, its runs by task, and what this start of them took.
+
+    `changed` says why answers no longer count; they are withdrawn before anything is asked.
+    """
 
     configuration: Configuration
     records: Mapping[TaskName, RunRecord]
     usage: Usage = field(default_factory=Usage)
+    changed: dict[str, str] = field(default_factory=dict)
 
     def open_requests(self, clip: Clip, settled: AbstractSet[str] = frozenset()) -> tuple[Request, ...]:
         """What has no answer yet and is not among `settled`, the caption before the questions."""
         return tuple(
             request
             for request in self.configuration.requests[clip.video_id]
-            if request.id not in self.records[request.task].answers and request.id not in settled
+            if (request.id not in self.records[request.task].answers or request.id in self.changed)
+            and request.id not in settled
         )
+
+    def withdraw(self) -> None:
+        """Record that the answers that have `changed` no longer count.
+
+        Raises:
+            RunError: a journal cannot be written.
+        """
+        for record in self.records.values():
+            if names := sorted(self.changed.keys() & record.answers.keys()):
+                record.add(*(Withdrawal(id=name, reason=self.changed[name]) for name in names))
+        self.changed.clear()
 
     def shown(self, shown: Shown) -> Shown:
         """This variant's own frames among those that were decoded for all."""
@@ -93,7 +101,7 @@ class Variant:
             return shown
         picks = indices(spec, [0.0] * shown.frames.total)
         frames = shown.frames if picks == shown.frames.indices else shown.frames.only(picks)
-        return Shown(frames, frames.indices)
+        return replace(shown, frames=frames, indices=frames.indices)
 
 
 @dataclass(frozen=True)
@@ -117,12 +125,16 @@ def open_work(variants: Sequence[Variant], settled: AbstractSet[str] = frozenset
 
 @dataclass(frozen=True)
 class Asked:
-    """Where the outcome of a job belongs: its run, the frames it shows, and its key in the response cache."""
+    """Where the outcome of a job belongs: its run, the frames it shows, and its key in the response cache.
+
+    `clip_sha256` tells the file of which the frames are; see `Answer`.
+    """
 
     variant: Variant
     request: Request
     indices: tuple[int, ...]
     cache_key: str | None = None
+    clip_sha256: str | None = None
 
     @property
     def record(self) -> RunRecord:
@@ -134,11 +146,13 @@ class Asked:
 class Outcomes:
     """What a start came to.
 
-    `asked` tells whether there was anything to ask. `pending` requests are left in the vendor's batch
-    interface, `failed` ones have no answer; `dollars` have been spent by all starts, None where no price is
-    known; `exhausted` is set where the cost limit stopped the start.
+    `recorded` are the runs in which something is recorded. `asked` tells whether there was anything to ask.
+    `pending` requests are left in the vendor's batch interface, `failed` ones have no answer; `dollars` have
+    been spent by all starts, None where no price is known; `exhausted` is set where the cost limit stopped
+    the start.
     """
 
+    recorded: tuple[RunRecord, ...] = ()
     asked: bool = False
     pending: int = 0
     failed: int = 0
@@ -166,14 +180,20 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
         raise RunError(
             f"{batches.pending} requests are pending in a batch; add --batch to collect them", path=root
         )
+    if any(record.answers for record in _records(variants)):
+        from microg_bench.runs.changes import find_changes
+
+        find_changes(variants, root, progress)
     left = sum(map(len, open_work(variants)))
     if not left:
-        return Outcomes(failed=_failed(variants))
+        return _outcomes(variants)
     for warning in first.warnings(date.today()):
         progress.note(warning)
-    budget = _budget(variants)
+    budget = open_budget(first, _records(variants)) if first.price else None
     if budget and not (batches and batches.pending):
-        _confirm(_estimate(variants, budget.price), first, progress, yes)
+        confirm(budget, open_work(variants), progress, yes)
+    for variant in variants:
+        variant.withdraw()
     with ExitStack() as stack:
         spec = _union(variants)
         pool = _pool(stack, first.options.num_workers) if spec else None
@@ -194,12 +214,15 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
                 await batches.send(execution, engine, source(open_work(variants, batches.settled)))
             else:
                 await execution.run(source(open_work(variants)))
-        finally:
-            _note_usage(variants, engine, pool.seconds if pool else 0.0)
-        return Outcomes(
+        except BaseException:
+            with suppress(RunError):  # which says less than what ended the start
+                _note_usage(variants, engine, pool)
+            raise
+        _note_usage(variants, engine, pool)
+        return _outcomes(
+            variants,
             asked=True,
             pending=batches.pending if batches else 0,
-            failed=_failed(variants),
             dollars=budget.spent if budget else None,
             exhausted=bool(budget and budget.exhausted),
         )
@@ -211,17 +234,19 @@ def _batches(root: Path, first: Configuration) -> Batches | None:
     return Batches.read(path) if first.options.batch or path.is_file() else None
 
 
-def _failed(variants: Sequence[Variant]) -> int:
-    return sum(len(record.failures) for record in _records(variants))
+def _outcomes(variants: Sequence[Variant], **more: Any) -> Outcomes:
+    records = list(_records(variants))
+    recorded = tuple(record for record in records if record.has_lines)
+    return Outcomes(recorded, failed=sum(len(record.failures) for record in records), **more)
 
 
 def _records(variants: Sequence[Variant]) -> Iterator[RunRecord]:
     return (record for variant in variants for record in variant.records.values())
 
 
-def _note_usage(variants: Sequence[Variant], engine: Engine, decoding: float) -> None:
+def _note_usage(variants: Sequence[Variant], engine: Engine, pool: DecodePool | None) -> None:
     for variant in variants:
-        variant.usage.decoding = decoding
+        variant.usage.decoding = pool.seconds if pool else 0.0
         for record in variant.records.values():
             record.note(usage=variant.usage.to_json(), rejected=_rejected(engine))
 
@@ -236,32 +261,6 @@ def _cache(first: Configuration, provenance: Mapping[str, str]) -> ResponseCache
     if not first.options.cache:
         return None
     return open_cache(Path(first.options.cache), first.cached_under(provenance))
-
-
-def _budget(variants: Sequence[Variant]) -> Budget | None:
-    """None where no price is known."""
-    price, options = variants[0].configuration.price, variants[0].configuration.options
-    if price is None:
-        return None
-    spent = sum(price.of(one, options.batch) for record in _records(variants) for one in record.responses)
-    return Budget(price, options.max_cost, options.batch, spent)
-
-
-def _confirm(found: Estimate, first: Configuration, progress: Progress, yes: bool) -> None:
-    progress.note(f"cost: {found}")
-    if not yes and first.options.max_cost is None and found.dollars > CONFIRM_ABOVE:
-        progress.confirm(f"this may cost {dollars_words(found.dollars)}")
-
-
-def _estimate(variants: Sequence[Variant], price: Price) -> Estimate:
-    asked = (
-        (prompt, variant.configuration.generation(request.task))
-        for work in open_work(variants)
-        for variant, requests in work.requests
-        for request, prompt in unshown_prompts(variant.configuration, requests)
-    )
-    first = variants[0].configuration
-    return estimate(asked, price, expected_frames(first.frames), first.options.batch)
 
 
 def _union(variants: Sequence[Variant]) -> FrameSpec | FrameUnion | None:
@@ -299,7 +298,8 @@ async def _baseline_engine(
     clips = one.dataset.clips
     if pool is None or one.frames is None:
         return FunctionEngine(function=References(clips).answering(baseline)), nothing_shown
-    found = await describe_clips(clips, baseline, pool, one.frames, root / DESCRIPTORS_FILE, progress)
+    file = root / DESCRIPTORS_FILE
+    found = await describe_clips(clips, baseline, pool, one.frames, file, one.described_with, progress)
     seen = {name: one.descriptor for name, one in found.items() if isinstance(one, Description)}
     engine = FunctionEngine(function=References(clips, seen).answering(baseline))
     return engine, partial(described, descriptions=found)
@@ -367,7 +367,7 @@ class Execution:
             generation = variant.configuration.generation(request.task)
             job = Job(request, prompt, own.frames, generation, own.video)
             key = self.cache.key(job) if self.cache else None
-            asked = Asked(variant, request, own.indices, key)
+            asked = Asked(variant, request, own.indices, key, own.clip_sha256)
             if self.cache and key and (kept := self.cache.get(key, request.id)):
                 self.record([(asked, None, kept)])
             elif self.budget and not await self.budget.reserve(job):
@@ -386,9 +386,10 @@ class Execution:
         found: list[tuple[Request, Prompt]] = []
         for request, instruction in zip(requests, instructions, strict=True):
             try:
-                found.append((request, one.adapter.prompt(request, instruction, shown.frames)))
+                found.append((request, made_prompt(one.adapter, request, instruction, shown.frames)))
             except Exception as error:  # an adapter is somebody else's code
-                failure = self._blame(variant, request, "prompt", error)
+                failure = blamed(one.adapter, request, "prompt", error)
+                self._fault, self._faults = f"{failure.reason} (prompt)", self._faults + 1
                 self.record([(Asked(variant, request, ()), None, failure)])
         return found
 
@@ -410,8 +411,14 @@ class Execution:
             RunError: the journal cannot be written, or the adapter fails again and again.
         """
         found = self._parsed(asked)
+        unrecorded = [read.id for _, read in found if isinstance(read, Answer)]
         for record in dict.fromkeys(one.record for one, _ in found):
-            record.add(*(read for one, read in found if one.record is record))
+            own = [read for one, read in found if one.record is record]
+            try:
+                record.add(*own)
+            except RunError as error:
+                raise _not_recorded(error, unrecorded) from error
+            unrecorded = [name for name in unrecorded if name not in record.answers]
             note_rejected(record, self.engine)
         for one, job, outcome in asked:
             self._settle(one, job, outcome)
@@ -441,15 +448,12 @@ class Execution:
                 found.append((one, self._only_thoughts(one, outcome)))
                 continue
             said = outcome.model_copy(update={"text": text, "reasoning": reasoning})
-            try:
-                answer = adapter.parse(one.request, text)
-                if not isinstance(answer, str):
-                    raise TypeError(f"parse() returns {type(answer).__name__}, not a text")
-            except Exception as error:  # an adapter is somebody else's code
-                found.append((one, self._blame(one.variant, one.request, "parse", error, said)))
+            read = read_answer(adapter, one.request, said, one.indices, one.clip_sha256)
+            if isinstance(read, Failure):
+                self._fault, self._faults = f"{read.reason} ({read.stage})", self._faults + 1
             else:
                 self._faults, self._answered = 0, True
-                found.append((one, Answer(**dict(said), answer=answer, frames=one.indices)))
+            found.append((one, read))
         return found
 
     def _only_thoughts(self, one: Asked, said: Response) -> Failure:
@@ -474,14 +478,11 @@ class Execution:
         if self.budget:
             self.budget.settle(job, outcome)
 
-    def _blame(
-        self, variant: Variant, request: Request, stage: Stage, error: Exception, said: Response | None = None
-    ) -> Failure:
-        """The failure of a request at which the adapter raised; one that never works must not spend a run."""
-        reason = f"adapter {variant.configuration.adapter.name}: {type(error).__name__}: {error}"
-        self._fault = f"{reason} ({stage})"
-        self._faults += 1
-        return Failure(id=request.id, stage=stage, reason=reason, response=said)
+
+def _not_recorded(error: RunError, names: Sequence[str]) -> RunError:
+    """The error of a journal, with the answers that it does not hold."""
+    told = f"; {len(names)} answers are not recorded and are asked again: {listed(names)}" if names else ""
+    return RunError(error.reason + told, path=error.path)
 
 
 def note_rejected(record: RunRecord, engine: Engine) -> None:

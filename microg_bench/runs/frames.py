@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from microg_bench.errors import DecodeError
 from microg_bench.records import Clip
-from microg_bench.storage import Journal, read_journal
+from microg_bench.storage import Journal, file_sha256, read_journal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a model is shown of a clip: frames, with their indices for the record, or the file itself."""
+    """What a model is shown of a clip: frames, with their indices for the record, or the file itself.
+
+    `clip_sha256` tells the file that they come from; see `Answer`.
+    """
 
     frames: Frames | None = None
     indices: tuple[int, ...] = ()
     video: Path | None = None
+    clip_sha256: str | None = None
 
 
 class OfClip(Protocol):
@@ -53,32 +57,42 @@ FrameStream = AsyncIterator[tuple[Of, Shown | DecodeError]]
 async def whole_clips(work: Iterable[Of]) -> FrameStream[Of]:
     """For models that are sent the file."""
     for one in work:
-        yield one, Shown(video=one.clip.video) if one.clip.video else _no_video(one.clip)
+        file = one.clip.video
+        yield one, Shown(video=file, clip_sha256=clip_sha256(file)) if file else _no_video(one.clip)
 
 
 async def decoded(
     work: Iterable[Of], pool: DecodePool, spec: FrameSpec | FrameUnion, ahead: int
 ) -> FrameStream[Of]:
     """Decode in `pool`, at most `ahead` clips before the model has taken them."""
-    waiting: deque[tuple[Of, Future[Frames] | None]] = deque()
+    waiting: deque[tuple[Of, Future[Frames] | None, str | None]] = deque()
     open_work = iter(work)
     while True:
         while len(waiting) < ahead and (one := next(open_work, None)):
-            waiting.append((one, pool.submit(one.clip.video, spec) if one.clip.video else None))
+            file = one.clip.video
+            waiting.append((one, pool.submit(file, spec) if file else None, clip_sha256(file)))
         if not waiting:
             return
-        one, future = waiting.popleft()
-        yield one, await _shown(one.clip, future)
+        one, future, digest = waiting.popleft()
+        yield one, await _shown(one.clip, future, digest)
 
 
-async def _shown(clip: Clip, future: Future[Frames] | None) -> Shown | DecodeError:
+async def _shown(clip: Clip, future: Future[Frames] | None, digest: str | None) -> Shown | DecodeError:
     if future is None:
         return _no_video(clip)
     try:
         frames = await asyncio.wrap_future(future)
     except DecodeError as error:
         return error
-    return Shown(frames, frames.indices)
+    return Shown(frames, frames.indices, clip_sha256=digest)
+
+
+def clip_sha256(file: Path | None) -> str | None:
+    """The first 16 hex digits of the SHA-256 of a clip's file; None where there is none that can be read."""
+    try:
+        return file_sha256(file)[:16] if file else None
+    except OSError:
+        return None
 
 
 def _no_video(clip: Clip) -> DecodeError:
@@ -87,10 +101,11 @@ def _no_video(clip: Clip) -> DecodeError:
 
 @dataclass(frozen=True)
 class Description:
-    """The descriptor of a clip, and the indices of the frames that it was made from."""
+    """The descriptor of a clip, and the frames that it was made from: their indices, and of which file."""
 
     descriptor: NDArray[np.float64]
     indices: tuple[int, ...]
+    clip_sha256: str | None = None
 
 
 Descriptions = Mapping[str, Description | DecodeError]
@@ -100,12 +115,30 @@ async def described(work: Iterable[Of], descriptions: Descriptions) -> FrameStre
     """For baselines that see: the clip has been described before the first answer."""
     for one in work:
         found = descriptions[one.clip.video_id]
-        yield one, found if isinstance(found, DecodeError) else Shown(indices=found.indices)
+        if isinstance(found, DecodeError):
+            yield one, found
+        else:
+            yield one, Shown(indices=found.indices, clip_sha256=found.clip_sha256)
 
 
 @dataclass(frozen=True)
 class _Undescribed:
     clip: Clip
+
+
+def read_descriptions(path: Path, made_with: str) -> dict[str, Description]:
+    """The descriptions in a file that were made with the same baseline and frames, the last of each clip.
+
+    Raises:
+        RunError: `path` is damaged.
+    """
+    import numpy as np
+
+    return {
+        line["id"]: Description(np.array(line["descriptor"]), tuple(line["frames"]), line["clip_sha256"])
+        for _, line in read_journal(path)
+        if line.get("made_with") == made_with
+    }
 
 
 async def describe_clips(
@@ -114,30 +147,38 @@ async def describe_clips(
     pool: DecodePool,
     spec: FrameSpec,
     path: Path,
+    made_with: str,
     progress: Progress,
 ) -> dict[str, Description | DecodeError]:
     """Describe every clip; what an interrupted run has already written to `path` is kept.
+
+    A clip whose file has changed since is described again.
 
     Raises:
         RunError: `path` is damaged or cannot be written.
     """
     import numpy as np
 
-    found: dict[str, Description | DecodeError] = {
-        line["id"]: Description(np.array(line["descriptor"]), tuple(line["frames"]))
-        for _, line in read_journal(path)
-    }
-    left = [_Undescribed(clip) for clip in clips if clip.video_id not in found]
-    progress.stage("describing clips", len(found) + len(left), len(found))
+    chosen = tuple(clips)
+    kept = read_descriptions(path, made_with)
+    stale = {clip.video_id for clip in chosen if clip.video_id in kept and changed(clip, kept[clip.video_id])}
+    left = [_Undescribed(one) for one in chosen if one.video_id in stale or one.video_id not in kept]
+    found: dict[str, Description | DecodeError] = {**kept}
+    progress.stage("describing clips", len(chosen), len(chosen) - len(left))
     with Journal(path) as journal:
         async for one, shown in decoded(left, pool, spec, ahead=4):
             progress.advance()
+            name = one.clip.video_id
             if isinstance(shown, DecodeError) or shown.frames is None:
-                no_frames = DecodeError("no frames", item=one.clip.video_id)
-                found[one.clip.video_id] = shown if isinstance(shown, DecodeError) else no_frames
+                found[name] = shown if isinstance(shown, DecodeError) else DecodeError("no frames", item=name)
                 continue
             vector = np.round(baseline.describe(shown.frames), 6)
-            line = {"id": one.clip.video_id, "frames": list(shown.indices), "descriptor": vector.tolist()}
-            journal.append(line)
-            found[one.clip.video_id] = Description(vector, shown.indices)
+            how = {"made_with": made_with, "clip_sha256": shown.clip_sha256, "frames": list(shown.indices)}
+            journal.append({"id": name, **how, "descriptor": vector.tolist()})
+            found[name] = Description(vector, shown.indices, shown.clip_sha256)
     return found
+
+
+def changed(clip: Clip, shown: Description) -> bool:
+    """Whether the file of a clip is there, and another one than was described."""
+    return clip_sha256(clip.video) not in (None, shown.clip_sha256)

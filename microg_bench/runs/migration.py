@@ -1,16 +1,26 @@
-"""Reads what version 0.1 wrote: run.json, journal lines and scorecards of schema 1 as those of schema 2.
+"""Reads run.json, journal lines and scorecards of this schema, or of schema 1 as those of schema 2.
 
 Files of schema 1 are migrated in memory; a file on disk changes only when it is written again.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from microg_bench.errors import DataError, RunError
 from microg_bench.options import Options
+from microg_bench.records import Answer, Failure, Withdrawal, first_fault
+from microg_bench.storage import read_json
+from microg_bench.text import first_line
 
 RUN_SCHEMA_1 = "microg-bench/run/1"
 SCORECARD_SCHEMA_1 = "microg-bench/scorecard/1"
+
+Entry = Answer | Failure | Withdrawal
+ENTRIES: dict[str, type[Entry]] = {"response": Answer, "failure": Failure, "withdrawn": Withdrawal}
 
 _OPTIONS = {
     "attention": "attn_implementation",
@@ -28,6 +38,51 @@ _SLICES = {"question word": "question_word"}
 _LABELS = {"absent": "unanswerable", "present": "answerable"}
 _MEDIA = re.compile(r"(images|video), jpeg (\d+), detail (auto|low|high)")
 _PROMPT = re.compile(r"(.+)@(\d+):([0-9a-f]{8})")
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        content = read_json(file)
+    except DataError as error:
+        raise RunError(f"damaged: {error.reason}", path=file) from error
+    if not isinstance(content, dict):
+        raise RunError("damaged: it holds no JSON object", path=file)
+    return content
+
+
+def read_schema(
+    file: Path, schema: str, first: str, migrate: Callable[[dict[str, Any]], dict[str, Any]]
+) -> tuple[dict[str, Any], bool]:
+    """The content of a file in this version's `schema`, and whether it was of the `first`."""
+    content = _read_object(file)
+    found = content.get("schema")
+    if found == schema:
+        return content, False
+    if found != first:
+        raise RunError(f"schema {found!r} is not known to this version, which reads {schema}", path=file)
+    try:
+        return migrate(content), True
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"damaged: {type(error).__name__}: {error}", path=file) from error
+
+
+def read_line(line: dict[str, Any], file: Path, number: int, migrated: bool) -> Entry:
+    """One line of a journal of this version's schema, or of version 1's; a journal of both is refused."""
+    if ("finish_reason" if migrated else "stop") in line:
+        reason = f"half migrated: the line is of schema {1 + migrated}, run.json of schema {2 - migrated}"
+        raise RunError(reason, path=file, item=f"line {number}")
+    name = line.get("type")
+    kind = ENTRIES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        unknown = f"the type {first_line(repr(name), 60)} is not known to this version"
+        reason = "damaged: it has no type" if name is None else unknown
+        raise RunError(reason, path=file, item=f"line {number}")
+    fields = line_from_1(line) if migrated else dict(line)
+    fields.pop("type", None)
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise RunError(f"damaged: {first_fault(error)}", path=file, item=f"line {number}") from error
 
 
 def run_from_1(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from microg_bench.adapters.base import blamed, made_prompt
 from microg_bench.engines.registry import CLOSED
+from microg_bench.errors import UsageError
 from microg_bench.records import Image, Prompt, Request, Text
 from microg_bench.runs.budget import Estimate, estimate, expected_frames, unshown_prompts
 from microg_bench.runs.configure import Configuration
@@ -46,7 +48,7 @@ class Preview:
         whole = "the whole clip, as its file" if one.sends_clips else "none: this model sees no video"
         clips = f"{len(one.clips)} of {len(one.dataset.clips)} clips"
         rows: dict[str, str] = {
-            "model": f"{one.adapter.name} ({one.adapter.title})",
+            "model": f"{one.adapter.name} ({one.title})",
             "checkpoint": one.engine_options.checkpoint or "none",
             "engine": one.engine.name,
             "data": f"{one.dataset.name}, {clips}",
@@ -73,6 +75,7 @@ def preview(one: Configuration, today: date | None = None) -> Preview:
 
     Raises:
         DecodeError: a clip cannot be decoded.
+        UsageError: the adapter makes no prompt.
     """
     examples = tuple(_example(one, items[0].request) for items in one.items.values())
     return Preview(one, examples, _estimate(one), tuple(one.warnings(today or date.today())))
@@ -83,7 +86,10 @@ def _example(one: Configuration, request: Request) -> Example:
 
     clip = next(clip for clip in one.clips if clip.video_id == request.video_id)
     frames = decode(clip.video, one.frames) if one.frames and clip.video else None
-    prompt = one.adapter.prompt(request, one.templates[request.task].render(request), frames)
+    try:
+        prompt = made_prompt(one.adapter, request, one.templates[request.task].render(request), frames)
+    except Exception as error:  # an adapter is somebody else's code
+        raise UsageError(blamed(one.adapter, request, "prompt", error).reason, item=request.id) from error
     return Example(request, prompt, frames.indices if frames else ())
 
 

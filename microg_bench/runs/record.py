@@ -7,20 +7,32 @@ writer: each file is read when it is first needed, at most once, and what is wri
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from microg_bench.errors import DataError, RunError
-from microg_bench.records import Answer, Failure, Generation, Record, Request, Response, TaskName, first_fault
+from microg_bench.records import (
+    Answer,
+    Failure,
+    Generation,
+    Record,
+    Request,
+    Response,
+    TaskName,
+    Withdrawal,
+    first_fault,
+)
 from microg_bench.runs import migration
+from microg_bench.runs.migration import Entry
 from microg_bench.scorecard import SCORECARD_SCHEMA, Scorecard
 from microg_bench.settings import Settings
-from microg_bench.storage import Journal, read_journal, read_json, write_json
+from microg_bench.storage import FolderLock, Journal, read_journal, write_json
 from microg_bench.text import listed
 
 if TYPE_CHECKING:
@@ -31,7 +43,6 @@ if TYPE_CHECKING:
 RUN_SCHEMA = "microg-bench/run/2"
 RUN_FILE = "run.json"
 JOURNAL_FILE = "journal.jsonl"
-LOCK_FILE = ".lock"
 SCORECARD_FILE = "scorecard.json"
 STATISTICS_FILE = "statistics.npz"
 
@@ -47,8 +58,38 @@ class RunFile(Record):
     starts: list[dict[str, Any]]
 
 
+@dataclass
+class _State:
+    """What the journal comes to. `superseded` are responses that no longer count, but were paid for."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    superseded: list[Response] = field(default_factory=list)
+
+    def count(self, found: Entry) -> None:
+        """The first answer to a request counts; a failure counts until there is one."""
+        name = found.id
+        if isinstance(found, Withdrawal):
+            for old in (self.answers.pop(name, None), self.failures.pop(name, None)):
+                if not found.parsed_again:
+                    self._supersede(old)
+        elif name in self.answers:
+            self._supersede(found)
+        elif isinstance(found, Answer):
+            self._supersede(self.failures.pop(name, None))
+            self.answers[name] = found
+        else:
+            self._supersede(self.failures.get(name))
+            self.failures[name] = found
+
+    def _supersede(self, old: Answer | Failure | None) -> None:
+        said = old.response if isinstance(old, Failure) else old
+        if said is not None:
+            self.superseded.append(said)
+
+
 class RunRecord:
-    """One run. `RunRecord.read` opens it for reading, `RunRecord.open` for writing too.
+    """One run. `RunRecord.read` opens it for reading, `RunRecord.open` and `reopen` for writing too.
 
     Attributes:
         path: the run folder.
@@ -69,8 +110,9 @@ class RunRecord:
         self.starts = content.starts
         self.migrated = migrated
         self.repaired = False
-        self._lock: FileLock | None = None
+        self._lock: FolderLock | None = None
         self._journal: Journal | None = None
+        self._new = False
 
     @classmethod
     def read(cls, path: Path, lines: Lines = read_journal) -> RunRecord:
@@ -87,7 +129,9 @@ class RunRecord:
         file = path / RUN_FILE
         if not file.is_file():
             raise RunError(f"not a run folder (there is no {RUN_FILE})", path=path)
-        content, migrated = _read_schema(file, RUN_SCHEMA, migration.RUN_SCHEMA_1, migration.run_from_1)
+        content, migrated = migration.read_schema(
+            file, RUN_SCHEMA, migration.RUN_SCHEMA_1, migration.run_from_1
+        )
         content.pop("schema", None)
         return cls(path, _parsed(file, RunFile, content), lines, migrated=migrated)
 
@@ -96,6 +140,9 @@ class RunRecord:
         cls, path: Path, settings: Settings, options: dict[str, Any], start: dict[str, Any]
     ) -> RunRecord:
         """Create or resume the run at `path`, and lock it until `close`.
+
+        A new run in which nothing is recorded until then leaves no folder. A folder whose run has no answer
+        is begun again where the settings are others.
 
         Args:
             path: the run folder.
@@ -108,37 +155,56 @@ class RunRecord:
                 named), it was made by version 0.1, or its files are damaged or cannot be written. A folder
                 that is refused is left as it is.
         """
-        lock = _locked(path)
+        return cls._locked(
+            path, lambda: cls._claimed(path, RunFile(options=options, settings=settings, starts=[start]))
+        )
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunRecord:
+        """Open the run at `path` for writing as it is, and lock it until `close`.
+
+        Raises:
+            RunError: as `open`.
+        """
+        cls.read(path)  # a folder that holds no run is left as it is
+        return cls._locked(path, lambda: cls._resumed(path))
+
+    @classmethod
+    def _locked(cls, path: Path, claim: Callable[[], RunRecord]) -> RunRecord:
+        """The run that `claim` gives under the lock of its folder, open for writing."""
+        lock = FolderLock(path)
+        record = None
         try:
-            record = cls._claimed(path, settings, options, start)
+            record = claim()
             record._state  # noqa: B018 - damage is found before anything is written
             record._write_run()
             record._journal = Journal(path / JOURNAL_FILE)
             record.repaired = record._journal.repaired
         except BaseException:
-            lock.release()
+            lock.release(remove=(RUN_FILE,) if record and record._new else ())
             raise
         record._lock = lock
         return record
 
     @classmethod
-    def _claimed(
-        cls, path: Path, settings: Settings, options: dict[str, Any], start: dict[str, Any]
-    ) -> RunRecord:
-        """A new run, or the one that is there with this start added to it; nothing is written yet."""
+    def _resumed(cls, path: Path) -> RunRecord:
+        record = cls.read(path)
+        if record.migrated:
+            reason = "was made by version 0.1 and cannot be resumed; give --run DIR for a new run"
+            raise RunError(reason, path=path)
+        return record
+
+    @classmethod
+    def _claimed(cls, path: Path, content: RunFile) -> RunRecord:
+        """A new run, or the one that is there with this start added to it; run.json is not written yet."""
         if (path / RUN_FILE).exists():
-            record = cls.read(path)
-            if record.migrated:
-                raise RunError(
-                    "was made by version 0.1 and cannot be resumed; give --run DIR for a new run", path=path
-                )
-            if changed := record.settings.difference(settings):
-                raise RunError(
-                    f"was started with other settings ({changed}); give the old setting to resume, "
-                    "or --run DIR for a new run",
-                    path=path,
-                )
-            record.starts.append(start)
+            record = cls._resumed(path)
+            if record.settings.changed(content.settings):
+                if record.answers or _pending(path):
+                    raise _refusal(path, record.settings, content.settings)
+                record._begin_again(content)
+            else:
+                record.starts += content.starts
             return record
         if (path / JOURNAL_FILE).exists():
             raise RunError(f"holds a {JOURNAL_FILE} but no {RUN_FILE}; it cannot be resumed", path=path)
@@ -146,9 +212,20 @@ class RunRecord:
             raise RunError(
                 f"holds other runs ({listed(runs)}): give one of them, or another folder", path=path
             )
-        record = cls(path, RunFile(options=options, settings=settings, starts=[start]))
-        record._state = {}, {}
+        record = cls(path, content)
+        record._state = _State()
+        record._new = True
         return record
+
+    def _begin_again(self, content: RunFile) -> None:
+        """Withdraw the failures under other settings; what they cost is kept."""
+        reason = "the run was begun again with other settings"
+        found = [Withdrawal(id=name, reason=reason) for name in self.failures]
+        with Journal(self.path / JOURNAL_FILE) as self._journal:
+            self.add(*found)
+        self.settings, self.options, self.starts = content.settings, content.options, content.starts
+        for name in (SCORECARD_FILE, STATISTICS_FILE):
+            (self.path / name).unlink(missing_ok=True)
 
     def _write_run(self) -> None:
         settings = self.settings.model_dump(mode="json")
@@ -158,33 +235,36 @@ class RunRecord:
     # What is read.
 
     @cached_property
-    def _state(self) -> tuple[dict[str, Answer], dict[str, Failure]]:
-        answers: dict[str, Answer] = {}
-        failures: dict[str, Failure] = {}
-        file = self.path / JOURNAL_FILE
+    def _state(self) -> _State:
+        state, file = _State(), self.path / JOURNAL_FILE
         for number, line in self._lines(file):
-            _count(_parse_line(line, file, number, self.migrated), answers, failures)
-        return answers, failures
+            state.count(migration.read_line(line, file, number, self.migrated))
+        return state
 
     @property
     def answers(self) -> dict[str, Answer]:
-        """The first answer to each request, by its id, in the order of the journal.
+        """The first answer to each request that was not withdrawn, by its id, in the order of the journal.
 
         Raises:
             RunError: a line of the journal is damaged; its number is named.
         """
-        return self._state[0]
+        return self._state.answers
 
     @property
     def failures(self) -> dict[str, Failure]:
         """The last failure of each request that has no answer, by its id; see `answers`."""
-        return self._state[1]
+        return self._state.failures
 
     @property
     def responses(self) -> tuple[Response, ...]:
-        """All responses, those too in which no answer was found; see `answers`."""
+        """All that the model said, and was paid for: also what was withdrawn or has failed; see `answers`."""
         unread = (failure.response for failure in self.failures.values())
-        return (*self.answers.values(), *filter(None, unread))
+        return (*self.answers.values(), *filter(None, unread), *self._state.superseded)
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether anything has been recorded."""
+        return self._state != _State()
 
     @property
     def has_journal(self) -> bool:
@@ -268,17 +348,27 @@ class RunRecord:
 
     # What is written.
 
-    def add(self, *found: Answer | Failure) -> None:
-        """Record answers and failures; when this returns, they count.
+    def add(self, *found: Entry) -> None:
+        """Record answers, failures and withdrawals; when this returns, they count.
 
         Raises:
-            RunError: they could not be written.
+            RunError: they could not be written; none of them counts.
         """
         if self._journal is None:
             raise RuntimeError(f"{self.path} is not open for writing")
         self._journal.append(*map(_journal_line, found))
         for one in found:
-            _count(one, *self._state)
+            self._state.count(one)
+
+    def begin(self, start: dict[str, Any], settings: Settings) -> None:
+        """Add a start under settings that this run now has.
+
+        Raises:
+            RunError: run.json could not be written.
+        """
+        self.starts.append(start)
+        self.settings = settings
+        self._write_run()
 
     def note(self, **content: Any) -> None:
         """Add something to the provenance of this start, such as what the engine tells of itself.
@@ -290,13 +380,21 @@ class RunRecord:
         self._write_run()
 
     def close(self) -> None:
-        """Flush the journal and release the folder; safe to call twice."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Flush the journal and release the folder; safe to call twice.
+
+        Raises:
+            RunError: the last lines of the journal may not be on the disk.
+        """
+        unused = self._new and not self.has_lines
+        journal, self._journal = self._journal, None
+        lock, self._lock = self._lock, None
+        try:
+            if journal is not None:
+                journal.close()
+        finally:
+            if lock is not None:
+                unused = unused and not self.has_journal and not _pending(self.path)
+                lock.release(remove=(RUN_FILE,) if unused else ())
 
     def __enter__(self) -> RunRecord:
         return self
@@ -304,7 +402,8 @@ class RunRecord:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with suppress(*([] if error is None else [RunError])):  # which says less than what ended the run
+            self.close()
 
     def __repr__(self) -> str:
         return f"RunRecord({str(self.path)!r}, {self.settings.title}, {self.settings.task})"
@@ -319,7 +418,8 @@ def find_runs(path: Path) -> list[Path]:
     if (path / RUN_FILE).is_file():
         return [path]
     if not path.is_dir():
-        raise RunError("no such folder", path=path)
+        file = path.is_file()
+        raise RunError("is a file, not the folder of a run" if file else "no such folder", path=path)
     found = sorted(file.parent for file in path.rglob(RUN_FILE))
     if not found:
         raise RunError(f"not a run folder (there is no {RUN_FILE} in it or below)", path=path)
@@ -351,76 +451,36 @@ def read_scorecard(file: Path) -> Scorecard:
     if not file.is_file():
         raise RunError(f"has not been scored: {again} first", path=file.parent)
     first = migration.SCORECARD_SCHEMA_1
-    content, _ = _read_schema(file, SCORECARD_SCHEMA, first, migration.scorecard_from_1)
+    content, _ = migration.read_schema(file, SCORECARD_SCHEMA, first, migration.scorecard_from_1)
     return _parsed(file, Scorecard, content)
 
 
-def _count(found: Answer | Failure, answers: dict[str, Answer], failures: dict[str, Failure]) -> None:
-    """The first answer to a request counts; a failure counts until there is one."""
-    if isinstance(found, Answer):
-        answers.setdefault(found.id, found)
-        failures.pop(found.id, None)
-    elif found.id not in answers:
-        failures[found.id] = found
+def _journal_line(found: Entry) -> dict[str, Any]:
+    if isinstance(found, Withdrawal):
+        return {"type": "withdrawn", **found.model_dump(mode="json", exclude_defaults=True)}
+    kind = "failure" if isinstance(found, Failure) else "response"
+    return {"type": kind, **found.model_dump(mode="json", exclude_none=True)}
 
 
-def _journal_line(found: Answer | Failure) -> dict[str, Any]:
-    if isinstance(found, Failure):
-        return {"type": "failure", **found.model_dump(mode="json", exclude_none=True)}
-    return {"type": "response", **found.model_dump(mode="json", exclude_none=True)}
+def _refusal(path: Path, before: Settings, now: Settings) -> RunError:
+    """Why a run is not resumed, and what to do."""
+    changed, anew = before.difference(now), "--run DIR for a new run"
+    match before.changed(now):
+        case "adapter_sha256":
+            parsed = f"`microg-bench score {path} --reparse` parses the kept texts again with it"
+            reason = f"{changed} since the run was started: {parsed}, --run DIR asks anew"
+        case "checkpoint_sha256":
+            reason = f"{changed} since the run was started; put the old ones back to resume, or give {anew}"
+        case _:
+            reason = f"was started with other settings ({changed}); give the old setting to resume, or {anew}"
+    return RunError(reason, path=path)
 
 
-def _parse_line(line: dict[str, Any], file: Path, number: int, migrated: bool) -> Answer | Failure:
-    """One line of a journal of this version's schema, or of version 1's; a journal of both is refused."""
-    if ("finish_reason" if migrated else "stop") in line:
-        reason = f"half migrated: the line is of schema {1 + migrated}, {RUN_FILE} of schema {2 - migrated}"
-        raise RunError(reason, path=file, item=f"line {number}")
-    kind = line.get("type")
-    fields = migration.line_from_1(line) if migrated else dict(line)
-    fields.pop("type", None)
-    try:
-        return (Failure if kind == "failure" else Answer).model_validate(fields)
-    except ValidationError as error:
-        raise RunError(f"damaged: {first_fault(error)}", path=file, item=f"line {number}") from error
+def _pending(path: Path) -> bool:
+    """Whether requests of the run are in a vendor's batch API; their list is in its folder or that above."""
+    from microg_bench.runs.batches import BATCHES_FILE, Batches
 
-
-def _locked(path: Path) -> FileLock:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot be created: {error.strerror}", path=path) from error
-    lock = FileLock(path / LOCK_FILE, timeout=0)
-    try:
-        lock.acquire()
-    except (Timeout, OSError):
-        raise RunError("another process is writing to this run; wait for it or stop it", path=path) from None
-    return lock
-
-
-def _read_object(file: Path) -> dict[str, Any]:
-    try:
-        content = read_json(file)
-    except DataError as error:
-        raise RunError(f"damaged: {error.reason}", path=file) from error
-    if not isinstance(content, dict):
-        raise RunError("damaged: it holds no JSON object", path=file)
-    return content
-
-
-def _read_schema(
-    file: Path, schema: str, first: str, migrate: Callable[[dict[str, Any]], dict[str, Any]]
-) -> tuple[dict[str, Any], bool]:
-    """The content of a file in this version's `schema`, and whether it was of the `first`."""
-    content = _read_object(file)
-    found = content.get("schema")
-    if found == schema:
-        return content, False
-    if found != first:
-        raise RunError(f"schema {found!r} is not known to this version, which reads {schema}", path=file)
-    try:
-        return migrate(content), True
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"damaged: {type(error).__name__}: {error}", path=file) from error
+    return any(Batches.read(folder / BATCHES_FILE).pending for folder in (path, path.parent))
 
 
 def _parsed(file: Path, kind: type[Parsed], content: dict[str, Any]) -> Parsed:

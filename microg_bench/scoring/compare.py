@@ -6,12 +6,14 @@ Only like is compared with like: the same task, the same items in the same order
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
 from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.metrics import METRICS
-from microg_bench.runs.record import RunRecord
+from microg_bench.records import TaskName
+from microg_bench.runs.record import RunRecord, find_runs, runs_by_task
 from microg_bench.scoring.intervals import RESAMPLES, Clusters, Difference, holm, paired
 from microg_bench.text import unknown
 
@@ -118,3 +120,23 @@ def most_different(first: RunRecord, second: RunRecord, metric: str, count: int 
     a, b = (METRICS[metric].per_item(run.statistics.metrics[metric]) for run in (first, second))
     order = np.argsort(-np.abs(a - b), kind="stable")[:count]
     return [Contrast(first.statistics.ids[k], float(a[k]), float(b[k])) for k in order if a[k] != b[k]]
+
+
+def comparable(runs: Sequence[str | Path | RunRecord]) -> dict[TaskName, list[RunRecord]]:
+    """The runs of each task that `runs` have in common.
+
+    Raises:
+        UsageError: there are fewer than two different ones, or they have no task in common.
+        RunError: a folder holds several runs of one task.
+    """
+    given = [
+        [one] if isinstance(one, RunRecord) else [RunRecord.read(path) for path in find_runs(Path(one))]
+        for one in runs
+    ]
+    if len({record.path.resolve() for some in given for record in some}) < 2 or len(given) < 2:
+        raise UsageError("give two or more different runs to compare")
+    by_task = list(map(runs_by_task, given))
+    common = [task for task in by_task[0] if all(task in some for some in by_task)]
+    if not common:
+        raise UsageError("the runs have no task in common")
+    return {task: [some[task] for some in by_task] for task in common}

@@ -118,8 +118,11 @@ def _values(scores: Mapping[str, float | None], columns: Sequence[str]) -> list[
 
 def sweep_table(cards: Mapping[str, Sequence[Scorecard]]) -> str:
     """One table a task, one row a configuration, by its name; values ×100 with their 95% interval."""
-    tables = (dict(zip(cards, own, strict=True)) for own in zip(*cards.values(), strict=True))
-    return "\n".join(map(_task_table, tables))
+    tables: dict[str, dict[str, Scorecard]] = {}
+    for name, own in cards.items():
+        for card in own:
+            tables.setdefault(card.task, {})[name] = card
+    return "\n".join(map(_task_table, tables.values()))
 
 
 def _task_table(cards: Mapping[str, Scorecard]) -> str:

@@ -139,6 +139,8 @@ def _marks(facts: Facts, card: Scorecard) -> Iterator[str]:
 
 def _published_model(table: PublishedTable, facts: Facts, card: Scorecard) -> int | None:
     """The published row of the same checkpoint or, where one of the two is not known, of the same name."""
+    if card.settings and card.settings.checkpoint_sha256:  # weights of somebody's own
+        return None
     checkpoint = card.settings.checkpoint if card.settings else None
     keys = {_key(card.model.name), _key(card.title)} if card.model else set()
     for place, row in enumerate(table.rows):

@@ -49,6 +49,7 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "max_tokens": (("12",), 12),
     "temperature": (("0.7",), 0.7),
     "top_p": (("0.9",), 0.9),
+    "thinking": (("off",), "off"),
     "seed": (("5",), 5),
     "cache": (("kept",), "kept"),
     "url": (("http://a,http://b",), ("http://a", "http://b")),
@@ -96,7 +97,7 @@ def read(call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Options]:
     """The options that `microg-bench run` makes of its arguments, instead of a run."""
     found: list[Options] = []
 
-    def configure(options: Options) -> None:
+    def configure(options: Options, note: object) -> None:
         found.append(options)
         raise UsageError("that is enough")
 

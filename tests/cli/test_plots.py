@@ -125,10 +125,6 @@ def test_runs_that_cannot_be_drawn_are_one_line_and_nothing_is_written(
             ("plots", "empty", "--out", "p"),
             "error: empty: not a run folder (there is no run.json in it or below)\n",
         ),
-        (
-            ("score", "--task", "vqa", "--predictions", "p.json", "--data", "sample", "--plots"),
-            "error: --plots: draws into the folder of a run: give a run\n",
-        ),
     ],
 )
 def test_a_mistake_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

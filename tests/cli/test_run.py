@@ -9,6 +9,7 @@ import pytest
 import microg_bench as mb
 from microg_bench.records import TaskName
 from tests.helpers.datasets import bench, make_dataset, record, write_annotations
+from tests.helpers.videos import write_clip
 
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
 IDS = ["a_000", "a_001", "b_000", "b_001"]
@@ -294,7 +295,10 @@ def test_a_full_disk_is_told_and_what_was_answered_is_kept(data: Path, tmp_path:
     (tmp_path / "full" / "journal.jsonl").symlink_to("/dev/full")
     done = bench(*command[:-4], "--run", "full", *FAST, "--limit", "2", cwd=tmp_path)
     assert done.returncode == 1
-    assert "No space left on device; every answer before it is safe" in done.stderr
+    told = (
+        "the disk is full: free space, then run the same command again to resume; every answer before it is"
+    )
+    assert f"{told} safe; 2 answers are not recorded and are asked again: a_000, a_001" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "full" / "scorecard.json").exists()
     assert (tmp_path / "r" / "journal.jsonl").read_bytes() == kept
@@ -320,3 +324,39 @@ def test_what_is_printed_and_written_is_what_the_api_gives(verb: str, data: Path
         one, other = mb.load_run(tmp_path / path), results.records[task]
         assert (one.settings, one.options) == (other.settings, other.options)
         assert one.answers.keys() == other.answers.keys()
+
+
+def test_a_clip_that_was_replaced_is_described_and_asked_about_again(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", IDS)
+    command = ("caption", "--model", "nearest-clip", "--data", data, "--run", "r", *FAST)
+    assert bench(*command, cwd=tmp_path).returncode == 0
+    descriptors = tmp_path / "r" / "descriptors.jsonl"
+    before = lines(descriptors)
+    write_clip(data / "videos" / "real" / "a" / "a_001.mp4", frames=60, fps=30, size=(128, 64))
+    done = bench(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "a_001: the video file has changed since it was shown: asked again" in done.stderr
+    assert "4 answered, 0 failed" in done.stderr, "a baseline answers from all clips"
+    now = lines(descriptors)
+    assert now[: len(before)] == before
+    (again,) = now[len(before) :]
+    assert again["id"] == "a_001"
+    assert again["descriptor"] != before[1]["descriptor"]
+    record = mb.load_run(tmp_path / "r")
+    assert record.answers["a_001"].clip_sha256 == again["clip_sha256"]
+    assert len(record.responses) == 8
+    done = bench(*command, cwd=tmp_path)
+    assert (done.returncode, "changed" in done.stderr) == (0, False)
+
+
+def test_descriptors_of_other_frames_are_not_used(data: Path, tmp_path: Path) -> None:
+    command = ("caption", "--model", "nearest-clip", "--data", data, "--run", "r", *FAST)
+    assert bench(*command, cwd=tmp_path).returncode == 0
+    for name in ("journal.jsonl", "run.json", "scorecard.json"):
+        (tmp_path / "r" / name).unlink()
+    done = bench(*command, "--frames", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = lines(tmp_path / "r" / "descriptors.jsonl")
+    assert [line["id"] for line in found] == [*IDS, *IDS]
+    assert [len(line["frames"]) for line in found] == [4] * 4 + [2] * 4  # type: ignore[arg-type]
+    assert {len(one.frames) for one in mb.load_run(tmp_path / "r").answers.values()} == {2}

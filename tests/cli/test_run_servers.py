@@ -206,3 +206,26 @@ def test_an_adapter_is_asked_of_a_server_by_the_name_that_it_has_there(
     assert "(known: a, b): name one with --checkpoint" in done.stderr
     done = bench(*command, "--url", server.url, "--checkpoint", "b", "--run", "b", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_start_that_asked_nothing_claims_no_folder(server: FaultServer, data: Path, tmp_path: Path) -> None:
+    nowhere = ("vqa", "--model", "server:typo", "--url", "http://127.0.0.1:9/v1", "--data", data)
+    done = bench(*nowhere, "--run", "r", *FAST, cwd=tmp_path)
+    assert done.returncode == 1
+    assert not (tmp_path / "r").exists()
+    done = ask(server, data, tmp_path, "--run", "r")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_that_was_answered_nothing_may_be_begun_with_another_model(
+    server: FaultServer, data: Path, tmp_path: Path
+) -> None:
+    server.script = lambda question, attempt: "400"
+    done = ask(server, data, tmp_path, "--run", "r")
+    assert (done.returncode, {one["type"] for one in journal(tmp_path / "r")}) == (1, {"failure"})
+    server.script = lambda question, attempt: ""
+    done = ask(server, data, tmp_path, "--run", "r", "--temperature", "0.5")
+    assert done.returncode == 0, done.stderr
+    card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
+    assert (card["counts"]["answered"], card["counts"]["failed"]) == (8, 0)
+    assert card["settings"]["generation"]["temperature"] == 0.5

@@ -1,11 +1,14 @@
 """A real checkpoint through the command line: random weights, real architecture, generated text."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from microg_bench.engines.checkpoint import content_sha256
 from tests.helpers.datasets import bench
+from tests.helpers.tiny_qwen import build_tiny_qwen
 
 COMMAND = ("--model", "qwen2.5-vl", "--engine", "transformers", "--data", "sample", "--metrics", "ROUGE-L")
 
@@ -38,6 +41,27 @@ def test_what_the_engine_ran_on_is_recorded(run: Path) -> None:
     assert start["versions"]["transformers"] == start["engine"]["transformers"]
 
 
+def test_a_local_checkpoint_is_named_and_known_by_its_content(run: Path, tiny_qwen: Path) -> None:
+    settings = json.loads((run / "vqa" / "run.json").read_text())["settings"]
+    assert settings["checkpoint_sha256"] == content_sha256(str(tiny_qwen), print)
+    title = f"Qwen2.5-VL (tiny-qwen, {settings['checkpoint_sha256'][:8]})"
+    assert settings["title"] == title
+    assert f"| {title} | 9 |" in (run / "vqa" / "table.md").read_text()
+    assert json.loads((run / "vqa" / "scorecard.json").read_text())["model"]["title"] == title
+
+
+def test_other_weights_in_the_same_folder_are_another_run(tiny_qwen: Path, tmp_path: Path) -> None:
+    weights = Path(shutil.copytree(tiny_qwen, tmp_path / "weights"))
+    command = ("vqa", *COMMAND, "--checkpoint", "weights", "--limit", "1", "--max-tokens", "2")
+    done = bench(*command, "--run", "r", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    build_tiny_qwen(weights, seed=7)
+    done = bench(*command, "--run", "r", cwd=tmp_path)
+    assert done.returncode == 1
+    told = "r: the weights in weights have changed since the run was started; put the old ones back to resume"
+    assert done.stderr.splitlines()[-1].startswith(f"error: {told}, or give --run DIR")
+
+
 def test_a_second_start_loads_no_model_and_asks_nothing(run: Path, tiny_qwen: Path) -> None:
     before = (run / "vqa" / "journal.jsonl").read_bytes()
     done = bench("run", *COMMAND, "--checkpoint", tiny_qwen, "--limit", "2", "--run", "r", cwd=run.parent)
@@ -62,7 +86,7 @@ def test_a_bad_checkpoint_is_one_clear_line_before_anything_is_asked(
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-    assert (tmp_path / "r" / "journal.jsonl").read_bytes() == b""
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"], "nothing was asked: no run is there"
 
 
 def test_a_model_that_thinks_is_told_how_much(thinking_qwen: Path, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 import microg_bench as mb
 from microg_bench.tables.markdown import scorecard_table
 from tests.helpers.datasets import bench, record, write_annotations
+from tests.helpers.runs import content
 
+SLOW_BASELINE = Path(__file__).parents[1] / "helpers" / "slow_baseline.py"
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
 RECORDS = [record("a_001", 1), record("a_002", 2), record("b_001", 3)]
 
@@ -165,6 +167,7 @@ def test_predictions_that_are_no_answers_are_said(data: Path, tmp_path: Path) ->
     [
         ((), "give either a run folder, or --task"),
         (("nowhere",), "nowhere: no such folder"),
+        (("refs.json",), "refs.json: is a file, not the folder of a run"),
         (("--task", "vqa"), "give either a run folder, or --task"),
         (("--task", "captions", "--predictions", "p.json"), "did you mean caption"),
         (("--task", "vqa", "--predictions", "none.json", "--data", "refs.json"), "none.json: no such file"),
@@ -177,6 +180,97 @@ def test_a_mistake_is_one_clear_line(
     assert done.returncode == 1
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+PREDICTIONS = ("--predictions", "p.json", "--task", "caption")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("r/vqa", "--task", "vqa"), "--task: does not apply to a run: it has its own task and items"),
+        (("r", "--allow-missing"), "--allow-missing: does not apply to a run: it has its own task and items"),
+        (
+            ("r", "--out", "x.json"),
+            "--out: does not apply to several runs: their scorecards are in their folders",
+        ),
+        ((*PREDICTIONS, "--plots"), "--plots: does not apply to predictions: give a run"),
+        ((*PREDICTIONS, "--reparse"), "--reparse: does not apply to predictions: give a run"),
+        (
+            ("r", "--device", "cpu"),
+            "--device: does not apply to these metrics: add S-BERT or S-VQA or BERTScore",
+        ),
+        (
+            (*PREDICTIONS, "--bf16"),
+            "--bf16: does not apply to these metrics: add S-BERT or S-VQA or BERTScore",
+        ),
+        (
+            ("r", "--sentence-model", "."),
+            "--sentence-model: does not apply to these metrics: add S-BERT or S-VQA",
+        ),
+        (
+            ("r", "--bertscore-layers", "3"),
+            "--bertscore-layers: does not apply to these metrics: add BERTScore",
+        ),
+    ],
+)
+def test_an_option_that_does_not_apply_is_refused_and_nothing_is_written(
+    data: Path, scored: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    write(tmp_path / "p.json", {"a_001": "one"})
+    before = content(tmp_path)
+    done = bench("score", *arguments, "--metrics", "ROUGE-L", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"error: {message}")
+    assert content(tmp_path) == before
+
+
+def test_what_the_command_line_refuses_the_api_refuses(data: Path, scored: Path) -> None:
+    for item, given in {"--task": {"task": "vqa"}, "--allow-missing": {"allow_missing": True}}.items():
+        with pytest.raises(mb.MicrogError, match=f"{item}: does not apply to runs"):
+            mb.score(scored, metrics="ROUGE-L", progress=None, **given)
+
+
+def test_every_option_that_applies_to_a_run_is_honoured(scored: Path, tmp_path: Path) -> None:
+    (scored.parent / "elsewhere").mkdir()
+    data = write_annotations(tmp_path / "elsewhere" / "refs.json", RECORDS)
+    given = ("--data", data, "--out", "out/card.json", "--clusters", "clip", "--protocol", "coco")
+    done = bench("score", "r/vqa", *given, "--metrics", "ROUGE-L", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / "out" / "card.json").read_bytes()
+    assert written == (scored / "vqa" / "scorecard.json").read_bytes()
+    card = json.loads(written)
+    assert (card["protocol"], list(card["scores"]), card["interval"]["clusters"]) == (
+        "coco",
+        ["ROUGE-L"],
+        "clip",
+    )
+
+
+def test_an_error_that_all_runs_have_is_told_once(scored: Path, tmp_path: Path) -> None:
+    done = bench("score", "r", "--data", "nowhere", "--metrics", "ROUGE-L", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["error: nowhere: no such dataset folder or annotation file"]
+
+
+def test_a_run_is_parsed_again_with_its_edited_adapter(data: Path, tmp_path: Path) -> None:
+    adapter = SLOW_BASELINE.read_text().replace("sees_video = True", "sees_video = False")
+    (tmp_path / "own.py").write_text(adapter)
+    command = ("vqa", "--model", "own.py", "--data", data, "--run", "r", "--metrics", "ROUGE-L")
+    assert bench(*command, cwd=tmp_path).returncode == 0
+    with (tmp_path / "own.py").open("a") as file:
+        file.write("\n    def parse(self, request, text):\n        return text.upper()\n")
+    done = bench(*command, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "`microg-bench score r --reparse` parses the kept texts again with it" in done.stderr
+    done = bench("score", "r", "--reparse", "--metrics", "ROUGE-L", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == ["r: 6 texts were parsed again, 6 answers changed"]
+    assert bench(*command, cwd=tmp_path).returncode == 0
+    answers = [one.answer for one in mb.load_run(tmp_path / "r").answers.values()]
+    assert len(answers) == 6
+    assert all(answer.isupper() for answer in answers)
 
 
 @pytest.mark.parametrize("task", ["caption", "vqa"])

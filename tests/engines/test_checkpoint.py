@@ -1,6 +1,8 @@
 """Checkpoints that cannot be loaded, each told in one line; the hub is a server on loopback."""
 
+import hashlib
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from microg_bench.engines.checkpoint import Checkpoint, locate
+from microg_bench.engines import checkpoint
+from microg_bench.engines.checkpoint import Checkpoint, content_sha256, locate
 from microg_bench.engines.registry import ENGINES
 from microg_bench.errors import EngineError
 from microg_bench.options import Options
@@ -208,3 +211,112 @@ def test_a_checkpoint_that_is_not_whole_is_refused(
 )
 def test_an_impossible_option_is_refused(tiny_qwen: Path, options: dict[str, Any], complaint: str) -> None:
     assert complaint in fault(str(tiny_qwen), **options)
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with weights that were written long ago, and a cache of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    folder = tmp_path / "weights"
+    for name, content in {"config.json": b"{}", "parts/a.bin": b"aa", "parts/b.bin": b"bb"}.items():
+        put(folder / name, content)
+    return folder
+
+
+def put(file: Path, content: bytes, age: int = 100) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    then = file.stat().st_mtime_ns - age * 10**9
+    os.utime(file, ns=(then, then))
+
+
+def digest(folder: Path | str) -> str | None:
+    return content_sha256(str(folder), lambda text: None)
+
+
+def test_a_folder_is_known_by_the_names_and_contents_of_its_files(weights: Path, tmp_path: Path) -> None:
+    pairs = [(str(path.relative_to(weights)), path.read_bytes()) for path in weights.rglob("*.*")]
+    hashes = sorted([name, hashlib.sha256(content).hexdigest()] for name, content in pairs)
+    own = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+    assert digest(weights) == own
+    assert digest(Path(shutil.copytree(weights, tmp_path / "copy"))) == own, "where it is says nothing"
+    for name in (".git/HEAD", ".cache/x", "__pycache__/code.pyc", "parts/.DS_Store"):
+        put(weights / name, b"x")
+    assert digest(weights) == own
+    found = {own}
+    for name, content in {"parts/a.bin": b"ab", "parts/c.bin": b""}.items():
+        put(weights / name, content, age=50)
+        found.add(str(digest(weights)))
+    (weights / "parts").rename(weights / "other")
+    found.add(str(digest(weights)))
+    assert len(found) == 4
+
+
+def test_what_is_no_folder_has_no_digest(weights: Path) -> None:
+    assert [digest(name) for name in ("org/name", weights / "none", weights / "config.json", "")] == [
+        None
+    ] * 4
+    assert content_sha256(None, print) is None
+
+
+def test_a_link_counts_as_what_it_leads_to(weights: Path, tmp_path: Path) -> None:
+    own = digest(weights)
+    shutil.move(weights / "parts" / "a.bin", tmp_path / "blob")
+    (weights / "parts" / "a.bin").symlink_to(tmp_path / "blob")
+    assert digest(weights) == own
+    (weights / "loop").symlink_to(weights)
+    (weights / "broken").symlink_to("nowhere")
+    assert digest(weights) == own, "a folder is read once, and a broken link leads to nothing"
+    put(tmp_path / "blob", b"other", age=50)
+    assert digest(weights) != own
+
+
+def test_only_what_has_changed_is_read_again(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    sha256 = checkpoint.file_sha256
+
+    def counted(path: Path) -> str:
+        read.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(checkpoint, "file_sha256", counted)
+    own = digest(weights)
+    assert sorted(read) == ["a.bin", "b.bin", "config.json"]
+    assert digest(weights) == own
+    assert len(read) == 3
+    put(weights / "parts" / "a.bin", b"zz", age=50)
+    other = digest(weights)
+    assert (other != own, read[3:]) == (True, ["a.bin"])
+    put(weights / "parts" / "b.bin", b"yy", age=0)
+    assert len({own, other, digest(weights), digest(weights)}) == 3
+    assert read[4:] == ["b.bin", "b.bin"], "a file that was just written may change within the same moment"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"config.json": 3, "parts/a.bin": [2, 3]}', b"\xff"])
+def test_a_damaged_memory_is_forgotten(weights: Path, tmp_path: Path, content: bytes) -> None:
+    own = digest(weights)
+    (memo,) = (tmp_path / "xdg").rglob("*.json")
+    memo.write_bytes(content)
+    assert digest(weights) == own
+    memo.unlink()
+    memo.mkdir()
+    assert digest(weights) == own, "nor is one that cannot be written a reason to fail"
+
+
+def test_reading_that_takes_long_is_told(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    content_sha256(str(weights), told.append)
+    (weights / "config.json").touch()
+    monkeypatch.setattr(checkpoint, "_LARGE", 1)
+    content_sha256(str(weights), told.append)
+    content_sha256(str(weights), told.append)
+    assert told == [f"identifying the weights in {weights}"] * 2
+
+
+def test_weights_that_cannot_be_read_are_named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checkpoint, "file_sha256", denied)
+    with pytest.raises(EngineError, match=r"weights/.*: cannot be read: Permission denied"):
+        digest(weights)

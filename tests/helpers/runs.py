@@ -17,7 +17,7 @@ from microg_bench.engines.base import Answered, Engine, FunctionEngine, Job
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.prompts import find_template
-from microg_bench.records import Clip, Generation, TaskName
+from microg_bench.records import Clip, Failure, Generation, TaskName
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.execute import Execution, Source, Variant, nothing_shown, open_work
 from microg_bench.runs.record import RunRecord
@@ -81,6 +81,13 @@ def make_settings(**changed: Any) -> Settings:
 def open_run(path: Path, **changed: Any) -> RunRecord:
     """A run with the settings of `make_settings`, open for writing."""
     return RunRecord.open(path, make_settings(**changed), {"model": "m"}, {"started": "now"})
+
+
+def begun_run(path: Path, **changed: Any) -> Path:
+    """A run as `open_run` makes it, in which a request has failed; nobody writes to it any more."""
+    with open_run(path, **changed) as record:
+        record.add(Failure(id="a", stage="engine", reason="busy"))
+    return path
 
 
 def make_configuration(

@@ -22,7 +22,7 @@ from microg_bench.records import (
 )
 from microg_bench.runs.budget import Price, estimate, find_price
 from microg_bench.runs.execute import Outcomes, ask
-from tests.helpers.runs import make_configuration, opened, read
+from tests.helpers.runs import make_configuration, opened
 
 PRICE = Price(date="2026-01-01", input=10, cached=1, output=100, batch=0.5, image=1000, second=200)
 
@@ -148,7 +148,7 @@ def start(root: Path, limit: float | None) -> tuple[int, Outcomes]:
     )  # fmt: skip
     with opened(root, one) as variant:
         outcomes = asyncio.run(ask([variant], root, Progress(), yes=True))
-    return len(read(root, one)["vqa"].answers), outcomes
+        return len(variant.records["vqa"].answers), outcomes
 
 
 def test_what_is_spent_never_passes_the_limit_and_a_higher_one_resumes(tmp_path: Path) -> None:
@@ -169,3 +169,5 @@ def test_what_is_spent_never_passes_the_limit_and_a_higher_one_resumes(tmp_path:
 def test_a_limit_below_one_request_asks_nothing(tmp_path: Path) -> None:
     answered, outcomes = start(tmp_path / "run", 1e-9)
     assert (answered, outcomes.exhausted, outcomes.dollars) == (0, True, 0.0)
+    assert outcomes.recorded == ()
+    assert not (tmp_path / "run").exists()

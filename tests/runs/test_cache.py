@@ -1,5 +1,6 @@
 """The response cache: shared where everything is the same, and only there."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,17 +96,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         open_cache(tmp_path / "file", {})
 
 
-def test_a_changed_local_checkpoint_is_another(tmp_path: Path) -> None:
-    def told() -> dict[str, Any]:
-        return make_configuration(CLIPS, checkpoint=str(tmp_path)).cached_under({"device": "cpu"})
-
-    assert make_configuration(CLIPS, checkpoint="org/model").cached_under({})["files"] == []
-    assert make_configuration(CLIPS).cached_under({})["files"] == []
-    (tmp_path / "w.bin").write_bytes(b"1")
-    before = told()
-    assert before == told()
-    (tmp_path / "w.bin").write_bytes(b"12")
-    assert told()["files"] != before["files"]
+def test_other_weights_have_other_answers() -> None:
+    one = make_configuration(CLIPS, checkpoint="weights")
+    assert one.cached_under({"device": "cpu"}) == one.cached_under({"device": "cpu"})
+    changed = [replace(one, checkpoint_sha256=digest) for digest in ("a" * 64, "b" * 64)]
+    models = [{}, *(other.cached_under({"device": "cpu"}) for other in (one, *changed))]
+    assert len({json.dumps(model) for model in models}) == 4
 
 
 def test_a_second_run_asks_nothing_that_the_first_was_answered(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from microg_bench.engines.checkpoint import content_sha256
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import Options
 from microg_bench.runs.configure import Configuration, configure
@@ -49,6 +50,75 @@ def test_a_server_is_asked_for_the_model_of_an_adapter_without_its_commit() -> N
         None,
     )
     assert settings.media == Media(kind="images", jpeg_quality=90, detail="auto")
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with weights, below one with a private name."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    folder = tmp_path / "private" / "finetuned"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.usefixtures("_extras")
+def test_local_weights_are_known_by_their_content(weights: Path) -> None:
+    given = {**QWEN, "checkpoint": str(weights)}
+    one = configured(**given)
+    assert (
+        one.checkpoint_sha256 == one.settings("vqa").checkpoint_sha256 == content_sha256(str(weights), print)
+    )
+    assert configured(**given).default_folder == one.default_folder
+    (weights / "model.safetensors").write_bytes(b"other")
+    other = configured(**given)
+    assert other.checkpoint_sha256 != one.checkpoint_sha256
+    assert other.default_folder != one.default_folder
+    assert other.cached_under({}) != one.cached_under({})
+    changed = one.settings("vqa").difference(other.settings("vqa"))
+    assert changed == f"the weights in {weights} have changed"
+
+
+@pytest.mark.usefixtures("_extras")
+def test_weights_that_are_not_loaded_here_are_not_read(weights: Path) -> None:
+    server = {"model": "qwen2.5-vl", "checkpoint": str(weights)}
+    assert configured(**server, url="http://127.0.0.1:1/v1").checkpoint_sha256 is None
+    assert configured(**QWEN).checkpoint_sha256 is None
+    assert configured(**QWEN, checkpoint="org/other").checkpoint_sha256 is None
+    assert configured(model="blind").checkpoint_sha256 is None
+
+
+@pytest.mark.usefixtures("_extras")
+def test_a_title_names_the_checkpoint_that_is_not_the_adapters(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def title(**given: Any) -> str:
+        one = configured(**given)
+        assert one.settings("vqa").title == one.title
+        return one.title
+
+    own, url = "Qwen/Qwen2.5-VL-7B-Instruct", {"url": "http://127.0.0.1:1/v1"}
+    assert {title(**QWEN), title(**QWEN, checkpoint=own)} == {"Qwen2.5-VL"}
+    assert title(**QWEN, checkpoint="org/name") == "Qwen2.5-VL (org/name)"
+    assert title(**QWEN, checkpoint="org/name", revision="abc") == "Qwen2.5-VL (org/name)"
+    assert title(**QWEN, revision="abc") == f"Qwen2.5-VL ({own}@abc)"
+    assert title(model="qwen2.5-vl", checkpoint="served", **url) == "Qwen2.5-VL (served)"
+    assert title(model="qwen2.5-vl", checkpoint="/srv/private/m/", **url) == "Qwen2.5-VL (m)"
+    digest = str(content_sha256(str(weights), print))[:8]
+    local = f"Qwen2.5-VL (finetuned, {digest})"
+    assert title(**QWEN, checkpoint=str(weights)) == title(**QWEN, checkpoint=f"{weights}/.") == local
+    assert title(model="blind") == "Baseline: blind"
+    assert title(model="server:org/name", **url) == "org/name"
+    assert title(model="server:a/b/c/d", **url) == "a/b/c/d"
+    assert title(model="server:/srv/private/m", **url) == "m"
+    assert title(model=f"transformers:{weights}") == "finetuned"
+    assert title(model="server:org/name", checkpoint="other", **url) == "org/name (other)"
+    monkeypatch.chdir(weights)
+    assert title(**QWEN, checkpoint=".") == local
+    (weights.parent / "org" / "name").mkdir(parents=True)
+    monkeypatch.chdir(weights.parent)
+    empty = str(content_sha256("org/name", print))[:8]
+    assert title(**QWEN, checkpoint="org/name") == f"Qwen2.5-VL (name, {empty})", "a folder wins"
 
 
 @pytest.mark.usefixtures("_extras")

@@ -1,5 +1,6 @@
 """The flow of a run, with a real engine and real clips; what goes wrong stays with its item."""
 
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ from microg_bench.engines.base import Answered, Engine, FunctionEngine, Job, Out
 from microg_bench.errors import RunError
 from microg_bench.prompts import Instruction
 from microg_bench.records import Clip, Failure, Prompt, Question, Request, Response, TaskName
+from microg_bench.runs.budget import unshown_prompts
 from microg_bench.runs.execute import nothing_shown
-from microg_bench.runs.frames import decoded
+from microg_bench.runs.frames import decoded, whole_clips
 from microg_bench.runs.record import RunRecord
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
@@ -255,13 +257,58 @@ def test_a_model_that_only_thinks_stops_the_run(tmp_path: Path) -> None:
         execute(tmp_path, one, FunctionEngine(function=lambda job: "<think>so"), nothing_shown)
 
 
-def test_a_parse_that_returns_no_text_is_a_failure(tmp_path: Path, clips: list[Clip]) -> None:
+@pytest.mark.parametrize("found", [None, 3, b"Ann", ["Ann"]])
+def test_a_parse_that_returns_no_text_is_a_failure(tmp_path: Path, clips: list[Clip], found: object) -> None:
     class Silent(Plain):
         def parse(self, request: Request, text: str) -> str:
-            return None if request.question == "Who?" else text  # type: ignore[return-value]
+            return found if request.question == "Who?" else text  # type: ignore[return-value]
 
     records = run(tmp_path, [clips[0]], engine(lambda job: "Ann"), Silent())
     (failure,) = records["vqa"].failures.values()
     assert (failure.stage, failure.id) == ("parse", "a_0#1")
-    assert failure.reason.endswith("TypeError: parse() returns NoneType, not a text")
+    assert failure.reason.endswith(f"TypeError: parse() returns {type(found).__name__}, not a text")
+    assert failure.response is not None and failure.response.text == "Ann"
+    assert failure.frames == (3, 11, 18, 26)
     assert list(records["vqa"].answers) == ["a_0#2"]
+
+
+@pytest.mark.parametrize("made", [None, "What is it?"])
+def test_a_prompt_that_is_none_is_a_failure(tmp_path: Path, clips: list[Clip], made: object) -> None:
+    class Silent(Plain):
+        def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
+            if request.question == "Who?":
+                return made  # type: ignore[return-value]
+            return super().prompt(request, instruction, frames)
+
+    records = run(tmp_path, [clips[0]], engine(lambda job: "Ann"), Silent())
+    (failure,) = records["vqa"].failures.values()
+    assert (failure.stage, failure.id) == ("prompt", "a_0#1")
+    assert failure.reason.endswith(f"TypeError: prompt() returns {type(made).__name__}, not a Prompt")
+    assert list(records["vqa"].answers) == ["a_0#2"]
+    one = make_configuration([clips[0]], ("caption", "vqa"), Silent())
+    assert [request.id for request, _ in unshown_prompts(one, one.requests["a_0"])] == ["a_0", "a_0#2"]
+
+
+def test_an_answer_tells_the_file_that_was_shown(tmp_path: Path, clips: list[Clip]) -> None:
+    digest = hashlib.sha256((clips[0].video or Path()).read_bytes()).hexdigest()[:16]
+    records = run(tmp_path / "frames", [clips[0]], engine(lambda job: "Ann"))
+    assert {one.clip_sha256 for one in records["vqa"].answers.values()} == {digest}
+    one = make_configuration([clips[0]])
+    records = execute(tmp_path / "clip", one, engine(lambda job: "Ann"), whole_clips)
+    assert records["caption"].answers["a_0"].clip_sha256 == digest
+    records = execute(tmp_path / "none", one, engine(lambda job: "Ann"), nothing_shown)
+    assert records["caption"].answers["a_0"].clip_sha256 is None
+
+
+def test_answers_that_could_not_be_written_are_told_and_asked_again(disk: Path) -> None:
+    questions = tuple(Question(text=f"Who {n}?", answer="Ann") for n in range(32))
+    one = make_configuration([Clip(video_id="a_0", source="a", questions=questions)], ("vqa",))
+    told = (
+        r"journal.jsonl: cannot be written: the disk is full: free space, .* to resume; every answer before "
+        r"it is safe; 32 answers are not recorded and are asked again: a_0#1, a_0#2, a_0#3, …"
+    )
+    with pytest.raises(RunError, match=told):
+        execute(disk, one, engine(lambda job: "x" * 3_000))
+    assert list(disk.iterdir()) == [], "nothing was recorded: no run is there"
+    records = execute(disk, one, engine(lambda job: "Ann"))
+    assert len(records["vqa"].answers) == 32

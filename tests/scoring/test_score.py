@@ -15,7 +15,7 @@ from microg_bench.scorecard import Counts, FailedStage, ServedModel
 from microg_bench.scoring.predictions import match, read_predictions
 from microg_bench.scoring.score import ScoredRun, score_records
 from tests.helpers.datasets import record, write_annotations
-from tests.helpers.runs import content, open_run
+from tests.helpers.runs import begun_run, content, open_run
 
 OPTIONS = ScoringOptions(metrics=("ROUGE-L", "CIDEr"))
 
@@ -147,9 +147,9 @@ def test_the_same_run_scores_to_the_same_bytes(run: Path, dataset: Dataset) -> N
 def test_a_run_that_cannot_be_scored_leaves_the_others_alone(
     run: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
-    open_run(tmp_path / "elsewhere", task="vqa", fingerprint="other").close()
-    with open_run(tmp_path / "damaged", task="vqa", fingerprint=dataset.fingerprint):
-        (tmp_path / "damaged" / "journal.jsonl").write_text('{"id": "x"}\n{}\n')
+    begun_run(tmp_path / "elsewhere", task="vqa", fingerprint="other")
+    begun_run(tmp_path / "damaged", task="vqa", fingerprint=dataset.fingerprint)
+    (tmp_path / "damaged" / "journal.jsonl").write_text('{"id": "x"}\n{}\n')
     records = [RunRecord.read(tmp_path / name) for name in ("elsewhere", "run", "damaged")]
     elsewhere, sound, damaged = score_records(records, OPTIONS, dataset)
     assert isinstance(elsewhere, DataError)

@@ -38,6 +38,12 @@ def test_a_row_belongs_to_the_published_one_of_its_checkpoint_or_name(
     assert reproduced(with_settings(ours(title), checkpoint=checkpoint)) == name
 
 
+def test_weights_of_a_local_folder_reproduce_no_published_row() -> None:
+    checkpoint = "Qwen/Qwen2.5-VL-7B-Instruct"  # a folder that is called so
+    card = with_settings(ours("Qwen2.5-VL"), checkpoint=checkpoint, checkpoint_sha256="a" * 64)
+    assert reproduced(card) is None
+
+
 def test_the_published_checkpoints_are_those_of_the_adapters() -> None:
     known = {one.adapter.checkpoint for one in registered() if one.adapter}
     assert set(FACTS.checkpoints.values()) <= known

@@ -1,0 +1,90 @@
+"""Parses the kept texts of a run again with its adapter, which was edited. Nothing is asked.
+
+What changes is added to the journal: the answer before is withdrawn, and the response follows with the answer
+that the adapter finds now.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microg_bench.adapters.base import Adapter, read_answer
+from microg_bench.adapters.registry import find_adapter, source_sha256
+from microg_bench.errors import RunError, UsageError
+from microg_bench.progress import Progress
+from microg_bench.records import Answer, Failure, Response, Withdrawal
+from microg_bench.runs.configure import model_title
+from microg_bench.runs.record import RunRecord
+from microg_bench.runs.start import provenance
+
+if TYPE_CHECKING:
+    from microg_bench.dataset.load import Dataset
+
+REASON = "parsed again with the edited adapter"
+
+
+def reparsed(path: Path, root: Path, data: str | Path | Dataset | None, progress: Progress) -> RunRecord:
+    """Parse the text of each answer, and of each failure to find one, again; the run with what was found.
+
+    Its settings name the adapter as it is now, and its last start tells what was done. Texts that the adapter
+    reads as before are left as they are.
+
+    Args:
+        path: the run folder.
+        root: the folder that the user gave; an adapter that lies in it is not run.
+        data: where the dataset is; None takes the place that the run was started with.
+        progress: is told how many answers have changed.
+
+    Raises:
+        RunError: it was made by version 0.1, its adapter cannot be found, another process writes to it, or it
+            is damaged or cannot be written.
+        DataError: its dataset cannot be read.
+    """
+    record = RunRecord.read(path)
+    if record.migrated:
+        raise RunError("was made by version 0.1 and is only read: its texts are not parsed again", path=path)
+    adapter = _adapter(record, root)
+    requests = {item.request.id: item.request for item in record.items(record.dataset(data))}
+    with RunRecord.reopen(path) as record:
+        old: dict[str, Answer | Failure] = {**record.answers, **record.failures}
+        said = {name: text for name, one in old.items() if name in requests and (text := _said(one))}
+        new = {
+            name: read_answer(adapter, requests[name], text, old[name].frames, old[name].clip_sha256)
+            for name, text in said.items()
+        }
+        changed = [name for name in new if new[name] != old[name]]
+        withdrawn = {name: Withdrawal(id=name, reason=REASON, parsed_again=True) for name in changed}
+        record.add(*(one for name in changed for one in (withdrawn[name], new[name])))
+        progress.note(f"{path}: {len(said)} texts were parsed again, {len(changed)} answers changed")
+        before, now = record.settings, source_sha256(adapter)
+        if changed or now != before.adapter_sha256:
+            title = model_title(adapter, before.checkpoint, before.revision, before.checkpoint_sha256)
+            told = {"from": before.adapter_sha256, "to": now, "texts": len(said), "changed": len(changed)}
+            settings = before.model_copy(update={"adapter_sha256": now, "title": title})
+            record.begin({**provenance(), "reparsed": told}, settings)
+    return record
+
+
+def _said(one: Answer | Failure) -> Response | None:
+    """The response in which the adapter found an answer, or failed to."""
+    if isinstance(one, Failure):
+        return one.response if one.stage == "parse" else None
+    return Response(**{name: getattr(one, name) for name in Response.model_fields})
+
+
+def _adapter(record: RunRecord, root: Path) -> Adapter:
+    model = str(record.options.get("model", record.settings.model))
+    if model.endswith(".py") and Path(model).resolve().is_relative_to(root.resolve()):
+        # A run of others may bring code with it.
+        raise RunError(
+            f"its adapter {model} lies beside it and is not run; move it elsewhere", path=record.path
+        )
+    try:
+        adapter = find_adapter(model)
+    except UsageError as error:
+        raise RunError(f"its adapter cannot be found: {error}", path=record.path) from error
+    if adapter.name != record.settings.model:
+        reason = f"its adapter cannot be found: {model} is now {adapter.name}, it was {record.settings.model}"
+        raise RunError(reason, path=record.path)
+    return adapter
