@@ -98,6 +98,10 @@ class Generation(Record):
     seed: int = 0
 
 
+# Settings that a model may reject, in the order in which they are named. Of the last three a server is sent
+# the neutral values, so that those in a checkpoint do not count.
+REJECTABLE = (*Generation.model_fields, "top_k", "min_p", "repetition_penalty")
+
 Marks = tuple[tuple[str, str], ...]
 # What models write around their thoughts: most the first pair; then Gemma, Mistral and Kimi.
 THOUGHT_MARKS: Marks = (

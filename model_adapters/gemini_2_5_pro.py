@@ -5,7 +5,7 @@ sampling.
 """
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.records import Generation
+from microg_bench.records import Generation, Thinking
 
 
 class Gemini25Pro(Adapter):
@@ -18,6 +18,19 @@ class Gemini25Pro(Adapter):
     engines = ("gemini",)
     # What it thinks before it answers counts, too.
     generation = {"caption": Generation(max_tokens=4096), "vqa": Generation(max_tokens=4096)}
+    # It cannot be told not to think. Levels are budgets in tokens, those by which its vendor reads OpenAI's;
+    # an answer must have room beside the largest.
+    thinking = Thinking(
+        max_tokens=32_768,
+        switches={
+            "gemini": {
+                "on": {"thinking_budget": -1, "include_thoughts": True},
+                "low": {"thinking_budget": 1_024, "include_thoughts": True},
+                "medium": {"thinking_budget": 8_192, "include_thoughts": True},
+                "high": {"thinking_budget": 24_576, "include_thoughts": True},
+            }
+        },
+    )
     licence = "proprietary; Google's terms of use"
     memory = "none here"
     note = "its thoughts are billed as output"

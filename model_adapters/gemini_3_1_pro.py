@@ -5,7 +5,7 @@ sampling.
 """
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.records import Generation
+from microg_bench.records import Generation, Thinking
 
 
 class Gemini31Pro(Adapter):
@@ -18,6 +18,16 @@ class Gemini31Pro(Adapter):
     engines = ("gemini",)
     # What it thinks before it answers counts, too.
     generation = {"caption": Generation(max_tokens=4096), "vqa": Generation(max_tokens=4096)}
+    # It cannot be told not to think.
+    thinking = Thinking(
+        switches={
+            "gemini": {
+                "low": {"thinking_level": "low", "include_thoughts": True},
+                "medium": {"thinking_level": "medium", "include_thoughts": True},
+                "high": {"thinking_level": "high", "include_thoughts": True},
+            }
+        }
+    )
     licence = "proprietary; Google's terms of use"
     memory = "none here"
     note = "a preview, which its vendor may change or withdraw; its thoughts are billed as output"

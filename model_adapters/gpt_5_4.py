@@ -4,7 +4,7 @@ All settings are ours: the frames of the paper's GPT-4o, the harness's default p
 """
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.records import Generation
+from microg_bench.records import Generation, Thinking
 
 
 class Gpt54(Adapter):
@@ -17,6 +17,16 @@ class Gpt54(Adapter):
     engines = ("openai",)
     # What it thinks before it answers counts, too.
     generation = {"caption": Generation(max_tokens=4096), "vqa": Generation(max_tokens=4096)}
+    thinking = Thinking(
+        switches={
+            "openai": {
+                "off": {"reasoning_effort": "none"},
+                "low": {"reasoning_effort": "low"},
+                "medium": {"reasoning_effort": "medium"},
+                "high": {"reasoning_effort": "high"},
+            }
+        }
+    )
     licence = "proprietary; OpenAI's terms of use"
     memory = "none here"
     note = "asks whichever version its vendor serves under this name; its thoughts are billed as output"

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from microg_bench.errors import EngineError
 from microg_bench.options import Options, check_engine
 from microg_bench.records import (
     THOUGHT_MARKS,
@@ -164,12 +165,20 @@ async def _taken(jobs: AsyncIterator[Job]) -> list[Job]:
 
 @dataclass(frozen=True)
 class BatchState:
-    """How far a batch is; `ended` batches can be collected, whole or in part. `word` is the vendor's own."""
+    """How far a batch is; `ended` batches can be collected, whole or in part. `word` is the vendor's own.
+
+    A batch that came upon a `full` queue has ended, and nothing in it was worked on.
+    """
 
     ended: bool
     word: str
     answered: int | None = None
     total: int | None = None
+    full: bool = False
+
+
+class QueueFullError(EngineError):
+    """A batch that the vendor does not take, because what is queued would be more than it allows."""
 
 
 class BatchEngine(Engine):
@@ -193,7 +202,11 @@ class BatchEngine(Engine):
 
     @abstractmethod
     def submit(self, jobs: Sequence[tuple[str, bytes]], token: str) -> str:
-        """Send request ids with their encoded jobs; returns the batch's name."""
+        """Send request ids with their encoded jobs; returns the batch's name.
+
+        Raises:
+            QueueFullError: the vendor has no room for them now.
+        """
 
     @abstractmethod
     def find(self, token: str) -> str | None:
@@ -214,7 +227,7 @@ def batch_results(content: bytes, id_field: str) -> Iterator[tuple[str, dict[str
         try:
             result = json.loads(line)
             yield str(result[id_field]), result
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             log.warning("a line of the batch's results cannot be read and is skipped")
 
 

@@ -44,9 +44,9 @@ _INFOS = (
     EngineInfo("function", "base:FunctionEngine"),
     EngineInfo("transformers", "transformers.engine:TransformersEngine", _TRANSFORMERS, "transformers"),
     EngineInfo("vllm", "vllm.engine:VllmEngine", ("vllm",), "vllm"),
-    EngineInfo("server", "openai_compatible.server:ServerEngine", ("openai", "PIL"), "openai"),
-    EngineInfo("openai", "openai_compatible.openai:OpenAIEngine", ("openai", "PIL"), "openai"),
-    EngineInfo("gemini", "gemini.engine:GeminiEngine", ("google.genai", "PIL"), "gemini"),
+    EngineInfo("server", "openai_compatible.server:ServerEngine", ("openai", "httpx2", "PIL"), "openai"),
+    EngineInfo("openai", "openai_compatible.openai:OpenAIEngine", ("openai", "httpx2", "PIL"), "openai"),
+    EngineInfo("gemini", "gemini.engine:GeminiEngine", ("google.genai", "httpx2", "PIL"), "gemini"),
 )
 ENGINES = {info.name: info for info in _INFOS}
 

@@ -13,6 +13,7 @@ from microg_bench.errors import RunError
 from microg_bench.pages.folder import new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
 from microg_bench.pages.shell import render
+from microg_bench.privacy import without_private
 from microg_bench.progress import Progress
 from microg_bench.records import Failure, Request
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RunRecord
@@ -102,7 +103,9 @@ def run_page(
     `pictures`, their folder, and `home`, where "back" leads, are relative to the page.
     """
     settings = runs[0].settings
-    title = settings.title + (f" ({settings.checkpoint})" if settings.checkpoint else "")
+    asked = without_private(settings.checkpoint or "")
+    checkpoint = "" if asked in settings.title else asked
+    title = f"{settings.title} ({checkpoint})" if checkpoint else settings.title
     data = _data(runs, dataset, scores, strips)
     doubts = _said(runs, Scorecard.doubts)
     return render(
@@ -111,6 +114,7 @@ def run_page(
         {"pictures": pictures, **data},
         title=title,
         settings=settings,
+        checkpoint=checkpoint,
         doubts=doubts,
         remarks=[line for line in _said(runs, Scorecard.remarks) if line not in doubts],
         home=home,

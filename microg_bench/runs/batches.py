@@ -2,16 +2,21 @@
 
 `batches.jsonl` says which requests are pending. A batch is written down before it is sent, under a token that
 goes with it: whatever happens in between, the next start finds out, and nothing is paid for twice.
+
+Vendors limit what an account may have in their queue. What they have no room for is not sent again in the
+same start. Later starts queue half as many requests, and a quarter more for each batch that ended since.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microg_bench.engines.base import QueueFullError
 from microg_bench.records import Failure, Response
 from microg_bench.storage import Journal, read_journal
 
@@ -27,21 +32,30 @@ BATCHES_FILE = "batches.jsonl"
 class Batch:
     """Requests that were sent together, with the indices of the frames that each shows.
 
-    `name` is the vendor's, empty where it is not known whether the batch ever arrived.
+    `clips` tells of which files these are, by request id; see `Answer`. `name` is the vendor's, empty where
+    it is not known whether the batch ever arrived.
     """
 
     token: str
     requests: dict[str, tuple[int, ...]]
     name: str = ""
+    clips: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Batches:
-    """The batches of a run folder. `open` are those that have not been collected, by their token."""
+    """The batches of a run folder.
+
+    `open` are those that have not been collected, by their token. `room` is how many requests the vendor's
+    queue may hold, where that is known. `waiting` are requests that have to wait for the next start.
+    """
 
     path: Path
     open: dict[str, Batch] = field(default_factory=dict)
+    room: int | None = None
+    waiting: set[str] = field(default_factory=set)
     _collected: set[str] = field(default_factory=set)
+    _refused: bool = False  # in this start, by a queue that is full
 
     @classmethod
     def read(cls, path: Path) -> Batches:
@@ -55,22 +69,41 @@ class Batches:
             token = line["token"]
             if line["type"] == "sending":
                 requests = {name: tuple(frames) for name, frames in line["requests"].items()}
-                found.open[token] = Batch(token, requests)
+                found.open[token] = Batch(token, requests, clips=line.get("clips", {}))
             elif line["type"] == "sent":
                 found.open[token].name = line["name"]
             else:
                 found.open.pop(token, None)
+                found.room = line.get("room", found.room)
         return found
 
     @property
     def pending(self) -> int:
-        """How many requests have not been collected."""
+        """How many requests have not been collected, or could not be sent yet."""
+        return self._queued + len(self.waiting)
+
+    @property
+    def _queued(self) -> int:
         return sum(len(batch.requests) for batch in self.open.values())
 
     @property
     def settled(self) -> set[str]:
         """Ids of requests that this start must not send: they are pending, or have just been collected."""
-        return self._collected.union(*(batch.requests for batch in self.open.values()))
+        return self._collected.union(self.waiting, *(batch.requests for batch in self.open.values()))
+
+    def fitting(self, work: Iterable[Work]) -> Iterator[Work]:
+        """`work` as far as the vendor's queue has room for it; the rest waits."""
+        taken = self._queued
+        for one in work:
+            kept = []
+            for variant, requests in one.requests:
+                fits = len(requests) if self.room is None else max(0, self.room - taken)
+                sent = () if self._refused else requests[:fits]
+                self.waiting |= {request.id for request in requests[len(sent) :]}
+                taken += len(sent)
+                kept += [(variant, sent)] if sent else []
+            if kept:
+                yield replace(one, requests=tuple(kept))
 
     def collect(self, execution: Execution, engine: BatchEngine, variant: Variant) -> None:
         """Record the outcomes of all batches that have ended.
@@ -90,28 +123,54 @@ class Batches:
                         counted = f", {state.answered} of {state.total}" if state.total else ""
                         execution.progress.note(f"batch {name}: {state.word}{counted}")
                         continue
-                    self._take(execution, engine, variant, batch, name)
-                ledger.append({"type": "ended", "token": batch.token})
+                    if state.full:
+                        self._refuse(execution, ledger, batch, f"batch {name}: {state.word}")
+                        continue
+                    self._take(execution, engine, variant, batch, name, state.word)
+                    if self.room is not None:
+                        self.room += self.room // 4
+                ledger.append({"type": "ended", "token": batch.token, "room": self.room})
                 del self.open[batch.token]
 
     def _take(
-        self, execution: Execution, engine: BatchEngine, variant: Variant, batch: Batch, name: str
+        self,
+        execution: Execution,
+        engine: BatchEngine,
+        variant: Variant,
+        batch: Batch,
+        name: str,
+        word: str,
     ) -> None:
         from microg_bench.runs.execute import Asked
 
         requests = {
             one.id: one for clip in variant.configuration.clips for one in variant.open_requests(clip)
         }
-        answered = 0
+        found = answered = 0
         for outcome in engine.collect(name):
+            found += outcome.id in batch.requests
             # An earlier start may have been stopped between taking an answer and noting the batch's end.
             if outcome.id not in batch.requests or outcome.id not in requests:
                 continue
-            asked = Asked(variant, requests[outcome.id], batch.requests[outcome.id])
+            own = requests[outcome.id]
+            asked = Asked(variant, own, batch.requests[own.id], clip_sha256=batch.clips.get(own.id))
             execution.record([(asked, None, outcome)])
             self._collected.add(outcome.id)
             answered += isinstance(outcome, Response)
-        execution.progress.note(f"batch {name}: {answered} of {len(batch.requests)} answered")
+        why = "" if found else f"{word}: "
+        execution.progress.note(f"batch {name}: {why}{answered} of {len(batch.requests)} answered")
+        if not found:  # what failed as a whole fails again: not in this start
+            self.waiting |= batch.requests.keys() & requests.keys()
+
+    def _refuse(self, execution: Execution, ledger: Journal, batch: Batch, why: str) -> None:
+        """The vendor's queue has no room for a batch: let fewer requests be in it, from the next start on."""
+        queued = {**self.open, batch.token: batch}
+        self.room = max(1, sum(len(one.requests) for one in queued.values()) // 2)
+        ledger.append({"type": "refused", "token": batch.token, "room": self.room})
+        self.open.pop(batch.token, None)
+        self.waiting |= batch.requests.keys()
+        self._refused = True
+        execution.progress.note(f"{why}: {self.room} requests at most are queued from the next start on")
 
     async def send(self, execution: Execution, engine: BatchEngine, frames: FrameStream[Work]) -> None:
         """Send everything in `frames`, in as few batches as the vendor allows.
@@ -139,14 +198,26 @@ class Batches:
                     size += len(encoded)
             if group:
                 self._submit(execution, engine, ledger, group)
+        if self.waiting:
+            execution.progress.note(f"{len(self.waiting)} requests wait for a later start")
 
     def _submit(
         self, execution: Execution, engine: BatchEngine, ledger: Journal, group: list[tuple[Job, bytes]]
     ) -> None:
-        batch = Batch(uuid.uuid4().hex, {job.request.id: execution.open.pop(job).indices for job, _ in group})
+        asked = [execution.open.pop(job) for job, _ in group]
+        batch = Batch(uuid.uuid4().hex, {one.request.id: one.indices for one in asked})
+        batch.clips = {one.request.id: one.clip_sha256 for one in asked if one.clip_sha256}
+        if self._refused:
+            self.waiting |= batch.requests.keys()
+            return
         shown = {name: list(indices) for name, indices in batch.requests.items()}
-        ledger.append({"type": "sending", "token": batch.token, "requests": shown})
-        batch.name = engine.submit([(job.request.id, encoded) for job, encoded in group], batch.token)
+        known = {"token": batch.token, "requests": shown, "clips": batch.clips}
+        ledger.append({"type": "sending", **known})
+        try:
+            batch.name = engine.submit([(job.request.id, encoded) for job, encoded in group], batch.token)
+        except QueueFullError as full:
+            self._refuse(execution, ledger, batch, str(full))
+            return
         ledger.append({"type": "sent", "token": batch.token, "name": batch.name})
         self.open[batch.token] = batch
         execution.progress.note(f"batch {batch.name}: {len(group)} requests sent")

@@ -188,7 +188,7 @@ class Budget:
         frames = 0 if job.frames is None else len(job.frames.indices)
         price = self.price.at_most(job.prompt, frames, job.generation, self.batch)
         while self.limit is not None and self.committed + price > self.limit:
-            if not self._reserved:
+            if not self._reserved or self.batch:  # a batch is answered after this start
                 self.exhausted = True
                 return False
             self._freed.clear()

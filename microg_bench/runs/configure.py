@@ -91,6 +91,11 @@ class Configuration:
             own = own.model_copy(update={"max_tokens": longest})
         return own.model_copy(update={**changed, "seed": self.options.seed})
 
+    @cached_property
+    def thinks_unmarked(self) -> bool:
+        """Whether text without marks may be a thought that does not end: a server writes no opening mark."""
+        return self.engine.name == "server" and self.thinking not in (None, "off")
+
     @property
     def switches(self) -> Mapping[str, Any]:
         """What is sent so that the model thinks as it should."""

@@ -24,10 +24,10 @@ from microg_bench.errors import DecodeError, RunError
 from microg_bench.options import flag
 from microg_bench.progress import Progress
 from microg_bench.records import (
+    REJECTABLE,
     Answer,
     Clip,
     Failure,
-    Generation,
     Prompt,
     Request,
     Response,
@@ -46,6 +46,7 @@ from microg_bench.runs.frames import (
     decoded,
     describe_clips,
     described,
+    open_pool,
     whole_clips,
 )
 from microg_bench.runs.record import RunRecord
@@ -196,7 +197,7 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
         variant.withdraw()
     with ExitStack() as stack:
         spec = _union(variants)
-        pool = _pool(stack, first.options.num_workers) if spec else None
+        pool = stack.enter_context(open_pool(first.options.num_workers)) if spec else None
         engine, source = await _engine(first, spec, pool, root, progress)
         stack.callback(engine.close)
         engine.rejected.update(name for one in _records(variants) for name in one.rejected)
@@ -211,7 +212,8 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
         try:
             if batches and isinstance(engine, BatchEngine):
                 batches.collect(execution, engine, variants[0])
-                await batches.send(execution, engine, source(open_work(variants, batches.settled)))
+                work = batches.fitting(open_work(variants, batches.settled))
+                await batches.send(execution, engine, source(work))
             else:
                 await execution.run(source(open_work(variants)))
         except BaseException:
@@ -249,12 +251,6 @@ def _note_usage(variants: Sequence[Variant], engine: Engine, pool: DecodePool | 
         variant.usage.decoding = pool.seconds if pool else 0.0
         for record in variant.records.values():
             record.note(usage=variant.usage.to_json(), rejected=_rejected(engine))
-
-
-def _pool(stack: ExitStack, workers: int) -> DecodePool:
-    from microg_bench.video.pool import DecodePool
-
-    return stack.enter_context(DecodePool(workers=workers))
 
 
 def _cache(first: Configuration, provenance: Mapping[str, str]) -> ResponseCache | None:
@@ -441,10 +437,14 @@ class Execution:
             if isinstance(outcome, Failure):
                 found.append((one, outcome))
                 continue
-            adapter = one.variant.configuration.adapter
+            configuration = one.variant.configuration
+            adapter, unmarked = configuration.adapter, configuration.thinks_unmarked
             thoughts, text = split_thoughts(outcome.text, adapter.thinking)
             reasoning = "\n\n".join(filter(None, (outcome.reasoning, thoughts))) or None
-            if text is None or (not text.strip() and (reasoning or outcome.reasoning_tokens)):
+            thought = reasoning or outcome.reasoning_tokens
+            ended = outcome.finish_reason in ("stop", "length")  # not by a filter, nor declined
+            cut = unmarked and not thought and outcome.finish_reason == "length"
+            if text is None or cut or (ended and thought and not text.strip()):
                 found.append((one, self._only_thoughts(one, outcome)))
                 continue
             said = outcome.model_copy(update={"text": text, "reasoning": reasoning})
@@ -493,4 +493,4 @@ def note_rejected(record: RunRecord, engine: Engine) -> None:
 
 
 def _rejected(engine: Engine) -> list[str]:
-    return [name for name in Generation.model_fields if name in engine.rejected]
+    return [name for name in REJECTABLE if name in engine.rejected]

@@ -54,6 +54,13 @@ Of = TypeVar("Of", bound=OfClip)
 FrameStream = AsyncIterator[tuple[Of, Shown | DecodeError]]
 
 
+def open_pool(workers: int) -> DecodePool:
+    """A pool of `workers` processes that decode clips."""
+    from microg_bench.video.pool import DecodePool
+
+    return DecodePool(workers=workers)
+
+
 async def whole_clips(work: Iterable[Of]) -> FrameStream[Of]:
     """For models that are sent the file."""
     for one in work:

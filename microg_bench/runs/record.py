@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import (
+    REJECTABLE,
     Answer,
     Failure,
-    Generation,
     Record,
     Request,
     Response,
@@ -300,7 +300,7 @@ class RunRecord:
     def rejected(self) -> tuple[str, ...]:
         """The generation settings that the model rejected, so that requests were sent without them."""
         named = {name for start in self.starts for name in start.get("rejected") or ()}
-        return tuple(name for name in Generation.model_fields if name in named)
+        return tuple(name for name in REJECTABLE if name in named)
 
     # What belongs to it.
 

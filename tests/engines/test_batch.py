@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from microg_bench.engines.base import BatchEngine
+from microg_bench.engines.base import BatchEngine, QueueFullError
 from microg_bench.engines.gemini.engine import GeminiEngine
 from microg_bench.engines.openai_compatible.openai import OpenAIEngine
 from microg_bench.errors import EngineError
@@ -155,3 +155,61 @@ def test_a_vendor_that_refuses_is_told_without_the_key(vendor: tuple[Any, BatchE
         assert KEY not in "".join(traceback.format_exception(caught.value))
         assert "\n" not in str(caught.value)
     assert len(there.batches) == 1
+
+
+def test_a_batch_that_the_queue_has_no_room_for_is_told_in_the_vendors_words(
+    vendor: tuple[Any, BatchEngine, str],
+) -> None:
+    there, engine, name = vendor
+    words = "Enqueued token limit reached for m. Limit: 90,000 enqueued tokens."
+    if name == "openai":  # which looks at a batch only after it has taken it
+        batch = send(engine, 2)
+        assert not engine.state(batch).full
+        told = {"code": "token_limit_exceeded", "message": words, "line": None, "param": None}
+        there.batches[batch] |= {"status": "failed", "errors": {"object": "list", "data": [told]}}
+        state = engine.state(batch)
+        assert (state.ended, state.full, state.word) == (True, True, f"failed: {words}")
+    path = "/v1/batches" if name == "openai" else "/v1beta/models/m:batchGenerateContent"
+    refusal = there.server.wire.error(429, words, "token_limit_exceeded")
+    there.server.routes["POST", path] = lambda call: (429, refusal)
+    with pytest.raises(QueueFullError, match="429: Enqueued token limit reached for m"):
+        send(engine, 2)
+
+
+@pytest.mark.parametrize("fault", ["negative", "mapping", "402 inside"])
+def test_odd_results_fail_alone(vendor: tuple[Any, BatchEngine, str], fault: str) -> None:
+    there, engine, name = vendor
+    batch = send(engine, 3)
+    there.end(batch, lambda request: fault if request == "clip1" else "", WORDS[name][0])
+    found = {outcome.id: outcome for outcome in engine.collect(batch)}
+    assert len(found) == 3
+    odd = found["clip1"]
+    assert isinstance(odd, Failure)
+    assert "\n" not in odd.reason
+    assert (odd.response is not None) == (fault in ("negative", "mapping"))
+    assert all(isinstance(found[key], Response) for key in ("clip0", "clip2"))
+
+
+def test_a_level_of_thinking_that_is_not_known_is_told(vendor: tuple[Any, BatchEngine, str]) -> None:
+    there, engine, name = vendor
+    engine.thinking = {"reasoning_effort": "low"} if name == "openai" else {"thinking_level": "low"}
+    engine.start()
+    batch = send(engine, 1)
+    there.end(batch, lambda request: "thinking", WORDS[name][0])
+    (outcome,) = engine.collect(batch)
+    assert isinstance(outcome, Failure)
+    assert "level of thinking that is asked for is not known there" in outcome.reason
+    assert engine.rejected == set()
+
+
+def test_a_setting_that_is_rejected_in_other_words_is_left_out_of_the_next_batch(
+    vendor: tuple[Any, BatchEngine, str],
+) -> None:
+    there, engine, name = vendor
+    batch = send(engine, 1)
+    there.end(batch, lambda request: "seed", WORDS[name][0])
+    (outcome,) = engine.collect(batch)
+    assert isinstance(outcome, Failure)
+    assert engine.rejected == {"seed"}
+    (sent,) = there.requests(send(engine, 1, "token-2"))
+    assert "seed" not in json.dumps(sent)

@@ -72,7 +72,7 @@ class OpenAIVendor:
 
     def end(self, name: str, script: Callable[[str], str], status: str = "completed") -> None:
         """End a batch. Faults: as the fault server's; "left" (out altogether), "expired", "torn"; a setting
-        (not supported, where it was sent)."""
+        (not supported, where it was sent); "thinking" (a level that is not known)."""
         batch, good, bad = self.batches[name], b"", b""
         for request in self.requests(name):
             fault, key = script(request["custom_id"]), request["custom_id"]
@@ -95,8 +95,16 @@ class OpenAIVendor:
                 told = OpenAIWire.error(int(fault), f"fault {fault}")
                 line["response"] = {"status_code": int(fault), "request_id": "r", "body": told}
                 bad += json.dumps(line).encode() + b"\n"
+            elif fault == "thinking":
+                told = OpenAIWire.error(
+                    400, "Unsupported value: 'low'", "unsupported_value", "reasoning_effort"
+                )
+                line["response"] = {"status_code": 400, "request_id": "r", "body": told}
+                bad += json.dumps(line).encode() + b"\n"
             else:
                 body = OpenAIWire.answer("" if fault == "filter" else f"text: {key}", fault)
+                if (odd := OpenAIWire.odd(body, fault)) is not None:
+                    body = odd[1]
                 line["response"] = {"status_code": 200, "request_id": "r", "body": body}
                 good += json.dumps(line).encode() + b"\n"
         for field, content in (("output_file_id", good), ("error_file_id", bad)):
@@ -163,7 +171,8 @@ class GeminiVendor:
         return [json.loads(line) for line in self.files[file].splitlines()]
 
     def end(self, name: str, script: Callable[[str], str], status: str = "SUCCEEDED") -> None:
-        """End a batch. Faults: as the fault server's; "left" (out altogether), "expired", "torn"."""
+        """End a batch. Faults: as the fault server's; "left" (out altogether), "expired", "torn"; a
+        setting (not known); "thinking" (a level that is not known)."""
         content = b""
         for request in self.requests(name):
             fault, key = script(request["key"]), request["key"]
@@ -177,8 +186,13 @@ class GeminiVendor:
                 line["error"] = {"code": 4, "message": "The batch expired", "status": "DEADLINE_EXCEEDED"}
             elif fault.isdigit():
                 line["error"] = GeminiWire.error(int(fault), f"fault {fault}")["error"]
+            elif fault in ("thinking", *_SETTINGS):
+                said = {"thinking": "Thinking level LOW is not supported for this model."}
+                line["error"] = {"code": 3, "message": said.get(fault, f'Unknown name "{fault}"')}
             else:
                 line["response"] = GeminiWire.answer("" if fault == "filter" else f"text: {key}", fault)
+                if (odd := GeminiWire.odd(line["response"], fault)) is not None:
+                    line["response"] = odd[1]
             content += json.dumps(line).encode() + b"\n"
         metadata = self.batches[name]["metadata"]
         metadata["state"] = f"BATCH_STATE_{status}"

@@ -16,7 +16,9 @@ from collections.abc import Callable
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
+
+from tests.helpers.odd_answers import gemini_reply, openai_reply
 
 Script = Callable[[str, int], str]  # (question, which attempt at it, from 1) → the fault; "" answers
 
@@ -25,6 +27,8 @@ class OpenAIWire:
     """The chat completions interface."""
 
     asks = "/chat/completions"
+    odd = staticmethod(openai_reply)
+    settings: ClassVar[dict[str, str]] = {}  # names that differ from those of `Generation`
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
@@ -75,6 +79,8 @@ class GeminiWire:
     """The interface of Gemini's generateContent."""
 
     asks = ":generateContent"
+    odd = staticmethod(gemini_reply)
+    settings: ClassVar[dict[str, str]] = {"top_p": "topP"}
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
@@ -134,7 +140,8 @@ class FaultServer:
     Faults: an HTTP status ("500"); "429 after" (to be left alone for 50 ms), "429 date" (until the next
     second); "reset" (in the middle of the body), "silent" (no answer at all), "slow" (a late answer),
     "malformed", "html", and answers that are "empty", "filter", "length", "refusal", "blocked" or "blank";
-    "quota" (used up), "temperature" (or another setting: not supported).
+    "quota" (used up), "temperature" (or another setting: not supported); "trickle" (a byte now and then),
+    "endless"; those of `odd_answers.py`.
     """
 
     def __init__(self, wire: Any = OpenAIWire, script: Script = lambda question, attempt: "") -> None:
@@ -145,6 +152,7 @@ class FaultServer:
         self.answered: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.keep_bodies = True
+        self.checks = ""  # the fault with which the question at the start is answered
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
         self.closing = threading.Event()
@@ -200,6 +208,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        if self.faults.checks:
+            self._reply("", self.faults.checks, {})
+            return
         if self._refused() or self._routed("GET", path):
             return
         models, wire = self.faults.models, self.faults.wire
@@ -277,13 +288,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(
                 429, wire.error(429, "slow down"), {"Retry-After": formatdate(time.time() + 1, usegmt=True)}
             )
+        elif fault in ("trickle", "endless"):
+            self._go_on(b" " if fault == "trickle" else b" " * 65536, 0.1 if fault == "trickle" else 0)
+        elif (odd := wire.odd(wire.answer(f"text: {question}"), fault)) is not None:
+            self._send(*odd)
         elif fault.isdigit():
             self._send(int(fault), wire.error(int(fault), f"fault {fault}\nits second line"))
         else:
             self._setting(question, fault, body)
 
+    def _go_on(self, chunk: bytes, pause: float) -> None:
+        """Send a body that does not end."""
+        self._write(200, b"", {"Content-Type": "application/json"}, length=10**12)
+        while not self.faults.closing.wait(pause):
+            self.wfile.write(chunk)
+            self.wfile.flush()
+
     def _setting(self, question: str, name: str, body: dict[str, Any]) -> None:
-        if name not in body:
+        sent = body.get("generationConfig", body)
+        if self.faults.wire.settings.get(name, name) not in sent:
             self._reply(question, "", body)
             return
         message = f"Unsupported parameter: '{name}' is not supported with this model."
@@ -299,9 +322,16 @@ class _Handler(BaseHTTPRequestHandler):
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         self._write(status, raw, {"Content-Type": "application/json", **(headers or {})})
 
-    def _write(self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
+    def _write(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str],
+        cut: int | None = None,
+        length: int | None = None,
+    ) -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        for name, value in {**headers, "Content-Length": str(length or len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[:cut])

@@ -51,7 +51,8 @@ class Content(Message):
 
 class ThinkingConfig(Message):
     include_thoughts: bool | None = None
-    thinking_budget: int | None = None
+    thinking_budget: int | None = Field(None, ge=-1)
+    thinking_level: Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"] | None = None
 
 
 class GenerationConfig(Message):

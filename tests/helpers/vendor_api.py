@@ -203,6 +203,8 @@ class GeminiApi(VendorApi):
     def written(self, answer: dict[str, Any]) -> dict[str, Any]:
         for candidate in answer.get("candidates", []):
             if not candidate["content"]["parts"][0]["text"]:
+                del answer["usageMetadata"]["thoughtsTokenCount"]
+            if candidate["finishReason"] == "SAFETY":
                 del candidate["content"]["parts"]
         return answer
 

@@ -154,7 +154,11 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = [hostile_record(name, k) for k, name in enumerate(ids)]
     write_annotations(folder / "data" / "vqa_and_captioning.json", records)
     dataset = load(str(folder / "data"))
-    changed = {"title": f"Model {HOSTILE}{UNSEEN}", "checkpoint": HOSTILE, "frames": FrameSpec.parse(4)}
+    changed = {
+        "title": f"Model {HOSTILE}{UNSEEN}",
+        "checkpoint": f"org {HOSTILE}",
+        "frames": FrameSpec.parse(4),
+    }
     start = {"engine": {HOSTILE: [f"{HOSTILE}{UNSEEN}{HALF}"]}}
     paths = [
         make_run(

@@ -75,7 +75,7 @@ def test_what_was_there_is_put_back_where_the_new_cannot_come(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(RunError, match="Permission denied"):
+    with pytest.raises(RunError, match="no permission to write there"):
         write(out, "other.html")
     assert files(tmp_path) == [f"page/{MARKER}", "page/index.html"]
 

@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from microg_bench.dataset.load import Dataset
+from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import MicrogError
 from microg_bench.metrics import score
 from microg_bench.metrics.base import Score
 from microg_bench.pages.run_page import write_run_page
 from microg_bench.progress import Progress
+from microg_bench.records import Answer
 from microg_bench.runs.record import RunRecord
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.browser import visited
-from tests.pages.conftest import HOSTILE_ID, baseline_run, read_runs, score_all, write_page
+from tests.helpers.datasets import record, write_annotations
+from tests.pages.conftest import (
+    HOSTILE_ID,
+    baseline_run,
+    make_run,
+    make_settings,
+    read_runs,
+    score_all,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -377,7 +387,27 @@ def test_title_checkpoint_and_prompts_stand_in_the_header(browser: Browser, host
     with visited(browser, hostile_page) as page:
         head = page.inner_text("header")
         assert "prompt caption-default@1:0a1b2c3d" in head and "prompt vqa-default@1:0a1b2c3d" in head
-        assert page.inner_text("h1 small").startswith("<script>document.title='broken'</script>")
+        assert page.inner_text("h1 small").startswith("org <script>document.title='broken'</script>")
+
+
+@pytest.mark.parametrize(
+    ("title", "checkpoint", "heading"),
+    [
+        ("Qwen", "org/own", 'Qwen</bdi> <small class="muted"><bdi>org/own</bdi></small>'),
+        ("Qwen (org/other)", "org/other", "Qwen (org/other)</bdi>"),
+        ("Qwen (tuned, 1a2b3c4d)", "/home/ann/tuned", "Qwen (tuned, 1a2b3c4d)</bdi>"),
+        ("Baseline", None, "Baseline</bdi>"),
+    ],
+)
+def test_the_checkpoint_stands_once_in_the_header_and_without_its_path(
+    tmp_path: Path, title: str, checkpoint: str | None, heading: str
+) -> None:
+    data = write_annotations(tmp_path / "refs.json", [record("a_001")])
+    settings = make_settings("caption", load(str(data)), title=title, checkpoint=checkpoint)
+    run = make_run(tmp_path / "r", settings, data, lambda one, _: Answer(id=one.id, text="x", answer="x"))
+    score_all([run])
+    page = write_page(run, tmp_path / "page").read_text()
+    assert f"<h1><bdi>{heading}</h1>" in page
 
 
 def test_a_page_without_the_dataset_shows_the_answers_alone(

@@ -1,6 +1,7 @@
 """Requests in a vendor's batch API: sent once, collected once, whatever is interrupted."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from microg_bench.engines.base import Answered, BatchEngine, BatchState, Job, Outcome
+from microg_bench.engines.base import Answered, BatchEngine, BatchState, Job, Outcome, QueueFullError
 from microg_bench.errors import EngineError
-from microg_bench.records import Clip, Failure, Response
+from microg_bench.records import Answer, Clip, Failure, Response
 from microg_bench.runs.batches import BATCHES_FILE, Batches
 from microg_bench.runs.execute import Execution, nothing_shown, open_work
+from microg_bench.runs.frames import whole_clips
 from microg_bench.runs.record import RunRecord
 from tests.helpers.runs import Notes, make_configuration, opened, read
 
@@ -101,6 +103,22 @@ def test_requests_are_sent_in_batches_of_the_vendors_size_and_collected_later(tm
     assert sorted(vendor.asked) == [clip.video_id for clip in CLIPS]
 
 
+def test_an_answer_tells_the_file_that_was_sent_not_the_one_that_is_there_now(tmp_path: Path) -> None:
+    file = tmp_path / "a_0.mp4"
+    file.write_bytes(b"first")
+    digest = hashlib.sha256(b"first").hexdigest()[:16]
+    one = make_configuration([Clip(video_id="a_0", source="a", caption="c", video=file)], batch=True)
+    vendor = Vendor()
+    for ended in (False, True):
+        vendor.ended = ended
+        with opened(tmp_path, one) as variant:
+            execution, batches = Execution(vendor, Notes()), Batches.read(tmp_path / BATCHES_FILE)
+            batches.collect(execution, vendor, variant)
+            asyncio.run(batches.send(execution, vendor, whole_clips(open_work([variant], batches.settled))))
+        file.write_bytes(b"second")
+    assert read(tmp_path, one)["caption"].answers["a_0"].clip_sha256 == digest
+
+
 def test_a_batch_that_is_larger_in_bytes_than_allowed_is_cut(tmp_path: Path) -> None:
     vendor = Vendor()
     vendor.batch_bytes = 1
@@ -152,3 +170,100 @@ def test_what_cannot_be_sent_fails_alone(tmp_path: Path) -> None:
     pending, record = start(tmp_path, vendor)
     assert len(pending) == 4
     assert (record.failures["a_3"].stage, record.failures["a_3"].reason) == ("prompt", "larger than 20 MB")
+
+
+class Crowded(Vendor):
+    """A vendor whose queue takes `queue` requests; it says so when a batch is sent, or is looked at."""
+
+    batch_items = 50
+    queue = 2
+    at_once = False
+
+    def submit(self, jobs: Sequence[tuple[str, bytes]], token: str) -> str:
+        if self.at_once and len(jobs) > self.queue:
+            raise QueueFullError("429: queue is full")
+        return super().submit(jobs, token)
+
+    def state(self, batch: str) -> BatchState:
+        if len(self.batches[batch]) > self.queue:
+            return BatchState(True, "failed: queue is full", full=True)
+        return BatchState(True, "done")
+
+    def collect(self, batch: str) -> Iterator[Outcome]:
+        assert len(self.batches[batch]) <= self.queue, "nothing of it was worked on"
+        return super().collect(batch)
+
+
+def start_fitting(root: Path, vendor: Vendor) -> tuple[int, dict[str, Answer], list[str]]:
+    """One start that keeps to the vendor's room: what is pending after it, the answers, what was noted."""
+    one, notes = make_configuration(CLIPS, batch=True), Notes()
+    with opened(root, one) as variant:
+        execution = Execution(vendor, notes)
+        batches = Batches.read(root / BATCHES_FILE)
+        batches.collect(execution, vendor, variant)
+        work = batches.fitting(open_work([variant], batches.settled))
+        asyncio.run(batches.send(execution, vendor, nothing_shown(work)))
+    begun = (root / "caption" / "run.json").is_file()  # a start in which nothing was sent leaves no run
+    return batches.pending, dict(read(root, one)["caption"].answers) if begun else {}, notes.notes
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_a_full_queue_refuses_is_sent_in_smaller_batches_by_later_starts(
+    tmp_path: Path, at_once: bool
+) -> None:
+    vendor = Crowded()
+    vendor.at_once = at_once
+    said: list[str] = []
+    for _ in range(9):
+        sent = len(vendor.batches)
+        pending, answers, notes = start_fitting(tmp_path, vendor)
+        said += notes
+        assert pending + len(answers) == 5
+        assert len(vendor.batches) <= sent + 1
+        if any("queue is full" in note for note in notes):
+            assert len(vendor.batches) == sent, "it is not sent again in the same start"
+    assert (pending, len(answers)) == (0, 5)
+    assert [len(batch) for batch in vendor.batches.values()] == ([] if at_once else [5]) + [2, 2, 1]
+    assert any("queue is full: 2 requests at most are queued from the next start on" in note for note in said)
+    assert any(note == "3 requests wait for a later start" for note in said)
+
+
+def test_the_room_grows_with_each_batch_that_ends(tmp_path: Path) -> None:
+    path = tmp_path / BATCHES_FILE
+    path.write_text('{"type":"sending","token":"t","requests":{}}\n{"type":"refused","token":"t","room":8}\n')
+    vendor = Crowded()
+    vendor.queue = 8
+    start_fitting(tmp_path, vendor)
+    assert Batches.read(path).room == 8
+    pending, answers, _ = start_fitting(tmp_path, vendor)
+    assert (pending, len(answers)) == (0, 5)
+    assert Batches.read(path).room == 10
+
+
+def test_a_single_request_that_the_queue_refuses_waits(tmp_path: Path) -> None:
+    vendor = Crowded()
+    vendor.queue = 0
+    for _ in range(12):
+        pending, answers, _ = start_fitting(tmp_path, vendor)
+        assert (pending, answers) == (5, {})
+    assert len(vendor.batches) <= 6
+    assert len(list(vendor.batches.values())[-1]) == 1
+
+
+def test_a_batch_that_failed_as_a_whole_is_not_sent_again_in_the_same_start(tmp_path: Path) -> None:
+    class Failing(Vendor):
+        batch_items = 50
+
+        def state(self, batch: str) -> BatchState:
+            return BatchState(True, "failed: the model is not known")
+
+        def collect(self, batch: str) -> Iterator[Outcome]:
+            return iter(())
+
+    vendor = Failing()
+    start_fitting(tmp_path, vendor)
+    pending, _, notes = start_fitting(tmp_path, vendor)
+    assert (pending, len(vendor.batches)) == (5, 1)
+    assert "batch batch-0: failed: the model is not known: 0 of 5 answered" in notes
+    assert start_fitting(tmp_path, vendor)[0] == 5
+    assert len(vendor.batches) == 2

@@ -11,16 +11,18 @@ from microg_bench.errors import UsageError
 from microg_bench.progress import Progress
 from microg_bench.records import (
     Clip,
+    Failure,
     Generation,
     Image,
     Message,
     Prompt,
     Question,
+    Request,
     Response,
     Text,
     Video,
 )
-from microg_bench.runs.budget import Price, estimate, find_price
+from microg_bench.runs.budget import Budget, Price, estimate, find_price
 from microg_bench.runs.execute import Outcomes, ask
 from tests.helpers.runs import make_configuration, opened
 
@@ -171,3 +173,25 @@ def test_a_limit_below_one_request_asks_nothing(tmp_path: Path) -> None:
     assert (answered, outcomes.exhausted, outcomes.dollars) == (0, True, 0.0)
     assert outcomes.recorded == ()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_the_limit_cannot_pay_for_is_not_waited_for() -> None:
+    """Nothing of it is answered in this start, so that nothing reserved comes back."""
+    asked = [Request(id=name, task="caption", video_id=name, source="s") for name in ("a", "b")]
+    jobs = [Job(request, PROMPT, None, ASKED[1]) for request in asked]
+    budget = Budget(PRICE, limit=1.5 * PRICE.at_most(PROMPT, 0, ASKED[1], batch=True), batch=True)
+
+    async def reserve() -> list[bool]:
+        return [await budget.reserve(job) for job in jobs]
+
+    assert asyncio.run(asyncio.wait_for(reserve(), 20)) == [True, False]
+    assert budget.exhausted
+
+
+def test_an_answer_whose_count_cannot_be_costs_the_most_that_it_may() -> None:
+    job = Job(Request(id="a", task="caption", video_id="a", source="s"), PROMPT, None, ASKED[1])
+    budget = Budget(PRICE)
+    said = Response(id="a", text="A man.")
+    asyncio.run(budget.reserve(job))
+    budget.settle(job, Failure(id="a", stage="engine", reason="an impossible count", response=said))
+    assert budget.spent == pytest.approx(PRICE.at_most(PROMPT, 0, ASKED[1]))

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from google import genai
@@ -11,12 +11,26 @@ from google.genai import errors, types
 
 from microg_bench.engines.base import Job
 from microg_bench.engines.chat_template import PromptError
-from microg_bench.engines.http.errors import RequestError, kind_of, retry_after, unreachable
+from microg_bench.engines.http.errors import RequestError, no_answer
+from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames, clip_file
-from microg_bench.engines.http.secrets import Access, Secrets
-from microg_bench.records import FinishReason, Image, Response, Text, Video
+from microg_bench.engines.http.reading import (
+    OddError,
+    checked,
+    dicts,
+    mapping,
+    name_in,
+    parsed,
+    something,
+    text_in,
+)
+from microg_bench.engines.http.rejections import Rejections
+from microg_bench.engines.http.secrets import Access
+from microg_bench.options import flag
+from microg_bench.records import FinishReason, Generation, Image, Response, Text, Video
 
 MOST_BYTES = 20 * 1000**2  # of one request with inline data, as its vendor says
+_SETTINGS = ("top_p", "seed", "temperature")  # the most dispensable first
 _ROLES = {"user": "user", "assistant": "model"}
 _FINISH_REASONS: dict[str, FinishReason] = {
     "STOP": "stop",
@@ -34,10 +48,21 @@ _FINISH_REASONS: dict[str, FinishReason] = {
 
 @dataclass
 class GeminiBody:
-    """The requests of one run: frames as JPEG images, or the clip's own file."""
+    """The requests of one run to `model`: frames as JPEG images, or the clip's own file.
 
+    The settings in `rejected` are left out; what the model rejects is added, and a warning says so.
+    `thinking` are fields of `ThinkingConfig`.
+    """
+
+    model: str
     media: str
     jpegs: JpegFrames
+    rejected: set[str]
+    thinking: Mapping[str, Any]
+    _rejections: Rejections = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rejections = Rejections(self.model, self.rejected, self.thinking)
 
     def contents(self, job: Job) -> list[types.Content]:
         """The turns of the prompt, but for the system's.
@@ -72,14 +97,24 @@ class GeminiBody:
             for part in turn.parts
             if isinstance(part, Text)
         )
-        wanted = job.generation
         return types.GenerateContentConfig(
             system_instruction=types.Content(parts=[types.Part(text=system)]) if system else None,
-            temperature=wanted.temperature,
-            top_p=wanted.top_p,
-            seed=wanted.seed,
-            max_output_tokens=wanted.max_tokens,
+            max_output_tokens=job.generation.max_tokens,
+            thinking_config=types.ThinkingConfig(**self.thinking) if self.thinking else None,
+            **self._sampling(job.generation),
         )
+
+    def _sampling(self, wanted: Generation) -> dict[str, Any]:
+        return self._rejections.without({name: getattr(wanted, name) for name in _SETTINGS})
+
+    def leave_out(self, fault: Fault, sent: Mapping[str, Any], access: Access) -> bool:
+        """Leave out what `fault` rejects of the settings `sent`; false where it rejects none.
+
+        Raises:
+            RequestError: the model does not know the level of thinking.
+        """
+        names = (name for name in _SETTINGS if sent.get(name) is not None)
+        return self._rejections.leave_out(fault, names, access)
 
     def line(self, job: Job) -> bytes:
         """The line of a batch's file of requests for `job`; raises as `contents` does."""
@@ -108,46 +143,91 @@ def as_json(model: Any, include: set[str] | None = None) -> dict[str, Any]:
     return written
 
 
-def read_answer(request_id: str, said: dict[str, Any], secrets: Secrets) -> Response:
+def read_answer(request_id: str, said: Any, access: Access, max_tokens: int | None = None) -> Response:
     """The answer in a response, told apart by how it ended.
+
+    Args:
+        request_id: whose answer it is.
+        said: the response, as JSON.
+        access: who said it.
+        max_tokens: the limit of tokens of the answer, where it is known.
 
     Raises:
         RequestError: there is none in it.
     """
-    usage = said.get("usageMetadata") or {}
+    where, said = access.where, mapping(said)
+    response = Response(
+        id=request_id, text="", served_model=name_in(said.get("modelVersion"), access.secrets)
+    )
+    counts = _counts(mapping(said.get("usageMetadata")))
+    if not said.get("candidates") and mapping(said.get("promptFeedback")).get("blockReason"):
+        filtered = response.model_copy(update={"finish_reason": "content_filter"})
+        return checked(filtered, access, **counts)
+    try:
+        candidate = _candidate(said)
+        text, thoughts = _texts(parts := _parts(candidate))
+    except OddError as odd:
+        bare = checked(response, access, **counts)
+        raise RequestError(
+            "retryable", f"{where}: {access.secrets.line(odd)}", response=something(bare)
+        ) from None
+    clean = access.secrets.clean
+    told = {"text": clean(text), "reasoning": clean(thoughts) or None}
+    response = checked(response.model_copy(update=told), access, max_tokens, **counts)
+    ended = candidate.get("finishReason")
+    finish_reason = _FINISH_REASONS.get(ended.removeprefix("IMAGE_")) if isinstance(ended, str) else None
+    words = f"with finish reason {access.secrets.line(ended)}" if ended else "without a finish reason"
+    if candidate.get("finishMessage"):
+        words += f": {access.secrets.line(candidate['finishMessage'])}"
+    if finish_reason == "stop" and not any("text" in part for part in parts):
+        finish_reason, words = None, "without a text"
+    if finish_reason is None:
+        reason = f"{where}: the answer ended {words}"
+        raise RequestError("retryable", reason, response=something(response))
+    return response.model_copy(update={"finish_reason": finish_reason})
+
+
+def _candidate(said: dict[str, Any]) -> dict[str, Any]:
+    candidates = said.get("candidates")
+    if not isinstance(candidates, list) or not candidates or not isinstance(candidates[0], dict):
+        raise OddError("the response has no candidate in it")
+    if len(candidates) > 1:
+        raise OddError(f"the response has {len(candidates)} candidates in it, one was asked for")
+    return candidates[0]
+
+
+def _parts(candidate: dict[str, Any]) -> list[dict[str, Any]]:
+    parts = mapping(candidate.get("content")).get("parts") or []
+    if not isinstance(parts, list) or len(dicts(parts)) < len(parts):
+        raise OddError("the parts of the response are no list of parts")
+    return dicts(parts)
+
+
+def _texts(parts: list[dict[str, Any]]) -> tuple[str, str]:
+    """The answer, and the thoughts that come with it."""
+    texts: dict[bool, list[str]] = {True: [], False: []}
+    for part in parts:
+        texts[bool(part.get("thought"))].append(text_in(part.get("text")))
+    return "".join(texts[False]), "\n\n".join(filter(None, texts[True]))
+
+
+def _counts(usage: dict[str, Any]) -> dict[str, Any]:
+    """The counts of tokens as they are told; thoughts are counted apart from the rest that is written."""
     written, thought = usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount")
-    model = said.get("modelVersion")
-    told: dict[str, Any] = {
-        "id": request_id,
-        "served_model": secrets.clean(str(model)) if model else None,
+    return {
         "prompt_tokens": usage.get("promptTokenCount"),
         "cached_tokens": usage.get("cachedContentTokenCount"),
-        "output_tokens": None if written is None and thought is None else (written or 0) + (thought or 0),
+        "output_tokens": (written, thought),
+        "reasoning_tokens": thought,
     }
-    if not said.get("candidates"):
-        if (said.get("promptFeedback") or {}).get("blockReason"):
-            return Response(text="", finish_reason="content_filter", **told)
-        raise RequestError("retryable", "Gemini: the response has no candidate in it")
-    candidate = said["candidates"][0]
-    pieces = (candidate.get("content") or {}).get("parts") or []
-    text = "".join(str(piece.get("text") or "") for piece in pieces if not piece.get("thought"))
-    reason = str(candidate.get("finishReason") or "STOP")
-    finish_reason = _FINISH_REASONS.get(reason.removeprefix("IMAGE_"))
-    if finish_reason is None and not text:
-        raise RequestError("retryable", f"Gemini: nothing was written (finish reason {reason})")
-    return Response(text=secrets.clean(text), finish_reason=finish_reason or "stop", **told)
-
-
-_READ = {"candidates", "prompt_feedback", "usage_metadata", "model_version"}  # of a response
 
 
 @dataclass
 class GeminiServer:
-    """Gemini's model `model`. `timeout` is what a request may take, in seconds."""
+    """Gemini's model `body.model`. `timeout` is what a request may take, in seconds."""
 
     access: Access
     client: genai.Client
-    model: str
     body: GeminiBody
     timeout: float
 
@@ -157,68 +237,57 @@ class GeminiServer:
         return self.access.where
 
     async def ask(self, job: Job) -> Response:
-        """Send one request.
+        """Send one request; a setting that the model rejects is left out and the request sent again.
 
         Raises:
             PromptError: see `GeminiBody.contents`.
             RequestError: there is no answer.
         """
-        contents: list[Any] = await asyncio.to_thread(self.body.contents, job)
+        contents = await asyncio.to_thread(self.body.contents, job)
+        while True:
+            settings = self.body.settings(job)
+            said = await self._send(contents, settings)
+            if not isinstance(said, Fault):
+                return read_answer(job.request.id, said, self.access, job.generation.max_tokens)
+            if not self.body.leave_out(said, dict(settings), self.access):
+                raise error_of(said, self.access)
+
+    async def _send(self, contents: list[Any], settings: types.GenerateContentConfig) -> Any:
+        """The response, as JSON or as the fault that it tells."""
+        whole = settings.model_copy(update={"should_return_http_response": True})
         asking = self.client.aio.models.generate_content(
-            model=self.model, contents=contents, config=self.body.settings(job)
+            model=self.body.model, contents=contents, config=whole
         )
         try:
-            said = await asyncio.wait_for(asking, self.timeout)
+            said = (await asyncio.wait_for(asking, self.timeout)).sdk_http_response
+            content = parsed(((said and said.body) or "").encode("latin-1"))
+            return Fault.inside(content) or content
+        except errors.APIError as error:
+            return fault_of(error)
+        except OddError as odd:
+            failed = RequestError("retryable", f"{self.access.where}: {self.access.secrets.line(odd)}")
         except Exception as error:  # the client lets the errors of several libraries through
-            failed = request_error(error, self.access, self.timeout)
-        else:
-            return read_answer(job.request.id, as_json(said, _READ), self.access.secrets)
+            failed = no_answer(error, self.access, self.timeout)
         raise failed
 
 
-def request_error(error: Exception, access: Access, timeout: float) -> RequestError:
+def fault_of(error: errors.APIError) -> Fault:
+    """What the client was told."""
+    response: Any = error.response
+    content = getattr(response, "content", None)
+    return Fault.of(error.code, content or error.details, getattr(response, "headers", None))
+
+
+def error_of(fault: Fault, access: Access) -> RequestError:
+    """What it means for the run."""
+    error = fault.error(access)
+    if "instruction is not enabled" in fault.message:
+        error.reason += f": the model takes no system text, choose a {flag('prompt')} without one"
+    return error
+
+
+def request_error(error: Exception, access: Access, seconds: float) -> RequestError:
     """What an error of the client means."""
-    where = access.where
     if isinstance(error, errors.APIError):
-        return _api_error(error, access)
-    if unreachable(error):
-        return RequestError("unreachable", f"{where} cannot be reached")
-    kind = type(error).__name__
-    if isinstance(error, (asyncio.TimeoutError, TimeoutError)) or "Timeout" in kind:
-        return RequestError("retryable", f"{where}: no answer within {timeout:g} s")
-    if isinstance(error, ValueError):
-        return RequestError("retryable", f"{where}: the response is not what Gemini's interface describes")
-    return RequestError("retryable", f"{where}: the connection broke ({kind})")
-
-
-def _api_error(error: errors.APIError, access: Access) -> RequestError:
-    details, status = _details(error.details), str(error.status)
-    said = f"{access.where}: {error.code}: {access.secrets.line(error.message or status)}"
-    reasons = {str(detail.get("reason")) for detail in details}
-    quotas = [str(one.get("quotaId")) for detail in details for one in _dicts(detail.get("violations"))]
-    if error.code in (401, 403) or "API_KEY_INVALID" in reasons:
-        return RequestError("fatal", f"{said}: check the key in {access.key_name}")
-    if error.code == 429 and any("PerDay" in quota for quota in quotas):
-        return RequestError("fatal", f"{said}: the day's quota of the key in {access.key_name} is used up")
-    if status == "FAILED_PRECONDITION":  # no billing, or not for this part of the world
-        return RequestError("fatal", said)
-    waits = [_seconds(detail.get("retryDelay")) for detail in details]
-    asked = next((wait for wait in waits if wait is not None), None)
-    headers: Any = getattr(error.response, "headers", None) or {}
-    return RequestError(kind_of(error.code), said, retry_after(headers) if asked is None else asked)
-
-
-def _details(body: Any) -> list[dict[str, Any]]:
-    """The parts of Google's error model (google.rpc.Status) that a program may read."""
-    told = body.get("error", body) if isinstance(body, dict) else {}
-    return _dicts(told.get("details")) if isinstance(told, dict) else []
-
-
-def _dicts(found: Any) -> list[dict[str, Any]]:
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _seconds(delay: Any) -> float | None:
-    """A duration as protocol buffers write it in JSON, as in `37s`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(delay))
-    return float(found[1]) if found else None
+        return error_of(fault_of(error), access)
+    return no_answer(error, access, seconds)

@@ -7,7 +7,9 @@ that was sent is always waited for, also where the run must end, since its answe
 import asyncio
 import math
 import random
+import re
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from microg_bench.records import Failure, Response
 
 RESUME = "run the same command again to resume"
 _CLIPS = 1024  # whose server is remembered
+_NUMBERED = re.compile(r"[\w-]*\d[\w-]*")  # what differs in messages that say the same
 _INITIAL = 8  # requests in flight before the server has shown how many it answers
 
 
@@ -113,8 +116,8 @@ class RetryPolicy:
     A request is sent `max_attempts` times. Before attempt n + 1 passes a random part of
     `initial_backoff`·2ⁿ⁻¹, at most `max_backoff` (full jitter). A server that cannot be reached is sent
     nothing for `unreachable_pause`. The run ends when no server could be reached for `unreachable_timeout`,
-    when all servers ask for a wait longer than `max_retry_after`, or when `max_failures` requests in a row
-    were given up.
+    when all servers ask for a wait longer than `max_retry_after`, when `max_failures` requests in a row were
+    given up or denied, or when as many were refused alike before the first answer.
     """
 
     max_attempts: int = 6
@@ -176,6 +179,8 @@ class ServerPool:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stop_reason: str | None = field(default=None, init=False)
     _failures: int = field(default=0, init=False)  # requests given up since the last answer
+    _refusals: Counter[str] = field(default_factory=Counter, init=False)  # since then, by reason
+    _answered: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._members = [
@@ -206,7 +211,8 @@ class ServerPool:
                 return Failure(id=job.request.id, stage="prompt", reason=str(unsent))
             except RequestError as met:
                 error = met
-            if error.kind in ("refused", "fatal"):
+            if error.kind in ("refused", "denied", "fatal"):
+                self._count_refusal(error)
                 return error.failure(job.request.id)
             attempts += error.kind != "unreachable"
             if attempts >= self.policy.max_attempts:
@@ -256,7 +262,8 @@ class ServerPool:
             raise
         else:
             member.limiter.increase()
-            member.unreachable_since, self._failures = None, 0
+            member.unreachable_since, self._failures, self._answered = None, 0, True
+            self._refusals.clear()
         finally:
             member.limiter.release()
             self._released.set()
@@ -294,6 +301,18 @@ class ServerPool:
             self._stop(
                 f"{self._failures} requests in a row were given up, the last because {error.reason}:"
                 f" {RESUME}, later"
+            )
+
+    def _count_refusal(self, error: RequestError) -> None:
+        """Stop where all requests are refused for one reason: what is asked cannot be answered there."""
+        if error.kind == "fatal" or (error.kind == "refused" and self._answered):
+            return
+        alike = _NUMBERED.sub("#", error.reason)
+        self._refusals[alike] += 1
+        if self._refusals[alike] >= self.policy.max_failures:
+            first = "" if self._answered else "the first "
+            self._stop(
+                f"{first}{self._refusals[alike]} requests were refused alike, the last because {error.reason}"
             )
 
     def _stop(self, reason: str) -> None:

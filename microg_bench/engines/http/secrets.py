@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
+from microg_bench.engines.http.clients import proxy_of
 from microg_bench.errors import EngineError
 from microg_bench.text import first_line, well_formed
 
@@ -46,12 +47,27 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Access:
-    """A server, by its address or its vendor's name, the key to it, and the variable that holds the key."""
+    """A server, by its address or its vendor's name, the key to it, and the variable that holds the key.
+
+    `url` is its address where `where` is a name.
+    """
 
     where: str
     key: str = field(repr=False)
     key_name: str
     secrets: Secrets
+    url: str = ""
+
+    @property
+    def address(self) -> str:
+        """Its address."""
+        return self.url or self.where
+
+    @property
+    def way(self) -> str:
+        """The server, and the proxy through which it is asked."""
+        proxy = proxy_of(self.address)
+        return f"{self.where} through the proxy {proxy}" if proxy else self.where
 
 
 def read_key(names: Sequence[str]) -> tuple[str, str] | None:

@@ -12,20 +12,29 @@ import openai
 
 from microg_bench.engines.base import Job
 from microg_bench.engines.chat_template import delivered, parts
-from microg_bench.engines.http.errors import RequestError, kind_of, retry_after, unreachable
+from microg_bench.engines.http.errors import RequestError, no_answer
+from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames, clip_file, data_url
+from microg_bench.engines.http.reading import OddError, checked, mapping, name_in, parsed, something, text_in
+from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.secrets import Access
 from microg_bench.options import Options
-from microg_bench.records import Image, Message, Response, Text, Video
+from microg_bench.records import FinishReason, Generation, Image, Message, Response, Text, Video
 
 log = logging.getLogger(__name__)
 
-_SETTINGS = ("temperature", "top_p", "seed")
+_SETTINGS = ("top_p", "seed", "temperature")  # the most dispensable first
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _STANDARD = {"model", "messages", *_SETTINGS, *_LIMITS}
-_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-_FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt", "moderation_blocked"})
-_FINISH_REASONS: dict[Any, Any] = {"length": "length", "content_filter": "content_filter"}
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")  # fields of a message
+_THOUGHT_BLOCKS = ("thinking", "reasoning", "reasoning_content", "redacted_thinking")
+_TEXT_BLOCKS = ("text", "output_text")
+_FINISH_REASONS: dict[str, FinishReason] = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_str"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
+    **dict.fromkeys(("content_filter", "safety", "sensitive"), "content_filter"),
+    "refusal": "refusal",
+}
 
 
 @dataclass
@@ -34,6 +43,7 @@ class ChatBody:
 
     `limit` is the server's name for the most tokens of an answer, `extra` what else goes with every request.
     The settings in `rejected` are left out; what the model rejects is added, and a warning says so.
+    `thinking` are fields that set how it thinks.
     """
 
     model: str
@@ -42,11 +52,14 @@ class ChatBody:
     limit: str
     rejected: set[str]
     extra: dict[str, Any] = field(default_factory=dict)
+    thinking: Mapping[str, Any] = field(default_factory=dict)
     _jpegs: JpegFrames = field(init=False)
+    _rejections: Rejections = field(init=False)
     _rejected_limits: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self._jpegs = JpegFrames(self.options.jpeg_quality)
+        self._rejections = Rejections(self.model, self.rejected, self.thinking)
 
     def of(self, job: Job) -> dict[str, Any]:
         """The body of the request for `job`.
@@ -54,27 +67,28 @@ class ChatBody:
         Raises:
             PromptError: the prompt shows what was not delivered.
         """
+        return self.content(job) | self.settings(job.generation)
+
+    def content(self, job: Job) -> dict[str, Any]:
+        """What the model is shown; raises as `of` does."""
         messages = [{"role": turn.role, "content": self._content(job, turn)} for turn in job.prompt.messages]
-        return self.with_settings({"model": self.model, "messages": messages, **self._metadata(job)}, job)
+        return {"model": self.model, "messages": messages, **self._metadata(job)}
 
-    def with_settings(self, body: dict[str, Any], job: Job) -> dict[str, Any]:
-        """`body` with how the answer is to be written, without what the model rejects."""
-        settings = {name: getattr(job.generation, name) for name in _SETTINGS if name not in self.rejected}
-        others = {name: value for name, value in body.items() if name not in (*_SETTINGS, *_LIMITS)}
-        return {**others, **self.extra, self.limit: job.generation.max_tokens, **settings}
+    def settings(self, wanted: Generation) -> dict[str, Any]:
+        """How the answer is to be written, without what the model rejects."""
+        asked = {**self.extra, **{name: getattr(wanted, name) for name in _SETTINGS}}
+        return self._rejections.without(asked) | {self.limit: wanted.max_tokens} | dict(self.thinking)
 
-    def leave_out(self, name: str, sent: dict[str, Any]) -> bool:
-        """Leave out the setting `name` of what was `sent`, which the model rejects; false if it is needed."""
-        if name not in sent:
-            return False
-        if name in _LIMITS:
-            return self._rename_limit(name)
-        if name not in _SETTINGS:
-            return False
-        if name not in self.rejected:
-            log.warning("%s rejects %s: it is left out from here on", self.model, name)
-            self.rejected.add(name)
-        return True
+    def leave_out(self, fault: Fault, sent: Mapping[str, Any], access: Access) -> bool:
+        """Leave out what `fault` rejects of the settings `sent`; false where it rejects none.
+
+        Raises:
+            RequestError: the server does not know the level of thinking.
+        """
+        if any(name in sent and fault.rejects_limit(name) and self._rename_limit(name) for name in _LIMITS):
+            return True
+        names = (name for name in (*self.extra, *_SETTINGS) if name in sent)
+        return self._rejections.leave_out(fault, names, access)
 
     def _rename_limit(self, name: str) -> bool:
         """Send the token limit under its other name; false if the model rejects both."""
@@ -125,58 +139,15 @@ class ChatBody:
         return {"media_io_kwargs": {"video": video}}
 
 
-@dataclass(frozen=True)
-class ApiFault:
-    """What a server says of a request that it does not answer; `retry_after` is the wait that it asks for."""
-
-    status: int
-    code: str = ""
-    param: str = ""
-    message: str = ""
-    retry_after: float | None = None
-
-    @classmethod
-    def of(cls, status: int, body: Any, headers: Mapping[str, str] | None = None) -> ApiFault:
-        """From the body of an error response, as far as it has the usual form."""
-        told = body.get("error", body) if isinstance(body, dict) else body
-        told = told if isinstance(told, dict) else {"message": told}
-        code, param, message, kind = (
-            str(told.get(name) or "") for name in ("code", "param", "message", "type")
-        )
-        # Vendors disagree on which of code and type is which.
-        return cls(status, kind if kind in _QUOTA else code, param, message, retry_after(headers or {}))
-
-    @property
-    def unsupported(self) -> bool:
-        """Whether the request was rejected for the one setting named in `param`."""
-        return self.status in (400, 422) and self.code.startswith("unsupported_")
-
-    @property
-    def filtered(self) -> bool:
-        """Whether the vendor's content filter stopped the request itself."""
-        return self.status == 400 and self.code in _FILTERED
-
-    def error(self, access: Access) -> RequestError:
-        """What it means for the run."""
-        said = f"{access.where}: {self.status}: {access.secrets.line(self.message)}"
-        if self.code in _QUOTA and self.status in (402, 403, 429):
-            return RequestError("fatal", f"{said}: the quota of the key in {access.key_name} is used up")
-        if self.status in (401, 403):
-            return RequestError("fatal", f"{said}: check the key in {access.key_name}")
-        if self.param == "media_io_kwargs" or "media_io_kwargs" in self.message:
-            advice = "start that server with --trust-request-mm-kwargs, or send --media images"
-            return RequestError("fatal", f"{access.where} takes no times of video frames: {advice}")
-        return RequestError(kind_of(self.status), said, self.retry_after)
-
-
 @dataclass
 class ChatServer:
-    """One server. `timeout` is what a request may take, in seconds."""
+    """One server. `timeout` is what a request may take, in seconds; `version` is the server's own."""
 
     access: Access
     client: openai.AsyncOpenAI
     body: ChatBody
     timeout: float
+    version: str | None = None
 
     @property
     def label(self) -> str:
@@ -190,77 +161,146 @@ class ChatServer:
             PromptError: the prompt shows what was not delivered.
             RequestError: there is no answer.
         """
-        body = await asyncio.to_thread(self.body.of, job)
+        name, longest = job.request.id, job.generation.max_tokens
+        content = await asyncio.to_thread(self.body.content, job)
         while True:
-            said = await self._send(body)
-            if not isinstance(said, ApiFault):
-                return read_completion(job.request.id, said, self.access)
-            if said.unsupported and self.body.leave_out(said.param, body):
-                body = self.body.with_settings(body, job)
-            elif said.filtered:
-                return Response(id=job.request.id, text="", finish_reason="content_filter")
-            else:
-                raise said.error(self.access)
+            settings = self.body.settings(job.generation)
+            said = await self._send(content | settings)
+            if not isinstance(said, Fault):
+                return read_completion(name, said, self.access, self.version, longest)
+            if not self.body.leave_out(said, settings, self.access):
+                return unanswered(name, said, self.access)
 
     async def _send(self, body: dict[str, Any]) -> Any:
+        """The response, as JSON or as the fault that it tells."""
         standard = {name: value for name, value in body.items() if name in _STANDARD}
         others = {name: value for name, value in body.items() if name not in _STANDARD}
-        asking = self.client.chat.completions.create(**standard, extra_body=others or None)
+        chat = self.client.chat.completions.with_raw_response
         try:
-            return await asyncio.wait_for(asking, self.timeout)
+            asking = chat.create(**standard, extra_body=others or None)
+            raw = await asyncio.wait_for(asking, self.timeout)
+            said = parsed(raw.http_response.content)
+            return Fault.inside(said) or said
         except openai.APIStatusError as error:
-            return ApiFault.of(error.status_code, error.body, error.response.headers)
+            return Fault.of(error.status_code, error.response.content, error.response.headers)
+        except OddError as odd:
+            failed = RequestError("retryable", f"{self.access.where}: {self.access.secrets.line(odd)}")
         except Exception as error:  # the client lets the errors of several libraries through
             failed = no_answer(error, self.access, self.timeout)
         raise failed
 
 
-def request_error(error: Exception, access: Access, timeout: float) -> RequestError:
+def unanswered(request_id: str, fault: Fault, access: Access) -> Response:
+    """The empty response to a request that the content filter stopped.
+
+    Raises:
+        RequestError: it was something else.
+    """
+    if fault.filtered:
+        return Response(id=request_id, text="", finish_reason="content_filter")
+    if any("media_io_kwargs" in said for said in (fault.message, *fault.fields)):
+        advice = "start that server with --trust-request-mm-kwargs, or send --media images"
+        raise RequestError("fatal", f"{access.where} takes no times of video frames: {advice}")
+    raise fault.error(access)
+
+
+def request_error(error: Exception, access: Access, seconds: float) -> RequestError:
     """What an error of the client means."""
     if isinstance(error, openai.APIStatusError):
-        return ApiFault.of(error.status_code, error.body).error(access)
-    return no_answer(error, access, timeout)
+        return Fault.of(error.status_code, error.response.content, error.response.headers).error(access)
+    return no_answer(error, access, seconds)
 
 
-def no_answer(error: Exception, access: Access, timeout: float) -> RequestError:
-    """What it means that no response could be read at all."""
-    where = access.where
-    if unreachable(error):
-        return RequestError("unreachable", f"{where} cannot be reached")
-    if isinstance(error, (asyncio.TimeoutError, TimeoutError, openai.APITimeoutError)):
-        return RequestError("retryable", f"{where}: no answer within {timeout:g} s")
-    if isinstance(error, openai.APIConnectionError):
-        return RequestError("retryable", f"{where}: the connection broke ({type(error.__cause__).__name__})")
-    if isinstance(error, (ValueError, openai.APIResponseValidationError)):
-        return RequestError("retryable", f"{where}: the response is not JSON")
-    return RequestError("retryable", f"{where}: {type(error).__name__}: {access.secrets.line(error)}")
-
-
-def read_completion(request_id: str, said: Any, access: Access) -> Response:
+def read_completion(
+    request_id: str, said: Any, access: Access, version: str | None = None, max_tokens: int | None = None
+) -> Response:
     """The answer in a completion, told apart by how it ended.
+
+    Args:
+        request_id: whose answer it is.
+        said: the response, as JSON.
+        access: who said it.
+        version: the server's, where the response tells none.
+        max_tokens: the limit of tokens of the answer, where it is known.
 
     Raises:
         RequestError: there is none in it.
     """
-    try:
-        choice = said.choices[0]
-        refusal, text = choice.message.refusal, choice.message.content
-    except (AttributeError, IndexError, TypeError):
-        raise RequestError("retryable", f"{access.where}: the response has no choice in it") from None
-    usage, model = getattr(said, "usage", None), getattr(said, "model", None)
-    details = getattr(usage, "prompt_tokens_details", None)
-    return Response(
+    where, clean = access.where, access.secrets.clean
+    response = Response(
         id=request_id,
-        text=access.secrets.clean(str(text or refusal or "")),
-        finish_reason="refusal" if refusal else _FINISH_REASONS.get(choice.finish_reason, "stop"),
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        cached_tokens=_count(details, "cached_tokens"),
-        output_tokens=_count(usage, "completion_tokens"),
-        served_model=access.secrets.clean(str(model)) if model else None,
+        text="",
+        served_model=name_in(mapping(said).get("model"), access.secrets),
+        served_version=name_in(mapping(said).get("system_fingerprint"), access.secrets) or version,
     )
+    counts = _counts(mapping(mapping(said).get("usage")))
+    try:
+        choice = _choice(said)
+        text, refusal, thoughts = _message(choice.get("message"))
+    except OddError as odd:
+        bare = checked(response, access, **counts)
+        raise RequestError(
+            "retryable", f"{where}: {access.secrets.line(odd)}", response=something(bare)
+        ) from None
+    told = {"text": clean(text or refusal), "reasoning": clean(thoughts) or None}
+    response = checked(response.model_copy(update=told), access, max_tokens, **counts)
+    if (fault := Fault.inside(choice)) is not None:
+        raise fault.error(access, something(response))
+    ended = choice.get("finish_reason")
+    ended = mapping(ended).get("type", ended)
+    finish_reason = _FINISH_REASONS.get(ended.lower()) if isinstance(ended, str) else None
+    if finish_reason is None:
+        words = f"with finish reason {access.secrets.line(ended)}" if ended else "without a finish reason"
+        reason = f"{where}: the answer ended {words}"
+        raise RequestError("retryable", reason, response=something(response))
+    return response.model_copy(update={"finish_reason": "refusal" if refusal else finish_reason})
 
 
-def _count(usage: Any, name: str) -> int | None:
-    """A count of tokens, None where the server does not tell."""
-    found = getattr(usage, name, None)
-    return found if isinstance(found, int) else None
+def _choice(said: Any) -> dict[str, Any]:
+    choices = mapping(said).get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise OddError("the response has no choice in it")
+    if len(choices) > 1:
+        raise OddError(f"the response has {len(choices)} choices in it, one was asked for")
+    return choices[0]
+
+
+def _message(message: Any) -> tuple[str, str, str]:
+    """Text, refusal and thoughts of a message, whose content may be a text or a list of blocks."""
+    if not isinstance(message, dict):
+        raise OddError("the response has no message in it")
+    thoughts = next(filter(None, (_thoughts(message.get(name)) for name in _THOUGHTS)), "")
+    refusal, content = text_in(message.get("refusal")), message.get("content")
+    if content is None or isinstance(content, str):
+        return content or "", refusal, thoughts
+    texts, thought = [], []
+    for block in content if isinstance(content, list) else [content]:
+        kind = block.get("type", "text") if isinstance(block, dict) else "text"
+        if kind in _THOUGHT_BLOCKS:
+            thought.append(_thoughts(block))
+        elif kind == "refusal":
+            refusal += text_in(block.get("refusal"))
+        elif kind in _TEXT_BLOCKS:
+            texts.append(text_in(block))
+        else:
+            raise OddError(f"the message holds a block of type {kind!r}")
+    return "".join(texts), refusal, "\n\n".join(filter(None, (thoughts, *thought)))
+
+
+def _thoughts(found: Any) -> str:
+    """Thoughts as far as they can be read; some vendors encrypt them."""
+    try:
+        return text_in(found)
+    except OddError:
+        return ""
+
+
+def _counts(usage: dict[str, Any]) -> dict[str, Any]:
+    """The counts of tokens as they are told."""
+    return {
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "cached_tokens": mapping(usage.get("prompt_tokens_details")).get("cached_tokens"),
+        "output_tokens": usage.get("completion_tokens"),
+        "reasoning_tokens": mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"),
+        "total_tokens": usage.get("total_tokens"),
+    }

@@ -1,22 +1,31 @@
 """The engine `server`: any server that speaks OpenAI's interface, or several, or one that is started here."""
 
-import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from microg_bench.engines.http.clients import is_loopback
 from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
-from microg_bench.engines.openai_compatible.chat import ChatEngine, served
+from microg_bench.engines.openai_compatible.chat import (
+    ChatEngine,
+    NoInterfaceError,
+    Served,
+    served,
+    vllm_version,
+)
 from microg_bench.engines.openai_compatible.client import ChatBody
 from microg_bench.engines.openai_compatible.local_server import LocalServer
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options, flag, takes
+from microg_bench.records import ThinkingLevel, template_switches
 from microg_bench.text import unknown
 
 _KEY = "MICROG_BENCH_SERVER_KEY"
 _NO_KEY = "EMPTY"  # the client wants one even where the server does not
-# These servers would apply the settings in the checkpoint where a request names none.
-_NEUTRAL = {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+# These servers would apply the settings in the checkpoint where a request names none, and leave out the marks
+# around thoughts where they are control tokens.
+_NEUTRAL = {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0, "skip_special_tokens": False}
 _WITH_SETTINGS = ("vllm", "sglang")
 
 
@@ -26,6 +35,12 @@ class ServerEngine(ChatEngine):
 
     name: ClassVar[str] = "server"
     medias: ClassVar[tuple[str, ...]] = ("images", "video", "clip")
+    thinking_switches: ClassVar[Mapping[ThinkingLevel, Mapping[str, Any]]] = {
+        **template_switches()["server"],
+        "low": {"reasoning_effort": "low"},
+        "medium": {"reasoning_effort": "medium"},
+        "high": {"reasoning_effort": "high"},
+    }
     _local: LocalServer | None = field(default=None, init=False, repr=False)
 
     @classmethod
@@ -71,29 +86,35 @@ class ServerEngine(ChatEngine):
         found = [self._found(base_url(url), self.options.timeout) for url in urls]
         self._access = [access for access, _ in found]
         model = self._model(found)
-        owners = {str(one.owned_by) for _, models in found for one in models if one.id == model}
-        extra = dict(_NEUTRAL) if owners <= set(_WITH_SETTINGS) else {}
+        owners = {access.where: one.owner for access, models in found for one in models if one.id == model}
+        extra = dict(_NEUTRAL) if set(owners.values()) <= set(_WITH_SETTINGS) else {}
         media = self.options.media or "images"
-        self._body = ChatBody(model, media, self.options, "max_tokens", self.rejected, extra)
+        self._body = ChatBody(
+            model, media, self.options, "max_tokens", self.rejected, extra, thinking=self.thinking
+        )
+        versions = {
+            access.where: vllm_version(access) for access in self._access if owners[access.where] == "vllm"
+        }
+        self._versions = {where: version for where, version in versions.items() if version}
 
     @staticmethod
-    def _found(url: str, timeout: float) -> tuple[Access, list[Any]]:
+    def _found(url: str, timeout: float) -> tuple[Access, list[Served]]:
         """How a server is reached and what it serves; its address may lack the version of the interface.
 
         Raises:
             EngineError: it lists no models.
         """
         versioned = urlsplit(url).path.rpartition("/")[2] in ("v1", "v2", "v3")
-        refused: list[EngineError] = []
+        refused: list[NoInterfaceError] = []
         for address in (url,) if versioned else (f"{url}/v1", url):
             access = _access(address)
             try:
                 return access, served(access, timeout)
-            except EngineError as error:
+            except NoInterfaceError as error:
                 refused.append(error)
         raise refused[0]
 
-    def _model(self, found: list[tuple[Access, list[Any]]]) -> str:
+    def _model(self, found: list[tuple[Access, list[Served]]]) -> str:
         """The model that is asked for: it must be served everywhere."""
         wanted = self.options.checkpoint
         for access, models in found:
@@ -128,14 +149,6 @@ class ServerEngine(ChatEngine):
 
 def _access(url: str) -> Access:
     """The key for `url`: OpenAI's own is sent only where nobody on the way can read it."""
-    host = urlsplit(url).hostname or ""
-    private = url.startswith("https:") or _is_loopback(host)
+    private = url.startswith("https:") or is_loopback(url)
     name, key = read_key([_KEY, "OPENAI_API_KEY"] if private else [_KEY]) or (_KEY, _NO_KEY)
     return Access(url, key, name, Secrets(key))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

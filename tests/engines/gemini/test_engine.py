@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import logging
 import traceback
 from collections.abc import Iterator
@@ -17,9 +18,21 @@ from microg_bench.engines.http.pool import RetryPolicy
 from microg_bench.engines.registry import engine_class
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options
-from microg_bench.records import Failure, Generation, Image, Message, Prompt, Response, Text, Video
+from microg_bench.records import (
+    Failure,
+    Generation,
+    Image,
+    Message,
+    Prompt,
+    Response,
+    Text,
+    ThinkingLevel,
+    Video,
+)
 from tests.engines.conftest import AnswerAll, grey_frames, job_of
 from tests.helpers.fault_server import FaultServer, GeminiWire
+from tests.helpers.gemini_messages import ThinkingConfig
+from tests.helpers.odd_answers import ANSWERED, REFUSED, RETRIED
 
 KEY = "AIzaSy0123456789abcdef"
 QUICK = RetryPolicy(max_attempts=3, initial_backoff=0.001)
@@ -124,7 +137,6 @@ def test_answers_are_told_apart_by_how_they_ended(
      ("OTHER", None),
      ("MALFORMED_RESPONSE", None), ("NEVER_HEARD_OF", None)],
 )  # fmt: skip
-@pytest.mark.filterwarnings("ignore:NEVER_HEARD_OF")
 def test_finish_reasons_without_text(
     server: FaultServer, answer_all: AnswerAll, reason: str, finish_reason: str | None
 ) -> None:
@@ -206,7 +218,7 @@ def test_a_wrong_address_is_told(server: FaultServer) -> None:
     assert "404" in refusal(make(server))
     with FaultServer(GeminiWire) as gone:
         pass
-    assert refusal(make(server, url=(gone.url,))) == f"{gone.url} cannot be reached"
+    assert refusal(make(server, url=(gone.url,))) == f"{gone.url} cannot be reached: connection refused"
 
 
 def test_the_address_may_end_in_the_version_of_the_interface(
@@ -246,3 +258,125 @@ def test_options_of_other_engines_are_refused_by_name() -> None:
 
 def test_it_is_found_by_name() -> None:
     assert engine_class("gemini") is GeminiEngine
+
+
+@pytest.mark.parametrize("fault", ANSWERED["gemini"])
+def test_an_answer_is_read_in_every_form(server: FaultServer, answer_all: AnswerAll, fault: str) -> None:
+    outcome = one(server, answer_all, fault)
+    assert isinstance(outcome, Response)
+    assert outcome.text.startswith("text: is fixing the cable?")
+    assert outcome.reasoning == ("Let me see." if fault == "thoughts beside" else None)
+    assert (outcome.prompt_tokens, outcome.output_tokens, outcome.reasoning_tokens) == (100, 7, 2)
+
+
+@pytest.mark.parametrize("fault", RETRIED["gemini"])
+def test_what_is_no_answer_is_asked_again(server: FaultServer, answer_all: AnswerAll, fault: str) -> None:
+    outcome = one(server, answer_all, fault)
+    assert isinstance(outcome, Failure)
+    assert outcome.retryable
+    assert server.asked.total() == 3
+
+
+@pytest.mark.parametrize("fault", (*REFUSED["gemini"], "endless"))
+def test_what_would_fail_again_is_not_asked_again(
+    server: FaultServer, answer_all: AnswerAll, fault: str
+) -> None:
+    outcome = one(server, answer_all, fault)
+    assert isinstance(outcome, Failure)
+    assert server.asked.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("MALFORMED_FUNCTION_CALL", "the answer ended with finish reason MALFORMED_FUNCTION_CALL"),
+        ("unfinished", "the answer ended without a finish reason"),
+        ("no content", "the answer ended without a text"),
+        ("two", "the response has 2 candidates in it, one was asked for"),
+        ("picture", "400: Unable to process input image."),
+        ("system", "the model takes no system text, choose a --prompt without one"),
+        ("429 inside", "429: slow down"),
+        ("negative", "an impossible count of tokens: output tokens: -5"),
+    ],
+)
+def test_why_there_is_no_answer_is_told(
+    server: FaultServer, answer_all: AnswerAll, fault: str, told: str
+) -> None:
+    outcome = one(server, answer_all, fault)
+    assert isinstance(outcome, Failure)
+    assert told in outcome.reason
+
+
+def test_half_an_answer_is_kept_with_its_failure(server: FaultServer, answer_all: AnswerAll) -> None:
+    outcome = one(server, answer_all, "MALFORMED_FUNCTION_CALL")
+    assert isinstance(outcome, Failure)
+    assert outcome.response is not None
+    assert (outcome.response.text, outcome.response.output_tokens) == ("text:", 7)
+
+
+def test_why_generation_ended_is_told_in_the_vendors_words(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    said = {"candidates": [{"finishReason": "OTHER", "finishMessage": "no luck\ntoday"}]}
+    engine = started(server)
+    server.routes["POST", "/"] = lambda call: (200, said)
+    (outcome,) = answer_all(engine, [job_of(0)])
+    assert isinstance(outcome, Failure)
+    assert "finish reason OTHER: no luck (asked" in outcome.reason
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "seed"])
+def test_a_setting_that_the_model_rejects_is_left_out_from_then_on(
+    server: FaultServer, answer_all: AnswerAll, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script = lambda question, attempt: name
+    engine = started(server)
+    outcomes = answer_all(engine, [job_of(k) for k in range(20)])
+    assert all(isinstance(outcome, Response) for outcome in outcomes)
+    assert engine.rejected == {name}
+    assert caplog.text.count(f"m rejects {name}") == 1
+    left = {"temperature", "top_p", "seed", "max_output_tokens"} - {name}
+    sent = server.bodies[-1]["generationConfig"]
+    assert sent.keys() == {
+        {"top_p": "topP", "max_output_tokens": "maxOutputTokens"}.get(one, one) for one in left
+    }
+
+
+@pytest.mark.parametrize("level", ["on", "off", "low"])
+def test_how_the_model_thinks_is_set_in_each_request_and_in_batches(
+    server: FaultServer, answer_all: AnswerAll, level: ThinkingLevel
+) -> None:
+    wanted = GeminiEngine.thinking_switches[level]
+    engine = make(server)
+    engine.thinking = wanted
+    engine.start()
+    answer_all(engine, [job_of(0)])
+    sent = server.bodies[0]["generationConfig"]["thinkingConfig"]
+    batched = json.loads(engine.encoded(job_of(0)))["request"]["generationConfig"]["thinkingConfig"]
+    assert ThinkingConfig.model_validate(sent) == ThinkingConfig.model_validate(batched)
+    assert batched == {
+        "on": {"thinkingBudget": -1, "includeThoughts": True},
+        "off": {"thinkingBudget": 0},
+        "low": {"thinkingLevel": "LOW", "includeThoughts": True},
+    }[level]  # fmt: skip
+
+
+def test_a_level_of_thinking_that_is_not_known_ends_the_run(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    engine = make(server)
+    engine.thinking = GeminiEngine.thinking_switches["off"]
+    engine.start()
+    said = server.wire.error(400, "Budget 0 is invalid. This model only works in thinking mode.")
+    server.routes["POST", "/"] = lambda call: (400, said)
+    with pytest.raises(EngineError, match="level of thinking that is asked for is not known there"):
+        answer_all(engine, [job_of(0)])
+
+
+def test_the_address_in_the_environment_counts(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, answer_all: AnswerAll
+) -> None:
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
+    engine = started(server, url=())
+    assert engine.provenance()["servers"] == server.url
+    assert isinstance(answer_all(engine, [job_of(0)])[0], Response)

@@ -112,7 +112,7 @@ def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, "refused"), (401, "fatal"), (403, "fatal"), (404, "fatal"), (402, "fatal"), (408, "retryable"),
+        (400, "refused"), (401, "fatal"), (403, "denied"), (404, "fatal"), (402, "fatal"), (408, "retryable"),
         (409, "retryable"), (413, "refused"), (422, "refused"), (429, "rate-limited"), (500, "rate-limited"),
         (503, "rate-limited"), (529, "rate-limited"), (302, "refused"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from microg_bench.engines.base import Job, Outcome
 from microg_bench.engines.chat_template import PromptError
-from microg_bench.engines.http.errors import RequestError
+from microg_bench.engines.http.errors import Kind, RequestError
 from microg_bench.engines.http.pool import RetryPolicy, ServerPool
 from microg_bench.errors import EngineError
 from microg_bench.records import Failure, Request, Response, Stage
@@ -243,3 +243,52 @@ def test_an_answer_does_not_wait_for_the_next_job() -> None:
         return outcome.id
 
     assert asyncio.run(asyncio.wait_for(first(), 20)) == "clip0"
+
+
+@pytest.mark.parametrize("kind", ["refused", "denied"])
+def test_a_run_of_which_the_first_requests_are_refused_alike_ends(kind: Kind) -> None:
+    server = Scripted(lambda job, attempt: RequestError(kind, f"400: request {job} has no use for images"))
+    outcomes, error = drain(ServerPool([server], 64, clock=Hand().clock), jobs(500))
+    assert error.startswith("the first 20 requests were refused alike, the last because 400: request clip")
+    assert 20 <= sum(server.asked.values()) < 30
+    assert len(outcomes) == len({outcome.id for outcome in outcomes})
+
+
+def test_requests_that_are_refused_for_reasons_of_their_own_end_nothing() -> None:
+    def script(job: str, attempt: int) -> RequestError:
+        words = "abcdefghij"[int(job.removeprefix("clip")) % 10]
+        return RequestError("refused", f"400: {words} is wrong")
+
+    outcomes, error = drain(ServerPool([Scripted(script)], 4, clock=Hand().clock), jobs(150))
+    assert (len(outcomes), error) == (150, "")
+
+
+def test_after_an_answer_only_denied_requests_end_a_run() -> None:
+    def pool(kind: Kind) -> ServerPool:
+        refused = RequestError(kind, "not for you")
+        return ServerPool(
+            [Scripted(lambda job, attempt: None if job == "clip0" else refused)], 1, clock=Hand().clock
+        )
+
+    outcomes, error = drain(pool("refused"), jobs(100))
+    assert (len(outcomes), error) == (100, "")
+    outcomes, error = drain(pool("denied"), jobs(100))
+    assert error == "20 requests were refused alike, the last because not for you"
+    assert len(outcomes) < 30
+
+
+def test_requests_denied_between_answers_end_nothing() -> None:
+    def script(job: str, attempt: int) -> RequestError | None:
+        odd = int(job.removeprefix("clip")) % 2
+        return RequestError("denied", "not for you") if odd else None
+
+    outcomes, error = drain(ServerPool([Scripted(script)], 1, clock=Hand().clock), jobs(100))
+    assert (len(outcomes), error) == (100, "")
+
+
+def test_what_was_said_in_place_of_an_answer_is_kept() -> None:
+    said = Response(id="clip0", text="The astron", output_tokens=3)
+    server = Scripted(lambda job, attempt: RequestError("retryable", "half an answer", response=said))
+    (failure,), _ = drain(ServerPool([server], 1, clock=Hand().clock), jobs(1))
+    assert isinstance(failure, Failure)
+    assert failure.response == said

@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import logging
 import traceback
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from microg_bench.options import Options
 from microg_bench.records import Failure, Generation, Image, Message, Prompt, Response, Text, Video
 from tests.engines.conftest import AnswerAll, grey_frames, job_of
 from tests.helpers.fault_server import FaultServer
+from tests.helpers.odd_answers import ANSWERED, REFUSED, RETRIED
 
 KEY = "sk-proj-0123456789abcdef"
 QUICK = RetryPolicy(max_attempts=3, initial_backoff=0.001)
@@ -259,7 +261,7 @@ def test_a_page_in_place_of_the_interface_is_told(server: FaultServer) -> None:
 def test_an_address_where_nobody_listens_is_told(server: FaultServer) -> None:
     with FaultServer() as gone:
         pass
-    assert refusal(make(server, url=(gone.url,))) == f"{gone.url} cannot be reached"
+    assert refusal(make(server, url=(gone.url,))) == f"{gone.url} cannot be reached: connection refused"
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "http://", "http://host:99999/v1"])
@@ -316,3 +318,170 @@ def test_options_of_other_engines_are_refused_by_name() -> None:
 
 def test_it_is_found_by_name() -> None:
     assert engine_class("openai") is OpenAIEngine
+
+
+@pytest.mark.parametrize("fault", ANSWERED["openai"])
+def test_an_answer_is_read_in_every_form(server: FaultServer, answer_all: AnswerAll, fault: str) -> None:
+    outcome = one(server, answer_all, fault)
+    assert isinstance(outcome, Response)
+    assert outcome.text.startswith("text: is fixing the cable?")
+    assert outcome.finish_reason == "stop"
+    assert outcome.reasoning == ("Let me see." if fault in ("blocks", "thoughts beside") else None)
+    counts = (None, None) if fault == "no counts" else (100, 7)
+    assert (outcome.prompt_tokens, outcome.output_tokens) == counts
+
+
+@pytest.mark.parametrize("fault", RETRIED["openai"])
+def test_what_is_no_answer_is_asked_again(server: FaultServer, answer_all: AnswerAll, fault: str) -> None:
+    outcome = one(server, answer_all, fault)
+    assert isinstance(outcome, Failure)
+    assert outcome.retryable
+    assert server.asked.total() == 3
+
+
+@pytest.mark.parametrize("fault", (*REFUSED["openai"], "endless"))
+def test_what_would_fail_again_is_not_asked_again(
+    server: FaultServer, answer_all: AnswerAll, fault: str
+) -> None:
+    outcome = one(server, answer_all, fault)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason.startswith(server.url)
+    assert server.asked.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("error", "the answer ended with finish reason error"),
+        ("odd finish", "the answer ended with finish reason [['stop']]"),
+        ("unfinished", "the answer ended without a finish reason"),
+        ("error beside", "502: upstream"),
+        ("429 inside", "429: Provider returned error: Too Many Requests"),
+        ("400 inside", "400: Provider returned error: too long a prompt"),
+        ("flagged", "403: your input was flagged"),
+        ("403 page", "403: Attention Required! | Cloudflare"),
+        ("502 page", "502: 502 Bad Gateway"),
+        ("sse", 'the response is not JSON: data: {"choices": []}'),
+        ("negative", "an impossible count of tokens: output tokens: -5"),
+        ("cached", "500 of 100 tokens of the prompt come from a cache"),
+        ("huge", "the answer is longer than 4,096 characters, more than 16 tokens can have"),
+        ("redirect", "it redirects to http://127.0.0.1:9/v1/chat/completions, where nothing is sent"),
+        ("FastAPI", "422: body.messages: field required"),
+    ],
+)
+def test_why_there_is_no_answer_is_told(
+    server: FaultServer, answer_all: AnswerAll, fault: str, told: str
+) -> None:
+    outcome = one(server, answer_all, fault)
+    assert isinstance(outcome, Failure)
+    assert told in outcome.reason
+
+
+def test_half_an_answer_is_kept_with_its_failure(server: FaultServer, answer_all: AnswerAll) -> None:
+    outcome = one(server, answer_all, "error")
+    assert isinstance(outcome, Failure)
+    assert outcome.response is not None
+    assert (outcome.response.text, outcome.response.output_tokens) == ("text", 7)
+    failed = one(server, answer_all, "500")
+    assert isinstance(failed, Failure)
+    assert failed.response is None
+
+
+def test_a_request_that_the_vendor_inspects_is_filtered(server: FaultServer, answer_all: AnswerAll) -> None:
+    outcome = one(server, answer_all, "inspection")
+    assert isinstance(outcome, Response)
+    assert (outcome.text, outcome.finish_reason) == ("", "content_filter")
+
+
+@pytest.mark.parametrize("fault", ["402 inside", "quota"])
+def test_an_account_without_credit_ends_the_run(
+    server: FaultServer, answer_all: AnswerAll, fault: str
+) -> None:
+    with pytest.raises(EngineError, match="the quota of the key in OPENAI_API_KEY is used up"):
+        one(server, answer_all, fault)
+    assert server.asked.total() == 1
+
+
+def test_thoughts_without_an_answer_are_told_apart(server: FaultServer, answer_all: AnswerAll) -> None:
+    outcome = one(server, answer_all, "thoughts only")
+    assert isinstance(outcome, Response)
+    assert (outcome.text, outcome.reasoning) == ("", "Let me see.")
+
+
+def test_thoughts_and_their_tokens_are_recorded(server: FaultServer, answer_all: AnswerAll) -> None:
+    said = server.wire.answer("A man.")
+    blocks = [{"type": "thinking", "thinking": "One."}, {"type": "reasoning", "summary": [{"text": "Two."}]}]
+    said["choices"][0]["message"]["content"] = [*blocks, {"type": "text", "text": "A man."}]
+    said["usage"]["completion_tokens_details"] = {"reasoning_tokens": 4}
+    engine = started(server)
+    server.routes["POST", "/v1/chat/completions"] = lambda call: (200, said)
+    (outcome,) = answer_all(engine, [job_of(0)])
+    assert isinstance(outcome, Response)
+    assert (outcome.text, outcome.reasoning) == ("A man.", "One.\n\nTwo.")
+    assert (outcome.output_tokens, outcome.reasoning_tokens) == (7, 4)
+
+
+def test_thoughts_that_cannot_be_read_do_not_cost_the_answer(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    said = server.wire.answer("A man.")
+    hidden = [{"type": "reasoning.encrypted", "data": "xyz"}]
+    said["choices"][0]["message"] |= {"reasoning": None, "reasoning_details": hidden}
+    engine = started(server)
+    server.routes["POST", "/v1/chat/completions"] = lambda call: (200, said)
+    (outcome,) = answer_all(engine, [job_of(0)])
+    assert isinstance(outcome, Response)
+    assert (outcome.text, outcome.reasoning) == ("A man.", None)
+
+
+def test_who_answered_is_recorded_on_one_line_without_the_key(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    told = {"model": f"m-2025\n{KEY}", "system_fingerprint": f"fp_{KEY}" + "x" * 999}
+    engine = started(server)
+    server.routes["POST", "/v1/chat/completions"] = lambda call: (200, server.wire.answer("x") | told)
+    (outcome,) = answer_all(engine, [job_of(0)])
+    assert isinstance(outcome, Response)
+    assert outcome.served_model == "m-2025"
+    assert outcome.served_version is not None
+    assert outcome.served_version.startswith("fp_[key]xxx")
+    assert len(outcome.served_version) == 300
+
+
+@pytest.mark.parametrize("odd", [["m"], {"name": "m"}, 5, " ", None])
+def test_a_model_that_is_no_name_is_not_recorded(
+    server: FaultServer, answer_all: AnswerAll, odd: Any
+) -> None:
+    engine = started(server)
+    said = server.wire.answer("x") | {"model": odd, "system_fingerprint": odd}
+    server.routes["POST", "/v1/chat/completions"] = lambda call: (200, said)
+    (outcome,) = answer_all(engine, [job_of(0)])
+    assert isinstance(outcome, Response)
+    assert (outcome.served_model, outcome.served_version) == (None, None)
+
+
+def test_how_the_model_thinks_is_set_in_each_request_and_in_batches(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    assert OpenAIEngine.thinking_switches["off"] == {"reasoning_effort": "none"}
+    assert "on" not in OpenAIEngine.thinking_switches
+    wanted = {"checkpoint": "m", "url": (server.url,), "timeout": 5.0}
+    engine = OpenAIEngine(Options(**wanted), policy=QUICK, thinking={"reasoning_effort": "low"})
+    engine.start()
+    answer_all(engine, [job_of(0)])
+    (body,) = server.bodies
+    assert body["reasoning_effort"] == "low"
+    assert json.loads(engine.encoded(job_of(0)))["body"]["reasoning_effort"] == "low"
+
+
+def test_a_level_of_thinking_that_is_not_known_ends_the_run(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    wanted = {"checkpoint": "m", "url": (server.url,), "timeout": 5.0}
+    engine = OpenAIEngine(Options(**wanted), policy=QUICK, thinking={"reasoning_effort": "low"})
+    engine.start()
+    server.script = lambda question, attempt: "reasoning_effort"
+    with pytest.raises(EngineError, match="level of thinking that is asked for is not known there") as caught:
+        answer_all(engine, [job_of(0)])
+    assert "\n" not in str(caught.value)
+    assert engine.rejected == set()

@@ -16,7 +16,7 @@ from microg_bench.engines.openai_compatible.server import ServerEngine, _access
 from microg_bench.engines.registry import engine_class
 from microg_bench.errors import EngineError, MissingExtraError, UsageError
 from microg_bench.options import Options
-from microg_bench.records import Failure, Request, Response, Text, Video
+from microg_bench.records import Failure, Request, Response, Text, ThinkingLevel, Video
 from tests.engines.conftest import AnswerAll, grey_frames, job_of
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.hub_cache import fill_cache
@@ -101,6 +101,82 @@ def test_a_server_that_applies_settings_of_the_checkpoint_is_told_not_to(
     answer_all(engine, [job_of(0)])
     assert server.bodies[0]["repetition_penalty"] == 1.0
     assert server.bodies[0]["top_k"] == -1
+
+
+def test_neutral_settings_that_the_model_rejects_are_left_out(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    listed = server.wire.models(["m"])
+    listed["data"][0]["owned_by"] = "sglang"
+    server.routes["GET", "/v1/models"] = lambda call: (200, listed)
+    engine = make(server)
+    engine.rejected.add("min_p")
+    engine.start()
+    server.script = lambda question, attempt: "top_k"
+    (outcome,) = answer_all(engine, [job_of(0)])
+    assert isinstance(outcome, Response)
+    assert engine.rejected == {"min_p", "top_k"}
+    assert server.bodies[-1].keys() & {"min_p", "top_k", "repetition_penalty"} == {"repetition_penalty"}
+
+
+def test_the_version_of_a_vllm_server_is_recorded(server: FaultServer, answer_all: AnswerAll) -> None:
+    listed = server.wire.models(["m"])
+    listed["data"][0]["owned_by"] = "vllm"
+    server.routes["GET", "/v1/models"] = lambda call: (200, listed)
+    server.routes["GET", "/version"] = lambda call: (200, {"version": "0.32.0\nmore"})
+    engine = make(server)
+    engine.start()
+    assert engine.provenance()["vllm"] == "0.32.0"
+    (outcome,) = answer_all(engine, [job_of(0)])
+    assert isinstance(outcome, Response)
+    assert outcome.served_version == "0.32.0"
+    said = server.wire.answer("x") | {"system_fingerprint": "fp_1"}
+    server.routes["POST", "/v1/chat/completions"] = lambda call: (200, said)
+    (outcome,) = answer_all(engine, [job_of(1)])
+    assert isinstance(outcome, Response)
+    assert outcome.served_version == "fp_1"
+
+
+@pytest.mark.parametrize("said", [(404, b""), (200, b"<html>"), (200, ["0.32.0"]), (200, {})])
+def test_a_vllm_server_may_keep_its_version_to_itself(server: FaultServer, said: tuple[int, Any]) -> None:
+    listed = server.wire.models(["m"])
+    listed["data"][0]["owned_by"] = "vllm"
+    server.routes["GET", "/v1/models"] = lambda call: (200, listed)
+    server.routes["GET", "/version"] = lambda call: said
+    engine = make(server)
+    engine.start()
+    assert "vllm" not in engine.provenance()
+
+
+@pytest.mark.parametrize(
+    ("level", "sent"),
+    [
+        ("on", {"chat_template_kwargs": {"enable_thinking": True}}),
+        ("off", {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("medium", {"reasoning_effort": "medium"}),
+    ],
+)
+def test_how_the_model_thinks_is_set_in_each_request(
+    server: FaultServer, answer_all: AnswerAll, level: ThinkingLevel, sent: dict[str, Any]
+) -> None:
+    engine = make(server)
+    engine.thinking = ServerEngine.thinking_switches[level]
+    engine.start()
+    answer_all(engine, [job_of(0)])
+    (body,) = server.bodies
+    assert {name: body.get(name) for name in sent} == sent
+
+
+def test_a_server_without_a_chat_template_cannot_be_told_how_to_think(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    engine = make(server)
+    engine.thinking = ServerEngine.thinking_switches["off"]
+    engine.start()
+    server.script = lambda question, attempt: "chat_template_kwargs"
+    with pytest.raises(EngineError, match="level of thinking that is asked for is not known there"):
+        answer_all(engine, [job_of(k) for k in range(9)])
+    assert all("chat_template_kwargs" in body for body in server.bodies)
 
 
 def test_frames_travel_as_one_video_with_their_true_times(server: FaultServer, answer_all: AnswerAll) -> None:
@@ -204,7 +280,7 @@ def test_every_server_must_serve_the_model(server: FaultServer) -> None:
         other.models = ["n"]
         assert refusal(make(server, other)) == f"{other.url}: unknown model 'm' (known: n)"
         assert refusal(make(other, server)) == f"{server.url}: unknown model 'n' (known: m)"
-    assert refusal(make(server, other)) == f"{other.url} cannot be reached"
+    assert refusal(make(server, other)) == f"{other.url} cannot be reached: connection refused"
 
 
 def test_a_key_is_sent_where_there_is_one(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
