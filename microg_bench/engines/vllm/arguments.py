@@ -10,9 +10,10 @@ from typing import Any
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, engine_options, flag
 
-# An option goes to vLLM under its own name, but for these.
+# An option goes to vLLM under its own name, but for these. Thinking is set in each prompt.
 _RENAMED = {"checkpoint": "model", "max_concurrency": "max_num_seqs"}
-OPTION_OF = {_RENAMED.get(name, name): name for name in engine_options("vllm") if name != "engine_args"}
+_APART = ("engine_args", "thinking")
+OPTION_OF = {_RENAMED.get(name, name): name for name in engine_options("vllm") if name not in _APART}
 _DERIVED = {"tokenizer": "checkpoint", "tokenizer_revision": "revision"}  # by vLLM, from these options
 # A block is what the prefix cache keeps; the larger default would keep nothing of a short prompt.
 CPU_ARGUMENTS: dict[str, Any] = {"block_size": 32, "enforce_eager": True, "dtype": "float32"}
