@@ -80,10 +80,12 @@ class Signature(Record):
 
     def alike(self, other: Signature) -> bool:
         """Whether both scores are computed in the same way, however the answers were got."""
-        return self.metric == other.metric and self._computed() == other._computed()
+        return self.computed() == other.computed()
 
-    def _computed(self) -> dict[str, str]:
-        return {name: value for name, value in self.values.items() if name not in _ANSWERING}
+    def computed(self) -> Signature:
+        """The signature without the parts that tell how the answers were got."""
+        values = {name: value for name, value in self.values.items() if name not in _ANSWERING}
+        return Signature(metric=self.metric, values=values)
 
     def versions_apart(self, other: Signature) -> list[str] | None:
         """The version parts of `self` that differ from those of `other`; None where anything else differs."""

@@ -86,6 +86,14 @@ class Settings(Record):
             (name for name in (*names, *_HASHES) if getattr(self, name) != getattr(other, name)), None
         )
 
+    @property
+    def part(self) -> str | None:
+        """Which part of the dataset is asked about, as ``20 clips only``; None for all of it."""
+        for name in ("requests", "clips"):
+            if (chosen := getattr(self, name)) is not None:
+                return f"{len(chosen)} {name} only"
+        return None
+
     def difference(self, other: Settings) -> str | None:
         """The first setting that differs, as `frames: uniform:8 → uniform:9`; None where all are the same."""
         match self.changed(other):

@@ -110,10 +110,11 @@ def notes(card: Scorecard) -> str:
 
 
 def parameters(card: Scorecard) -> dict[str, str]:
-    """Settings and signatures; of a path only the last part, of chosen clips their number."""
+    """Settings and signatures; of a path only the last part, of chosen clips or requests their number."""
     settings = card.settings.model_dump(mode="json") if card.settings else {}
-    if card.settings and card.settings.clips is not None:
-        settings["clips"] = len(card.settings.clips)
+    settings |= {
+        name: len(settings[name]) for name in ("clips", "requests") if settings.get(name) is not None
+    }
     facts = {name: getattr(card, name) for name in ("status", "task", "protocol", "dataset", "fingerprint")}
     signatures = {name: one.signature.long() for name, one in card.scores.items() if one.signature}
     whole = without_private({**settings, **facts, "signature": signatures})

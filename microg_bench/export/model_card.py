@@ -148,8 +148,9 @@ def _asked(settings: Settings) -> dict[str, object]:
         asked["prompt"] = without_private(str(settings.prompt))
     if settings.thinking:
         asked["thinking"] = settings.thinking
-    if settings.clips is not None:
-        asked["clips"] = len(settings.clips)
+    for name in ("clips", "requests"):
+        if (chosen := getattr(settings, name)) is not None:
+            asked[name] = len(chosen)
     return asked
 
 

@@ -157,7 +157,7 @@ def comparisons(entries: Sequence[Entry], progress: Progress) -> list[Comparison
         card, ids = entry.card, entry.statistics.ids
         for name, score in card.scores.items():
             if name in entry.statistics.metrics:
-                signature = score.signature.long() if score.signature else ""
+                signature = score.signature.computed().long() if score.signature else ""
                 groups.setdefault((name, card.task, card.fingerprint, ids, signature), []).append(entry.run)
     known = [(str(key[0]), runs) for key, runs in groups.items() if len(runs) > 1]
     progress.stage("comparing", len(known))

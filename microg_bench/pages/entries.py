@@ -110,8 +110,8 @@ def check_admissible(run: RunRecord) -> None:
     check_finite(card, run.path / SCORECARD_FILE)
     if not card.complete or counts.failed or counts.missing or counts.unknown or run.failures:
         raise RunError(f"is not complete ({card.status}), so it cannot stand on a leaderboard", path=run.path)
-    if settings.clips is not None:
-        raise RunError(f"asks {len(settings.clips)} clips only, not the whole dataset", path=run.path)
+    if settings.part:
+        raise RunError(f"asks {settings.part}, not the whole dataset", path=run.path)
     if card.items != len(run.answers):
         reason = f"holds {len(run.answers)} answers, its scorecard is of {card.items}; score it again"
         raise RunError(reason, path=run.path)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 60  # runs in a chart
+TITLE_LINE = 0.17  # inches
 Draw = Callable[["Figure", Cards], bool]
 CHARTS: dict[str, tuple[str, Draw]] = {
     "metrics": ("", draw_bars),
@@ -73,7 +74,9 @@ def _draw(name: str, cards: Cards, folder: Path) -> list[Path]:
     with canvas() as figure:
         if not draw(figure, cards):
             return []
-        figure.suptitle(_title(cards, what), fontsize=10)
+        title, (width, height) = _title(cards, what), figure.get_size_inches()
+        figure.set_size_inches(width, height + TITLE_LINE * (title.count("\n") - 1))  # two lines fit
+        figure.suptitle(title, fontsize=10)
         return save(figure, folder / f"{first.task}-{name}")
 
 
@@ -121,6 +124,8 @@ def _facts(card: Scorecard) -> dict[str, object]:
     }
     if card.complete:
         facts |= {
-            f"their signatures of {name}": one.signature for name, one in card.scores.items() if one.signature
+            f"their signatures of {name}": one.signature.computed()
+            for name, one in card.scores.items()
+            if one.signature
         }
     return facts

@@ -123,8 +123,8 @@ def _claims(settings: Settings, card: Scorecard) -> Iterator[str]:
     counts = card.counts
     if not card.complete or counts.failed or counts.missing or counts.unknown:
         yield f"is not complete: {card.status}"
-    if settings.clips is not None:
-        yield f"asks {len(settings.clips)} clips only, not the whole dataset"
+    if settings.part:
+        yield f"asks {settings.part}, not the whole dataset"
     if card.settings != settings:
         yield "run.json and scorecard.json have different settings"
     if card.task != settings.task:

@@ -28,8 +28,8 @@ def pack(record: RunRecord, into: Path) -> Path:
     card, settings = record.scorecard, record.settings
     if not card.complete:
         raise RunError(card.status, path=record.path)
-    if settings.clips is not None:
-        raise RunError(f"asks {len(settings.clips)} clips only, not the whole dataset", path=record.path)
+    if settings.part:
+        raise RunError(f"asks {settings.part}, not the whole dataset", path=record.path)
     journal = _journal(record)
     # Options of the model, not of the machine.
     public = {name for name in Options.model_fields if about(name).moves_answer}

@@ -131,8 +131,8 @@ def _marks(facts: Facts, card: Scorecard) -> Iterator[str]:
             f"dataset {card.dataset} with {card.items:,} items (fingerprint {card.fingerprint[:12]}), "
             "not the references of the paper"
         )
-    if card.settings and card.settings.clips is not None:
-        yield f"{len(card.settings.clips)} clips only"
+    if card.settings and card.settings.part:
+        yield card.settings.part
     if not card.complete:
         yield card.status
 

@@ -204,6 +204,13 @@ def test_an_incomplete_run_is_told(tmp_path: Path) -> None:
     assert "90 items, protocol paper, 1 of 2 runs are incomplete" in svg_words(tmp_path / "vqa-metrics.svg")
 
 
+def test_runs_that_think_and_runs_that_do_not_are_drawn_together(tmp_path: Path) -> None:
+    thinks = {"CIDEr": ScoreEntry(value=9.0, signature=signature("CIDEr", thinking="on"))}
+    plain = {"CIDEr": ScoreEntry(value=8.0, signature=signature("CIDEr"))}
+    cards = {"a": make_card("A", scores=thinks), "b": make_card("B", scores=plain)}
+    assert names(draw_charts(cards, tmp_path))
+
+
 def test_what_no_reader_may_rely_on_is_told(tmp_path: Path) -> None:
     cut = make_card("B", counts=Counts(answered=90, truncated=90, flagged=90))
     draw_charts({"a": make_card("A"), "b": cut}, tmp_path)

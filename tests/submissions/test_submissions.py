@@ -100,6 +100,17 @@ def test_an_unscored_incomplete_or_partial_run_is_not_packed(data: Path, tmp_pat
         pack(RunRecord.read(tmp_path / "part"), tmp_path)
 
 
+def test_a_sample_of_requests_is_no_submission(run: Path, packed: Path, data: Path, tmp_path: Path) -> None:
+    asked = {"requests": ["a_000#1"]}
+    copy = Path(shutil.copytree(run, tmp_path / "r"))
+    edit(copy / "run.json", lambda content: content["settings"].update(asked))
+    with pytest.raises(RunError, match="asks 1 requests only, not the whole dataset"):
+        pack(RunRecord.read(copy), tmp_path / "other")
+    edit(packed / "run.json", lambda content: content["settings"].update(asked))
+    edit(packed / "scorecard.json", lambda content: content["settings"].update(asked))
+    assert "asks 1 requests only, not the whole dataset" in check(packed, data).problems
+
+
 def test_a_submission_of_the_sample_set_is_noted(tmp_path: Path) -> None:
     bench("caption", "--model", "blind", "--data", "sample", "--run", "r", *FAST, cwd=tmp_path)
     pack(RunRecord.read(tmp_path / "r"), tmp_path / "packed")

@@ -79,6 +79,7 @@ def test_rows_of_another_task_are_left_out() -> None:
 
 def test_a_run_of_some_clips_is_marked() -> None:
     assert rows(with_settings(ours(), clips=("a", "b")))[0].marks == ("2 clips only",)
+    assert rows(with_settings(ours(), requests=("a#1",)))[0].marks == ("1 requests only",)
 
 
 def test_all_that_sets_a_row_apart_is_told() -> None:
