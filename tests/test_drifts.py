@@ -162,7 +162,7 @@ def test_the_new_run_is_an_ordinary_one_of_the_sample(tmp_path: Path) -> None:
     assert (card.status, card.items, card.counts.missing) == ("complete", 5, 0)
     assert set(record.settings.requests or ()) == set(record.answers)
     assert {name.partition("#")[0] for name in record.answers} == set(record.settings.clips or ())
-    with pytest.raises(mb.MicrogError, match="asks . clips only"):
+    with pytest.raises(mb.MicrogError, match="asks 5 requests only, not the whole dataset"):
         pack(record, tmp_path / "packed")
 
 
