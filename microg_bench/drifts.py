@@ -5,7 +5,6 @@ with the new ones, so that both have the same references and document frequencie
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,7 +15,6 @@ from pydantic import Field
 
 from microg_bench.api import Results, in_loop, run_configuration
 from microg_bench.dataset.load import Dataset
-from microg_bench.engines.vendors import is_snapshot
 from microg_bench.errors import RunError, UsageError
 from microg_bench.metrics import METRICS, Score, Unavailable
 from microg_bench.options import Options, about
@@ -28,6 +26,7 @@ from microg_bench.runs.record import RunRecord, find_runs, runs_by_task
 from microg_bench.scorecard import ServedModel
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.scoring.intervals import Clusters, paired
+from microg_bench.scoring.score import served_models
 from microg_bench.settings import Settings
 from microg_bench.storage import write_json
 from microg_bench.tables.markdown import table
@@ -292,8 +291,8 @@ def _task_drift(
         missing=len(items) - len(pairs) - failed,
         identical=_share([a.answer == b.answer for a, b in pairs]),
         identical_words=_share([a.answer.split() == b.answer.split() for a, b in pairs]),
-        then=_served(a for a, _ in pairs),
-        now=_served(b for _, b in pairs),
+        then=served_models(old.settings, (a for a, _ in pairs)),
+        now=served_models(old.settings, (b for _, b in pairs)),
         sources=clusters.count,
         metrics={name: _metric_drift(then.scores[name], one, clusters) for name, one in now.scores.items()},
         unavailable={name: one.reason for name, one in now.found.items() if isinstance(one, Unavailable)},
@@ -302,13 +301,6 @@ def _task_drift(
 
 def _share(alike: Sequence[bool]) -> float | None:
     return sum(alike) / len(alike) if alike else None
-
-
-def _served(answers: Iterable[Answer]) -> tuple[ServedModel, ...]:
-    """The models that the server named, and how many answers each gave."""
-    named = Counter((one.served_model, one.served_version) for one in answers if one.served_model)
-    found = [ServedModel(name=name or "", version=version, answers=n) for (name, version), n in named.items()]
-    return tuple(sorted(found, key=lambda one: (one.name, one.version or "")))
 
 
 def _metric_drift(then: Score, now: Score, clusters: Clusters) -> MetricDrift:
@@ -361,5 +353,5 @@ def _notes(found: TaskDrift, settings: Settings, report: DriftReport) -> Iterato
 def _named(one: ServedModel, settings: Settings) -> str:
     version = f" {one.version}" if one.version else ""
     asked = settings.checkpoint
-    other = asked is not None and not is_snapshot(settings.engine, asked, one.name)
+    other = asked is not None and not one.expected
     return f"{one.name}{version} ({one.answers:,}{f', not {asked}' if other else ''})"

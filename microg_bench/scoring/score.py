@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ class _Readable:
             "model": model,
             "settings": settings,
             "rejected": self.rejected,
-            "served": _served(settings, scored),
+            "served": served_models(settings, scored, _name),
             "failures": _failed_stages(self.failures.values()),
         }
         card = _card(self.dataset, evaluation, counts, baselines)
@@ -173,27 +173,28 @@ def _flagged(answers: Sequence[tuple[str, ...]]) -> dict[str, int]:
     return {**{name: numbers[name] for name in FLAGS}, "flagged": sum(map(bool, answers))}
 
 
-def _served(settings: Settings, answers: Iterable[Answer]) -> tuple[ServedModel, ...]:
-    """The models that gave the answers, as their server names them."""
-    told = Counter((one.served_model, one.served_version) for one in answers if one.served_model)
+def served_models(
+    settings: Settings, answers: Iterable[Answer], name: Callable[[str], str] = str
+) -> tuple[ServedModel, ...]:
+    """The models that gave answers of a run with these `settings`; `name` cleans what servers tell."""
     asked = settings.checkpoint or settings.model
+    told = Counter((one.served_model, one.served_version) for one in answers if one.served_model)
     named: Counter[tuple[str, str]] = Counter()
-    for names, count in told.items():
-        name, version = map(_name, names)
-        named[name, version] += count
+    for (model, version), count in told.items():
+        named[name(model or ""), name(version or "")] += count
     return tuple(
         ServedModel(
-            name=name,
+            name=model,
             version=version or None,
             answers=count,
-            expected=is_snapshot(settings.engine, asked, name),
+            expected=is_snapshot(settings.engine, asked, model),
         )
-        for (name, version), count in sorted(named.items())
+        for (model, version), count in sorted(named.items())
     )
 
 
-def _name(told: str | None) -> str:
-    return one_line(without_private(told or ""))[:LONGEST_NAME]
+def _name(told: str) -> str:
+    return one_line(without_private(told))[:LONGEST_NAME]
 
 
 def _failed_stages(failures: Iterable[Failure]) -> tuple[FailedStage, ...]:
