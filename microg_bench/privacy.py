@@ -1,7 +1,6 @@
 """What must not leave a machine: paths, addresses and secrets, found in any text."""
 
 import re
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,11 +26,6 @@ _SECRET = re.compile(
     r"|\bBearer\s+[A-Za-z0-9._~+/-]{8,}=*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----",
 )
-_SECRET_NAME = re.compile(
-    r"(?:^|_)(?:(?:api|access|secret|private)_?key|(?<!eos_)(?<!bos_)(?<!pad_)(?<!image_)(?<!video_)token"
-    r"|secret|password|passwd|authorization|credentials?|cookie)$",
-    re.IGNORECASE,
-)
 
 
 def without_private(content: Any) -> Any:
@@ -54,17 +48,3 @@ def _left(found: re.Match[str]) -> str:
         return "[address]"
     text = found[0].partition("://")[2] if found.lastgroup == "store" else found[0]
     return PurePosixPath(text.replace("\\", "/").partition("?")[0]).name or "[path]"
-
-
-def secrets_in(content: Any, name: str = "") -> Iterator[str]:
-    """The names of the entries of JSON `content` that hold a secret, by their own name or by their value."""
-    if isinstance(content, dict):
-        for key, value in content.items():
-            yield from secrets_in(value, f"{name}.{key}".lstrip("."))
-    elif isinstance(content, (list, tuple)):
-        for number, value in enumerate(content):
-            yield from secrets_in(value, f"{name}[{number}]")
-    elif isinstance(content, str) and content:
-        last = re.split(r"[.\[]", name)[-1].replace("-", "_")
-        if _SECRET.search(content) or _SECRET_NAME.search(last):
-            yield name
