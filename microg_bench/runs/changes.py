@@ -1,6 +1,6 @@
 """Finds answers that were given to other video files than are there now."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def find_changes(variants: Sequence[Variant], root: Path, progress: Progress) ->
     named: dict[str, None] = {}
     digest = cache(clip_sha256)
     for variant in variants:
-        described = list(_described(variant, root))
+        described = list(_described(variant, root, digest))
         named |= dict.fromkeys(described)
         for clip in variant.configuration.clips:
             requests = variant.configuration.requests[clip.video_id]
@@ -50,11 +50,11 @@ def find_changes(variants: Sequence[Variant], root: Path, progress: Progress) ->
         )
 
 
-def _described(variant: Variant, root: Path) -> Iterator[str]:
+def _described(variant: Variant, root: Path, digest: Callable[[Path | None], str | None]) -> Iterator[str]:
     """The clips that a baseline has described from other files than are there now."""
     one = variant.configuration
     if isinstance(one.adapter, Baseline) and one.adapter.sees_video:
         known = read_descriptions(root / DESCRIPTORS_FILE, one.described_with)
         for clip in one.dataset.clips:
-            if clip.video_id in known and changed(clip, known[clip.video_id]):
+            if clip.video_id in known and changed(clip, known[clip.video_id], digest):
                 yield clip.video_id

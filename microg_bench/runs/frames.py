@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +186,8 @@ async def describe_clips(
     return found
 
 
-def changed(clip: Clip, shown: Description) -> bool:
-    """Whether the file of a clip is there, and another one than was described."""
-    return clip_sha256(clip.video) not in (None, shown.clip_sha256)
+def changed(
+    clip: Clip, shown: Description, digest: Callable[[Path | None], str | None] = clip_sha256
+) -> bool:
+    """Whether the file of a clip is there, and another one than was described, by its `digest`."""
+    return digest(clip.video) not in (None, shown.clip_sha256)
