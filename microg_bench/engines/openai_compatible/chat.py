@@ -1,6 +1,6 @@
 """What the engines `openai` and `server` share: their servers speak the chat completions interface."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -15,10 +15,16 @@ from microg_bench.engines.http.reading import OddError, dicts, mapping, parsed
 from microg_bench.engines.http.secrets import Access
 from microg_bench.engines.openai_compatible.client import ChatBody, ChatServer, request_error
 from microg_bench.errors import EngineError
+from microg_bench.records import ThinkingLevel
 
 T = TypeVar("T")
 
 CHECK_S = 30.0  # what a question of the check at the start may take
+EFFORTS: Mapping[ThinkingLevel, Mapping[str, Any]] = {
+    "low": {"reasoning_effort": "low"},
+    "medium": {"reasoning_effort": "medium"},
+    "high": {"reasoning_effort": "high"},
+}
 _CONNECT_S = 10.0
 _VERSION_S = 5.0
 

@@ -19,7 +19,7 @@ from microg_bench.engines.http.errors import RequestError
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.reading import mapping
 from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
-from microg_bench.engines.openai_compatible.chat import ChatEngine, checked_at_start, served
+from microg_bench.engines.openai_compatible.chat import EFFORTS, ChatEngine, checked_at_start, served
 from microg_bench.engines.openai_compatible.client import ChatBody, read_completion, request_error, unanswered
 from microg_bench.errors import EngineError
 from microg_bench.records import Generation, ThinkingLevel
@@ -44,9 +44,7 @@ class OpenAIEngine(ChatEngine, BatchEngine):
     batch_bytes: ClassVar[int] = 200 * 1000**2
     thinking_switches: ClassVar[Mapping[ThinkingLevel, Mapping[str, Any]]] = {
         "off": {"reasoning_effort": "none"},
-        "low": {"reasoning_effort": "low"},
-        "medium": {"reasoning_effort": "medium"},
-        "high": {"reasoning_effort": "high"},
+        **EFFORTS,
     }
 
     def start(self) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from microg_bench.engines.http.clients import is_loopback
 from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
 from microg_bench.engines.openai_compatible.chat import (
+    EFFORTS,
     ChatEngine,
     NoInterfaceError,
     Served,
@@ -37,9 +38,7 @@ class ServerEngine(ChatEngine):
     medias: ClassVar[tuple[str, ...]] = ("images", "video", "clip")
     thinking_switches: ClassVar[Mapping[ThinkingLevel, Mapping[str, Any]]] = {
         **template_switches()["server"],
-        "low": {"reasoning_effort": "low"},
-        "medium": {"reasoning_effort": "medium"},
-        "high": {"reasoning_effort": "high"},
+        **EFFORTS,
     }
     _local: LocalServer | None = field(default=None, init=False, repr=False)
 
