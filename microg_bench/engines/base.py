@@ -205,7 +205,7 @@ class BatchEngine(Engine):
         """Send request ids with their encoded jobs; returns the batch's name.
 
         Raises:
-            QueueFullError: the vendor has no room for them now.
+            QueueFullError: the vendor's queue is full now.
         """
 
     @abstractmethod

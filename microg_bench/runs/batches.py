@@ -3,8 +3,8 @@
 `batches.jsonl` says which requests are pending. A batch is written down before it is sent, under a token that
 goes with it: whatever happens in between, the next start finds out, and nothing is paid for twice.
 
-Vendors limit what an account may have in their queue. What they have no room for is not sent again in the
-same start. Later starts queue half as many requests, and a quarter more for each batch that ended since.
+Vendors limit what an account may have in their queue. What exceeds the limit is not sent again in the same
+start. Later starts queue half as many requests, and a quarter more for each batch that ended since.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Batch:
 class Batches:
     """The batches of a run folder.
 
-    `open` are those that have not been collected, by their token. `room` is how many requests the vendor's
-    queue may hold, where that is known. `waiting` are requests that have to wait for the next start.
+    `open` are those that have not been collected, by their token. `queue_limit` is how many requests the
+    vendor's queue may hold, where that is known. `waiting` are requests that have to wait for the next start.
     """
 
     path: Path
     open: dict[str, Batch] = field(default_factory=dict)
-    room: int | None = None
+    queue_limit: int | None = None
     waiting: set[str] = field(default_factory=set)
     _collected: set[str] = field(default_factory=set)
     _refused: bool = False  # in this start, by a queue that is full
@@ -74,7 +74,7 @@ class Batches:
                 found.open[token].name = line["name"]
             else:
                 found.open.pop(token, None)
-                found.room = line.get("room", found.room)
+                found.queue_limit = line.get("queue_limit", found.queue_limit)
         return found
 
     @property
@@ -92,12 +92,12 @@ class Batches:
         return self._collected.union(self.waiting, *(batch.requests for batch in self.open.values()))
 
     def fitting(self, work: Iterable[Work]) -> Iterator[Work]:
-        """`work` as far as the vendor's queue has room for it; the rest waits."""
+        """`work` as far as it fits into the vendor's queue; the rest waits."""
         taken = self._queued
         for one in work:
             kept = []
             for variant, requests in one.requests:
-                fits = len(requests) if self.room is None else max(0, self.room - taken)
+                fits = len(requests) if self.queue_limit is None else max(0, self.queue_limit - taken)
                 sent = () if self._refused else requests[:fits]
                 self.waiting |= {request.id for request in requests[len(sent) :]}
                 taken += len(sent)
@@ -127,9 +127,9 @@ class Batches:
                         self._refuse(execution, ledger, batch, f"batch {name}: {state.word}")
                         continue
                     self._take(execution, engine, variant, batch, name, state.word)
-                    if self.room is not None:
-                        self.room += self.room // 4
-                ledger.append({"type": "ended", "token": batch.token, "room": self.room})
+                    if self.queue_limit is not None:
+                        self.queue_limit += self.queue_limit // 4
+                ledger.append({"type": "ended", "token": batch.token, "queue_limit": self.queue_limit})
                 del self.open[batch.token]
 
     def _take(
@@ -163,14 +163,16 @@ class Batches:
             self.waiting |= batch.requests.keys() & requests.keys()
 
     def _refuse(self, execution: Execution, ledger: Journal, batch: Batch, why: str) -> None:
-        """The vendor's queue has no room for a batch: let fewer requests be in it, from the next start on."""
+        """The vendor's queue is full for a batch: let fewer requests be in it, from the next start on."""
         queued = {**self.open, batch.token: batch}
-        self.room = max(1, sum(len(one.requests) for one in queued.values()) // 2)
-        ledger.append({"type": "refused", "token": batch.token, "room": self.room})
+        self.queue_limit = max(1, sum(len(one.requests) for one in queued.values()) // 2)
+        ledger.append({"type": "refused", "token": batch.token, "queue_limit": self.queue_limit})
         self.open.pop(batch.token, None)
         self.waiting |= batch.requests.keys()
         self._refused = True
-        execution.progress.note(f"{why}: {self.room} requests at most are queued from the next start on")
+        execution.progress.note(
+            f"{why}: {self.queue_limit} requests at most are queued from the next start on"
+        )
 
     async def send(self, execution: Execution, engine: BatchEngine, frames: FrameStream[Work]) -> None:
         """Send everything in `frames`, in as few batches as the vendor allows.

@@ -195,7 +195,7 @@ class Crowded(Vendor):
 
 
 def start_fitting(root: Path, vendor: Vendor) -> tuple[int, dict[str, Answer], list[str]]:
-    """One start that keeps to the vendor's room: what is pending after it, the answers, what was noted."""
+    """One start that keeps to the queue's limit: what is pending after it, the answers, what was noted."""
     one, notes = make_configuration(CLIPS, batch=True), Notes()
     with opened(root, one) as variant:
         execution = Execution(vendor, notes)
@@ -228,16 +228,18 @@ def test_what_a_full_queue_refuses_is_sent_in_smaller_batches_by_later_starts(
     assert any(note == "3 requests wait for a later start" for note in said)
 
 
-def test_the_room_grows_with_each_batch_that_ends(tmp_path: Path) -> None:
+def test_the_limit_of_the_queue_grows_with_each_batch_that_ends(tmp_path: Path) -> None:
     path = tmp_path / BATCHES_FILE
-    path.write_text('{"type":"sending","token":"t","requests":{}}\n{"type":"refused","token":"t","room":8}\n')
+    path.write_text(
+        '{"type":"sending","token":"t","requests":{}}\n{"type":"refused","token":"t","queue_limit":8}\n'
+    )
     vendor = Crowded()
     vendor.queue = 8
     start_fitting(tmp_path, vendor)
-    assert Batches.read(path).room == 8
+    assert Batches.read(path).queue_limit == 8
     pending, answers, _ = start_fitting(tmp_path, vendor)
     assert (pending, len(answers)) == (0, 5)
-    assert Batches.read(path).room == 10
+    assert Batches.read(path).queue_limit == 10
 
 
 def test_a_single_request_that_the_queue_refuses_waits(tmp_path: Path) -> None:
