@@ -23,6 +23,8 @@ LEAST_SHOWN = 0.005  # what rounds to 0.01
 _SIGMA = 6.0  # of CIDEr's penalty on a difference of lengths
 _BETA = 1.2  # weight of recall in ROUGE-L
 _PAIRS_KEPT = 10_000
+# Of ROUGE-L: two texts of so many words take some tenths of a second.
+MAX_WORDS = 2**15
 
 
 class Bleu(Metric):
@@ -125,7 +127,8 @@ class RougeL(MeanMetric):
     """ROUGE-L, Lin 2004; with several references, the best precision and the best recall.
 
     Words are parted by single spaces, as published: a line break glues two words into one, and two spaces in
-    a row make an empty word.
+    a row make an empty word. The time for a pair grows with the product of its lengths. Beyond `MAX_WORDS`
+    squared, both texts are cut to that many words.
     """
 
     name = "ROUGE-L"
@@ -141,20 +144,40 @@ class RougeL(MeanMetric):
         """The weight of recall; see `Metric.settings`."""
         return {"beta": f"{_BETA:g}"}
 
+    def notes(self, texts: Texts) -> tuple[str, ...]:
+        """How many pairs of texts were cut; see `Metric.notes`."""
+        tokenized = texts.tokenized
+        pairs = zip(tokenized.candidates, tokenized.references, strict=True)
+        cut = sum(_too_long(text, other) for text, references in pairs for other in references)
+        return (f"{cut} pair(s) of texts cut to their first {MAX_WORDS:,} words",) if cut else ()
+
+
+def _too_long(candidate: str, reference: str) -> bool:
+    return (candidate.count(" ") + 1) * (reference.count(" ") + 1) > MAX_WORDS**2
+
 
 def _f_measure(candidate: str, references: tuple[str, ...]) -> float:
-    words = candidate.split(" ")
-    others = [reference.split(" ") for reference in references]
-    common = [_common_subsequence(words, other) for other in others]
-    precision = max(common) / len(words)
-    recall = max(length / len(other) for length, other in zip(common, others, strict=True))
+    shares = [_shares(candidate, reference) for reference in references]
+    precision, recall = max(share for share, _ in shares), max(share for _, share in shares)
     if precision == 0:
         return 0.0
     return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
 
 
+def _shares(candidate: str, reference: str) -> tuple[float, float]:
+    """The length of the longest common subsequence as a share of the candidate and of the reference."""
+    ours, theirs = candidate.split(" "), reference.split(" ")
+    if _too_long(candidate, reference):
+        ours, theirs = ours[:MAX_WORDS], theirs[:MAX_WORDS]
+    common = _common_subsequence(*sorted((ours, theirs), key=len))
+    return common / len(ours), common / len(theirs)
+
+
 def _common_subsequence(words: Sequence[str], others: Sequence[str]) -> int:
-    """Length of the longest common subsequence, by whole-number bit vectors (Hyyrö 2004)."""
+    """Length of the longest common subsequence, by whole-number bit vectors (Hyyrö 2004).
+
+    The vectors have a bit for each of `words`, so these should be the fewer.
+    """
     places: dict[str, int] = defaultdict(int)
     for place, word in enumerate(words):
         places[word] |= 1 << place

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microg_bench.metrics import METRICS, Score, Unavailable, ngrams, score
+from microg_bench.metrics import METRICS, Score, Unavailable, lexical, ngrams, score
 from tests.metrics.conftest import Oracle
 from tests.metrics.reference import needs_java, published, published_tokens
 
@@ -183,3 +183,55 @@ def test_a_score_that_references_alone_keep_low_says_so(
             assert other.value < highest
         elif candidates == references:
             assert other.value > 50
+
+
+def rouge(candidate: str, references: Sequence[str]) -> Score:
+    found = score([candidate], [references], ["ROUGE-L"])["ROUGE-L"]
+    assert isinstance(found, Score)
+    return found
+
+
+def test_a_text_of_millions_of_words_is_scored_beside_a_short_one() -> None:
+    """Bit vectors of the length of the long text would take hours."""
+    short, count = "a b c d e f g h i j", 5_000_000
+    long = "x " * (count - 10) + short
+    precision, recall = 10 / count, 1.0
+    for candidate, reference, shares in (
+        (long, short, (precision, recall)),
+        (short, long, (recall, precision)),
+    ):
+        found = rouge(candidate, [reference])
+        expected = (1 + 1.2**2) * shares[0] * shares[1] / (shares[1] + 1.2**2 * shares[0])
+        assert found.value == pytest.approx(100 * expected, rel=1e-12)
+        assert found.notes == ()
+
+
+def test_two_texts_of_very_many_words_are_cut_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    long, other = "a " * 40_000 + "b", "c " * 2**15 + "a " * 7_233
+    found = rouge(long, [other, "a b"])
+    assert found.notes == ("1 pair(s) of texts cut to their first 32,768 words",)
+    monkeypatch.setattr(lexical, "MAX_WORDS", 10)
+    cut = rouge("a b c d e f g h i j k", ["a b c d e f g h i x j k"])
+    assert cut.notes == ("1 pair(s) of texts cut to their first 10 words",)
+    assert cut.value == pytest.approx(90)
+    whole = rouge("a b c d e f g h i j", ["a b c d e f g h i x"])
+    assert (whole.value, whole.notes) == (pytest.approx(90), ())
+
+
+@given(texts, st.lists(texts, min_size=1, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_both_directions_find_the_same_words(text: str, others: list[str]) -> None:
+    for other in others:
+        assert rouge(text, [other]).statistics[0, 0] == pytest.approx(_plain_rouge(text, other), abs=1e-12)
+
+
+def _plain_rouge(candidate: str, reference: str) -> float:
+    """By the table of all prefixes."""
+    ours, theirs = candidate.split(" "), reference.split(" ")
+    row = [0] * (len(theirs) + 1)
+    for word in ours:
+        before, row = row, [0]
+        for place, other in enumerate(theirs, start=1):
+            row.append(before[place - 1] + 1 if word == other else max(before[place], row[-1]))
+    precision, recall = row[-1] / len(ours), row[-1] / len(theirs)
+    return (1 + 1.2**2) * precision * recall / (recall + 1.2**2 * precision) if row[-1] else 0.0
