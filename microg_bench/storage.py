@@ -1,4 +1,6 @@
-"""Files: written whole or not at all, append-only journals, the cache folder, and the data that ships.
+"""Files: written whole or not at all, read within bounds, append-only journals, the cache, what ships.
+
+What a file that is read is follows from its content, not from its name, and its size is measured unpacked.
 
 A journal line is written with one system call before it counts. A process that dies in the middle of a line
 leaves a torn last line, which the next opening repairs; damage anywhere else is an error that names the line.
@@ -6,25 +8,49 @@ leaves a torn last line, which the next opening repairs; damage anywhere else is
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import json
+import lzma
 import mmap
 import os
 import stat
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from microg_bench.errors import DataError, RunError
+from microg_bench.text import first_line
 
 # A power cut may lose what was written since the last sync; a killed process loses nothing.
 SYNC_SECONDS = 1.0
 
 LOCK_FILE = ".lock"
+# Sixty times the largest published table; also bounds what a dictionary of xz may take.
+MAX_BYTES = 256 * 1024**2
+MAX_JSON_BYTES = 64 * 1024**2  # twenty times the largest published file
+# A chunk of xz may unpack to some thousand times its size.
+CHUNK_BYTES = 8 * 1024
+# gzip of 256 MiB in blocks, as bgzip writes it, has 4,096 parts.
+MAX_PARTS = 10_000
+_PACKED: dict[bytes, tuple[str, Callable[[], Any]]] = {
+    b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(wbits=31)),
+    b"\xfd7zXZ\0": ("xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_BYTES)),
+}
+_REFUSED = {b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip, or an Excel workbook"}
+# The mark of UTF-32 begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _PACKAGE = Path(__file__).resolve().parent
 _AGAIN = "run the same command again"
 # Why a file cannot be written, and what helps, by the number of the error.
@@ -103,16 +129,110 @@ def read_json(path: Path, pairs: Callable[[list[tuple[str, Any]]], Any] | None =
     """The content of a JSON file; `pairs` makes something else than a dictionary of the pairs of an object.
 
     Raises:
-        DataError: the file is missing, not UTF-8 or not JSON; the line is named.
+        DataError: see `read_text`; or the file is not JSON; the line is named.
     """
+    text = read_text(path, MAX_JSON_BYTES)
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs)
-    except FileNotFoundError:
-        raise DataError("no such file", path=path) from None
+        return json.loads(text, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON: {error.msg} in line {error.lineno}", path=path) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"cannot be read: {error}", path=path) from error
+    except (ValueError, RecursionError) as error:  # a number of too many digits, or too many brackets
+        raise DataError(f"not JSON: {first_line(error)}", path=path) from error
+
+
+def read_text(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The text of a file in UTF-8, without a byte-order mark.
+
+    The file may be packed by gzip or xz. Text with a byte-order mark may be UTF-8, UTF-16 or UTF-32; other
+    text must be UTF-8, for an older encoding does not tell which one it is.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it may hold, unpacked.
+
+    Raises:
+        DataError: the file is missing, cannot be read, is broken, holds more than `limit` bytes, or is no
+            text; the line is named.
+    """
+    content = read_bytes(path, limit)
+    mark, encoding = next((one for one in _MARKS.items() if content.startswith(one[0])), (b"", "utf-8"))
+    content = content[len(mark) :]
+    try:
+        plain = encoding == "utf-8" and content.isascii()
+        text = content if plain else content.decode(encoding).encode()
+    except UnicodeDecodeError as error:
+        reason = f"is not {encoding.upper()} text" + ("" if mark else "; save it as UTF-8")
+        item = None if "16" in encoding or "32" in encoding else _place(content, error.start)
+        raise DataError(reason, path=path, item=item) from error
+    if b"\0" in text:
+        reason = "holds a NUL character: it is no text, or UTF-16 without a byte-order mark"
+        raise DataError(reason, path=path, item=_place(text, text.index(b"\0")))
+    return text
+
+
+def _place(content: bytes, at: int) -> str:
+    """The line that holds the byte `at`, as the item of an error: ``line 3``."""
+    line_break = b"\n"
+    return f"line {content.count(line_break, 0, at) + 1}"
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The content of a file, unpacked if gzip or xz packed it, in memory for little more than `limit`.
+
+    Raises:
+        DataError: the file is missing, cannot be read, is broken, or holds more than `limit` bytes.
+    """
+    parts, left = [], limit
+    try:
+        with path.open("rb") as file:
+            for part in _unpacked(file, path):
+                parts.append(part)
+                left -= len(part)
+                if left < 0:
+                    raise DataError(f"holds more than {limit >> 20} MiB, unpacked", path=path)
+    except FileNotFoundError:
+        raise DataError("no such file", path=path) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+    return b"".join(parts)
+
+
+def _unpacked(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The content of `file` in parts."""
+    start = file.read(CHUNK_BYTES)
+    for magic, name in _REFUSED.items():
+        if start.startswith(magic):
+            raise DataError(f"is packed ({name}): unpack it, or pack it by gzip or xz", path=path)
+    chunks = _chunks(start, file)
+    for magic, (name, make) in _PACKED.items():
+        if start.startswith(magic):
+            try:
+                yield from _streams(chunks, make)
+            except (zlib.error, lzma.LZMAError, EOFError) as error:
+                raise DataError(f"is broken {name} data: {first_line(error)}", path=path) from error
+    yield from chunks
+
+
+def _chunks(start: bytes, file: BinaryIO) -> Iterator[bytes]:
+    while start:
+        yield start
+        start = file.read(CHUNK_BYTES)
+
+
+def _streams(chunks: Iterator[bytes], make: Callable[[], Any]) -> Iterator[bytes]:
+    """What the packed streams in `chunks` hold, one after the other; zeros between them are left out."""
+    stream, parts = make(), 1
+    for chunk in chunks:
+        packed = chunk.lstrip(b"\0") if stream.eof else chunk
+        while packed:
+            if stream.eof:
+                stream, parts = make(), parts + 1
+            if parts > MAX_PARTS:
+                raise EOFError(f"it has more than {MAX_PARTS:,} parts")
+            yield stream.decompress(packed)
+            packed = stream.unused_data.lstrip(b"\0")
+    if not stream.eof:
+        raise EOFError("it ends too early")
 
 
 class FolderLock:

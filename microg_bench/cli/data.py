@@ -12,7 +12,7 @@ from microg_bench.cli.console import note, output
 from microg_bench.dataset.check import DatasetReport
 from microg_bench.dataset.check import check as check_dataset
 from microg_bench.dataset.fetch import fetch as fetch_dataset
-from microg_bench.dataset.fetch import fetched_folder
+from microg_bench.dataset.load import fetched_folder
 from microg_bench.dataset.stats import CountTable, Stats
 from microg_bench.dataset.stats import stats as dataset_stats
 from microg_bench.errors import MissingExtraError
@@ -51,6 +51,7 @@ def _text(report: DatasetReport) -> str:
     lines = [f"{name:<22} {count:,}" for name, count in report.counts.items()]
     spread = ", ".join(f"{clips:,} with {pairs}" for pairs, clips in report.pairs_per_clip.items())
     lines += [f"{'pairs a record':<22} {spread}", f"{'fingerprint':<22} {report.fingerprint}", ""]
+    lines += [printable(f"note: {line}") for line in report.notes]
     if not report.faults:
         return "\n".join([*lines, "no faults"])
     kind_of = attrgetter("kind")
@@ -80,7 +81,8 @@ def stats(
     found = dataset_stats(data)
     files = _write_stats(found, out) if out else []
     tables = "\n".join(_table_text(table) for table in found.tables.values() if not table.detail)
-    output().print(f"{printable(found.title)}\nfingerprint {found.fingerprint}\n\n{tables}")
+    heading = [found.title, f"fingerprint {found.fingerprint}", *(f"note: {line}" for line in found.notes)]
+    output().print("\n".join([*map(printable, heading), "", tables]))
     if out:
         output().print("\n".join([f"wrote {len(found.tables)} tables to {out}", *map(str, files)]))
 

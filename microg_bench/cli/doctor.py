@@ -14,7 +14,7 @@ import typer
 import microg_bench
 from microg_bench.cli.console import columns, output
 from microg_bench.cli.models import announced_ends
-from microg_bench.dataset.fetch import fetched_folder
+from microg_bench.dataset.load import fetched_folder
 from microg_bench.engines.registry import ENGINES
 from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics.tokenize import find_java

@@ -1,12 +1,13 @@
 """Reads the published annotations: a JSON array, or Parquet, of `{video_id, caption, qa_pairs: [{Q, A}]}`.
 
-The same layout, without captions, holds the answers of a model; both are read here. The result is the file as
-it is, repeated ids included; `load` applies the published rule to it and `check` finds its faults.
+A record may name its source video too (`source`). The same layout, without captions, holds the answers of a
+model; both are read here. The result is the file as it is, repeated ids included; `load` applies the
+published rule to it and `check` finds its faults.
 """
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,63 @@ from microg_bench.records import Question, Record
 from microg_bench.storage import read_json
 from microg_bench.text import first_line
 
-_CLIP_NUMBER = re.compile(r"_\d+$")
+_CLIP_NUMBER = re.compile(r"(?<=.)_\d+\Z")
 # What is no part of an id, though some files have it behind one: white space, the ending of the video file.
-ODD_END = re.compile(r"(\s|\.(mp4|mkv|webm|avi|mov))+$", re.IGNORECASE)
+ODD_END = re.compile(r"(\s|\.(mp4|mkv|webm|avi|mov))+\Z", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x1f/\\#]")  # "#" parts a clip from its question in request ids
 MAX_ID_LENGTH = 200
+NO_CLIP_NUMBER = "does not end in a clip number, as abc_012 does"
+FIELDS = ("video_id", "source", "caption", "qa_pairs")
 
 
 class Annotation(Record):
-    """One record of an annotation file, in its words; texts of questions are stripped."""
+    """One record of an annotation file, in its words; texts of questions are stripped.
+
+    `source` is None where the record does not name it.
+    """
 
     video_id: str
+    source: str | None = None
     caption: str | None = None
     questions: tuple[Question, ...] = ()
 
 
 def source_of(video_id: str) -> str:
-    """The footage of a clip: `PrqcwH8LhDU_051` → `PrqcwH8LhDU`; without a clip number, the id itself.
+    """The source video of a clip: `PrqcwH8LhDU_051` → `PrqcwH8LhDU`; without a clip number, the id itself.
 
-    White space or the ending of a file behind the number changes nothing.
+    White space around the id, or the ending of a file behind it, changes nothing.
     """
-    return _CLIP_NUMBER.sub("", ODD_END.sub("", video_id))
+    return _CLIP_NUMBER.sub("", plain_id(video_id)) or video_id
+
+
+def source_notes(sources: Mapping[str, str]) -> Iterator[str]:
+    """What a reader of intervals over source videos must know of clips, given the source of each id."""
+    alone = [
+        video_id
+        for video_id, source in sources.items()
+        if source == source_of(video_id) and not _CLIP_NUMBER.search(plain_id(video_id))
+    ]
+    if alone:
+        yield (
+            f"{len(alone):,} of {len(sources):,} ids do not end in a clip number, so that each is a source"
+            f" video of its own (the first: {alone[0]!r})"
+        )
+    if 1 < len(sources) == len(set(sources.values())):
+        yield "every clip is a source video of its own, so that intervals over source videos are over clips"
+
+
+def id_fault(video_id: str) -> str | None:
+    """What keeps `video_id` from being a source and a clip number (`PrqcwH8LhDU_051`), if anything does."""
+    if video_id != video_id.strip() or not video_id.isprintable():
+        return "has white space or invisible characters around or in it"
+    if end := ODD_END.search(video_id):
+        return f"ends in {end[0]!r}, as files do"
+    return None if _CLIP_NUMBER.search(video_id) else NO_CLIP_NUMBER
+
+
+def plain_id(video_id: str) -> str:
+    """`video_id` without outer white space and without the ending of a file."""
+    return ODD_END.sub("", video_id).strip()
 
 
 def read_annotations(path: Path) -> list[Annotation]:
@@ -45,7 +82,7 @@ def read_annotations(path: Path) -> list[Annotation]:
         DataError: the file is missing, is not what its ending says, or a record lacks a field (its number,
             counted from 1, is named) or has an id that could leave the dataset's folder.
     """
-    return parse_annotations(read_parquet(path) if path.suffix == ".parquet" else read_json(path), path)
+    return parse_annotations(_parquet(path) if path.suffix == ".parquet" else read_json(path), path)
 
 
 def parse_annotations(records: Any, path: Path) -> list[Annotation]:
@@ -55,18 +92,10 @@ def parse_annotations(records: Any, path: Path) -> list[Annotation]:
     return [_annotation(record, path, f"record {n}") for n, record in enumerate(records, start=1)]
 
 
-def read_parquet(path: Path) -> list[dict[str, Any]]:
-    """The rows of a Parquet file.
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    from microg_bench.dataset.parquet import read_parquet  # rarely needed
 
-    Raises:
-        DataError: the file is missing or not Parquet.
-    """
-    import polars  # slow to import and rarely needed
-
-    try:
-        return polars.read_parquet(path).to_dicts()
-    except (OSError, polars.exceptions.PolarsError) as error:
-        raise DataError(f"cannot be read as Parquet: {first_line(error)}", path=path) from error
+    return read_parquet(path, FIELDS).to_dicts()
 
 
 def safe_id(video_id: str, path: Path, item: str) -> str:
@@ -81,11 +110,23 @@ def safe_id(video_id: str, path: Path, item: str) -> str:
     return video_id
 
 
+def safe_source(source: object, path: Path, item: str) -> str:
+    """`source` itself, if it is the name of a source video: a line of text without outer white space.
+
+    Raises:
+        DataError: it is not.
+    """
+    name = source if isinstance(source, str) else ""
+    if not name or len(name) > MAX_ID_LENGTH or name != name.strip() or not name.isprintable():
+        raise DataError("'source' is not a name", path=path, item=item)
+    return name
+
+
 def _annotation(record: Any, path: Path, item: str) -> Annotation:
     if not isinstance(record, Mapping):
         raise DataError(f"expected an object, found {type(record).__name__}", path=path, item=item)
     video_id = safe_id(_text(record, "video_id", path, item), path, item)
-    caption, pairs = record.get("caption"), record.get("qa_pairs")
+    source, caption, pairs = record.get("source"), record.get("caption"), record.get("qa_pairs")
     named = f"{item} ({video_id})"
     if caption is not None and not isinstance(caption, str):
         raise DataError("'caption' is not a text", path=path, item=named)
@@ -93,6 +134,7 @@ def _annotation(record: Any, path: Path, item: str) -> Annotation:
         raise DataError("lacks 'caption' and 'qa_pairs'", path=path, item=named)
     return Annotation(
         video_id=video_id,
+        source=None if source is None else safe_source(source, path, named),
         caption=caption,
         questions=tuple(_questions(_decoded(pairs, path, item), path, named)),
     )
@@ -104,10 +146,8 @@ def _decoded(pairs: Any, path: Path, item: str) -> Any:
         return pairs
     try:
         return json.loads(pairs)
-    except json.JSONDecodeError as error:
-        raise DataError(f"'qa_pairs' is not JSON: {error.msg}", path=path, item=item) from error
-    except RecursionError as error:
-        raise DataError("'qa_pairs' is nested too deeply", path=path, item=item) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"'qa_pairs' is not JSON: {first_line(error)}", path=path, item=item) from error
 
 
 def _questions(pairs: Any, path: Path, item: str) -> Iterable[Question]:

@@ -4,14 +4,30 @@ The published annotation file has faults of its own. A user must see them, and t
 copy: missing, truncated or re-encoded videos.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from microg_bench.dataset.annotations import ODD_END, Annotation, read_annotations
+from microg_bench.dataset.annotations import (
+    NO_CLIP_NUMBER,
+    Annotation,
+    id_fault,
+    plain_id,
+    read_annotations,
+    source_notes,
+    source_of,
+)
 from microg_bench.dataset.labels import read_actions, read_label_map
-from microg_bench.dataset.load import Layout, find_layout, fingerprint, locate, merge
+from microg_bench.dataset.load import (
+    Layout,
+    find_layout,
+    fingerprint,
+    is_video,
+    locate,
+    merge,
+)
 from microg_bench.errors import DataError, DecodeError
 from microg_bench.progress import Progress
 from microg_bench.records import Record
@@ -27,6 +43,7 @@ USUAL_PAIRS = 6
 # Counts of the paper (section on MicroG-4M): what the annotation file should hold.
 PAPER_RECORDS, PAPER_PAIRS = 1238, 7428
 BLANK = {"", "nan", "none", "null", "n/a"}
+_LIST = re.compile(r"""\[\s*(?:["'].*["']\s*)?\]""", re.DOTALL)
 
 
 class DatasetFault(Record):
@@ -38,13 +55,17 @@ class DatasetFault(Record):
 
 
 class DatasetReport(Record):
-    """What `check` found: counts of what is there, and the faults, in dataset order."""
+    """What `check` found: counts of what is there, and the faults, in dataset order.
+
+    `notes` tell what is no fault, but must be known of the intervals.
+    """
 
     data: str
     fingerprint: str
     counts: dict[str, int]
     pairs_per_clip: dict[int, int]
     faults: tuple[DatasetFault, ...]
+    notes: tuple[str, ...] = ()
 
 
 Faults = Iterator[DatasetFault]
@@ -60,37 +81,40 @@ def check(data: str | Path | None, progress: Progress | None = None) -> DatasetR
     layout = find_layout(path)
     annotations = read_annotations(layout.annotations)
     faults = list(_text_faults(annotations))
+    labels = _read_labels(layout)
     if not path.is_file():
-        faults += _file_faults(annotations, layout)
+        faults += _file_faults(annotations, labels, layout)
         faults += _video_faults(layout, progress or Progress())
     clips = merge(annotations)
     questions = [question for annotation in annotations for question in annotation.questions]
     pairs = Counter(len(annotation.questions) for annotation in annotations)
+    counts = {
+        "records": len(annotations),
+        "clips": len(clips),
+        "sources": len({clip.source for clip in clips}),
+        "captions": sum(clip.caption is not None for clip in clips),
+        "question-answer pairs": len(questions),
+        "unanswerable": sum(is_unanswerable(question.answer) for question in questions),
+        "videos": len(layout.videos),
+    }
+    if layout.actions and isinstance(labels, Counter):
+        counts[f"rows of {layout.actions.name}"] = labels.total()
     return DatasetReport(
         data=str(data or path.name),
         fingerprint=fingerprint(clips),
-        counts={
-            "records": len(annotations),
-            "clips": len(clips),
-            "sources": len({clip.source for clip in clips}),
-            "captions": sum(clip.caption is not None for clip in clips),
-            "question-answer pairs": len(questions),
-            "unanswerable": sum(is_unanswerable(question.answer) for question in questions),
-            "videos": len(layout.videos),
-        },
+        counts=counts,
         pairs_per_clip=dict(sorted(pairs.items())),
         faults=tuple(faults),
+        notes=tuple(source_notes({clip.video_id: clip.source for clip in clips})),
     )
 
 
 def _text_faults(annotations: Sequence[Annotation]) -> Faults:
     yield from _repeated_ids(annotations)
+    yield from _sources(annotations)
     yield from _repeated_captions(annotations)
     for annotation in annotations:
-        if end := ODD_END.search(annotation.video_id):
-            detail = f"ends with {end[0]!r}: a video_id is the name of the video file without its ending"
-            yield DatasetFault(kind="odd-id", item=annotation.video_id, detail=detail)
-        yield from _blank_texts(annotation)
+        yield from _odd_texts(annotation)
         yield from _odd_pairs(annotation)
     if len(annotations) == PAPER_RECORDS:
         yield from _paper_counts(annotations)
@@ -106,6 +130,26 @@ def _repeated_ids(annotations: Sequence[Annotation]) -> Faults:
             yield DatasetFault(kind="repeated-id", item=video_id, detail=detail)
 
 
+def _sources(annotations: Sequence[Annotation]) -> Faults:
+    """Ids that a source cannot be told from, and ids that are given several."""
+    given: dict[str, list[str]] = {}
+    for annotation in annotations:
+        given.setdefault(annotation.video_id, []).extend(filter(None, [annotation.source]))
+    for video_id, sources in given.items():
+        yield from _odd_id(video_id, *sources)
+        if len(set(sources)) > 1:
+            detail = f"its records name {', '.join(dict.fromkeys(sources))}; the last counts"
+            yield DatasetFault(kind="several-sources", item=video_id, detail=detail)
+
+
+def _odd_id(video_id: str, *sources: str) -> Faults:
+    """A source that is given needs no clip number."""
+    if (fault := id_fault(video_id)) and not (sources and fault == NO_CLIP_NUMBER):
+        source = [source_of(video_id), *sources][-1]
+        detail = f"the id {video_id!r} {fault}; its source video is taken to be {source!r}"
+        yield DatasetFault(kind="odd-id", item=video_id, detail=detail)
+
+
 def _repeated_captions(annotations: Sequence[Annotation]) -> Faults:
     first: dict[str, str] = {}
     for annotation in annotations:
@@ -118,7 +162,7 @@ def _repeated_captions(annotations: Sequence[Annotation]) -> Faults:
         first.setdefault(caption, annotation.video_id)
 
 
-def _blank_texts(annotation: Annotation) -> Faults:
+def _odd_texts(annotation: Annotation) -> Faults:
     texts = [("caption", annotation.video_id, annotation.caption)]
     for k, question in enumerate(annotation.questions, start=1):
         item = f"{annotation.video_id}#{k}"
@@ -126,6 +170,9 @@ def _blank_texts(annotation: Annotation) -> Faults:
     for name, item, text in texts:
         if text is not None and _is_blank(text):
             yield DatasetFault(kind=f"blank-{name}", item=item, detail=f"the {name} is {text!r}")
+        elif text is not None and _is_list(text):
+            detail = f"the {name} is a list written as text, scored as it stands: {text[:60]!r}"
+            yield DatasetFault(kind=f"listed-{name}", item=item, detail=detail)
 
 
 def _odd_pairs(annotation: Annotation) -> Faults:
@@ -154,22 +201,42 @@ def _is_blank(text: str) -> bool:
     return text.strip().lower() in BLANK
 
 
-def _file_faults(annotations: Sequence[Annotation], layout: Layout) -> Faults:
-    """Videos that are missing, superfluous or there twice, and a table of actions that cannot be read."""
+def _is_list(text: str) -> bool:
+    """Whether a text is how Python, NumPy or JSON writes a list of texts: `['a', 'b']`."""
+    return _LIST.fullmatch(text.strip()) is not None
+
+
+def _read_labels(layout: Layout) -> Counter[str] | DatasetFault:
+    """The number of rows of each clip in the table of actions, or what keeps the table from being read."""
+    if layout.actions is None:
+        return Counter()
+    try:
+        return Counter(read_actions(layout.actions, read_label_map())["video_id"])
+    except DataError as error:
+        detail = ": ".join(filter(None, [error.item, error.reason]))
+        return DatasetFault(kind="unreadable-actions", item=layout.actions.name, detail=detail)
+
+
+def _file_faults(
+    annotations: Sequence[Annotation], labels: Counter[str] | DatasetFault, layout: Layout
+) -> Faults:
+    """Videos that are missing, unusable, superfluous or there twice, and faults of the table of actions."""
     annotated = dict.fromkeys(annotation.video_id for annotation in annotations)
     for video_id in annotated:
         if video_id not in layout.videos:
             detail = "annotated, but there is no video file"
             yield DatasetFault(kind="missing-video", item=video_id, detail=detail)
-    try:
-        actions = layout.actions and read_actions(layout.actions, read_label_map())
-        known = annotated.keys() | set(actions["video_id"] if actions else ())
-    except DataError as error:
-        detail = ": ".join(filter(None, [error.item, error.reason]))
-        yield DatasetFault(kind="unreadable-actions", item="actions.csv", detail=detail)
+    for path, reason in layout.rejected.items():
+        yield DatasetFault(kind="rejected-video", item=path.name, detail=f"{reason}; it is not opened")
+    if isinstance(labels, DatasetFault):
+        yield labels
     else:
+        for video_id in labels:
+            if video_id not in annotated:
+                yield from _odd_id(video_id)
+        known = {plain_id(video_id) for video_id in (*annotated, *labels)}
         for video_id, path in layout.videos.items():
-            if video_id not in known:
+            if plain_id(video_id) not in known:
                 detail = "there is no annotation for it"
                 yield DatasetFault(kind="extra-video", item=path.name, detail=detail)
     for path in layout.doubles:
@@ -186,6 +253,10 @@ def _video_faults(layout: Layout, progress: Progress) -> Faults:
 
 
 def _one_video(path: Path) -> Faults:
+    if not is_video(path):
+        detail = "its content is no mp4, mkv, webm, avi or mov file; it is not used"
+        yield DatasetFault(kind="rejected-video", item=path.name, detail=detail)
+        return
     try:
         facts = probe(path, full=True)
     except DecodeError as error:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError
+from microg_bench.storage import read_text
 
-MAX_BYTES = 1024**2
+MAX_BYTES = 1024**2  # of a label map
 DEFAULT = Path(__file__).with_name("label_map.pbtxt")
 LAYOUT = (
     TableColumn("video_id", "id"),
@@ -62,7 +63,8 @@ def read_label_map(path: Path = DEFAULT) -> LabelMap:
     Raises:
         DataError: the file is missing or no label map, or an item lacks a field or repeats an id.
     """
-    lines = [line for line in _read(path).splitlines() if not line.lstrip().startswith("#")]
+    text = read_text(path, MAX_BYTES).decode()
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     found: dict[int, str] = {}
     for place, text in enumerate(_ITEM.findall("\n".join(lines)), start=1):
         name, number = _NAME.search(text), _ID.search(text)
@@ -112,14 +114,3 @@ def read_actions(path: Path, labels: LabelMap) -> Table:
         reason = f"movie_or_real {footage[index][:20]!r} is not m or r"
         raise DataError(reason, path=path, item=table.place(index))
     return table
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"larger than {MAX_BYTES >> 20} MiB, which no label map is", path=path)
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError("no such file", path=path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read: {error}", path=path) from error

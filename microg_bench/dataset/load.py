@@ -7,22 +7,30 @@ its last answer. The order is that of first appearance.
 import hashlib
 import json
 import os
+import re
+import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from microg_bench.dataset.annotations import Annotation, read_annotations, source_of
-from microg_bench.dataset.fetch import fetched_folder
+from microg_bench.dataset.annotations import Annotation, read_annotations, source_notes, source_of
 from microg_bench.errors import DataError, UsageError
 from microg_bench.records import Clip, Question
+from microg_bench.storage import cache_folder
 from microg_bench.text import unknown
 
 SAMPLE = "sample"
 SAMPLE_FOLDER = Path(__file__).with_name("sample")
 MICROG_4M = "microg-4m"
+FOLDER_VARIABLE = "MICROG_BENCH_DATA"
 VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+# How the files of these begin: boxes of ISO media and QuickTime, EBML of Matroska and WebM, RIFF of AVI.
+_CONTAINERS = re.compile(
+    rb"\0...(ftyp|moov|wide|free|skip|pnot)|....mdat|\x1a\x45\xdf\xa3|RIFF....AVI ", re.DOTALL
+)
 ANNOTATION_NAMES = ("vqa_and_captioning.json", "vqa_and_captioning.parquet")
+ACTION_NAMES = ("actions.csv", "actions.parquet")
 ANNOTATION_FOLDERS = (
     "",
     "annotation_files",
@@ -40,18 +48,29 @@ class Dataset:
 
     `fingerprint` identifies the references (ids, captions, questions, answers), not the video files, so that
     an annotation file alone and a full folder of the same references agree. `repeated` names the ids that
-    occur in more than one record.
+    occur in more than one record. `source_notes` are what a reader of intervals over source videos must know.
     """
 
     name: str
     clips: tuple[Clip, ...]
     fingerprint: str
     repeated: tuple[str, ...] = ()
+    source_notes: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        notes = source_notes({clip.video_id: clip.source for clip in self.clips})
+        object.__setattr__(self, "source_notes", tuple(notes))
 
     @property
     def has_video(self) -> bool:
         """Whether any clip has a video file."""
         return any(clip.video for clip in self.clips)
+
+
+def fetched_folder() -> Path:
+    """The folder of the fetched dataset: `$MICROG_BENCH_DATA`, else in the user's cache folder."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return Path(folder) if folder else cache_folder("MicroG-4M")
 
 
 def locate(data: str | Path | None) -> Path:
@@ -84,7 +103,10 @@ def load(data: str | Path | None = None) -> Dataset:
     layout = find_layout(path)
     annotations = read_annotations(layout.annotations)
     clips = tuple(
-        clip.model_copy(update={"video": layout.videos.get(clip.video_id)}) for clip in merge(annotations)
+        clip.model_copy(update={"video": video})
+        if (video := layout.videos.get(clip.video_id)) and is_video(video)
+        else clip
+        for clip in merge(annotations)
     )
     records = Counter(annotation.video_id for annotation in annotations)
     repeated = tuple(video_id for video_id, count in records.items() if count > 1)
@@ -114,15 +136,18 @@ def select(dataset: Dataset, clips: Sequence[str] = (), limit: int | None = None
 def merge(annotations: Sequence[Annotation]) -> tuple[Clip, ...]:
     """One clip for each id, by the published rule (see the head of this module)."""
     captions: dict[str, str | None] = {}
+    sources: dict[str, str] = {}
     answers: dict[str, dict[str, str]] = {}
     for annotation in annotations:
         video_id = annotation.video_id
+        if annotation.source is not None:
+            sources[video_id] = annotation.source
         captions[video_id] = annotation.caption if annotation.caption is not None else captions.get(video_id)
         answers.setdefault(video_id, {}).update((q.text, q.answer) for q in annotation.questions)
     return tuple(
         Clip(
             video_id=video_id,
-            source=source_of(video_id),
+            source=sources.get(video_id) or source_of(video_id),
             caption=caption,
             questions=tuple(Question(text=text, answer=answer) for text, answer in answers[video_id].items()),
         )
@@ -131,11 +156,13 @@ def merge(annotations: Sequence[Annotation]) -> tuple[Clip, ...]:
 
 
 def fingerprint(clips: Iterable[Clip]) -> str:
-    """SHA-256 over the references of `clips` in order, as canonical JSON."""
+    """SHA-256 over the references of `clips` in order, as canonical JSON, and over sources that are given."""
     digest = hashlib.sha256()
     for clip in clips:
         pairs = [[question.text, question.answer] for question in clip.questions]
-        digest.update(json.dumps([clip.video_id, clip.caption, pairs], ensure_ascii=True).encode())
+        given = [] if clip.source == source_of(clip.video_id) else [clip.source]
+        content = [clip.video_id, clip.caption, pairs, *given]
+        digest.update(json.dumps(content, ensure_ascii=True).encode())
         digest.update(b"\n")
     return digest.hexdigest()
 
@@ -152,13 +179,15 @@ def _name(path: Path) -> str:
 class Layout:
     """The files of a dataset. `videos` maps an id to its file; `doubles` lists further files of an id.
 
-    `actions` is the published table of action labels, which covers more clips than the captions do.
+    `rejected` are files and folders that are not used as videos, with the reason. `actions` is the published
+    table of action labels, which covers more clips than the captions do.
     """
 
     annotations: Path
     actions: Path | None = None
     videos: dict[str, Path] = field(default_factory=dict)
     doubles: tuple[Path, ...] = ()
+    rejected: dict[Path, str] = field(default_factory=dict)
 
 
 def find_layout(data: Path) -> Layout:
@@ -171,8 +200,7 @@ def find_layout(data: Path) -> Layout:
         return Layout(data)
     if not data.is_dir():
         raise DataError("no such dataset folder or annotation file", path=data)
-    videos, doubles = _find_videos(data)
-    return Layout(_find_annotations(data), _first_file(data, "actions.csv"), videos, tuple(doubles))
+    return Layout(_find_annotations(data), _first_file(data, *ACTION_NAMES), *find_videos(data))
 
 
 def _first_file(root: Path, *names: str) -> Path | None:
@@ -190,24 +218,55 @@ def _find_annotations(root: Path) -> Path:
     return found[0]
 
 
-def _find_videos(root: Path) -> tuple[dict[str, Path], list[Path]]:
-    """All videos below `root` by file name without ending; a folder that links lead to is read once."""
+def find_videos(root: Path) -> tuple[dict[str, Path], tuple[Path, ...], dict[Path, str]]:
+    """All videos below `root` by file name without ending; a folder that links lead to is read once.
+
+    Only regular files within `root` count. Nothing is opened.
+
+    Returns:
+        The file of each id, further files of an id, and what is not used with the reason.
+    """
     videos: dict[str, Path] = {}
     doubles: list[Path] = []
+    rejected: dict[Path, str] = {}
     seen: set[str] = set()
+    home = Path(os.path.realpath(root))
+
+    def usable(folder: str, names: Iterable[str]) -> list[Path]:
+        faults = {Path(folder, name): _fault(Path(folder, name), home) for name in sorted(names)}
+        rejected.update({path: fault for path, fault in faults.items() if fault})
+        return [path for path, fault in faults.items() if not fault]
+
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             subfolders.clear()
             continue
         seen.add(real)
-        subfolders.sort()
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.suffix.lower() not in VIDEO_ENDINGS:
-                continue
+        for path in usable(folder, (name for name in names if name.lower().endswith(VIDEO_ENDINGS))):
             if path.stem in videos:
                 doubles.append(path)
             else:
                 videos[path.stem] = path
-    return videos, doubles
+        subfolders[:] = [path.name for path in usable(folder, subfolders)]
+    return videos, tuple(doubles), rejected
+
+
+def _fault(path: Path, home: Path) -> str | None:
+    """What keeps a file or folder of a dataset, whose real folder is `home`, from being used, if anything."""
+    try:
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
+            return "is a link that leads out of the dataset"
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is not a regular file"
+
+
+def is_video(path: Path) -> bool:
+    """Whether a regular file begins as a video file of a known container does."""
+    try:
+        with path.open("rb") as file:
+            return _CONTAINERS.match(file.read(12)) is not None
+    except OSError:
+        return False

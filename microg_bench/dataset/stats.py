@@ -76,12 +76,16 @@ def with_shares(counts: Iterable[tuple[Key, int]]) -> tuple[tuple[Key, int, floa
 
 @dataclass(frozen=True)
 class Stats:
-    """All counts of a dataset, by the name of their table; none of these is empty."""
+    """All counts of a dataset, by the name of their table; none of these is empty.
+
+    `notes` are those on its source videos (`Dataset.source_notes`).
+    """
 
     data: str
     fingerprint: str
     clips: int
     tables: Mapping[str, CountTable]
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -95,6 +99,7 @@ class Stats:
             "data": self.data,
             "fingerprint": self.fingerprint,
             "clips": self.clips,
+            "notes": list(self.notes),
             "tables": {name: table.to_json() for name, table in self.tables.items()},
         }
 
@@ -112,7 +117,7 @@ def stats(data: str | Path | None) -> Stats:
     actions = find_layout(locate(data)).actions
     tables = [_sources(dataset), *_text_tables(_texts(dataset)), *(action_tables(actions) if actions else [])]
     found = {table.name: table for table in tables if table.rows}
-    return Stats(dataset.name, dataset.fingerprint, len(dataset.clips), found)
+    return Stats(dataset.name, dataset.fingerprint, len(dataset.clips), found, dataset.source_notes)
 
 
 def _texts(dataset: Dataset) -> dict[str, RequestTexts]:

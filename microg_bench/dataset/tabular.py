@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import codecs
 import csv
-import lzma
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.dataset.annotations import safe_id
+from microg_bench.dataset.parquet import read_parquet
 from microg_bench.errors import DataError
+from microg_bench.storage import read_text
 from microg_bench.text import first_line
 
 if TYPE_CHECKING:
     from polars import DataFrame, DataType, Series
 
 MAX_ROWS = 5_000_000
+MAX_FIELDS = 10 * MAX_ROWS
 MAX_COUNT = 2**31
-LONGEST_HEADER = 1000  # bytes
+LONGEST_LINE = 10_000  # bytes, of the first line
+SEPARATORS = ",;\t"
 Kind = Literal["id", "count", "share", "number", "pixel", "word"]
 _TEXT = ("id", "word")
 _EXPECTED: dict[Kind, str] = {
@@ -74,12 +74,12 @@ class Table:
     Attributes:
         path: the file.
         frame: the columns, by the names of their layout.
-        first: the number of the first row in the file.
+        rows: the number of each row in the file, shape (n,).
     """
 
     path: Path
     frame: DataFrame
-    first: int
+    rows: NDArray[np.int64]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.frame[name].to_numpy()
@@ -87,102 +87,118 @@ class Table:
     def __len__(self) -> int:
         return self.frame.height
 
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """The number of each row in the file, shape (n,)."""
-        return self.first + np.arange(len(self))
-
     def place(self, index: int) -> str:
         """The row `index`, counted from 0, as the item of an error: ``row 3``."""
-        return f"row {self.first + index}"
+        return f"row {self.rows[index]}"
 
-    def texts(self, name: str, step: int) -> NDArray[Any]:
-        """A column of text at each `step`-th row, the first among them; at all rows it would be slow."""
-        return self.frame[name].gather_every(step).to_numpy()
-
-    @cached_property
-    def starts(self) -> NDArray[np.intp]:
-        """Where runs of one `video_id` begin: indices that ascend from 0."""
-        ids = self.frame["video_id"]
-        changes = (ids[1:] != ids[:-1]).to_numpy()
-        return np.concatenate([[0], np.flatnonzero(changes) + 1])
+    def only(self, kept: NDArray[np.bool_]) -> Table:
+        """The rows that are `kept`, shape (n,), at least one."""
+        return Table(self.path, self.frame.filter(kept), self.rows[kept])
 
 
 def read_table(path: Path, layout: Sequence[TableColumn]) -> Table:
-    """Read and check a table: CSV, plain, `.gz` or `.xz`, or `.parquet`.
+    """Read and check a table: CSV, separated by commas, semicolons or tabs, or `.parquet`.
 
-    Columns go by name where a CSV file has a first line that names them, or a Parquet file has any of the
-    names; else by position.
+    Columns of a CSV file go by name where its first line has the first name of the layout, else by position;
+    those of a Parquet file go by name. For encodings and packed files see `read_text`.
 
     Raises:
         DataError: the file is missing, empty, broken or too large, lacks a column, or a field is not what the
             column holds; the row is named.
     """
-    import polars  # slow to import, and needed here alone
-
     if path.suffix == ".parquet":
-        return _table(_parquet(path), path, 1, layout)
-    content = read_bytes(path)
-    if not content or content.isspace():
+        frame = read_parquet(path, [name for column in layout for name in column.names])
+        return _table(frame, _places(frame.columns, layout, path), path, 1)
+    text = read_text(path)
+    if not text or text.isspace():
         raise DataError("is empty", path=path)
-    line = content[:LONGEST_HEADER].split(b"\n")[0].decode("utf-8-sig", errors="replace")
-    fields = [field.strip('" \r') for field in line.split(",")]
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return _csv_table(text.rstrip(b"\n"), path, layout)
+
+
+def _csv_table(text: bytes, path: Path, layout: Sequence[TableColumn]) -> Table:
+    """The table of CSV text in UTF-8, whose lines end in a line feed."""
+    import polars  # slow to import and rarely needed
+
+    line = text[:LONGEST_LINE].partition(b"\n")[0]
+    fields, separator = max(((_fields(line, one), one) for one in SEPARATORS), key=lambda pair: len(pair[0]))
+    if len(line) == LONGEST_LINE or text.count(separator.encode()) > MAX_FIELDS:
+        raise DataError("its lines are too long, or too many, for a table of actions", path=path)
     header = not set(layout[0].names).isdisjoint(fields)
-    first = 2 if header else 1
-    names = fields if header else [column.name for column in layout][: len(fields)]
-    numbers = {name for column in layout if column.kind not in _TEXT for name in column.names}
-    types = [polars.Float64 if name in numbers else polars.String for name in names]
-    with suppress(polars.exceptions.PolarsError, DataError):
-        return _table(_csv(content, header, types), path, first, layout)
-    # Once more, as text: a fault is then named by its row and quoted as the file has it.
-    content = content.rstrip(b"\r\n")
-    try:
-        return _table(_csv(content, header), path, first, layout)
-    except polars.exceptions.PolarsError as error:
-        raise _not_csv(path, content, first_line(error)) from error
-
-
-def _csv(content: bytes, header: bool, types: Sequence[type[DataType]] | None = None) -> DataFrame:
-    """The table of a CSV file; all of it text, if no `types` are given."""
-    import polars
-
+    places = _places(fields, layout, path) if header else _places_by_order(len(fields), layout, path)
+    types: list[type[DataType]] = [polars.String] * len(fields)
+    for column, place in places:
+        types[place] = polars.String if column.kind in _TEXT else polars.Float64
     # Polars unpacks what begins like a packed file, to any size; what begins with a mark it takes for text.
-    marked = content if content.startswith(codecs.BOM_UTF8) else codecs.BOM_UTF8 + content
-    frame = polars.read_csv(marked, has_header=header, schema_overrides=types, infer_schema=False)
-    return frame.rechunk()  # so that arrays are views of it
+    content = codecs.BOM_UTF8 + text
+
+    def parsed(types: Sequence[type[DataType]] | None) -> Table:
+        frame = polars.read_csv(
+            content,
+            has_header=header,
+            separator=separator,
+            schema_overrides=types,
+            infer_schema=False,
+            n_rows=MAX_ROWS + 1,
+        )
+        # In one piece, so that arrays are views of it.
+        return _table(frame.rechunk(), places, path, 2 if header else 1)
+
+    with suppress(polars.exceptions.PolarsError, DataError):
+        return parsed(types)
+    # Once more, as text: a fault is then named by its row and quoted as the file has it.
+    try:
+        return parsed(None)
+    except polars.exceptions.PolarsError as error:
+        raise _not_csv(text, separator, path, first_line(error)) from error
 
 
-def _not_csv(path: Path, content: bytes, reason: str) -> DataError:
-    """Names the first line that is not UTF-8 or has another number of fields than the first."""
-    width = None
-    for number, line in enumerate(content.splitlines(), start=1):
-        item = f"row {number}"
-        try:
-            fields = next(csv.reader([line.decode()]), [])
-        except (UnicodeDecodeError, csv.Error):
-            return DataError("is not UTF-8 text", path=path, item=item)
-        width = width or len(fields)
-        if len(fields) != width:
-            reason = f"{len(fields)} fields where the first row has {width}"
-            return DataError(reason, path=path, item=item)
+def _fields(line: bytes, separator: str) -> list[str]:
+    """The fields of a line of CSV; none where it is not CSV."""
+    reader = csv.reader([line.decode(errors="replace")], delimiter=separator)
+    try:
+        return [field.strip() for field in next(reader, [])]
+    except csv.Error:
+        return []
+
+
+def _not_csv(text: bytes, separator: str, path: Path, reason: str) -> DataError:
+    """Names the first line that has another number of fields than the first."""
+    lines = text.split(b"\n")
+    width = len(_fields(lines[0], separator))
+    for number, line in enumerate(lines, start=1):
+        if (count := len(_fields(line, separator))) != width:
+            fields = f"{count} fields where the first row has {width}"
+            return DataError(fields, path=path, item=f"row {number}")
     return DataError(f"cannot be read as CSV: {reason}", path=path)
 
 
-def _parquet(path: Path) -> DataFrame:
-    import polars
+def _places(names: Sequence[str], layout: Sequence[TableColumn], path: Path) -> list[tuple[TableColumn, int]]:
+    """The columns of `layout` that a table has, each with its place among `names`."""
+    found = []
+    for column in layout:
+        places = [place for place, name in enumerate(names) if name in column.names]
+        if len(places) > 1:
+            raise DataError(f"has the column {column.name!r} twice", path=path)
+        if not places and not column.optional:
+            have = ", ".join(names)[:200]
+            raise DataError(f"lacks the column {column.name!r} (found: {have})", path=path)
+        found += [(column, place) for place in places]
+    return found
 
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"larger than {MAX_BYTES >> 20} MiB, which no table of actions is", path=path)
-        return polars.read_parquet(path, n_rows=MAX_ROWS + 1)
-    except FileNotFoundError:
-        raise DataError("no such file", path=path) from None
-    except (OSError, polars.exceptions.PolarsError) as error:
-        raise DataError(f"cannot be read as Parquet: {first_line(error)}", path=path) from error
+
+def _places_by_order(width: int, layout: Sequence[TableColumn], path: Path) -> list[tuple[TableColumn, int]]:
+    needed = sum(not column.optional for column in layout)
+    if not needed <= width <= len(layout):
+        expected = " or ".join(map(str, range(needed, len(layout) + 1)))
+        names = ", ".join(column.name for column in layout)
+        raise DataError(f"{width} columns where {expected} are expected ({names})", path=path)
+    return list(zip(layout, range(width), strict=False))
 
 
-def _table(frame: DataFrame, path: Path, first: int, layout: Sequence[TableColumn]) -> Table:
-    """The columns of `layout` out of `frame`, checked, as text, int64 or float64."""
+def _table(frame: DataFrame, places: Sequence[tuple[TableColumn, int]], path: Path, first: int) -> Table:
+    """Columns out of `frame`, each at its place, checked, as text, int64 or float64."""
     import polars
 
     if frame.height == 0:
@@ -190,7 +206,8 @@ def _table(frame: DataFrame, path: Path, first: int, layout: Sequence[TableColum
     if frame.height > MAX_ROWS:
         raise DataError(f"holds more than {MAX_ROWS:,} rows, which no table of actions does", path=path)
     columns = {}
-    for column, given in _pick(frame, layout, path):
+    for column, place in places:
+        given = frame.to_series(place)
         try:
             series = given.cast(polars.String if column.kind in _TEXT else polars.Float64, strict=False)
         except polars.exceptions.PolarsError as error:
@@ -200,37 +217,16 @@ def _table(frame: DataFrame, path: Path, first: int, layout: Sequence[TableColum
             index = int(wrong.argmax())
             raise DataError(_fault(column, given[index]), path=path, item=f"row {first + index}")
         columns[column.name] = series.cast(polars.Int64) if column.kind == "count" else series
-    table = Table(path, polars.DataFrame(columns), first)
+    table = Table(path, polars.DataFrame(columns), first + np.arange(frame.height))
     _check_ids(table)
     return table
 
 
-def _pick(frame: DataFrame, layout: Sequence[TableColumn], path: Path) -> list[tuple[TableColumn, Series]]:
-    """The columns of `layout` that the table has, by name or by position."""
-    found = {
-        column: next(name for name in column.names if name in frame.columns)
-        for column in layout
-        if not set(column.names).isdisjoint(frame.columns)
-    }
-    if found:
-        missing = [column.name for column in layout if column not in found and not column.optional]
-        if missing:
-            have = ", ".join(frame.columns)[:200]
-            raise DataError(f"lacks the column {missing[0]!r} (found: {have})", path=path)
-        return [(column, frame[name]) for column, name in found.items()]
-    needed = sum(not column.optional for column in layout)
-    if not needed <= frame.width <= len(layout):
-        expected = str(needed) if needed == len(layout) else f"{needed} or {len(layout)}"
-        names = ", ".join(column.name for column in layout)
-        raise DataError(f"{frame.width} columns where {expected} are expected ({names})", path=path)
-    return list(zip(layout, frame.get_columns(), strict=False))
-
-
 def _check_ids(table: Table) -> None:
-    ids, starts = table.frame["video_id"][table.starts].to_list(), table.starts.tolist()
-    first_rows = dict(zip(reversed(ids), reversed(starts), strict=True))
-    for video_id, start in sorted(first_rows.items(), key=itemgetter(1)):
-        safe_id(video_id, table.path, table.place(start))
+    ids = table.frame["video_id"]
+    first = ids.arg_unique().sort()
+    for index, video_id in zip(first, ids.gather(first), strict=True):
+        safe_id(video_id, table.path, table.place(index))
 
 
 def _fault(column: TableColumn, given: object) -> str:
@@ -245,60 +241,3 @@ def _allowed(values: Series, kind: Kind) -> NDArray[np.bool_]:
     numbers, (low, high) = values.to_numpy(), _BOUNDS[kind]
     within: NDArray[np.bool_] = (numbers >= low) & (numbers <= high)
     return within & (numbers == np.floor(numbers)) if kind == "count" else within
-
-
-# Sixty times the largest published file; also bounds what a dictionary of xz may take.
-MAX_BYTES = 256 * 1024**2
-CHUNK_BYTES = 16 * 1024**2
-
-
-_UNPACKERS: dict[str, Callable[[], Any]] = {
-    ".gz": lambda: zlib.decompressobj(wbits=31),
-    ".xz": lambda: lzma.LZMADecompressor(memlimit=MAX_BYTES),
-}
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of `path`, unpacked where its name ends in `.gz` or `.xz`.
-
-    Raises:
-        DataError: the file is missing, cannot be read, is broken, or holds more than `MAX_BYTES`.
-    """
-    try:
-        with path.open("rb") as file:
-            content = _read(file)
-    except FileNotFoundError:
-        raise DataError("no such file", path=path) from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
-    if (make := _UNPACKERS.get(path.suffix)) is not None and len(content) <= MAX_BYTES:
-        content = _unpack(content, make, path)
-    if len(content) > MAX_BYTES:
-        raise DataError(f"holds more than {MAX_BYTES >> 20} MiB, which no table of actions does", path=path)
-    return content
-
-
-def _read(file: BinaryIO) -> bytes:
-    """All that `file` holds, but not more than a byte above the bound; memory for that alone."""
-    parts, left = [], MAX_BYTES + 1
-    while part := file.read(min(left, CHUNK_BYTES)):
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
-
-
-def _unpack(packed: bytes, make: Callable[[], Any], path: Path) -> bytes:
-    """All streams of `packed`, one after the other, but not more than a byte above the bound."""
-    parts, left = [], MAX_BYTES + 1
-    try:
-        while packed and left > 0:
-            stream = make()
-            part = stream.decompress(packed, left)
-            if not stream.eof and len(part) < left:
-                raise DataError(f"broken {path.suffix} file: it ends too early", path=path)
-            parts.append(part)
-            left -= len(part)
-            packed = stream.unused_data
-    except (zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"broken {path.suffix} file: {error}", path=path) from error
-    return b"".join(parts)

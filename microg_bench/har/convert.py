@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from microg_bench.dataset.annotations import source_of
 from microg_bench.dataset.labels import LAYOUT as ACTIONS
 from microg_bench.dataset.labels import LabelMap, check_actions, read_actions
-from microg_bench.dataset.load import VIDEO_ENDINGS
-from microg_bench.dataset.tabular import Table, TableColumn, read_table
+from microg_bench.dataset.load import find_videos
+from microg_bench.dataset.tabular import MAX_ROWS, Table, TableColumn, read_table
 from microg_bench.errors import DataError, DecodeError
 from microg_bench.har.boxes import COORDINATES, PLACE
 from microg_bench.video.source import probe
@@ -72,11 +72,11 @@ def read_sizes(folder: Path) -> Sizes:
     """
     if not folder.is_dir():
         raise DataError("no such folder", path=folder)
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_ENDINGS]
-    if not files:
+    videos, _, _ = find_videos(folder)
+    if not videos:
         raise DataError("holds no videos", path=folder)
     try:
-        facts = {path.stem: probe(path) for path in files}
+        facts = {video_id: probe(path) for video_id, path in videos.items()}
     except DecodeError as error:
         raise DataError(error.reason, path=error.path) from error
     return Sizes(known={name: (one.width, one.height) for name, one in facts.items()})
@@ -114,7 +114,7 @@ def to_ava(boxes: Path, actions: Path, sizes: Sizes, labels: LabelMap) -> Ava:
     an action are left out, those without a box are counted. Repeated rows stay repeated, as published.
 
     Raises:
-        DataError: see `read_table` and `read_actions`; a box outside its frame.
+        DataError: see `read_table` and `read_actions`; a box outside its frame, or too many rows of a person.
     """
     import polars
 
@@ -125,9 +125,13 @@ def to_ava(boxes: Path, actions: Path, sizes: Sizes, labels: LabelMap) -> Ava:
     seen = polars.col("frame_id")
     nearest = seen.get((seen - seen.median()).abs().arg_min()).over(PERSON)
     named = polars.DataFrame({name: labelled[name] for name in (*PERSON, "action")})
+    chosen = frame.filter(seen == nearest)
+    counts = [part.group_by(PERSON).agg(polars.len()) for part in (chosen, named)]
+    pairs = counts[0].join(counts[1], on=PERSON).select(polars.col("len") * polars.col("len_right"))
+    if pairs.to_series().sum() > MAX_ROWS:
+        raise DataError(f"its rows of each person times those in {boxes} are too many", path=actions)
     rows = (
-        frame.filter(seen == nearest)
-        .join(named, on=PERSON, how="inner", maintain_order="left_right")
+        chosen.join(named, on=PERSON, how="inner", maintain_order="left_right")
         .rename({"frame_id": "frame_stamp", "action": "action_id"})
         .select([column.name for column in KEY_FRAMES])
     )

@@ -1,7 +1,7 @@
 """Scores detections as the paper does: mAP@0.5, F1, recall and AUROC, macro over actions, with intervals."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import Literal
@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench import __version__
-from microg_bench.dataset.annotations import source_of
+from microg_bench.dataset.annotations import source_notes
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError
-from microg_bench.har.boxes import Detections, GroundTruth, number_images, shown_in_frame, true_positives
+from microg_bench.har.boxes import (
+    Detections,
+    GroundTruth,
+    many,
+    number_images,
+    shown_in_frame,
+    true_positives,
+)
 from microg_bench.har.warn import warnings
 from microg_bench.metrics.base import Array
 from microg_bench.metrics.detection import (
@@ -37,6 +44,7 @@ from microg_bench.scorecard import (
 from microg_bench.scoring.intervals import LEVEL, RESAMPLES, Clusters, bounds, resample
 
 ClusterKind = Literal["source", "clip"]
+MAX_CELLS = 2**27  # boxes times clusters
 BLOCK = 125  # resamples that are worked on at a time; they fit the processor's cache
 # What each score is a mean of, over the actions for which it is defined.
 FORMULAS: dict[str, Callable[[ActionCounts, Array], Array]] = {
@@ -71,7 +79,8 @@ def evaluate(
     """Score detections against the ground truth, by the rules of the paper's published evaluation.
 
     Args:
-        detections: n boxes with a raw logit for each action, scores of shape (n, actions).
+        detections: n boxes with a raw logit for each action, scores of shape (n, actions). A box of a frame
+            that the ground truth does not have is false.
         truth: the true boxes, one row per action; their order matters only among equal overlaps.
         labels: the actions that are scored; None takes the 50 of MicroG-4M.
         clusters: what is resampled for the intervals: source videos, or single clips (`video_id`).
@@ -83,11 +92,14 @@ def evaluate(
         scores of each action. Its items are the detected boxes.
 
     Raises:
-        DataError: a detection is in a video or frame that the ground truth lacks, an action of the ground
-            truth is not in the label map, or the scores do not have a column for each action of it.
+        DataError: no detection is in a frame of the ground truth, an action of the ground truth is not in the
+            label map, the scores do not have a column for each action of it, or there are too many boxes.
     """
     labels = labels or read_label_map()
     matched = MatchedBoxes(detections, truth, labels, clusters if resamples else "all")
+    notes = tuple(matched.cluster_notes())
+    if matched.cells > MAX_CELLS:
+        matched = replace(matched, kind="all")
     by_action = matched.scores(np.ones((matched.clusters.count, 1)))
     drawn = matched.resampled(resamples, seed) if matched.clusters.count > 1 else {}
     return Scorecard(
@@ -120,7 +132,10 @@ def evaluate(
             counts=matched.facts(),
             actions=matched.entries(by_action),
         ),
-        warnings=warnings(detections, truth, labels, matched.images, matched.examples, matched.map_over_ties),
+        warnings=(
+            *warnings(detections, truth, labels, matched.images, matched.examples, matched.map_over_ties),
+            *notes,
+        ),
     )
 
 
@@ -157,12 +172,26 @@ class MatchedBoxes:
         if self.kind == "all":
             return Clusters(np.zeros(len(self.detections) + len(self.truth), np.intp), 1)
         ids = [*self.detections.video_ids.tolist(), *self.truth.video_ids.tolist()]
-        return Clusters.of([source_of(one) for one in ids] if self.kind == "source" else ids)
+        return Clusters.of([self.truth.source(one) for one in ids] if self.kind == "source" else ids)
+
+    @property
+    def cells(self) -> int:
+        """How many numbers tell the cluster of each box, for every cluster one."""
+        return self.clusters.count * max(self.clusters.count, len(self.clusters.member))
+
+    def cluster_notes(self) -> Iterator[str]:
+        """What a reader of the intervals must know."""
+        if self.cells > MAX_CELLS:
+            what = many(len(self.clusters.member), "box"), many(self.clusters.count, self.kind)
+            yield f"no intervals: {' of '.join(what)} are too many to resample"
+        elif self.kind == "source":
+            ids = dict.fromkeys([*self.truth.video_ids.tolist(), *self.detections.video_ids.tolist()])
+            yield from source_notes({video_id: self.truth.source(video_id) for video_id in ids})
 
     @cached_property
     def examples(self) -> NDArray[np.int64]:
-        """True boxes of each action, those without an area left out; shape (actions,)."""
-        return np.bincount(self._columns[self.truth.has_area], minlength=len(self.labels))
+        """True boxes of each action, shape (actions,)."""
+        return np.bincount(self._columns, minlength=len(self.labels))
 
     @cached_property
     def images(self) -> tuple[Places, Places]:
@@ -172,8 +201,7 @@ class MatchedBoxes:
     @cached_property
     def right(self) -> Flags:
         """See `true_positives`."""
-        width = len(self.labels)
-        return true_positives(self.detections, self.truth, self.images, self._columns, width)
+        return true_positives(self.detections, self.truth, self.images, self._columns)
 
     @cached_property
     def _shown(self) -> Flags:
@@ -181,16 +209,15 @@ class MatchedBoxes:
 
     @cached_property
     def _ranking(self) -> Ranking:
-        return Ranking.of(self.detections.scores)
+        return Ranking.of(self.detections.scores, self.detections.visits)
 
     @cached_property
     def counts(self) -> ActionCounts:
         """The counts of each action, by cluster."""
         groups = np.eye(self.clusters.count)[self.clusters.member]
         detected, true = groups[: len(self.detections)], groups[len(self.detections) :]
-        in_use = self.truth.has_area
         examples = np.zeros((len(self.labels), self.clusters.count))
-        np.add.at(examples, self._columns[in_use], true[in_use])
+        np.add.at(examples, self._columns, true)
         return count_actions(
             self.detections.scores,
             self._ranking,
@@ -254,7 +281,7 @@ class MatchedBoxes:
         return {
             "videos": len(set(self.truth.video_ids.tolist())),
             "frames": frames,
-            "frames_without_detections": frames - len(np.unique(self.images[0])),
+            "frames_without_detections": frames - len(np.intersect1d(*self.images)),
             "boxes": len(self.detections),
             "boxes_without_area": int((~self.detections.has_area).sum()),
             "true_rows": len(self.truth),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.dataset.labels import LabelMap
-from microg_bench.har.boxes import Boxes, Detections, GroundTruth
+from microg_bench.har.boxes import Boxes, Detections, GroundTruth, many
 from microg_bench.metrics.detection import Flags, Places
 
 FEW_EXAMPLES = 10
@@ -31,19 +31,25 @@ def warnings(
         examples: true boxes of each action, shape (actions,).
         over_ties: lowest and highest mAP in %, over all orders of equal scores.
     """
-    scores, no_area = detections.scores, "without an area, left out of mAP"
+    scores, no_area = detections.scores, "without an area"
+    whole = detections.given.all(axis=1)
     constant = (scores == scores[:, :1]).all(axis=1) & (scores.shape[1] > 1)
     again = _repeats(np.column_stack([images[0], detections.boxes]))
     rows_again = _repeats(np.column_stack([images[1], truth.boxes, truth.actions]))
+    elsewhere = images[0] > images[1].max()
     return (
+        *detections.notes,
+        *truth.notes,
+        *_flagged(detections, elsewhere, "of a frame that the ground truth does not have: false"),
+        *_without_score(detections),
         *_flagged(detections, constant, "with one and the same score for every action"),
         # The same box given twice rightly has the same scores; that is another warning.
-        *_shared_scores(detections, ~again),
+        *_shared_scores(detections, whole & ~again),
         *_ties(over_ties),
         *_flagged(detections, again, "given before in its frame, and counted again"),
         *_repeated_rows(rows_again),
-        *_flagged(detections, ~detections.has_area, no_area),
-        *_flagged(truth, ~truth.has_area, no_area, "row of the ground truth", "rows of the ground truth"),
+        *_flagged(detections, ~detections.has_area, f"{no_area}, left out of mAP"),
+        *_flagged(truth, ~truth.has_area, f"{no_area}, which no box can match", "row of the ground truth"),
         *_without_detection(truth, images),
         *_rare_actions(labels, examples),
     )
@@ -63,18 +69,30 @@ def _repeats(rows: NDArray[np.float64]) -> Flags:
     return repeats
 
 
-def _flagged(boxes: Boxes, flags: Flags, what: str, one: str = "box", more: str = "boxes") -> Iterator[str]:
+def _flagged(boxes: Boxes, flags: Flags, what: str, one: str = "box") -> Iterator[str]:
     if flags.any():
-        yield f"{_many(int(flags.sum()), one, more)} {what} (first at {boxes.place(flags.argmax())})"
+        yield f"{many(int(flags.sum()), one)} {what} (first at {boxes.place(flags.argmax())})"
+
+
+def _without_score(detections: Detections) -> Iterator[str]:
+    missing = ~detections.given
+    if missing.any():
+        first = detections.place(missing.any(axis=1).argmax())
+        yield (
+            f"{int(missing.sum()):,} of {missing.size:,} scores are not given (first of the box at {first}):"
+            " they are taken to be below all others and equal to each other, and are not ranked in mAP"
+        )
 
 
 def _shared_scores(detections: Detections, apart: Flags) -> Iterator[str]:
+    if not apart.any():
+        return
     first = _first_equal(detections.scores[apart])
     same = np.bincount(first)[first]
     if (same > 1).any():
-        videos = len(set(detections.video_ids[apart][same > 1]))
+        boxes, videos = many(int((same > 1).sum()), "box"), len(set(detections.video_ids[apart][same > 1]))
         yield (
-            f"{_many(int((same > 1).sum()))} of {videos} videos share all their scores with another box,"
+            f"{boxes} of {videos} videos share all their scores with another box,"
             f" as if the model had not looked at them (the largest group: {int(same.max())})"
         )
 
@@ -87,16 +105,16 @@ def _ties(over_ties: tuple[float, float]) -> Iterator[str]:
 
 def _repeated_rows(again: Flags) -> Iterator[str]:
     if again.any():
-        rows = _many(int(again.sum()), "row", "rows")
-        yield f"{rows} of the ground truth given before, and counted again, as published"
+        rows = many(int(again.sum()), "row of the ground truth")
+        yield f"{rows} given before, and counted again, as published"
 
 
 def _without_detection(truth: GroundTruth, images: tuple[Places, Places]) -> Iterator[str]:
     bare = np.flatnonzero(~np.isin(images[1], images[0]))
     if len(bare):
         video, frame = min(truth.images[index] for index in bare)
-        frames = _many(len(np.unique(images[1][bare])), "frame", "frames")
-        yield f"{frames} of the ground truth without a detection (first: {video}, frame {frame})"
+        frames = many(len(np.unique(images[1][bare])), "frame of the ground truth")
+        yield f"{frames} without a detection (first: {video}, frame {frame})"
 
 
 def _rare_actions(labels: LabelMap, examples: NDArray[np.int64]) -> Iterator[str]:
@@ -105,7 +123,3 @@ def _rare_actions(labels: LabelMap, examples: NDArray[np.int64]) -> Iterator[str
         ids = ", ".join(str(labels.ids[c]) for c in rare)
         total = int((examples > 0).sum())
         yield f"{len(rare)} of {total} actions have fewer than {FEW_EXAMPLES} examples, ids {ids}"
-
-
-def _many(count: int, one: str = "box", more: str = "boxes") -> str:
-    return f"{count} {one if count == 1 else more}"

@@ -23,7 +23,7 @@ THRESHOLD = 0.5  # on the raw logit, as published: a probability of 0.622
 
 @dataclass(frozen=True)
 class Ranking:
-    """The n boxes of each action from the lowest score to the highest, equal ones in the order of the file.
+    """The n boxes of each action from the lowest score to the highest, equal ones in a given order.
 
     Attributes:
         order: shape (actions, n), the box at each place.
@@ -38,18 +38,19 @@ class Ranking:
     tie_end: Places
 
     @classmethod
-    def of(cls, scores: NDArray[np.float64]) -> Ranking:
-        """Rank boxes, at least one, by their scores of shape (n, actions).
+    def of(cls, scores: NDArray[np.float64], visits: NDArray[np.int64]) -> Ranking:
+        """Rank boxes, at least one, by their scores of shape (n, actions), equal ones by ascending `visits`.
 
         A stable sort of the scores would take three times as long. So they are sorted with ties in any order;
-        then the boxes are sorted within each tie, by numbers that all differ: tie_start · n + box.
+        then the boxes are sorted within each tie, by numbers that all differ: tie_start · n + turn.
         """
-        by_action = np.ascontiguousarray(scores.T)
+        visited = np.argsort(visits.T, axis=1, kind="stable")
+        by_action = np.take_along_axis(scores.T, visited, axis=1)
         actions, count = by_action.shape
         order = np.argsort(by_action, axis=1)
         tie_start, tie_end = _ties(np.take(by_action, order + count * np.arange(actions)[:, None]))
         keys = np.sort(tie_start * count + order, axis=1)
-        return cls(keys - tie_start * count, tie_start, tie_end)
+        return cls(np.take_along_axis(visited, keys - tie_start * count, axis=1), tie_start, tie_end)
 
     def __getitem__(self, actions: slice) -> Ranking:
         """The ranking of some of the actions."""

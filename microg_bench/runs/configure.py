@@ -332,7 +332,7 @@ def _check_work(one: Configuration) -> None:
     if (one.frames or one.sends_clips) and not any(clip.video for clip in one.clips):
         raise DataError(
             f"none of the chosen clips has a video, and model {one.adapter.name} needs to see them; "
-            "give a dataset folder as --data",
+            "give a dataset folder as --data (`microg-bench data check` names videos that are not used)",
             item=one.dataset.name,
         )
 

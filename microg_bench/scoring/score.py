@@ -234,6 +234,7 @@ def _card(
         interval=evaluation.interval_entry(),
         baselines=baselines,
         slices=evaluation.slices(),
+        warnings=dataset.source_notes if evaluation.options.clusters == "source" else (),
     )
 
 

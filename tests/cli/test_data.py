@@ -87,6 +87,38 @@ def test_data_check_tells_faults_in_words_and_as_json(tmp_path: Path) -> None:
     assert {"kind": "repeated-id", "item": "a_001"}.items() <= report["faults"][0].items()
 
 
+def test_a_set_of_single_clips_says_so(tmp_path: Path) -> None:
+    write_annotations(tmp_path / "a.json", [record("a_001", 1), record("b_001", 2)])
+    note = (
+        "note: every clip is a source video of its own, so that intervals over source videos are over clips"
+    )
+    checked = bench("data", "check", "a.json", cwd=tmp_path)
+    assert note in checked.stdout.splitlines()
+    report = json.loads(bench("data", "check", "a.json", "--json", cwd=tmp_path).stdout)
+    assert [f"note: {line}" for line in report["notes"]] == [note]
+    counted = bench(
+        "data", "stats", "--data", "a.json", "--out", "s", cwd=tmp_path, env=without(tmp_path, "matplotlib")
+    )
+    assert counted.stdout.splitlines()[2] == note
+    assert json.loads((tmp_path / "s" / "stats.json").read_text())["notes"] == report["notes"]
+
+
+def test_data_check_and_stats_read_one_table_alike(tmp_path: Path) -> None:
+    write_annotations(tmp_path / "d" / "vqa_and_captioning.json", [record("a_001", 1), record("a_002", 2)])
+    table = "video_id;movie_or_real;person_id;action\r\na_001;r;1;12\r\n"
+    (tmp_path / "d" / "actions.csv").write_bytes(table.encode("utf-16"))
+    checked = bench("data", "check", "d", cwd=tmp_path)
+    assert "rows of actions.csv    1" in checked.stdout.splitlines()
+    counted = bench("data", "stats", "--data", "d", cwd=tmp_path)
+    assert "stand" in counted.stdout
+    (tmp_path / "d" / "actions.csv").write_bytes(table.encode() + b"caf\xe9;r;1;12\r\n")
+    fault = "line 3: is not UTF-8 text; save it as UTF-8"
+    checked = bench("data", "check", "d", cwd=tmp_path)
+    assert f"  actions.csv: {fault}" in checked.stdout.splitlines()
+    counted = bench("data", "stats", "--data", "d", cwd=tmp_path)
+    assert (counted.returncode, counted.stderr) == (1, f"error: d/actions.csv: {fault}\n")
+
+
 def test_data_check_of_the_sample_finds_nothing(tmp_path: Path) -> None:
     done = bench("data", "check", "sample", cwd=tmp_path)
     assert done.returncode == 0, done.stdout

@@ -1,5 +1,6 @@
 """Models behind a server: no adapter file, no lost answer, no cost without consent, no key on disk."""
 
+import base64
 import json
 import os
 import re
@@ -229,3 +230,19 @@ def test_a_run_that_was_answered_nothing_may_be_begun_with_another_model(
     card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
     assert (card["counts"]["answered"], card["counts"]["failed"]) == (8, 0)
     assert card["settings"]["generation"]["temperature"] == 0.5
+
+
+def test_a_file_outside_the_dataset_is_never_sent(server: FaultServer, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", IDS)
+    (tmp_path / "secret.mp4").write_bytes(next(data.rglob("a_000.mp4")).read_bytes() + b"PRIVATE KEY")
+    for name, content in (("a_000", None), ("a_001", b"PRIVATE KEY")):
+        [video] = data.rglob(f"{name}.mp4")
+        video.unlink()
+        video.symlink_to(tmp_path / "secret.mp4") if content is None else video.write_bytes(content)
+    options = ("--model", "server:m", "--url", server.url, "--data", data, "--media", "clip", "--run", "r")
+    done = bench("caption", *options, *FAST, cwd=tmp_path, env=ENV)
+    assert done.returncode == 1
+    assert "failed: a_000: a_000: the dataset holds no video of this clip" in done.stderr
+    sent = re.findall(r"base64,([A-Za-z0-9+/=]+)", json.dumps(server.bodies))
+    assert len(sent) == 2
+    assert not any(b"PRIVATE KEY" in base64.b64decode(one) for one in sent)

@@ -1,10 +1,16 @@
+import codecs
+import gzip
 import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import polars
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from microg_bench.dataset.annotations import read_annotations, source_of
+from microg_bench.dataset.annotations import id_fault, read_annotations, source_notes, source_of
 from microg_bench.errors import DataError
 from tests.helpers.datasets import record, write_annotations
 
@@ -32,19 +38,63 @@ def test_the_real_file_is_read_whole(shared: Path) -> None:
     assert sum(len(annotation.questions) for annotation in found) == 7528
 
 
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
+def test_json_with_a_byte_order_mark_reads_as_without(tmp_path: Path, mark: bytes) -> None:
+    text = json.dumps(GOOD).encode("utf-8" if mark == codecs.BOM_UTF8 else "utf-16-le")
+    expected = read_annotations(write_annotations(tmp_path / "a.json", GOOD))
+    for content in (mark + text, gzip.compress(mark + text)):
+        (tmp_path / "b.json").write_bytes(content)
+        assert read_annotations(tmp_path / "b.json") == expected
+
+
 @pytest.mark.parametrize(
-    ("video_id", "source"),
+    ("video_id", "source", "fault"),
     [
-        ("PrqcwH8LhDU_051", "PrqcwH8LhDU"),
-        ("mm-yw_OO_1001", "mm-yw_OO"),
-        ("odd", "odd"),
-        ("PrqcwH8LhDU_051.mp4", "PrqcwH8LhDU"),
-        ("PrqcwH8LhDU_051.MKV ", "PrqcwH8LhDU"),
-        ("v1.5_002", "v1.5"),
+        ("PrqcwH8LhDU_051", "PrqcwH8LhDU", None),
+        ("mm-yw_OO_1001", "mm-yw_OO", None),
+        ("a film of 2001_000", "a film of 2001", None),
+        ("odd", "odd", "does not end in a clip number, as abc_012 does"),
+        ("_001", "_001", "does not end in a clip number, as abc_012 does"),
+        ("a_001_", "a_001_", "does not end in a clip number, as abc_012 does"),
+        ("a_001.mp4", "a", "ends in '.mp4', as files do"),
+        ("a_001.MP4.mp4", "a", "ends in '.MP4.mp4', as files do"),
+        ("a_001 ", "a", "has white space or invisible characters around or in it"),
+        (" a_001", "a", "has white space or invisible characters around or in it"),
+        ("a_001\xa0", "a", "has white space or invisible characters around or in it"),
+        ("a\u200b_001", "a\u200b", "has white space or invisible characters around or in it"),
     ],
 )
-def test_the_source_is_the_id_without_its_clip_number(video_id: str, source: str) -> None:
+def test_the_source_is_the_id_without_its_clip_number(video_id: str, source: str, fault: str | None) -> None:
     assert source_of(video_id) == source
+    assert id_fault(video_id) == fault
+
+
+def test_a_record_may_name_its_source(tmp_path: Path) -> None:
+    rows = [{**GOOD[0], "source": "a film"}, {**GOOD[1], "source": None}]
+    expected = ["a film", None]
+    found = read_annotations(write_annotations(tmp_path / "a.json", rows))
+    assert [annotation.source for annotation in found] == expected
+    polars.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    assert read_annotations(tmp_path / "a.parquet") == found
+
+
+@pytest.mark.parametrize("source", ["", " a", "a\n", "a\x1b", "x" * 201, 7, ["a"]])
+def test_a_source_that_is_no_name_is_refused(tmp_path: Path, source: object) -> None:
+    path = write_annotations(tmp_path / "a.json", [GOOD[0], {**GOOD[1], "source": source}])
+    with pytest.raises(DataError, match=r"record 2 \(abc_002\): 'source' is not a name"):
+        read_annotations(path)
+
+
+def test_what_intervals_over_sources_rest_on_is_told() -> None:
+    assert list(source_notes({"a_001": "a", "a_002": "a", "b_001": "b"})) == []
+    assert list(source_notes({"a_001": "a"})) == []
+    assert list(source_notes({"a_001": "a", "b_001": "b"})) == [
+        "every clip is a source video of its own, so that intervals over source videos are over clips"
+    ]
+    assert list(source_notes({"one": "one", "two": "two", "a_1": "a", "a_2": "a"})) == [
+        "2 of 4 ids do not end in a clip number, so that each is a source video of its own (the first: 'one')"
+    ]
+    assert list(source_notes({"one": "a", "two": "a", "three": "b"})) == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +133,9 @@ def test_an_id_that_could_leave_the_folder_is_refused(tmp_path: Path, video_id: 
     ("content", "message"),
     [
         (b"[{]", "not JSON: .* in line 1"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe[", "is not UTF-16-LE text"),
+        (b'["caf\xe9"]', "line 1: is not UTF-8 text"),
+        (b"[" + b"9" * 5000 + b"]", "not JSON: "),
         (b'{"a": 1}', "expected a non-empty array"),
     ],
 )
@@ -101,7 +153,39 @@ def test_deeply_nested_json_is_refused_and_does_not_crash(tmp_path: Path) -> Non
 
 def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but not really")
-    with pytest.raises(DataError, match="cannot be read as Parquet"):
+    with pytest.raises(DataError, match="is not Parquet"):
         read_annotations(tmp_path / "a.parquet")
     with pytest.raises(DataError, match="missing.parquet"):
         read_annotations(tmp_path / "missing.parquet")
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.just("a_001")),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["video_id", "source", "caption", "qa_pairs", "Q", "A"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+LIKELY = st.lists(
+    st.fixed_dictionaries(
+        {"video_id": st.sampled_from(["a_001", "b", "../c", "\ud800"])},
+        optional={"source": VALUES, "caption": st.text(max_size=3), "qa_pairs": VALUES},
+    ),
+    max_size=3,
+)
+
+
+@given(st.one_of(VALUES, LIKELY))
+@settings(max_examples=400, deadline=None)
+def test_any_json_is_read_or_one_named_fault(content: Any) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "a.json"
+        path.write_text(json.dumps(content))
+        try:
+            assert len(read_annotations(path)) > 0
+        except DataError as error:
+            assert str(error).startswith(f"{path}: ")
+            assert len(str(error).splitlines()) == 1

@@ -1,7 +1,10 @@
+import codecs
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
 
+import polars
 import pytest
 
 from microg_bench.dataset.check import DatasetReport, check
@@ -89,6 +92,47 @@ def test_a_table_of_actions_that_cannot_be_read_is_a_fault_and_makes_no_video_ex
     assert "extra-video" not in kinds(report)
 
 
+HEADER = "video_id{0}movie_or_real{0}person_id{0}action\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_of_actions_from_any_spreadsheet_is_counted(
+    damaged: Path, separator: str, encoding: str
+) -> None:
+    rows = "".join(
+        separator.join(row) + "\r\n" for row in (["c_001", "r", "1", "11"], ["c_001", "r", "1", "12"])
+    )
+    (damaged / "actions.csv").write_bytes((HEADER.format(separator) + rows).encode(encoding))
+    report = check(str(damaged))
+    assert "extra-video" not in kinds(report)
+    assert report.counts["rows of actions.csv"] == 2
+
+
+def test_a_table_of_actions_may_be_parquet(damaged: Path) -> None:
+    (damaged / "parquet_format").mkdir()
+    row = {"video_id": ["c_001"], "movie_or_real": ["r"], "person_id": [1], "action": [11]}
+    polars.DataFrame(row).write_parquet(damaged / "parquet_format" / "actions.parquet")
+    report = check(str(damaged))
+    assert "extra-video" not in kinds(report)
+    assert report.counts["rows of actions.parquet"] == 1
+
+
+@pytest.mark.parametrize("name", ["c_001.mp4", "c_001 "])
+def test_an_odd_id_of_the_table_is_named_and_its_video_not_called_extra(damaged: Path, name: str) -> None:
+    (damaged / "actions.csv").write_text(HEADER.format(",") + f"{name},r,1,11\n")
+    found = kinds(check(str(damaged)))
+    assert found["odd-id"] == [name]
+    assert "extra-video" not in found
+
+
+def test_annotations_with_a_byte_order_mark_have_no_fault(tmp_path: Path) -> None:
+    path = write_annotations(tmp_path / "a.json", [record("a_001", 1), record("a_002", 2)])
+    before = check(path)
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert check(path) == before
+
+
 class Steps(Progress):
     """Counts what it is told."""
 
@@ -121,3 +165,74 @@ def test_blank_and_repeated_texts_are_named(tmp_path: Path) -> None:
 
 def test_nothing_is_wrong_with_the_sample() -> None:
     assert check("sample").faults == ()
+
+
+def test_ids_that_a_source_does_not_follow_from_are_named(tmp_path: Path) -> None:
+    ids = ["a_001", "a_002.mp4", "b_001 ", "clip"]
+    report = check(write_annotations(tmp_path / "a.json", [record(name, n) for n, name in enumerate(ids)]))
+    details = {fault.item: fault.detail for fault in report.faults if fault.kind == "odd-id"}
+    assert details == {
+        "a_002.mp4": "the id 'a_002.mp4' ends in '.mp4', as files do; its source video is taken to be 'a'",
+        "b_001 ": "the id 'b_001 ' has white space or invisible characters around or in it;"
+        " its source video is taken to be 'b'",
+        "clip": "the id 'clip' does not end in a clip number, as abc_012 does;"
+        " its source video is taken to be 'clip'",
+    }
+    assert report.counts["sources"] == 3
+    (note,) = report.notes
+    assert note.startswith("1 of 4 ids do not end in a clip number")
+
+
+def test_an_id_whose_source_is_given_needs_no_clip_number(tmp_path: Path) -> None:
+    rows = [
+        {**record(name, n), "source": source} for n, (name, source) in enumerate([("one", "a"), ("two", "a")])
+    ]
+    report = check(write_annotations(tmp_path / "a.json", rows))
+    assert {"odd-id", "several-sources"}.isdisjoint(kinds(report))
+    assert report.notes == ()
+    rows.append({**record("two", 5), "source": "b"})
+    report = check(write_annotations(tmp_path / "a.json", rows))
+    assert kinds(report)["several-sources"] == ["two"]
+    assert report.counts["sources"] == 2
+
+
+def test_a_set_in_which_every_clip_is_a_source_says_so(tmp_path: Path) -> None:
+    report = check(write_annotations(tmp_path / "a.json", [record("a_001", 1), record("b_001", 2)]))
+    (note,) = report.notes
+    assert note.startswith("every clip is a source video of its own")
+
+
+@pytest.mark.parametrize(
+    "text", ["['a', 'b']", '["a", "b"]', " ['It's', \"b\"] ", "['a' 'b']", "['a',\n 'b']", "[]", "[ ]"]
+)
+def test_a_list_written_as_text_is_named(tmp_path: Path, text: str) -> None:
+    row = {
+        "video_id": "a_001",
+        "caption": text,
+        "qa_pairs": [{"Q": "Who?", "A": text}, {"Q": text, "A": "x"}],
+    }
+    found = kinds(check(write_annotations(tmp_path / "a.json", [row])))
+    assert found["listed-caption"] == ["a_001"]
+    assert found["listed-answer"] == ["a_001#1"]
+    assert found["listed-question"] == ["a_001#2"]
+
+
+@pytest.mark.parametrize("text", ["[Music]", "'a', 'b'", "A man says ['hello']", "['a'] floats", "[", "]["])
+def test_other_brackets_are_no_list(tmp_path: Path, text: str) -> None:
+    row = {"video_id": "a_001", "caption": text}
+    assert "listed-caption" not in kinds(check(write_annotations(tmp_path / "a.json", [row])))
+
+
+def test_what_is_not_used_as_a_video_is_named(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "set", ["a_001", "a_002"])
+    [video] = root.rglob("a_001.mp4")
+    video.write_bytes(b"-----BEGIN PRIVATE KEY-----")
+    os.mkfifo(root / "a_003.mp4")
+    (root / "a_004.mp4").symlink_to("/etc/hostname")
+    report = check(root)
+    assert {fault.item: fault.detail for fault in report.faults if fault.kind == "rejected-video"} == {
+        "a_001.mp4": "its content is no mp4, mkv, webm, avi or mov file; it is not used",
+        "a_003.mp4": "is not a regular file; it is not opened",
+        "a_004.mp4": "is a link that leads out of the dataset; it is not opened",
+    }
+    assert "undecodable-video" not in kinds(report)

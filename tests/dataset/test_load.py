@@ -1,12 +1,16 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from microg_bench.dataset.load import load, locate, select
+from microg_bench.dataset.load import Dataset, find_layout, load, locate, select
 from microg_bench.errors import DataError, UsageError
 from tests.helpers.datasets import make_dataset, record, write_annotations
+
+MP4 = b"\0\0\0\x20ftypisom"
 
 
 @pytest.mark.parametrize("module", ["microg_bench.dataset.load", "microg_bench.video.sampling"])
@@ -45,7 +49,7 @@ def test_videos_are_found_in_the_published_layout_and_flat(tmp_path: Path, place
     write_annotations(tmp_path / "vqa_and_captioning.json", [record("a_001"), record("a_002")])
     (tmp_path / place).mkdir(parents=True, exist_ok=True)
     video = tmp_path / place / "a_001.mp4"
-    video.write_bytes(b"")
+    video.write_bytes(MP4)
     dataset = load(str(tmp_path))
     assert [clip.video for clip in dataset.clips] == [video, None]
 
@@ -98,3 +102,102 @@ def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path, name: str)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=name):
         load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "counts"),
+    [
+        ("a_001.mp4", MP4, True),
+        ("a_001.MOV", b"\0\0\0\x14wide\0\0", True),
+        ("a_001.mov", b"\x12\x34\x56\x78mdat", True),
+        ("a_001.webm", b"\x1a\x45\xdf\xa3\x01", True),
+        ("a_001.avi", b"RIFF\x01\x02\x03\x04AVI LIST", True),
+        ("a_001.mp4", b"", False),
+        ("a_001.mp4", b"-----BEGIN PRIVATE KEY-----", False),
+        ("a_001.mp4", b"all free of charge", False),
+        ("a_001.avi", b"RIFF\x01\x02\x03\x04WAVEfmt ", False),
+        ("a_001.txt", MP4, False),
+    ],
+)
+def test_a_video_is_a_file_of_a_known_container(
+    tmp_path: Path, name: str, content: bytes, counts: bool
+) -> None:
+    write_annotations(tmp_path / "vqa_and_captioning.json", [record("a_001")])
+    (tmp_path / name).write_bytes(content)
+    assert load(tmp_path).clips[0].video == (tmp_path / name if counts else None)
+
+
+def rejected(root: Path) -> dict[str, str]:
+    """What is not used as a video, by its path in the folder."""
+    return {str(path.relative_to(root)): reason for path, reason in find_layout(root).rejected.items()}
+
+
+def test_what_leads_out_of_the_dataset_is_no_video(tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "set"
+    outside.mkdir()
+    for name in ("a_001.mp4", "a_004.mp4"):
+        (outside / name).write_bytes(MP4)
+    write_annotations(root / "vqa_and_captioning.json", [record(f"a_00{n}") for n in range(1, 6)])
+    (root / "a_001.mp4").symlink_to(outside / "a_001.mp4")
+    (root / "a_002.mp4").write_bytes(MP4)
+    (root / "a_003.mp4").symlink_to("a_002.mp4")
+    (root / "videos").symlink_to(outside, target_is_directory=True)
+    (root / "a_005.mp4").symlink_to(tmp_path / "gone.mp4")
+    assert [clip.video and clip.video.name for clip in load(root).clips] == [
+        None, "a_002.mp4", "a_003.mp4", None, None,
+    ]  # fmt: skip
+    assert rejected(root) == dict.fromkeys(
+        ["a_001.mp4", "a_005.mp4", "videos"], "is a link that leads out of the dataset"
+    )
+
+
+def test_a_dataset_may_itself_be_reached_by_a_link(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "set", ["a_001"])
+    (tmp_path / "link").symlink_to(tmp_path / "set", target_is_directory=True)
+    dataset = load(tmp_path / "link")
+    assert dataset.clips[0].video == tmp_path / "link" / "videos" / "real" / "a" / "a_001.mp4"
+    assert rejected(tmp_path / "link") == {}
+
+
+def test_pipes_and_broken_links_are_never_opened(tmp_path: Path) -> None:
+    write_annotations(tmp_path / "vqa_and_captioning.json", [record("a_001"), record("a_002")])
+    os.mkfifo(tmp_path / "a_001.mp4")
+    (tmp_path / "a_002.mp4").symlink_to("a_002.mp4")
+    (tmp_path / "a_003.mp4").symlink_to("/dev/zero")
+    dataset = load(tmp_path)  # a pipe without a writer would be waited for
+    assert not dataset.has_video
+    found = rejected(tmp_path)
+    assert found["a_001.mp4"] == "is not a regular file"
+    assert found["a_002.mp4"].startswith("cannot be read: ")
+    assert found["a_003.mp4"] == "is a link that leads out of the dataset"
+
+
+def named(*sources: str | None) -> list[dict[str, Any]]:
+    """Records of the clips a_000, a_001, …, with their sources."""
+    return [
+        {**record(f"a_{n:03}", n), **({"source": source} if source else {})}
+        for n, source in enumerate(sources)
+    ]
+
+
+def loaded(folder: Path, records: list[dict[str, Any]]) -> Dataset:
+    return load(write_annotations(folder / "a.json", records))
+
+
+def test_a_source_that_is_given_counts(tmp_path: Path) -> None:
+    dataset = loaded(tmp_path, named("film", None, "b"))
+    assert [clip.source for clip in dataset.clips] == ["film", "a", "b"]
+    again = loaded(tmp_path, [*named("film"), *named("series"), *named(None)])
+    assert [clip.source for clip in again.clips] == ["series"]
+
+
+def test_other_sources_are_other_references(tmp_path: Path) -> None:
+    plain = loaded(tmp_path, named(None, None)).fingerprint
+    assert loaded(tmp_path, named("a", "a")).fingerprint == plain
+    assert loaded(tmp_path, named("a", "b")).fingerprint != plain
+
+
+def test_a_dataset_tells_what_its_sources_rest_on(tmp_path: Path) -> None:
+    assert loaded(tmp_path, named(None, None)).source_notes == ()
+    (note,) = loaded(tmp_path, named("film", "series")).source_notes
+    assert note.startswith("every clip is a source video of its own")

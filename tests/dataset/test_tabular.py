@@ -1,13 +1,20 @@
-"""The same tables as CSV and Parquet, by other names and in another order; and rows that cannot be used."""
+"""The same tables as CSV and Parquet, in all their forms and orders; and rows that cannot be used."""
 
+import codecs
 import gzip
-from collections.abc import Sequence
+import lzma
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from microg_bench import har
+from microg_bench.dataset import tabular
+from microg_bench.dataset.labels import LAYOUT as ACTIONS
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import DataError
 from microg_bench.har.boxes import DETECTIONS as LAYOUT
@@ -104,12 +111,139 @@ def test_rows_count_from_the_first_line_of_the_file(tmp_path: Path) -> None:
     assert named.place(1) == "row 3"
 
 
-def test_a_column_is_taken_at_some_rows_and_by_runs(tmp_path: Path) -> None:
-    (tmp_path / "g.csv").write_text(TRUTH + TRUTH)
+def test_some_rows_of_a_table_keep_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text(TRUTH)
     table = read_table(tmp_path / "g.csv", GROUND_TRUTH)
-    assert table.texts("video_id", 2).tolist() == ["a_001", "b_001", "a_001"]
-    assert table["xmin"][::4].tolist() == [0.1, 0.1]
-    assert table.starts.tolist() == [0, 2, 3, 5]
+    kept = table.only(table["action_id"] == 12)
+    assert (kept["video_id"].tolist(), kept.rows.tolist(), kept.place(1)) == (
+        ["a_001", "b_001"],
+        [1, 3],
+        "row 3",
+    )
+
+
+ROWS = [["video_id", "movie_or_real", "person_id", "action"], ["a film, 2_001", "m", "1", "12"]]
+ROWS += [["Ärmel;x_002", "r", "22", "80"], ['"q"_003', "r", "0", "1"]]
+
+
+def csv_text(separator: str, line_break: str, quote: Callable[[str], str], header: bool) -> str:
+    rows = [separator.join(map(quote, row)) for row in ROWS[0 if header else 1 :]]
+    return line_break.join(rows) + line_break
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+@pytest.mark.parametrize("header", [True, False], ids=["header", "no header"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (b"", "utf-8"),
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ],
+)
+def test_every_spreadsheet_writes_the_same_table(
+    tmp_path: Path, mark: bytes, encoding: str, line_break: str, separator: str, header: bool
+) -> None:
+    text = csv_text(separator, line_break, quoted, header)
+    for pack in (bytes, gzip.compress, lzma.compress):
+        (tmp_path / "actions.csv").write_bytes(pack(mark + text.encode(encoding)))
+        table = read_table(tmp_path / "actions.csv", ACTIONS)
+        read = [table[name].tolist() for name in ROWS[0]]
+        assert read == [
+            ["a film, 2_001", "Ärmel;x_002", '"q"_003'],
+            ["m", "r", "r"],
+            [1, 22, 0],
+            [12, 80, 1],
+        ]
+        assert table.place(0) == ("row 2" if header else "row 1")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"video_id|movie_or_real|person_id|action\na_1|r|1|12\n", "1 columns where 4 are expected"),
+        (b"video_id,movie_or_real,person_id,action,action\na_1,r,1,12,13\n", "has the column 'action' twice"),
+        (b"video_id;movie_or_real;person_id\na_1;r;1\n", "lacks the column 'action' (found: video_id, movie"),
+        (b"a_1;r;1;12\na_2;r;1\n", "row 2: lacks 'action'"),
+        (b"a_1;r;1;12\na_2;r;1;12;13\n", "row 2: 5 fields where the first row has 4"),
+        (b"a_1,r,1,12\n\na_2,r,1,12\n", "row 2: lacks 'video_id'"),
+        (b'a_1,r,1,12\n"a_2,r,1,12\n', "row 2: 1 fields where the first row has 4"),
+        (b"a_1\tr\t1,5\t12\n", "row 1: 'person_id' is '1,5', not a whole number"),
+        (b"M\xfcller_1,r,1,12\n", "line 1: is not UTF-8 text; save it as UTF-8"),
+        (b"x" * 20_000 + b",r,1,12\n", "its lines are too long, or too many, for a table of actions"),
+        (b"," * 9_000 + b"\n" + (b"," * 9_000 + b"\n") * 6_000, "its lines are too long, or too many"),
+    ],
+)
+def test_a_table_that_cannot_be_told_is_one_named_fault(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "actions.csv").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_table(tmp_path / "actions.csv", ACTIONS)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path / 'actions.csv'}: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_header_may_have_columns_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("video_id;movie_or_real;person_id;action;;\na_1;r;1;12;;\n")
+    assert read_table(tmp_path / "a.csv", ACTIONS)["action"].tolist() == [12]
+
+
+def test_no_more_rows_are_read_than_a_table_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tabular, "MAX_ROWS", 3)
+    (tmp_path / "a.csv").write_text("a_1,r,1,12\n" * 3)
+    assert len(read_table(tmp_path / "a.csv", ACTIONS)) == 3
+    (tmp_path / "a.csv").write_text("a_1,r,1,12\n" * 4)
+    with pytest.raises(DataError, match="holds more than 3 rows"):
+        read_table(tmp_path / "a.csv", ACTIONS)
+
+
+FIELDS = st.sampled_from(
+    [
+        "a_001",
+        "r",
+        "m",
+        "1",
+        "12",
+        "0.5",
+        "-1",
+        "nan",
+        "1e999",
+        "",
+        '"',
+        '""',
+        "'",
+        "video_id",
+        "action",
+        "é",
+        "x^",
+    ]
+)
+TABLES = st.lists(
+    st.lists(st.one_of(FIELDS, st.text(max_size=3)), max_size=9).flatmap(
+        lambda row: st.sampled_from([",", ";", "\t"]).map(lambda separator: separator.join(row))
+    ),
+    max_size=5,
+).flatmap(lambda rows: st.sampled_from(["\n", "\r\n", "\r"]).map(lambda line_break: line_break.join(rows)))
+
+
+@given(TABLES, st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]))
+@settings(max_examples=400, deadline=None)
+def test_any_table_is_read_or_one_named_fault(text: str, encoding: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "t.csv"
+        path.write_bytes(text.encode(encoding, errors="replace"))
+        for layout in (ACTIONS, LAYOUT, GROUND_TRUTH):
+            try:
+                assert len(read_table(path, layout)) > 0
+            except DataError as error:
+                assert str(error).startswith(f"{path}: ")
+                assert len(str(error).split("\n")) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,7 +255,7 @@ def test_a_column_is_taken_at_some_rows_and_by_runs(tmp_path: Path) -> None:
         ("frame_stamp", 2.5, "row 60: 'frame_stamp' is '2.5', not a whole number, 0 or more"),
         ("video_id", "a/b", "row 60: 'a/b' is not a safe video_id"),
         ("video_id", None, "row 60: lacks 'video_id'"),
-        ("action_id", 2, "row 60: action id 2 is none of the 50 of the label map"),
+        ("action_id", 2.5, "row 60: 'action_id' is '2.5', not a whole number, 0 or more"),
     ],
 )
 def test_a_wrong_field_is_named_by_its_row_in_either_form(
@@ -157,11 +291,3 @@ def test_a_video_id_that_looks_like_the_start_of_a_packed_file_is_read(tmp_path:
     (tmp_path / "g.csv").write_text(TRUTH.replace("a_001", "x^"))
     table = read_table(tmp_path / "g.csv", GROUND_TRUTH)
     assert table["video_id"].tolist() == ["x^", "x^", "b_001"]
-
-
-@pytest.mark.parametrize("name", ["g.csv", "g.csv.gz"])
-def test_what_is_packed_without_being_called_so_is_not_unpacked(tmp_path: Path, name: str) -> None:
-    packed = gzip.compress(TRUTH.encode())
-    (tmp_path / name).write_bytes(gzip.compress(packed) if name.endswith(".gz") else packed)
-    with pytest.raises(DataError, match="row 1: is not UTF-8 text"):
-        read_table(tmp_path / name, GROUND_TRUTH)

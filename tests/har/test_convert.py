@@ -8,6 +8,7 @@ import pytest
 
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.errors import DataError
+from microg_bench.har import convert
 from microg_bench.har.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
 from tests.helpers.datasets import make_dataset
 
@@ -69,6 +70,26 @@ def test_sizes_are_read_from_the_videos(tmp_path: Path) -> None:
     boxes, actions = back_and_there(tmp_path / "k.csv", tmp_path, read_sizes(tmp_path / "set"))
     assert polars.read_csv(boxes).rows() == [("a_002", 3, 0, 20.0, 16.0, 40.0, 48.0)]
     assert to_ava(boxes, actions, read_sizes(tmp_path / "set"), LABELS).rows.height == 1
+
+
+def test_the_size_of_a_video_outside_the_folder_is_not_read(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "set", ["a_001", "a_002"])
+    (tmp_path / "some").mkdir()
+    for name in ("a_001", "a_002"):
+        [video] = (tmp_path / "set").rglob(f"{name}.mp4")
+        link = tmp_path / "some" / f"{name}.mp4"
+        link.hardlink_to(video) if name == "a_001" else link.symlink_to(video)
+    assert read_sizes(tmp_path / "some").known == {"a_001": (64, 64)}
+
+
+def test_rows_that_multiply_beyond_all_measure_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert, "MAX_ROWS", 3)
+    (tmp_path / "boxes.csv").write_text("a_001,1,0,1,1,5,9\n" * 2)
+    (tmp_path / "actions.csv").write_text("a_001,r,0,12\n" * 2)
+    with pytest.raises(DataError, match="its rows of each person times those in .* are too many"):
+        to_ava(tmp_path / "boxes.csv", tmp_path / "actions.csv", SIZES, LABELS)
 
 
 def test_a_video_without_a_size_is_named(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from microg_bench import har
+from microg_bench.errors import DataError
+from microg_bench.har import boxes, scoring
 from microg_bench.har.scoring import MatchedBoxes
 from microg_bench.scorecard import Scorecard
-from tests.har.small import IDS, box, scored, write
+from tests.har.small import BOX_A, IDS, box, scored, write
 from tests.helpers import har_oracle
 
 FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "har"
@@ -126,16 +128,8 @@ def random_tables(folder: Path, seed: int) -> tuple[Path, Path]:
 def test_equal_scores_and_boxes_without_area_agree_with_a_plain_evaluation(tmp_path: Path, seed: int) -> None:
     detections, truth = random_tables(tmp_path, seed)
     card = scored(detections, truth)
-    rows, true_rows = har_oracle.read_rows(detections), har_oracle.read_rows(truth)
-    plain = har_oracle.evaluate(rows, with_area(true_rows), list(IDS))
-    by_frame = har_oracle.evaluate(rows, true_rows, list(IDS))
-    values = dict(card.values())
-    assert values.pop("mAP") == pytest.approx(plain["mAP"], abs=1e-9)
-    assert values == pytest.approx({name: by_frame[name] for name in values}, abs=1e-9)
-
-
-def with_area(rows: list[list[str]]) -> list[list[str]]:
-    return [row for row in rows if float(row[2]) < float(row[4]) and float(row[3]) < float(row[5])]
+    plain = har_oracle.evaluate(har_oracle.read_rows(detections), har_oracle.read_rows(truth), list(IDS))
+    assert dict(card.values()) == pytest.approx(plain, abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -200,3 +194,64 @@ def test_scores_without_resamples_are_those_with_them(tmp_path: Path) -> None:
         assert score.interval is not None
         assert score.value == pytest.approx(bare.scores[name].value, abs=1e-9)
         assert bare.scores[name].interval is None
+
+
+def test_boxes_and_clusters_beyond_all_measure_give_no_intervals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detections, truth = random_tables(tmp_path, 3)
+    full = scored(detections, truth, resamples=10)
+    monkeypatch.setattr(scoring, "MAX_CELLS", 4)
+    card = scored(detections, truth, resamples=10)
+    assert dict(card.values()) == pytest.approx(dict(full.values()), abs=1e-9)
+    assert [entry.interval for entry in card.scores.values()] == [None] * 4
+    assert card.warnings[-1].startswith("no intervals: ")
+    assert card.warnings[-1].endswith(" boxes of 2 sources are too many to resample")
+
+
+def test_very_many_boxes_of_one_frame_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "MAX_PAIRS", 2)
+    with pytest.raises(
+        DataError, match=r"d\.csv: 3 pairs of a detected and a true box of one frame are too many"
+    ):
+        scored(*write(tmp_path))
+
+
+def test_intervals_are_over_the_sources_that_the_ground_truth_gives(tmp_path: Path) -> None:
+    detections, truth = random_tables(tmp_path, 1)
+    rows = truth.read_text().splitlines()
+    for sources, count in (
+        ({"a_001": "a", "b_001": "b", "b_002": "b"}, 2),
+        ({"a_001": "x", "b_001": "y"}, 3),
+    ):
+        given = [f"{row},{sources.get(row[:5], 'z')}" for row in rows]
+        truth.write_text("\n".join(given))
+        card = scored(detections, truth, resamples=20)
+        assert card.interval is not None and card.interval.cluster_count == count
+        assert ("every clip is a source video of its own" in " ".join(card.warnings)) == (count == 3)
+
+
+def test_a_fingerprint_tells_sources_that_the_ids_do_not(tmp_path: Path) -> None:
+    labels = har.read_label_map()
+    prints = set()
+    for end in ("", ",a", ",b"):
+        (tmp_path / "g.csv").write_text(f"a_001,10,{BOX_A},12,0{end}\n")
+        prints.add(har.read_ground_truth(tmp_path / "g.csv", labels).fingerprint)
+    assert len(prints) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            f"a_001,10,{BOX_A},12,0,a\na_001,10,{BOX_A},17,0,b\n",
+            "row 2: video 'a_001' has another source in an",
+        ),
+        (f"a_001,10,{BOX_A},12,0,a\na_001,10,{BOX_A},17,0,\n", "row 2: lacks 'source'"),
+        (f"a_001,10,{BOX_A},12,0, a\n", "row 1: 'source' is not a name"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_named(tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "g.csv").write_text(rows)
+    with pytest.raises(DataError, match=message):
+        har.read_ground_truth(tmp_path / "g.csv", har.read_label_map())

@@ -11,9 +11,8 @@ OTHER = box("a_001", BOX_A, rising(-8.0)) + box("b_001", BOX_B, rising(-3.0))
 
 
 def warnings_of(folder: Path, detections: str = DETECTIONS, truth: str = TRUTH) -> list[str]:
-    return [
-        line for line in scored(*write(folder, detections, truth)).warnings if "fewer than 10" not in line
-    ]
+    found = scored(*write(folder, detections, truth)).warnings
+    return [line for line in found if "fewer than 10" not in line]
 
 
 def test_sound_tables_give_no_warning(tmp_path: Path) -> None:
@@ -90,7 +89,30 @@ def test_rows_of_the_truth_given_twice_or_without_area_are_warned_of(tmp_path: P
     thrice = warnings_of(tmp_path, truth=TRUTH + f"b_001,10,{BOX_B},12,5\n" * 2)
     assert thrice == ["2 rows of the ground truth given before, and counted again, as published"]
     flat = warnings_of(tmp_path, truth=TRUTH + "b_001,10,0.2,0.2,0.2,0.8,12,5\n")
-    assert flat == ["1 row of the ground truth without an area, left out of mAP (first at row 4)"]
+    assert flat == ["1 row of the ground truth without an area, which no box can match (first at row 4)"]
+
+
+def test_what_is_assumed_of_detections_that_are_not_whole_is_told(tmp_path: Path) -> None:
+    lines = DETECTIONS.splitlines(keepends=True)
+    assert warnings_of(tmp_path, "".join(lines[:60] + lines[61:])) == [
+        "1 of 100 scores are not given (first of the box at row 51): they are taken to be below all others"
+        " and equal to each other, and are not ranked in mAP"
+    ]
+    assert warnings_of(
+        tmp_path, DETECTIONS + f"b_001,0010,{BOX_B},81,3.5\n" * 2 + f"b_001,10,{BOX_B},2,1\n"
+    ) == ["3 rows of actions that are not in the label map, left out (ids 2, 81; first at row 101)"]
+    assert warnings_of(tmp_path, DETECTIONS + box("c_001", BOX_B, rising(-1.5))) == [
+        "1 box of a frame that the ground truth does not have: false (first at row 101)"
+    ]
+    assert warnings_of(tmp_path, truth=TRUTH + f"a_001,10,{BOX_A},18,0\n") == [
+        "1 row of the ground truth of actions that are not in the label map,"
+        " left out (ids 18; first at row 4)"
+    ]
+
+
+def test_boxes_with_few_scores_are_not_said_to_share_them(tmp_path: Path) -> None:
+    few = f"a_001,10,{BOX_A},12,0.5\nb_001,10,{BOX_B},12,0.5\n"
+    assert not any("share all" in line or "one and the same" in line for line in warnings_of(tmp_path, few))
 
 
 def test_actions_of_few_examples_are_named_and_those_of_ten_are_not(tmp_path: Path) -> None:

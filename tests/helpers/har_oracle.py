@@ -26,15 +26,18 @@ def evaluate(detections: Iterable[Row], truth: Iterable[Row], ids: list[int]) ->
     true_boxes: dict[tuple[str, int, int], list[Box]] = defaultdict(list)
     for row in truth:
         true_boxes[row[0], int(row[1]), int(row[6])].append(_box(row))
-    ranked: dict[int, list[tuple[float, int, bool]]] = defaultdict(list)
+    ranked: dict[int, list[tuple[float, int, int, bool]]] = defaultdict(list)
+    images: dict[tuple[str, int], int] = {}
     matrix: dict[int, list[tuple[float, bool]]] = defaultdict(list)
     used: set[tuple[str, int, int, int]] = set()
     for line, row in enumerate(detections):
         video, frame, action, score = row[0], int(row[1]), int(row[6]), float(row[7])
         box, candidates = _box(row), true_boxes.get((video, frame, action), [])
         matrix[action].append((score, bool(candidates)))
+        image = images.setdefault((video, frame), len(images))
         if box[0] < box[2] and box[1] < box[3]:
-            ranked[action].append((score, line, _is_hit(box, candidates, (video, frame, action), used)))
+            hit = _is_hit(box, candidates, (video, frame, action), used)
+            ranked[action].append((score, image, line, hit))
     precisions, f1, recalls, areas = [], [], [], []
     for action in ids:
         examples = sum(len(boxes) for key, boxes in true_boxes.items() if key[2] == action)
@@ -66,9 +69,10 @@ def _is_hit(
     return True
 
 
-def _average_precision(ranked: list[tuple[float, int, bool]], examples: int) -> float:
+def _average_precision(ranked: list[tuple[float, int, int, bool]], examples: int) -> float:
+    """Equal scores are ranked the last image first, and within an image the last line."""
     hits, points = 0, []
-    for place, (_, _, hit) in enumerate(sorted(ranked, reverse=True), start=1):
+    for place, (*_, hit) in enumerate(sorted(ranked, reverse=True), start=1):
         hits += hit
         points.append((hits / examples, hits / place))
     area = best = 0.0
