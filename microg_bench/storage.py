@@ -136,7 +136,9 @@ def read_json(path: Path, pairs: Callable[[list[tuple[str, Any]]], Any] | None =
         return json.loads(text, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON: {error.msg} in line {error.lineno}", path=path) from error
-    except (ValueError, RecursionError) as error:  # a number of too many digits, or too many brackets
+    except RecursionError as error:
+        raise DataError("not JSON: nested too deeply", path=path) from error
+    except ValueError as error:  # a number of too many digits
         raise DataError(f"not JSON: {first_line(error)}", path=path) from error
 
 

@@ -367,7 +367,7 @@ def no_folder(folder: Path) -> None:
         (extra_file, "must hold exactly"),
         (link, "run.json: is not a plain file"),
         (folder_instead, "run.json: is not a plain file"),
-        (not_json, "run.json: damaged: cannot be read"),
+        (not_json, "run.json: damaged: not JSON: nested too deeply"),
         (not_gzip, "journal.jsonl.gz: cannot be unpacked"),
         (torn_gzip, "journal.jsonl.gz: cannot be unpacked"),
         (no_folder, "is not a folder"),
