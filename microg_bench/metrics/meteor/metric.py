@@ -25,6 +25,8 @@ MAX_CHARACTERS = 20_000
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.20, 0.60, 0.75
 _WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
 _COUNTS, _STAGES, _CHUNKS, _MATCHED = 23, 4, 20, 21
+# Of the counts from _STAGES on: what each adds to the weighted matches of candidate and reference.
+_PARTS = np.kron(np.outer(_WEIGHTS, (_DELTA, 1 - _DELTA)).reshape(-1, 1), np.eye(2))
 
 
 class Alignments:
@@ -66,8 +68,7 @@ class Meteor(Metric):
     @classmethod
     def combine(cls, totals: Array, items: Array | float) -> Array:
         """Weighted harmonic mean of precision and recall, less the fragmentation; see `Metric.combine`."""
-        stages = totals[..., _STAGES:_CHUNKS].reshape(*totals.shape[:-1], 4, 2, 2)
-        matched = _WEIGHTS @ (_DELTA * stages[..., 0, :] + (1 - _DELTA) * stages[..., 1, :])
+        matched = totals[..., _STAGES:_CHUNKS] @ _PARTS
         words, function = totals[..., 0:2], totals[..., 2:4]
         weighted = _DELTA * (words - function) + (1 - _DELTA) * function
         with np.errstate(divide="ignore", invalid="ignore"):
