@@ -305,8 +305,9 @@ def _share(alike: Sequence[bool]) -> float | None:
 
 def _metric_drift(then: Score, now: Score, clusters: Clusters) -> MetricDrift:
     found = paired(METRICS[now.name], now.statistics, then.statistics, clusters)
-    bounds = None if found.low is None or found.high is None else (found.low, found.high)
-    return MetricDrift(then=then.value, now=now.value, difference=found.value, interval=bounds, p=found.p)
+    return MetricDrift(
+        then=then.value, now=now.value, difference=found.value, interval=found.interval, p=found.p
+    )
 
 
 # The table.

@@ -20,6 +20,8 @@ from microg_bench.video.sampling import FrameSpec
 
 SCORECARD_SCHEMA = "microg-bench/scorecard/2"
 COMPLETE = "complete"
+FEW = 20  # clusters below which intervals are often too narrow
+IntervalMethod = Literal["percentile", "symmetric bootstrap-t"]
 # The references of the sample set, whatever the folder is called that they are read from.
 SAMPLE_FINGERPRINT = "909961cc26a351c2577eb409f49f525b564dddb3189d5238bdefed88bac2fff7"
 NO_BENCHMARK = "made on the sample set of 14 clips: no benchmark"
@@ -223,13 +225,29 @@ class BaselineEntry(Record):
 
 
 class IntervalEntry(Record):
-    """How the intervals were made: what was resampled, how many there are, how often, from which seed."""
+    """How the intervals were made: method, what was resampled, how many of it, how often, from which seed.
 
+    Files of versions that do not name the method hold percentile intervals.
+    """
+
+    method: IntervalMethod = "percentile"
     level: float
     clusters: Literal["source", "clip", "all"]
     cluster_count: int
     resamples: int
     seed: int
+
+    def notes(self, found: Mapping[str, tuple[float, float] | None]) -> Iterator[str]:
+        """What a reader must know of the intervals that were `found` for the scores, by metric."""
+        if self.clusters == "all":
+            return
+        kind = {"source": "source videos", "clip": "clips"}[self.clusters]
+        if any(found.values()):
+            few = f" (fewer than {FEW}: often too narrow)" if self.cluster_count < FEW else ""
+            of = f"{self.cluster_count} {kind}{few}"
+            yield f"intervals: {self.method}, {self.resamples:,} resamples of {of}"
+        if without := [name for name, bounds in found.items() if bounds is None]:
+            yield f"no interval for {', '.join(without)}: too few {kind} ({self.cluster_count})"
 
 
 class Abstention(Record):
@@ -405,11 +423,14 @@ class Scorecard(Record):
         """What else a reader of the scores must know, one line each."""
         if self.abstention:
             yield from self.abstention.notes()
-        if self.interval and any(entry.interval for entry in self.scores.values()):
-            kind = {"source": "source videos", "clip": "clips", "all": "cluster of all items"}
-            resamples, count = self.interval.resamples, self.interval.cluster_count
-            yield f"intervals: {resamples:,} resamples of {count} {kind[self.interval.clusters]}"
+        yield from self.interval_notes()
         yield from self.warnings
+
+    def interval_notes(self) -> Iterator[str]:
+        """What a reader of the intervals must know, and which scores have none."""
+        if self.interval:
+            scored = {name: one.interval for name, one in self.scores.items() if one.value is not None}
+            yield from self.interval.notes(scored)
 
     def to_json(self) -> dict[str, Any]:
         """The scorecard as it is written to disk."""

@@ -124,7 +124,7 @@ def test_both_sets_of_answers_are_scored_on_the_sample_alone(
         )
         assert one.then == scored.scores[name].value
         assert one.difference == expected.value == pytest.approx(one.now - one.then)
-        assert (one.interval, one.p) == ((expected.low, expected.high), expected.p)
+        assert (one.interval, one.p) == (expected.interval, expected.p)
     assert found.metrics["CIDEr"].difference > 0
 
 

@@ -1,6 +1,6 @@
 """`microg-bench compare`: is one run really better than another, and where?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Annotated
@@ -11,7 +11,9 @@ from rich.table import Table
 from microg_bench.cli.console import columns, output
 from microg_bench.errors import UsageError
 from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import IntervalEntry
 from microg_bench.scoring.compare import Comparison, comparable, compare, most_different
+from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p
 from microg_bench.tasks import TASKS
 from microg_bench.text import printable
 
@@ -37,17 +39,34 @@ def compare_runs(
         lines = [f"{letters[one.path]}  {printable(one.scorecard.title)}  {one.path}" for one in records]
         output().print("\n".join([TASKS[task].title, *lines, ""]))
         output().print(_table(found, letters))
+        output().print("\n".join(_notes(found, letters)))
         if show and len(records) == 2:
             output().print("\n".join(_contrasts(records, by, show)))
         output().print()
+
+
+def _pair(one: Comparison, letters: dict[Path, str]) -> str:
+    return f"{letters[one.first.path]} − {letters[one.second.path]}"
+
+
+def _notes(found: Sequence[Comparison], letters: dict[Path, str]) -> Iterator[str]:
+    """What intervals and p-values rest on; all have the same source videos."""
+    count = found[0].difference.clusters
+    how = IntervalEntry(
+        method=METHOD, level=LEVEL, clusters="source", cluster_count=count, resamples=RESAMPLES, seed=0
+    )
+    differences = {f"{one.metric} {_pair(one, letters)}": one.difference for one in found}
+    yield from how.notes({name: one.interval for name, one in differences.items()})
+    if count > 1:
+        yield f"p: exchanges of {count} source videos, never below {smallest_p(count):.4f}"
 
 
 def _table(found: Sequence[Comparison], letters: dict[Path, str]) -> Table:
     right = ("difference", "95% interval", "p", "p (Holm)")
     table = columns("metric", "pair", *right, right=right)
     for one in found:
-        change, pair = one.difference, f"{letters[one.first.path]} − {letters[one.second.path]}"
-        bounds = "" if change.low is None else f"{change.low:+.2f} to {change.high:+.2f}"
+        change, pair = one.difference, _pair(one, letters)
+        bounds = "{:+.2f} to {:+.2f}".format(*change.interval) if change.interval else ""
         p, corrected = ("" if p is None else f"{p:.4f}" for p in (change.p, one.corrected))
         table.add_row(one.metric, pair, f"{change.value:+.2f}", bounds, p, corrected)
     return table

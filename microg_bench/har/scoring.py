@@ -119,6 +119,7 @@ def evaluate(
             for name, values in matched.means(by_action).items()
         },
         interval=IntervalEntry(
+            method="percentile",
             level=LEVEL,
             clusters=matched.kind,
             cluster_count=matched.clusters.count,

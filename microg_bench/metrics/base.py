@@ -59,6 +59,8 @@ class Metric(ABC):
 
     name: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
+    extremes: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    """The lowest and the highest possible score, times 100."""
 
     @abstractmethod
     def measure(self, texts: Texts) -> Array:

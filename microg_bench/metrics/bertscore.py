@@ -53,7 +53,7 @@ class Embedded(NamedTuple):
 class BertScore(MeanMetric):
     """BERTScore F1; with several references, the best of each item. Unscaled, an empty text scores 0."""
 
-    name = "BERTScore"
+    name, extremes = "BERTScore", (-np.inf, 100.0)  # a rescaled score has no lowest
 
     def measure(self, texts: Texts) -> Array:
         """Shape (n, 1); see `Metric.measure`."""

@@ -98,7 +98,7 @@ class Cider(MeanMetric):
     references of the scored set, as the published numbers have it; a resample keeps those of the whole set.
     """
 
-    name = "CIDEr"
+    name, extremes = "CIDEr", (0.0, 1000.0)
 
     def measure(self, texts: Texts) -> Array:
         """Shape (n, 1); see `Metric.measure`."""

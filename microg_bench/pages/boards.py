@@ -176,7 +176,7 @@ def _pairs(pairs: Sequence[Comparison], pages: Mapping[Path, str]) -> list[Json]
             "first": pages[one.first.path],
             "second": pages[one.second.path],
             "value": _number(one.difference.value),
-            "bounds": _bounds(one.difference.low, one.difference.high),
+            "bounds": _bounds(*(one.difference.interval or ())),
             "p": one.corrected,
         }
         for one in pairs

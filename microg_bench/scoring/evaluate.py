@@ -13,7 +13,7 @@ from microg_bench.options import ScoringOptions
 from microg_bench.records import TaskName
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import Abstention, IntervalEntry, ScoreEntry, SliceEntry
-from microg_bench.scoring.intervals import LEVEL, RESAMPLES, Clusters, interval, resample
+from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, Clusters, interval, resample, with_sample
 from microg_bench.tasks import TASKS, Item, is_unanswerable, question_word
 
 Places = NDArray[np.intp]
@@ -58,7 +58,9 @@ class Evaluation:
         if not self.items:
             return None
         kind, count = self.options.clusters, self._clusters.count
-        return IntervalEntry(level=LEVEL, clusters=kind, cluster_count=count, resamples=RESAMPLES, seed=0)
+        return IntervalEntry(
+            method=METHOD, level=LEVEL, clusters=kind, cluster_count=count, resamples=RESAMPLES, seed=0
+        )
 
     @cached_property
     def _rows(self) -> dict[tuple[str, str], Places]:
@@ -103,7 +105,7 @@ class Evaluation:
 
     @cached_property
     def _weights(self) -> Array:
-        return resample(self._clusters.count)
+        return with_sample(resample(self._clusters.count))
 
     def _entry(self, found: Score | Unavailable) -> ScoreEntry:
         if isinstance(found, Unavailable):

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.metrics.base import Array, Metric
+from microg_bench.scorecard import IntervalMethod
 
 RESAMPLES = 1000
 LEVEL = 0.95
+METHOD: IntervalMethod = "symmetric bootstrap-t"
+EXACT = 12  # clusters up to which all exchanges are enumerated
+_BLOCK = 500  # resamples that are worked on at a time, for the memory that they take
+_STEP = 1e-5  # share by which a sum is moved to find its slope
+_NO_ERROR = 1e-6  # points of score; below it is only rounding
+_TIE = 1e-9  # points by which two differences that are equal may be apart
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,9 @@ class Clusters:
 
     def sums(self, statistics: Array) -> Array:
         """Statistics summed within each cluster, shape (clusters, k), from shape (n, k)."""
-        totals = np.zeros((self.count, statistics.shape[1]))
-        np.add.at(totals, self.member, statistics)
-        return totals
+        order = np.argsort(self.member, kind="stable")
+        starts = np.searchsorted(self.member, np.arange(self.count), sorter=order)
+        return np.add.reduceat(statistics[order], starts, axis=0)
 
     def sizes(self) -> Array:
         """Items in each cluster, shape (clusters,)."""
@@ -54,21 +62,99 @@ def resample(clusters: int, resamples: int = RESAMPLES, seed: int = 0) -> Array:
 def interval(
     metric: type[Metric], statistics: Array, clusters: Clusters, weights: Array
 ) -> tuple[float, float] | None:
-    """The 95% percentile bootstrap interval of the corpus score (Efron and Tibshirani 1993, chapter 13).
+    """The 95% interval of the corpus score, by the symmetric bootstrap-t (Hall 1988).
 
     Args:
         metric: whose statistics they are.
         statistics: shape (n, k), one row an item.
         clusters: the items' clusters.
-        weights: from `resample`, shape (resamples, clusters).
+        weights: from `with_sample` and `resample`, shape (1 + resamples, clusters).
 
     Returns:
-        Lower and upper bound ×100, or None where there are fewer than two clusters to draw from.
+        Lower and upper bound ×100, cut to the metric's `extremes`. None where there are fewer than two
+        clusters, where the score is NaN, and where the interval would hold every possible score.
     """
     if clusters.count < 2:
         return None
-    values = metric.combine(weights @ clusters.sums(statistics), weights @ clusters.sizes())
-    return bounds(np.asarray(values))
+    found = linearised(metric, [clusters.sums(statistics)], clusters.sizes(), weights)
+    return _cut(bootstrap_t(*found), *metric.extremes)
+
+
+def with_sample(weights: Array) -> Array:
+    """The weights of the sample itself, each cluster once, before those of its resamples."""
+    return np.vstack([np.ones(weights.shape[1]), weights])
+
+
+def linearised(
+    metric: type[Metric], systems: Sequence[Array], sizes: Array, weights: Array
+) -> tuple[Array, Array]:
+    """The scores of weighted clusters, and the linearised standard error of each.
+
+    The error is the root of the weighted sum of squared influences, which are the derivatives of the score by
+    the weight of each cluster (the infinitesimal jackknife, Jaeckel 1972).
+
+    Args:
+        metric: whose statistics they are.
+        systems: the statistics of one system summed within each cluster, shape (clusters, k); or of two, for
+            the difference of their scores.
+        sizes: items in each cluster, shape (clusters,).
+        weights: shape (r, clusters).
+
+    Returns:
+        Scores and errors ×100, each of shape (r,).
+    """
+    scores, errors = np.empty(len(weights)), np.empty(len(weights))
+    for start in range(0, len(weights), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        found = [_influences(metric, np.column_stack([sums, sizes]), weights[part]) for sums in systems]
+        scores[part], influences = (reduce(np.subtract, both) for both in zip(*found, strict=True))
+        errors[part] = np.sqrt(np.einsum("rc,rc,rc->r", weights[part], influences, influences))
+    return scores, errors
+
+
+def _influences(metric: type[Metric], rows: Array, weights: Array) -> tuple[Array, Array]:
+    """Scores, shape (r,), and influences of the clusters, shape (r, clusters), by central differences.
+
+    `rows` are the sums of each cluster, its size last.
+    """
+    totals = weights @ rows
+    steps = 1 + _STEP * np.multiply.outer([1, -1], np.eye(rows.shape[1]))[:, :, None, :]
+    moved = totals * steps
+    above, below = metric.combine(moved[..., :-1], moved[..., -1])
+    slopes = np.zeros_like(totals)  # a total of zero is one of zeros: no cluster with a weight has influence
+    np.divide((above - below).T, 2 * _STEP * totals, out=slopes, where=totals != 0)
+    return metric.combine(totals[:, :-1], totals[:, -1]), slopes @ rows.T
+
+
+def bootstrap_t(scores: Array, errors: Array) -> tuple[float, float] | None:
+    """The symmetric bootstrap-t interval of the first score; the others are those of resamples.
+
+    A resample without error (all its clusters score the same) lies infinitely far from any other score. One
+    whose score is NaN does not count.
+
+    Args:
+        scores: shape (1 + resamples,).
+        errors: shape (1 + resamples,).
+
+    Returns:
+        Lower and upper bound, infinite where too many resamples have no error. None where the first score is
+        NaN. Both are that score where it has no error.
+    """
+    score, errors = float(scores[0]), np.where(errors < _NO_ERROR, 0.0, errors)
+    if np.isnan(score) or errors[0] == 0:
+        return None if np.isnan(score) else (score, score)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distances = np.abs(scores[1:] - score) / errors[1:]
+    known = distances[~np.isnan(distances)]
+    reach = float(np.quantile(known, LEVEL, method="higher") * errors[0]) if len(known) else np.inf
+    return score - reach, score + reach
+
+
+def _cut(found: tuple[float, float] | None, lowest: float, highest: float) -> tuple[float, float] | None:
+    """The part of an interval that is possible, None where that is all that is possible."""
+    if found is None or (found[0] <= lowest and found[1] >= highest):
+        return None
+    return max(found[0], lowest), min(found[1], highest)
 
 
 def bounds(values: Array, level: float = LEVEL) -> tuple[float, float] | None:
@@ -85,13 +171,14 @@ def bounds(values: Array, level: float = LEVEL) -> tuple[float, float] | None:
 class Difference:
     """Score of A less score of B, ×100, with its 95% interval and the p-value of no difference.
 
-    `low`, `high` and `p` are None where there are fewer than two clusters.
+    `interval` is None as that of a score would be. `p` is None where there are fewer than two `clusters`, and
+    where the difference is NaN.
     """
 
     value: float
-    low: float | None
-    high: float | None
+    interval: tuple[float, float] | None
     p: float | None
+    clusters: int
 
 
 def paired(
@@ -104,31 +191,48 @@ def paired(
 ) -> Difference:
     """Compare two systems on the same items, cluster by cluster.
 
-    The interval is a paired cluster bootstrap; the p-value comes from a two-sided approximate randomisation
-    test (Noreen 1989) that exchanges the systems' statistics of whole clusters: (1 + extreme) / (1 + tries).
+    The interval is that of `interval`, from the same resamples of both systems. The p-value is that of a
+    two-sided randomisation test that exchanges the systems' statistics of whole clusters (Noreen 1989): the
+    share of the `exchanges` whose difference is at least as large.
 
     Args:
         metric: whose statistics they are.
         first: statistics of system A, shape (n, k).
         second: those of system B, the same items in the same order.
         clusters: the items' clusters.
-        resamples: how many bootstrap resamples and how many exchanges.
+        resamples: how many bootstrap resamples, and how many exchanges where those are drawn.
         seed: of both.
     """
     a, b, sizes = clusters.sums(first), clusters.sums(second), clusters.sizes()
     items = sizes.sum()
     value = float(metric.combine(a.sum(axis=0), items) - metric.combine(b.sum(axis=0), items))
-    if clusters.count < 2:
-        return Difference(value, None, None, None)
-    weights = resample(clusters.count, resamples, seed)
-    drawn = weights @ sizes
-    differences = metric.combine(weights @ a, drawn) - metric.combine(weights @ b, drawn)
-    low, high = bounds(np.asarray(differences)) or (None, None)
-    kept = np.random.default_rng(seed).integers(0, 2, size=(resamples, clusters.count)).astype(np.float64)
-    ours, theirs = kept @ a + (1 - kept) @ b, kept @ b + (1 - kept) @ a
-    exchanged = metric.combine(ours, items) - metric.combine(theirs, items)
-    extreme = int((np.abs(exchanged) >= abs(value) - 1e-12).sum())
-    return Difference(value, low, high, (1 + extreme) / (1 + resamples))
+    if clusters.count < 2 or np.isnan(value):
+        return Difference(value, None, None, clusters.count)
+    weights = with_sample(resample(clusters.count, resamples, seed))
+    width = metric.extremes[1] - metric.extremes[0]
+    found = bootstrap_t(*linearised(metric, [a, b], sizes, weights))
+    kept = exchanges(clusters.count, resamples, seed)
+    exchanged = metric.combine(kept @ a + (1 - kept) @ b, items) - metric.combine(
+        kept @ b + (1 - kept) @ a, items
+    )
+    smaller = np.abs(exchanged) < abs(value) - _TIE
+    return Difference(value, _cut(found, -width, width), float((~smaller).mean()), clusters.count)
+
+
+def exchanges(clusters: int, tries: int = RESAMPLES, seed: int = 0) -> Array:
+    """Which clusters keep their systems (1) and which exchange them (0), shape (exchanges, clusters).
+
+    All 2^clusters of them for up to 12 clusters; above, none at all and then `tries` random ones. Either way,
+    a share of the rows is a p-value (Phipson and Smyth 2010).
+    """
+    if clusters <= EXACT:
+        return (np.arange(2**clusters)[:, None] >> np.arange(clusters) & 1).astype(np.float64)
+    return with_sample(np.random.default_rng(seed).integers(0, 2, (tries, clusters)).astype(np.float64))
+
+
+def smallest_p(clusters: int, tries: int = RESAMPLES) -> float:
+    """The smallest p-value that `paired` can give: to exchange no cluster is like exchanging all."""
+    return 2 / 2**clusters if clusters <= EXACT else 1 / (1 + tries)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -19,7 +19,7 @@ from microg_bench.records import Request
 from microg_bench.runs.migration import SCORECARD_SCHEMA_1
 from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord
 from microg_bench.runs.statistics import Statistics
-from microg_bench.scorecard import Scorecard
+from microg_bench.scorecard import Scorecard, ScoreEntry
 from microg_bench.scoring.score import score_records
 from microg_bench.settings import Settings
 from microg_bench.storage import read_json
@@ -214,6 +214,10 @@ def _claimed(card: Scorecard, options: ScoringOptions) -> tuple[ScoringOptions, 
 def _compare(checked: Checked, record: RunRecord, scored: Scorecard) -> None:
     """Compare the scorecard that is claimed with the one that the answers give."""
     claimed, ours = record.scorecard, Scorecard.model_validate(without_private(scored.to_json()))
+    if claimed.interval and ours.interval and claimed.interval.method != ours.interval.method:
+        theirs, own = claimed.interval.method, ours.interval.method
+        checked.notes.append(f"its intervals are of another method ({theirs}): {own} takes their place")
+        record.scorecard = claimed = _with_intervals(claimed, ours)
     unavailable = {name for name, entry in ours.scores.items() if entry.unavailable}
     for name in unavailable:
         if name in claimed.scores and claimed.scores[name].value is not None:
@@ -233,6 +237,15 @@ def _compare(checked: Checked, record: RunRecord, scored: Scorecard) -> None:
     checked.notes += told.remarks()
     if versions:
         checked.notes.append(f"scored with other versions than here: {', '.join(versions)}")
+
+
+def _with_intervals(claimed: Scorecard, ours: Scorecard) -> Scorecard:
+    """`claimed` with our intervals; none for a score that we do not have."""
+    scores = {
+        name: entry.model_copy(update={"interval": ours.scores.get(name, ScoreEntry()).interval})
+        for name, entry in claimed.scores.items()
+    }
+    return claimed.model_copy(update={"scores": scores, "interval": ours.interval})
 
 
 def _signatures(

@@ -139,7 +139,8 @@ def _task_table(cards: Mapping[str, Scorecard]) -> str:
     ]
     lines = [f"{get_task(first.task).title}, {first.extent}, protocol {markdown_code(first.protocol)}\n"]
     lines += table(["Configuration", "#f", *columns], rows, "lr" + "r" * len(columns))
-    return _with_notes(lines, _explained(letters.items()))
+    intervals = chain.from_iterable(card.interval_notes() for card in cards.values())
+    return _with_notes(lines, [*_explained(letters.items()), *map(markdown, intervals)])
 
 
 def _with_interval(card: Scorecard, column: str) -> str:

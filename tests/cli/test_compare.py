@@ -116,11 +116,16 @@ def test_the_rows_are_what_the_api_gives(runs: Path) -> None:
     done = bench("compare", "blind", "constant", "--show", "0", cwd=runs)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if " − " in line]
+    few = "1,000 resamples of 7 source videos (fewer than 20: often too narrow)"
+    assert done.stdout.count(f"intervals: symmetric bootstrap-t, {few}") == 2
+    assert done.stdout.count("p: exchanges of 7 source videos, never below 0.0156") == 2
     found = mb.compare(runs / "blind", runs / "constant")
     assert len(rows) == len(found) == 6
     for row, one in zip(rows, found, strict=True):
         change = one.difference
-        numbers = [f"{change.value:+.2f}", f"{change.low:+.2f}", "to", f"{change.high:+.2f}"]
+        assert change.interval is not None
+        low, high = change.interval
+        numbers = [f"{change.value:+.2f}", f"{low:+.2f}", "to", f"{high:+.2f}"]
         assert row == [one.metric, "A", "−", "B", *numbers, f"{change.p:.4f}", f"{one.corrected:.4f}"]
 
 

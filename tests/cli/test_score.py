@@ -315,6 +315,7 @@ def test_the_scorecard_has_intervals_slices_baselines_and_abstention(data: Path,
     low, high = card["scores"]["ROUGE-L"]["interval"]
     assert low <= card["scores"]["ROUGE-L"]["value"] <= high
     assert card["interval"] == {
+        "method": "symmetric bootstrap-t",
         "level": 0.95,
         "clusters": "source",
         "cluster_count": 2,
@@ -332,7 +333,7 @@ def test_the_scorecard_has_intervals_slices_baselines_and_abstention(data: Path,
         "rate_on_answerable": 0.0,
     }
     done = bench("score", "r", "--clusters", "clip", *FAST, cwd=tmp_path)
-    assert "intervals: 1,000 resamples of 3 clips" in done.stdout
+    assert "1,000 resamples of 3 clips (fewer than 20: often too narrow)" in done.stdout
 
 
 def test_what_is_printed_and_written_is_what_the_api_gives(data: Path, tmp_path: Path) -> None:

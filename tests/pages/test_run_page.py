@@ -67,6 +67,8 @@ def test_scores_of_the_scorecard_stand_on_the_page(
             values = page.locator(f"#tiles-{place} .value").all_inner_texts()
             assert values == [f"{entry['value']:.2f}" for entry in card["scores"].values()]
             assert page.locator(f"#tiles-{place} .histogram svg").count() == len(values)
+            told = page.locator("section", has=page.locator(f"#tiles-{place}")).inner_text()
+            assert f"1,000 resamples of {card['interval']['cluster_count']} source videos" in told
             signatures = page.locator("#made details").nth(place).locator(".signatures").text_content()
             scores = RunRecord.read(sample_run / task).scorecard.scores.values()
             assert all(one.signature and one.signature.long() in (signatures or "") for one in scores)

@@ -41,9 +41,9 @@ def test_each_difference_is_that_of_the_scores_and_turns_with_the_pair(runs: Pat
         scores = [run.scorecard.scores[one.metric].value or 0.0 for run in (one.first, one.second)]
         assert one.difference.value == pytest.approx(scores[0] - scores[1])
         assert other.difference.value == pytest.approx(-one.difference.value)
-        assert one.difference.low is not None
-        assert one.difference.high is not None
-        assert one.difference.low <= one.difference.value <= one.difference.high
+        assert one.difference.interval is not None
+        low, high = one.difference.interval
+        assert low <= one.difference.value <= high
     assert [one.metric for one in compare([blind, constant], ("ROUGE-L",))] == ["ROUGE-L"]
     assert {one.difference.value for one in compare([blind, blind])} == {0.0}
 

@@ -147,7 +147,15 @@ def test_a_submission_of_version_0_1_is_read_and_checked(shared: Path) -> None:
         assert checked.problems == []
         assert "scored with other versions than here: version:0.1.0" in checked.notes
         assert checked.record is not None
-        assert checked.record.scorecard.title == "Baseline: nearest clip"
+        card = checked.record.scorecard
+        assert card.title == "Baseline: nearest clip"
+        theirs = "its intervals are of another method (percentile)"
+        assert f"{theirs}: symmetric bootstrap-t takes their place" in checked.notes
+        assert card.interval is not None
+        assert card.interval.method == "symmetric bootstrap-t"
+        for name, entry in load(checked.folder).scorecard.scores.items():
+            assert card.scores[name].value == entry.value
+            assert entry.interval is None or card.scores[name].interval != entry.interval
 
 
 def raise_score(card: dict[str, Any]) -> None:
@@ -226,6 +234,21 @@ def test_an_edited_scorecard_is_refused(
     edit(packed / "scorecard.json", change)
     found = check(packed, data)
     assert any(problem in line for line in found.problems), found.problems
+
+
+def test_intervals_that_claim_another_method_are_not_believed(packed: Path, data: Path) -> None:
+    ours = load(packed).scorecard
+
+    def invent(card: dict[str, Any]) -> None:
+        card["interval"]["method"] = "percentile"
+        card["interval"]["cluster_count"] = 500
+        card["scores"]["CIDEr"]["interval"] = [0.0, 0.1]
+
+    edit(packed / "scorecard.json", invent)
+    found = check(packed, data)
+    assert found.problems == []
+    assert found.record is not None
+    assert found.record.scorecard == ours
 
 
 def test_scores_that_other_versions_give_just_so_are_told_and_let_in(packed: Path, data: Path) -> None:

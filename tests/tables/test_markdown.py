@@ -1,5 +1,7 @@
 """Tables of scorecards and of sweeps in Markdown."""
 
+import pytest
+
 from microg_bench.scorecard import (
     Abstention,
     BaselineEntry,
@@ -56,14 +58,40 @@ def test_a_table_has_the_papers_columns_with_intervals_baselines_and_signatures(
         "",
         "- <sup>a</sup> METEOR: no Java found",
         '- "Not mentioned." was answered to 50.0% of the 4 unanswerable questions (correctly)',
-        "- intervals: 1,000 resamples of 3 source videos",
+        "- intervals: percentile, 1,000 resamples of 3 source videos (fewer than 20: often too narrow)",
         "- signatures: `CIDEr|p:paper`",
     ]
 
 
 def test_without_intervals_the_table_does_not_speak_of_them() -> None:
-    text = scorecard_table([card(scores={"CIDEr": ScoreEntry(value=1.0)})])
+    text = scorecard_table([card(scores={"CIDEr": ScoreEntry(value=1.0)}, interval=None)])
     assert "interval" not in text
+
+
+def test_a_score_without_an_interval_is_named_with_the_number_of_clusters() -> None:
+    scores = {"CIDEr": ScoreEntry(value=1.0), "BLEU-4": ScoreEntry(value=2.0)}
+    text = scorecard_table([card(scores=scores)])
+    assert "- no interval for CIDEr, BLEU-4: too few source videos (3)\n" in text
+    assert "95%" not in text
+    scores["BLEU-4"] = ScoreEntry(value=2.0, interval=(1.0, 3.0))
+    text = scorecard_table([card(scores=scores)])
+    assert "- no interval for CIDEr: too few source videos (3)\n" in text
+    assert "resamples of 3 source videos" in text
+
+
+@pytest.mark.parametrize(("count", "few"), [(19, True), (20, False)])
+def test_fewer_than_20_clusters_are_warned_about(count: int, few: bool) -> None:
+    how = IntervalEntry(
+        method="symmetric bootstrap-t",
+        level=0.95,
+        clusters="clip",
+        cluster_count=count,
+        resamples=1000,
+        seed=0,
+    )
+    told = f"- intervals: symmetric bootstrap-t, 1,000 resamples of {count} clips"
+    expected = told + (" (fewer than 20: often too narrow)" if few else "")
+    assert expected in scorecard_table([card(interval=how)]).splitlines()
 
 
 def test_a_baseline_is_not_shown_beside_itself() -> None:
@@ -132,6 +160,7 @@ def test_a_sweep_has_a_table_a_task_and_a_row_a_configuration() -> None:
         "",
         "- <sup>a</sup> incomplete: 2 requests failed",
         "- <sup>b</sup> 7 of 1,500 answers hit the token limit; raise --max-tokens",
+        "- no interval for CIDEr: too few source videos (3)",
         "",
         "Question answering, 1,500 items, protocol `paper`",
         "",
@@ -141,4 +170,5 @@ def test_a_sweep_has_a_table_a_task_and_a_row_a_configuration() -> None:
         "| frames1<sup>a</sup> | 8 | 12.35 (10.00–14.50) | n/a |",
         "",
         "- <sup>a</sup> METEOR: no Java found",
+        "- intervals: percentile, 1,000 resamples of 3 source videos (fewer than 20: often too narrow)",
     ]
