@@ -21,7 +21,7 @@ from microg_bench.options import ScoringOptions
 from microg_bench.records import TaskName
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scoring.evaluate import AnswerSet, evaluate_sets
-from microg_bench.scoring.intervals import RESAMPLES, Clusters, resample
+from microg_bench.scoring.intervals import RESAMPLES, Clusters, linearised, resample
 from microg_bench.scoring.predictions import match, read_predictions
 from microg_bench.tasks import TASKS, items_of
 
@@ -41,9 +41,9 @@ def measure(shared: Path, task: TaskName) -> Statistics:
 
 
 def at_once(measured: Statistics, clusters: Clusters, weights: Array) -> list[Array]:
-    """Resampled scores from sums over clusters."""
+    """Resampled scores, with their errors, from sums over clusters."""
     return [
-        np.asarray(METRICS[name].combine(weights @ clusters.sums(rows), weights @ clusters.sizes()))
+        linearised(METRICS[name], [clusters.sums(rows)], clusters.sizes(), weights)[0]
         for name, rows in measured.metrics.items()
     ]
 
