@@ -67,8 +67,9 @@ class TaskDrift(Record):
     `asked` requests are the sample, of the `answers` of the run; `failed` and `missing` (not asked yet) have
     no new answer. Of those that have one, `identical` is the share, from 0 to 1, whose answer is the same
     text, `identical_words` the share that is the same but for white space; None where there are none. `then`
-    and `now` are the models that the server named. `sources` is the number of source videos. `unavailable`
-    says why a metric could not be computed.
+    and `now` are the models that the server named. `sources` is the number of source videos, `other_clips`
+    that of the new answers to a clip whose file is another than then. `unavailable` says why a metric could
+    not be computed.
     """
 
     answers: int
@@ -80,6 +81,7 @@ class TaskDrift(Record):
     then: tuple[ServedModel, ...]
     now: tuple[ServedModel, ...]
     sources: int
+    other_clips: int
     metrics: dict[str, MetricDrift]
     unavailable: dict[str, str]
 
@@ -294,9 +296,14 @@ def _task_drift(
         then=served_models(old.settings, (a for a, _ in pairs)),
         now=served_models(old.settings, (b for _, b in pairs)),
         sources=clusters.count,
+        other_clips=sum(_other_clip(a, b) for a, b in pairs),
         metrics={name: _metric_drift(then.scores[name], one, clusters) for name, one in now.scores.items()},
         unavailable={name: one.reason for name, one in now.found.items() if isinstance(one, Unavailable)},
     )
+
+
+def _other_clip(then: Answer, now: Answer) -> bool:
+    return None not in (then.clip_sha256, now.clip_sha256) and then.clip_sha256 != now.clip_sha256
 
 
 def _share(alike: Sequence[bool]) -> float | None:
@@ -341,6 +348,9 @@ def _notes(found: TaskDrift, settings: Settings, report: DriftReport) -> Iterato
         yield f"{found.missing:,} of {found.asked:,} requests were not asked"
     if found.identical is not None and found.identical_words is not None:
         yield f"identical answers: {found.identical:.1%}; {found.identical_words:.1%} but for white space"
+    if found.other_clips:
+        of = f"{found.other_clips:,} of {found.answered:,} answers"
+        yield f"the files of the clips have changed since then: {of}"
     for when, served in (("then", found.then), ("now", found.now)):
         named = ", ".join(_named(one, settings) for one in served)
         yield f"who answered {when}: {named or 'no model was named'}"

@@ -407,17 +407,23 @@ class Scorecard(Record):
     def _answered_by(self) -> Iterator[str]:
         """The models that answered, where they are others than the one that was asked, or more than one."""
         answers: dict[str, int] = {}
+        versions: dict[str, dict[str, int]] = {}
         for one in self.served:
             answers[one.name] = answers.get(one.name, 0) + one.answers
+            versions.setdefault(one.name, {})[one.version or "none told"] = one.answers
         asked = self.settings.checkpoint if self.settings else None
         if asked and asked.startswith(("/", "~", ".")):
             asked = PurePath(asked).name
         for name in dict.fromkeys(one.name for one in self.served if not one.expected):
             total = _of(answers[name], self.counts.answered, "answer")
             yield f"answered by {name}, not {asked} as asked: {total}"
-        if len(answers) > 1:
-            parts = listed([f"{name} {count:,}" for name, count in answers.items()], shown=8)
-            yield f"the served model changed during the run: {parts} answers"
+        for what, counts in (
+            ("served model", answers),
+            *((f"version of {name}", own) for name, own in versions.items()),
+        ):
+            if len(counts) > 1:
+                parts = listed([f"{name} {count:,}" for name, count in counts.items()], shown=8)
+                yield f"the {what} changed during the run: {parts} answers"
 
     def notes(self) -> Iterator[str]:
         """What else a reader of the scores must know, one line each."""

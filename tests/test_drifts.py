@@ -21,6 +21,7 @@ from microg_bench.tasks import TASKS, items_of
 from tests.helpers.datasets import QUESTIONS, make_dataset, record, write_annotations
 from tests.helpers.fault_server import FaultServer, OpenAIWire
 from tests.helpers.runs import content
+from tests.helpers.videos import write_clip
 
 IDS = [f"{source}_{k:03d}" for source in "abc" for k in range(3)]
 MINE = """
@@ -153,6 +154,17 @@ def test_a_baseline_does_not_drift(tmp_path: Path) -> None:
         assert (one.identical, one.identical_words, one.then, one.now) == (1.0, 1.0, (), ())
         assert {(drifted.difference, drifted.p) for drifted in one.metrics.values()} == {(0.0, 1.0)}
     assert "- who answered now: no model was named\n" in found.table()
+
+
+def test_a_clip_whose_file_was_replaced_is_counted(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "d", IDS[:4])
+    mb.evaluate("nearest-clip", str(data), "vqa", run=tmp_path / "r", **FAST)
+    assert again(tmp_path, 8)["vqa"].other_clips == 0
+    (first, *_) = (data / "videos").rglob(f"{IDS[0]}.mp4")
+    write_clip(first, frames=90, fps=30, size=(128, 96))
+    found = mb.drift(tmp_path / "r", 8, run=tmp_path / "then", progress=None)
+    assert found["vqa"].other_clips == 2
+    assert "- the files of the clips have changed since then: 2 of 8 answers\n" in found.table()
 
 
 def test_the_new_run_is_an_ordinary_one_of_the_sample(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from microg_bench.scorecard import Scorecard
 from microg_bench.text import printable
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ def note(*lines: str, style: str = "") -> None:
     shown, console = list(map(printable, lines)), messages()
     for line in shown:
         console.print(line, style=style or None)
+
+
+def warn_of_doubts(cards: Mapping[str, Scorecard]) -> None:
+    """Print a warning where scores say little; each card is known by where it comes from."""
+    found = [list(one) for one in map(Scorecard.doubts, cards.values())]
+    if any(found):
+        named = (f"{name}: {doubt}" for name, own in zip(cards, found, strict=True) for doubt in own)
+        alarm("do not rely on these scores", named)
 
 
 def alarm(title: str, lines: Iterable[str]) -> None:

@@ -6,14 +6,13 @@ The three verbs take the same options; `run` alone says with `--tasks` what to a
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from microg_bench.api import Results, run_configuration
-from microg_bench.cli.console import alarm, note, output
+from microg_bench.cli.console import note, output, warn_of_doubts
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
 from microg_bench.options import Options
@@ -21,7 +20,6 @@ from microg_bench.progress import shown
 from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.preview import preview
-from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Settings
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -114,11 +112,9 @@ def finish(results: Iterable[Results]) -> None:
     found = list(results)
     outcomes = found[0].outcomes
     records = [] if outcomes.pending else [one for own in found for one in own.records.values()]
-    cards = list(map(attrgetter("scorecard"), records))
     lines = [line for one in found for line in one.usage.lines()] if outcomes.asked else []
     if outcomes.asked and outcomes.dollars is not None:
         lines.append(f"cost: {dollars_words(outcomes.dollars)} so far")
-    doubts = list(map(list, map(Scorecard.doubts, cards)))
     note(*lines)
     if outcomes.pending:
         again = "run the same command again to collect them"
@@ -128,9 +124,7 @@ def finish(results: Iterable[Results]) -> None:
         note(f"{failed} requests failed; run the same command again to retry them")
     if outcomes.exhausted:
         note("stopped at --max-cost; run the same command with a higher one to continue")
-    if any(doubts):
-        named = ((one.path, doubt) for one, own in zip(records, doubts, strict=True) for doubt in own)
-        alarm("do not rely on these scores", (f"{path}: {doubt}" for path, doubt in named))
+    warn_of_doubts({str(record.path): record.scorecard for record in records})
     if failed or outcomes.exhausted:
         raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench import api
-from microg_bench.cli.console import note, output
+from microg_bench.cli.console import note, output, warn_of_doubts
 from microg_bench.cli.options import SCORING, with_options
 from microg_bench.errors import MicrogError, UsageError
 from microg_bench.options import ScoringOptions, flag
@@ -101,6 +101,9 @@ def score(
     if out is not None and cards:
         write_json(out, cards[0].to_json())
     output().print("\n".join(scorecard_table([card]) for card in cards), end="")
+    warn_of_doubts(
+        {str(path): card for path, card in zip(found if run else [predictions], cards, strict=True)}
+    )
     if plots:
         _draw(found)
     if track is not None:

@@ -33,13 +33,15 @@ class Batch:
     """Requests that were sent together, with the indices of the frames that each shows.
 
     `clips` tells of which files these are, by request id; see `Answer`. `name` is the vendor's, empty where
-    it is not known whether the batch ever arrived.
+    it is not known whether the batch ever arrived. `dollars` is what it may cost at most, 0 where no price is
+    known.
     """
 
     token: str
     requests: dict[str, tuple[int, ...]]
     name: str = ""
     clips: dict[str, str] = field(default_factory=dict)
+    dollars: float = 0.0
 
 
 @dataclass
@@ -69,7 +71,8 @@ class Batches:
             token = line["token"]
             if line["type"] == "sending":
                 requests = {name: tuple(frames) for name, frames in line["requests"].items()}
-                found.open[token] = Batch(token, requests, clips=line.get("clips", {}))
+                clips, dollars = line.get("clips", {}), line.get("dollars", 0.0)
+                found.open[token] = Batch(token, requests, clips=clips, dollars=dollars)
             elif line["type"] == "sent":
                 found.open[token].name = line["name"]
             else:
@@ -181,6 +184,8 @@ class Batches:
             EngineError: the vendor does not take it; what was sent before is safe.
             RunError: a file cannot be written.
         """
+        if execution.budget:
+            execution.budget.pending = sum(batch.dollars for batch in self.open.values())
         group: list[tuple[Job, bytes]] = []
         size = 0
         with Journal(self.path) as ledger:
@@ -209,11 +214,13 @@ class Batches:
         asked = [execution.open.pop(job) for job, _ in group]
         batch = Batch(uuid.uuid4().hex, {one.request.id: one.indices for one in asked})
         batch.clips = {one.request.id: one.clip_sha256 for one in asked if one.clip_sha256}
+        if execution.budget:
+            batch.dollars = execution.budget.reserved(job for job, _ in group)
         if self._refused:
             self.waiting |= batch.requests.keys()
             return
         shown = {name: list(indices) for name, indices in batch.requests.items()}
-        known = {"token": batch.token, "requests": shown, "clips": batch.clips}
+        known = {"token": batch.token, "requests": shown, "clips": batch.clips, "dollars": batch.dollars}
         ledger.append({"type": "sending", **known})
         try:
             batch.name = engine.submit([(job.request.id, encoded) for job, encoded in group], batch.token)

@@ -173,12 +173,14 @@ class Budget:
         limit: dollars that may be spent in all, None for no limit.
         batch: whether the batch API is used.
         spent: dollars that earlier starts have spent.
+        pending: dollars, at most, for what earlier starts left in batches that have not ended.
     """
 
     price: Price
     limit: float | None = None
     batch: bool = False
     spent: float = 0.0
+    pending: float = 0.0
     exhausted: bool = False
     _reserved: dict[Job, float] = field(default_factory=dict)
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -198,8 +200,12 @@ class Budget:
 
     @property
     def committed(self) -> float:
-        """Dollars spent, and reserved for what is in flight."""
-        return self.spent + sum(self._reserved.values())
+        """Dollars spent, and reserved for what is in flight or pending."""
+        return self.spent + self.pending + sum(self._reserved.values())
+
+    def reserved(self, jobs: Iterable[Job]) -> float:
+        """Dollars that are reserved for `jobs`."""
+        return sum(self._reserved[job] for job in jobs)
 
     def settle(self, job: Job | None, outcome: Outcome) -> None:
         """Count what a response cost: where its tokens are not told, what it may cost at most.

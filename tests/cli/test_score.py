@@ -160,6 +160,7 @@ def test_predictions_that_are_no_answers_are_said(data: Path, tmp_path: Path) ->
         "- <sup>b</sup> 2 of 3 answers look like thinking, not like an answer",
         "- <sup>c</sup> repeated predictions, which a later one of the same item replaces: 1",
     ]
+    assert "WARNING: do not rely on these scores\np.json: 1 of 3 answers is empty\n" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from microg_bench.engines.base import Answered, BatchEngine, BatchState, Job, Ou
 from microg_bench.errors import EngineError
 from microg_bench.records import Answer, Clip, Failure, Response
 from microg_bench.runs.batches import BATCHES_FILE, Batches
+from microg_bench.runs.budget import Budget, Price
 from microg_bench.runs.execute import Execution, nothing_shown, open_work
 from microg_bench.runs.frames import whole_clips
 from microg_bench.runs.record import RunRecord
@@ -74,11 +76,13 @@ class Vendor(BatchEngine):
         yield Response(id="stranger", text="never asked")
 
 
-def start(root: Path, vendor: Vendor, notes: Notes | None = None) -> tuple[set[str], RunRecord]:
+def start(
+    root: Path, vendor: Vendor, notes: Notes | None = None, budget: Budget | None = None
+) -> tuple[set[str], RunRecord]:
     """One start of the run; the ids that are pending after it, and the run."""
     one = make_configuration(CLIPS, batch=True)
     with opened(root, one) as variant:
-        execution = Execution(vendor, notes or Notes())
+        execution = Execution(vendor, notes or Notes(), budget=budget)
         batches = Batches.read(root / BATCHES_FILE)
         batches.collect(execution, vendor, variant)
         asyncio.run(batches.send(execution, vendor, nothing_shown(open_work([variant], batches.settled))))
@@ -124,6 +128,18 @@ def test_a_batch_that_is_larger_in_bytes_than_allowed_is_cut(tmp_path: Path) -> 
     vendor.batch_bytes = 1
     start(tmp_path, vendor)
     assert [len(batch) for batch in vendor.batches.values()] == [1] * 5
+
+
+def test_what_is_pending_counts_against_the_limit_of_a_later_start(tmp_path: Path) -> None:
+    price = Price(date=date(2026, 1, 1), input=0, output=1e6 / 8)  # a dollar for an answer of full length
+    vendor = Vendor()
+    pending, _ = start(tmp_path, vendor, budget=Budget(price, limit=3, batch=True))
+    assert len(pending) == 3
+    again = Budget(price, limit=3, batch=True)
+    pending, _ = start(tmp_path, vendor, budget=again)
+    assert (len(pending), len(vendor.asked), again.pending, again.exhausted) == (3, 3, 3, True)
+    start(tmp_path, vendor, budget=Budget(price, limit=4, batch=True))
+    assert len(vendor.asked) == 4
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -121,6 +121,21 @@ def test_who_answered_is_told_where_it_is_another_than_who_was_asked(
     assert [line for line in card.remarks() if "answers" in line] == said
 
 
+def test_a_change_of_the_served_version_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    asked = {"engine": "openai", "checkpoint": "gpt-4o", "fingerprint": dataset.fingerprint}
+    with open_run(tmp_path / "run", task="vqa", **asked) as one:
+        for name, version in (
+            ("a_001#1", "fp_1"),
+            ("a_001#2", "fp_2"),
+            ("a_002#1", "fp_2"),
+            ("a_002#2", None),
+        ):
+            one.add(Answer(id=name, text="x", answer="x", served_model="gpt-4o", served_version=version))
+    card = scored(RunRecord.read(tmp_path / "run"), dataset).scorecard
+    told = "the version of gpt-4o changed during the run: none told 1, fp_1 1, fp_2 2 answers"
+    assert told in card.remarks()
+
+
 def test_nothing_is_written_before_it_is_saved(run: Path, dataset: Dataset) -> None:
     before, record = content(run), RunRecord.read(run)
     found = scored(record, dataset)
