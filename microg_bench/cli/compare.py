@@ -1,6 +1,7 @@
 """`microg-bench compare`: is one run really better than another, and where?"""
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Annotated
@@ -12,10 +13,10 @@ from microg_bench.cli.console import columns, output
 from microg_bench.errors import UsageError
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import IntervalEntry
-from microg_bench.scoring.compare import Comparison, comparable, compare, most_different
+from microg_bench.scoring.compare import Comparison, comparable, compare, most_different, other_clips
 from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p
 from microg_bench.tasks import TASKS
-from microg_bench.text import printable
+from microg_bench.text import listed, printable
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -39,7 +40,7 @@ def compare_runs(
         lines = [f"{letters[one.path]}  {printable(one.scorecard.title)}  {one.path}" for one in records]
         output().print("\n".join([TASKS[task].title, *lines, ""]))
         output().print(_table(found, letters))
-        output().print("\n".join(_notes(found, letters)))
+        output().print("\n".join([*_notes(found, letters), *_remarks(records, letters)]))
         if show and len(records) == 2:
             output().print("\n".join(_contrasts(records, by, show)))
         output().print()
@@ -59,6 +60,16 @@ def _notes(found: Sequence[Comparison], letters: dict[Path, str]) -> Iterator[st
     yield from how.notes({name: one.interval for name, one in differences.items()})
     if count > 1:
         yield f"p: exchanges of {count} source videos, never below {smallest_p(count):.4f}"
+
+
+def _remarks(records: Sequence[RunRecord], letters: dict[Path, str]) -> Iterator[str]:
+    """What a reader must know of the answers that are compared, and which clips were other files."""
+    for record in records:
+        yield from (f"{letters[record.path]}: {printable(line)}" for line in record.scorecard.remarks())
+    for first, second in combinations(records, 2):
+        if clips := other_clips(first, second):
+            pair = f"{letters[first.path]} and {letters[second.path]}"
+            yield f"{pair} were shown other files of {len(clips):,} clips: {listed(clips)}"
 
 
 def _table(found: Sequence[Comparison], letters: dict[Path, str]) -> Table:

@@ -78,7 +78,7 @@ def content_sha256(checkpoint: str | None, note: Callable[[str], None]) -> str |
 
     Hidden files and `__pycache__` are left out. A link counts as what it leads to, wherever that is: it
     is what is loaded. A folder is read once, however many links lead to it. What was read is kept in the
-    user's cache, so that only files whose size or time of change is another are read again.
+    user's cache, so that only files are read again that were changed, replaced or moved since.
 
     Args:
         checkpoint: a folder or a hub id.
@@ -107,9 +107,9 @@ def _digests(folder: Path, memo: Path, note: Callable[[str], None]) -> dict[str,
     states = {name: path.stat() for name, path in files.items()}
     known = _known(memo)
     kept = {
-        name: known[name][2]
+        name: known[name][-1]
         for name, state in states.items()
-        if name in known and known[name][:2] == [state.st_size, state.st_mtime_ns]
+        if name in known and known[name][:-1] == _state(state)
     }
     left = [name for name in files if name not in kept]
     if not left:
@@ -122,10 +122,13 @@ def _digests(folder: Path, memo: Path, note: Callable[[str], None]) -> dict[str,
         digests = kept | dict(zip(left, read, strict=True))
     with suppress(RunError):  # the cache saves time, and nothing else
         settled = {name: one for name, one in states.items() if one.st_mtime < started - _RECENT}
-        write_json(
-            memo, {name: [one.st_size, one.st_mtime_ns, digests[name]] for name, one in settled.items()}
-        )
+        write_json(memo, {name: [*_state(one), digests[name]] for name, one in settled.items()})
     return digests
+
+
+def _state(file: os.stat_result) -> list[int]:
+    """What another content of a file changes: archives restore its size and time of modification."""
+    return [file.st_size, file.st_mtime_ns, file.st_ctime_ns, file.st_ino]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -147,14 +150,14 @@ def _counts(name: str) -> bool:
 
 
 def _known(memo: Path) -> Mapping[str, list[Any]]:
-    """Size, time of change in ns and SHA-256 by file name; nothing where `memo` is damaged."""
+    """`_state` and SHA-256 by file name; nothing where `memo` is damaged."""
     try:
         content = read_json(memo)
     except DataError:
         return {}
     if not isinstance(content, dict):
         return {}
-    return {name: one for name, one in content.items() if isinstance(one, list) and len(one) == 3}
+    return {name: one for name, one in content.items() if isinstance(one, list) and one}
 
 
 def _hub(checkpoint: str, revision: str | None) -> Checkpoint:

@@ -50,7 +50,7 @@ from microg_bench.runs.frames import (
     whole_clips,
 )
 from microg_bench.runs.record import RunRecord
-from microg_bench.runs.start import Usage
+from microg_bench.runs.start import Usage, prompted
 from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec, FrameUnion, indices
 
@@ -387,6 +387,10 @@ class Execution:
                 failure = blamed(one.adapter, request, "prompt", error)
                 self._fault, self._faults = f"{failure.reason} (prompt)", self._faults + 1
                 self.record([(Asked(variant, request, ()), None, failure)])
+        for request, prompt in found:
+            start = variant.records[request.task].starts[-1]  # which is written when the engine has ended
+            if "prompted" not in start:
+                start["prompted"] = prompted(request, prompt)
         return found
 
     def take(self, answered: Answered) -> None:

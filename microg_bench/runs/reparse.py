@@ -6,17 +6,22 @@ that the adapter finds now.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microg_bench.adapters.base import Adapter, read_answer
+from microg_bench.adapters.base import Adapter, made_prompt, read_answer
 from microg_bench.adapters.registry import find_adapter, source_sha256
 from microg_bench.errors import RunError, UsageError
+from microg_bench.options import Options
 from microg_bench.progress import Progress
-from microg_bench.records import Answer, Failure, Response, Withdrawal
+from microg_bench.prompts import find_template
+from microg_bench.records import Answer, Failure, Request, Response, Withdrawal
 from microg_bench.runs.configure import model_title
 from microg_bench.runs.record import RunRecord
-from microg_bench.runs.start import provenance
+from microg_bench.runs.start import prompted, provenance
+from microg_bench.text import first_line
+from microg_bench.video.decode import decode
 
 if TYPE_CHECKING:
     from microg_bench.dataset.load import Dataset
@@ -37,15 +42,17 @@ def reparsed(path: Path, root: Path, data: str | Path | Dataset | None, progress
         progress: is told how many answers have changed.
 
     Raises:
-        RunError: it was made by version 0.1, its adapter cannot be found, another process writes to it, or it
-            is damaged or cannot be written.
+        RunError: it was made by version 0.1, its adapter cannot be found or does not ask as it did, another
+            process writes to it, or it is damaged or cannot be written.
         DataError: its dataset cannot be read.
     """
     record = RunRecord.read(path)
     if record.migrated:
         raise RunError("was made by version 0.1 and is only read: its texts are not parsed again", path=path)
-    adapter = _adapter(record, root)
-    requests = {item.request.id: item.request for item in record.items(record.dataset(data))}
+    adapter, dataset = _adapter(record, root), record.dataset(data)
+    requests = {item.request.id: item.request for item in record.items(dataset)}
+    if source_sha256(adapter) != record.settings.adapter_sha256:
+        _check_prompt(record, adapter, requests, dataset, progress)
     with RunRecord.reopen(path) as record:
         old: dict[str, Answer | Failure] = {**record.answers, **record.failures}
         said = {name: text for name, one in old.items() if name in requests and (text := _said(one))}
@@ -64,6 +71,39 @@ def reparsed(path: Path, root: Path, data: str | Path | Dataset | None, progress
             settings = before.model_copy(update={"adapter_sha256": now, "title": title})
             record.begin({**provenance(), "reparsed": told}, settings)
     return record
+
+
+def _check_prompt(
+    record: RunRecord,
+    adapter: Adapter,
+    requests: Mapping[str, Request],
+    dataset: Dataset,
+    progress: Progress,
+) -> None:
+    """Refuse an adapter whose prompt is another than that of the answers; one request tells.
+
+    Raises:
+        RunError: it is.
+    """
+    settings = record.settings
+    told: dict[str, str] = {}
+    for start in record.starts:
+        told = start.get("prompted", told)
+    request = requests.get(told.get("id", ""))
+    template = find_template(settings.task, Options.of(record.options).prompt)
+    if request is None or (settings.prompt and template.identity != settings.prompt):
+        progress.note(f"{record.path}: whether the adapter still asks as it did cannot be told")
+        return
+    clip = next(clip for clip in dataset.clips if clip.video_id == request.video_id)
+    try:
+        frames = decode(clip.video, settings.frames) if settings.frames and clip.video else None
+        prompt = made_prompt(adapter, request, template.render(request), frames)
+    except Exception as error:  # an adapter is somebody else's code
+        reason = f"its adapter was edited and no longer makes the prompt of {request.id}: {first_line(error)}"
+        raise RunError(reason, path=record.path) from error
+    if prompted(request, prompt) != told:
+        reason = f"its adapter was edited, and now asks {request.id} with another prompt"
+        raise RunError(f"{reason}: --run DIR asks anew", path=record.path)
 
 
 def _said(one: Answer | Failure) -> Response | None:

@@ -1,5 +1,6 @@
 """One start of a run: with what it was made, and what it took."""
 
+import hashlib
 import platform
 import subprocess
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import microg_bench
-from microg_bench.records import Failure, Response
+from microg_bench.records import Failure, Prompt, Request, Response
 
 PACKAGES = ("av", "numpy", "torch", "torchvision", "transformers", "accelerate", "vllm")
 
@@ -28,6 +29,11 @@ def provenance() -> dict[str, Any]:
             continue
     started = datetime.now(UTC).isoformat(timespec="seconds")
     return {"started": started, "git": _git_revision(), "versions": versions}
+
+
+def prompted(request: Request, prompt: Prompt) -> dict[str, str]:
+    """One of the requests that a start asks, and the SHA-256 of its prompt."""
+    return {"id": request.id, "sha256": hashlib.sha256(prompt.model_dump_json().encode()).hexdigest()}
 
 
 def _git_revision() -> str | None:

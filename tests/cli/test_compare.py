@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import microg_bench as mb
-from tests.helpers.datasets import bench
+from tests.helpers.datasets import bench, make_dataset
+from tests.helpers.videos import write_clip
 
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
 
@@ -36,6 +37,25 @@ def test_two_runs_are_compared_metric_by_metric_and_item_by_item(runs: Path) -> 
         assert 0 < float(row[8]) <= float(row[9]) <= 1
     assert "items that differ most by ROUGE-L:" in done.stdout
     assert done.stdout.count("  B: Not mentioned.") == 2
+
+
+def test_what_a_reader_must_know_of_the_answers_is_said(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "d", ["a_000", "a_001", "b_000"])
+    asked = ("vqa", "--model", "nearest-clip", "--data", data, *FAST)
+    bench(*asked, "--run", "one", cwd=tmp_path)
+    (clip,) = (data / "videos").rglob("a_001.mp4")
+    write_clip(clip, frames=90, fps=30, size=(128, 96))
+    bench(*asked, "--run", "two", cwd=tmp_path)
+    journal = tmp_path / "two" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines[0] |= {"text": "", "answer": ""}
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    bench("score", "two", *FAST, cwd=tmp_path)
+    done = bench("compare", "one", "two", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert "B: 1 of 6 answers is empty" in said
+    assert "A and B were shown other files of 1 clips: a_001" in said
 
 
 def test_a_run_is_no_better_than_its_own_repetition(runs: Path) -> None:

@@ -292,6 +292,18 @@ def test_only_what_has_changed_is_read_again(weights: Path, monkeypatch: pytest.
     assert read[4:] == ["b.bin", "b.bin"], "a file that was just written may change within the same moment"
 
 
+def test_other_content_of_the_same_size_and_time_is_noticed(weights: Path, tmp_path: Path) -> None:
+    own, file = digest(weights), weights / "parts" / "a.bin"
+    state = file.stat()
+    file.write_bytes(b"zz")
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    edited = digest(weights)
+    put(tmp_path / "unpacked", b"yy")
+    os.utime(tmp_path / "unpacked", ns=(state.st_atime_ns, state.st_mtime_ns))
+    (tmp_path / "unpacked").replace(file)
+    assert len({own, edited, digest(weights)}) == 3
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"config.json": 3, "parts/a.bin": [2, 3]}', b"\xff"])
 def test_a_damaged_memory_is_forgotten(weights: Path, tmp_path: Path, content: bytes) -> None:
     own = digest(weights)

@@ -177,3 +177,32 @@ def test_predictions_are_not_parsed(tmp_path: Path, data: Path) -> None:
     (tmp_path / "p.json").write_text("{}")
     with pytest.raises(UsageError, match="--reparse: does not apply to predictions"):
         mb.score(tmp_path / "p.json", "caption", data, reparse=True)
+
+
+ASKS = """
+    def prompt(self, request, instruction, frames):
+        from microg_bench.records import Message, Prompt, Text
+
+        return Prompt(messages=(Message(role="user", parts=(Text(text="Say hello."),)),))
+"""
+
+
+def test_an_adapter_that_asks_otherwise_is_refused(adapter: Path, data: Path, tmp_path: Path) -> None:
+    evaluate(adapter, data, tmp_path / "r", tasks="vqa")
+    before = content(tmp_path / "r")
+    adapter.write_text(ADAPTER.replace(READS, EDITED) + ASKS)
+    told = r"r/vqa: its adapter was edited, and now asks a_001#1 with another prompt: --run DIR asks anew"
+    with pytest.raises(RunError, match=told):
+        reparsed(tmp_path / "r")
+    assert content(tmp_path / "r") == before
+
+
+def test_what_a_run_does_not_tell_of_its_prompts_is_said(adapter: Path, data: Path, tmp_path: Path) -> None:
+    evaluate(adapter, data, tmp_path / "r", tasks="vqa")
+    file = tmp_path / "r" / "vqa" / "run.json"
+    written = json.loads(file.read_text())
+    assert written["starts"][0].pop("prompted")["id"] == "a_001#1"
+    file.write_text(json.dumps(written))
+    adapter.write_text(ADAPTER.replace(READS, EDITED))
+    notes = reparsed(tmp_path / "r")
+    assert notes.notes[0] == f"{tmp_path}/r/vqa: whether the adapter still asks as it did cannot be told"
