@@ -34,6 +34,7 @@ LOCK_FILE = ".lock"
 # Sixty times the largest published table; also bounds what a dictionary of xz may take.
 MAX_BYTES = 256 * 1024**2
 MAX_JSON_BYTES = 64 * 1024**2  # twenty times the largest published file
+MAX_JSON_VALUES = 5_000_000  # they may take thirty times their bytes of JSON
 # A chunk of xz may unpack to some thousand times its size.
 CHUNK_BYTES = 8 * 1024
 # gzip of 256 MiB in blocks, as bgzip writes it, has 4,096 parts.
@@ -42,7 +43,8 @@ _PACKED: dict[bytes, tuple[str, Callable[[], Any]]] = {
     b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(wbits=31)),
     b"\xfd7zXZ\0": ("xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_BYTES)),
 }
-_REFUSED = {b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip, or an Excel workbook"}
+ZIP = b"PK\x03\x04"
+_REFUSED = {b"\x28\xb5\x2f\xfd": "zstd", ZIP: "zip, or an Excel workbook"}
 # The mark of UTF-32 begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
@@ -131,15 +133,31 @@ def read_json(path: Path, pairs: Callable[[list[tuple[str, Any]]], Any] | None =
     Raises:
         DataError: see `read_text`; or the file is not JSON; the line is named.
     """
-    text = read_text(path, MAX_JSON_BYTES)
+    return parse_json(read_text(path, MAX_JSON_BYTES), path, pairs)
+
+
+def parse_json(
+    text: bytes,
+    path: Path,
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+    item: str | None = None,
+) -> Any:
+    """The content of JSON text in UTF-8, read from `path`; `item` is its place there, if it is not the whole.
+
+    Raises:
+        DataError: it is not JSON, where the line is named, or could hold too many values.
+    """
+    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
+        raise DataError(f"holds more than {MAX_JSON_VALUES:,} values", path=path, item=item)
     try:
         return json.loads(text, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
-        raise DataError(f"not JSON: {error.msg} in line {error.lineno}", path=path) from error
-    except RecursionError as error:
-        raise DataError("not JSON: nested too deeply", path=path) from error
+        reason = error.msg if item else f"{error.msg} in line {error.lineno}"
+    except RecursionError:
+        reason = "nested too deeply"
     except ValueError as error:  # a number of too many digits
-        raise DataError(f"not JSON: {first_line(error)}", path=path) from error
+        reason = first_line(error)
+    raise DataError(f"not JSON: {reason}", path=path, item=item)
 
 
 def read_text(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -156,7 +174,11 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> bytes:
         DataError: the file is missing, cannot be read, is broken, holds more than `limit` bytes, or is no
             text; the line is named.
     """
-    content = read_bytes(path, limit)
+    return as_text(read_bytes(path, limit), path)
+
+
+def as_text(content: bytes, path: Path) -> bytes:
+    """The content of a file, already read from `path`, as text; see `read_text`."""
     mark, encoding = next((one for one in _MARKS.items() if content.startswith(one[0])), (b"", "utf-8"))
     content = content[len(mark) :]
     try:
@@ -178,16 +200,22 @@ def _place(content: bytes, at: int) -> str:
     return f"line {content.count(line_break, 0, at) + 1}"
 
 
-def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Path, limit: int = MAX_BYTES, zipped: bool = False) -> bytes:
     """The content of a file, unpacked if gzip or xz packed it, in memory for little more than `limit`.
 
+    Args:
+        path: the file.
+        limit: the most bytes that it may hold, unpacked.
+        zipped: whether it may be a zip, which is returned as it is.
+
     Raises:
-        DataError: the file is missing, cannot be read, is broken, or holds more than `limit` bytes.
+        DataError: the file is missing, cannot be read, is broken, packed otherwise, or holds more than
+            `limit` bytes.
     """
     parts, left = [], limit
     try:
         with path.open("rb") as file:
-            for part in _unpacked(file, path):
+            for part in _unpacked(file, path, zipped):
                 parts.append(part)
                 left -= len(part)
                 if left < 0:
@@ -199,11 +227,11 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     return b"".join(parts)
 
 
-def _unpacked(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def _unpacked(file: BinaryIO, path: Path, zipped: bool) -> Iterator[bytes]:
     """The content of `file` in parts."""
     start = file.read(CHUNK_BYTES)
     for magic, name in _REFUSED.items():
-        if start.startswith(magic):
+        if start.startswith(magic) and not (zipped and magic == ZIP):
             raise DataError(f"is packed ({name}): unpack it, or pack it by gzip or xz", path=path)
     chunks = _chunks(start, file)
     for magic, (name, make) in _PACKED.items():

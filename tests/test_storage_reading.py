@@ -113,6 +113,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_text(tmp_path)
 
 
+def test_json_of_very_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "MAX_JSON_VALUES", 10)
+    assert read_json(written(tmp_path, b"[" + b"1, " * 9 + b"1]")) == [1] * 10
+    for content in (b"[" + b"1, " * 10 + b"1]", b"[" * 6 + b'{"a": [{}, {}, {}]}' + b"]" * 6):
+        with pytest.raises(DataError, match="a.csv: holds more than 10 values"):
+            read_json(written(tmp_path, content))
+
+
 @pytest.mark.parametrize("encoding", MARKED)
 def test_json_may_have_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     content = [{"caption": TEXT}]

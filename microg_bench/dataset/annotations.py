@@ -89,7 +89,7 @@ def parse_annotations(records: Any, path: Path) -> list[Annotation]:
     """The content of an annotation file, already read from `path`; raises as `read_annotations` does."""
     if not isinstance(records, list) or not records:
         raise DataError("expected a non-empty array of records", path=path)
-    return [_annotation(record, path, f"record {n}") for n, record in enumerate(records, start=1)]
+    return [parse_annotation(record, path, f"record {n}") for n, record in enumerate(records, start=1)]
 
 
 def _parquet(path: Path) -> list[dict[str, Any]]:
@@ -122,7 +122,8 @@ def safe_source(source: object, path: Path, item: str) -> str:
     return name
 
 
-def _annotation(record: Any, path: Path, item: str) -> Annotation:
+def parse_annotation(record: Any, path: Path, item: str) -> Annotation:
+    """One record, already read from `path`, where its place is `item`; raises as `read_annotations` does."""
     if not isinstance(record, Mapping):
         raise DataError(f"expected an object, found {type(record).__name__}", path=path, item=item)
     video_id = safe_id(_text(record, "video_id", path, item), path, item)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_VALUES = 5_000_000  # of a column: its rows, or the items of its lists
 MAX_UNPACKED = 4 * MAX_BYTES  # numbers take more bytes here than as text
 MAX_FOOTER = 1024**2
-_MAGIC = b"PAR1"
+MAGIC = b"PAR1"
 _STDERR_LOCK = Lock()
 _DAMAGED = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
 
@@ -36,9 +36,13 @@ def read_parquet(path: Path, names: Collection[str]) -> DataFrame:
     Raises:
         DataError: the file is missing, is not Parquet, has none of the columns, or is beyond the bounds.
     """
+    return parse_parquet(read_bytes(path), path, names)
+
+
+def parse_parquet(content: bytes, path: Path, names: Collection[str]) -> DataFrame:
+    """The content of a Parquet file, already read from `path`; see `read_parquet`."""
     import polars  # slow to import and rarely needed
 
-    content = read_bytes(path)
     try:
         _check_sizes(content, names, path)
         with _without_panic_messages():
@@ -93,7 +97,7 @@ def _columns(content: bytes, path: Path) -> list[tuple[tuple[str, ...], int, int
         DataError: there is no such footer.
     """
     length = int.from_bytes(content[-8:-4], "little")
-    if content[-4:] != _MAGIC or length > min(len(content) - 8, MAX_FOOTER):
+    if content[-4:] != MAGIC or length > min(len(content) - 8, MAX_FOOTER):
         raise DataError("is not Parquet: it does not end in a footer", path=path)
     try:
         groups = _Compact(content[-8 - length : -8]).struct()[4]

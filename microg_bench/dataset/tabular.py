@@ -122,7 +122,7 @@ def _csv_table(text: bytes, path: Path, layout: Sequence[TableColumn]) -> Table:
     import polars  # slow to import and rarely needed
 
     line = text[:LONGEST_LINE].partition(b"\n")[0]
-    fields, separator = max(((_fields(line, one), one) for one in SEPARATORS), key=lambda pair: len(pair[0]))
+    fields, separator = split_header(line)
     if len(line) == LONGEST_LINE or text.count(separator.encode()) > MAX_FIELDS:
         raise DataError("its lines are too long, or too many, for a table of actions", path=path)
     header = not set(layout[0].names).isdisjoint(fields)
@@ -152,6 +152,11 @@ def _csv_table(text: bytes, path: Path, layout: Sequence[TableColumn]) -> Table:
         return parsed(None)
     except polars.exceptions.PolarsError as error:
         raise _not_csv(text, separator, path, first_line(error)) from error
+
+
+def split_header(line: bytes) -> tuple[list[str], str]:
+    """The fields of the first line of CSV, and their separator: the one that gives most fields."""
+    return max(((_fields(line, one), one) for one in SEPARATORS), key=lambda pair: len(pair[0]))
 
 
 def _fields(line: bytes, separator: str) -> list[str]:
