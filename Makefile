@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,openai,gemini,plots,mlflow,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,openai,gemini,plots,excel,mlflow,dev]'
 	@touch $@
 
 # The hub is not used: no model is downloaded, and BERTScore is computed only if its encoder is cached.

@@ -36,7 +36,7 @@ from microg_bench.scoring.intervals import (
     resample,
     with_sample,
 )
-from microg_bench.scoring.predictions import match, read_predictions
+from microg_bench.scoring.predictions import read_predictions
 from microg_bench.storage import shipped
 from microg_bench.submissions.load import load as load_submission
 from microg_bench.tables.markdown import table
@@ -180,8 +180,8 @@ def measures(shared: Path) -> Iterator[Measure]:
 def _scored(task: TaskName, dataset: Dataset, shared: Path) -> tuple[Clusters, dict[str, dict[str, Array]]]:
     """The statistics of each metric, by system."""
     items = items_of(TASKS[task], dataset.clips)
-    predictions = read_predictions(shared / "data" / "oracle" / "full" / FILES[task], task)
-    answers = {EDITED: match(predictions, items).answers}
+    predictions = read_predictions(shared / "data" / "oracle" / "full" / FILES[task], task, items)
+    answers = {EDITED: predictions.answers}
     for name in (BLIND, CONSTANT):
         (folder,) = shipped("results/submissions").glob(f"{name}-{task}-*")
         answers[name] = {key: one.answer for key, one in load_submission(folder).answers.items()}

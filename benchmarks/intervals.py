@@ -22,7 +22,7 @@ from microg_bench.records import TaskName
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scoring.evaluate import AnswerSet, evaluate_sets
 from microg_bench.scoring.intervals import RESAMPLES, Clusters, linearised, resample
-from microg_bench.scoring.predictions import match, read_predictions
+from microg_bench.scoring.predictions import read_predictions
 from microg_bench.tasks import TASKS, items_of
 
 FILES: dict[TaskName, str] = {"caption": "captions.json", "vqa": "vqa.json"}
@@ -34,8 +34,8 @@ def measure(shared: Path, task: TaskName) -> Statistics:
     """The statistics of the full oracle's predictions under every metric that needs no download."""
     dataset = load(str(shared / "data" / "microg4m" / "vqa_and_captioning.json"))
     items = items_of(TASKS[task], dataset.clips)
-    predictions = read_predictions(shared / "data" / "oracle" / "full" / FILES[task], task)
-    answers = AnswerSet(task, items, match(predictions, items).answers)
+    predictions = read_predictions(shared / "data" / "oracle" / "full" / FILES[task], task, items)
+    answers = AnswerSet(task, items, predictions.answers)
     (evaluation,) = evaluate_sets([answers], ScoringOptions(metrics=METRIC_NAMES))
     return evaluation.statistics()
 

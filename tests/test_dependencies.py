@@ -27,6 +27,7 @@ USED_BY = {
     "microg_bench/torchvision_repair.py": ("transformers",),
     "microg_bench/plots": ("plots",),
     "microg_bench/export/mlflow.py": ("mlflow",),
+    "microg_bench/scoring/rows.py": ("excel",),
     "microg_bench": (),
     "model_adapters": ("transformers",),
     "tests": tuple(EXTRAS),

@@ -49,7 +49,8 @@ def score(
     run: Annotated[Path | None, typer.Argument(help="A run folder, or a folder of runs.")] = None,
     task: Annotated[str | None, typer.Option(help="Task of the predictions: caption or vqa.")] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Predictions file, in either published layout.")
+        Path | None,
+        typer.Option(help="Predictions file: as published, exported, or of lmms-eval or VLMEvalKit."),
     ] = None,
     data: Annotated[
         str | None,

@@ -31,7 +31,7 @@ from microg_bench.scorecard import (
 )
 from microg_bench.scoring.baselines import baseline_entries
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
-from microg_bench.scoring.predictions import match, read_predictions
+from microg_bench.scoring.predictions import read_predictions
 from microg_bench.settings import Settings
 from microg_bench.storage import write_json
 from microg_bench.tasks import TASKS, Item, items_of
@@ -259,7 +259,7 @@ def score_predictions(
         DataError: the file cannot be read, or has missing or unknown items without `allow_missing`.
     """
     items = items_of(TASKS[task], dataset.clips)
-    found = match(read_predictions(path, task), items)
+    found = read_predictions(path, task, items)
     if (found.missing or found.unknown) and not allow_missing:
         raise DataError(
             f"{_named(found.missing, 'items without a prediction')}; "

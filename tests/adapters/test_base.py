@@ -9,6 +9,7 @@ from microg_bench.adapters.base import flags, split_thoughts
 from microg_bench.dataset.load import load
 from microg_bench.records import THOUGHT_MARKS, Thinking
 from microg_bench.scoring.predictions import read_predictions
+from microg_bench.tasks import TASKS, items_of
 
 OPENING, CLOSING = THOUGHT_MARKS[0]
 
@@ -118,12 +119,14 @@ def test_an_answer_that_is_none_is_flagged(answer: str, reason: Any, found: tupl
 
 
 def test_no_text_of_the_benchmark_looks_like_thoughts(shared: Path) -> None:
+    clips = load(shared / "data" / "microg4m" / "vqa_and_captioning.json").clips
     texts = [
         text
-        for clip in load(shared / "data" / "microg4m" / "vqa_and_captioning.json").clips
+        for clip in clips
         for text in (clip.caption or "", *(question.answer for question in clip.questions))
     ]
     for name, task in (("captions.json", "caption"), ("vqa.json", "vqa")):
-        texts += read_predictions(shared / "data" / "oracle" / "full" / name, task).texts.values()
+        path = shared / "data" / "oracle" / "full" / name
+        texts += read_predictions(path, task, items_of(TASKS[task], clips)).answers.values()
     assert len(texts) > 17_000
     assert [text for text in texts if "thoughts" in flags(text)] == []

@@ -12,7 +12,7 @@ from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, Failure
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Counts, FailedStage, ServedModel
-from microg_bench.scoring.predictions import match, read_predictions
+from microg_bench.scoring.predictions import read_predictions
 from microg_bench.scoring.score import ScoredRun, score_records
 from tests.helpers.datasets import record, write_annotations
 from tests.helpers.runs import begun_run, content, open_run
@@ -147,7 +147,7 @@ def test_nothing_is_written_before_it_is_saved(run: Path, dataset: Dataset) -> N
     fresh = RunRecord.read(run)
     assert fresh.scorecard == record.scorecard == found.scorecard
     assert fresh.item_scores() == record.item_scores()
-    predictions = match(read_predictions(run / "predictions.json", "vqa"), record.items(dataset))
+    predictions = read_predictions(run / "predictions.json", "vqa", record.items(dataset))
     assert predictions.answers == {name: one.answer for name, one in record.answers.items()}
 
 
