@@ -92,7 +92,7 @@ def ours(one: Configuration, folder: Path) -> dict[str, float]:
         pool = stack.enter_context(DecodePool(workers=2))
         stack.callback(engine.close)
         engine.start()
-        seconds = timed(Execution(engine, Progress()), decoded(work, pool, one.frames, ahead=4))
+        seconds = timed(Execution(engine, Progress()), decoded(work, pool, one.frames))
     answers = [answer for record in variant.records.values() for answer in record.answers.values()]
     assert len(answers) == sum(map(len, work))
     return {

@@ -285,7 +285,7 @@ async def _engine(
         return engine, whole_clips
     if pool is None or spec is None:
         return engine, nothing_shown
-    return engine, partial(decoded, pool=pool, spec=spec, ahead=2 * one.options.num_workers)
+    return engine, partial(decoded, pool=pool, spec=spec)
 
 
 async def _baseline_engine(

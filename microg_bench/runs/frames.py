@@ -68,14 +68,12 @@ async def whole_clips(work: Iterable[Of]) -> FrameStream[Of]:
         yield one, Shown(video=file, clip_sha256=clip_sha256(file)) if file else _no_video(one.clip)
 
 
-async def decoded(
-    work: Iterable[Of], pool: DecodePool, spec: FrameSpec | FrameUnion, ahead: int
-) -> FrameStream[Of]:
-    """Decode in `pool`, at most `ahead` clips before the model has taken them."""
+async def decoded(work: Iterable[Of], pool: DecodePool, spec: FrameSpec | FrameUnion) -> FrameStream[Of]:
+    """Decode in `pool`, as many clips as it allows before the model has taken them."""
     waiting: deque[tuple[Of, Future[Frames] | None, str | None]] = deque()
     open_work = iter(work)
     while True:
-        while len(waiting) < ahead and (one := next(open_work, None)):
+        while len(waiting) < pool.ahead and (one := next(open_work, None)):
             file = one.clip.video
             waiting.append((one, pool.submit(file, spec) if file else None, clip_sha256(file)))
         if not waiting:
@@ -173,7 +171,7 @@ async def describe_clips(
     found: dict[str, Description | DecodeError] = {**kept}
     progress.stage("describing clips", len(chosen), len(chosen) - len(left))
     with Journal(path) as journal:
-        async for one, shown in decoded(left, pool, spec, ahead=4):
+        async for one, shown in decoded(left, pool, spec):
             progress.advance()
             name = one.clip.video_id
             if isinstance(shown, DecodeError) or shown.frames is None:

@@ -54,7 +54,12 @@ class Frames:
 
 
 def decode(
-    path: str | os.PathLike[str], spec: FrameSpec | FrameUnion, *, limit_s: float = 60.0, threads: int = 0
+    path: str | os.PathLike[str],
+    spec: FrameSpec | FrameUnion,
+    *,
+    limit_s: float = 60.0,
+    threads: int = 0,
+    max_bytes: int = MAX_BYTES,
 ) -> Frames:
     """Decode the clip at `path` and return the frames that `spec` asks for.
 
@@ -65,17 +70,18 @@ def decode(
         spec: which frames.
         limit_s: seconds; checked between packets. A decoder that hangs in native code needs a `DecodePool`.
         threads: decoding threads, 0 for as many as the machine has.
+        max_bytes: of pixels, at 3 bytes each.
 
     Raises:
-        DecodeError: the clip cannot be decoded whole, or more than 1024 frames or 4 GiB of pixels are asked.
+        DecodeError: the clip cannot be decoded whole, or more than 1024 frames or `max_bytes` are asked.
     """
     path, deadline = Path(path), source.Deadline(limit_s)
-    found = _read(path, lambda stream: _guess(spec, stream), deadline, threads)
+    found = _read(path, lambda stream: _guess(spec, stream), deadline, threads, max_bytes)
     picks = indices(spec, found.times)
     if len(picks) > MAX_FRAMES:
         raise source.refuse(path, f"{spec} asks for {len(picks)} frames, more than {MAX_FRAMES}")
     if picks != found.picks:
-        found = _read(path, lambda stream: picks, deadline, threads)
+        found = _read(path, lambda stream: picks, deadline, threads, max_bytes)
     total = len(found.times)
     times = tuple(found.times[i] for i in picks)
     return Frames(found.pixels, picks, times, found.fps, total, total / found.fps)
@@ -92,7 +98,11 @@ class _Pass:
 
 
 def _read(
-    path: Path, choose: Callable[[VideoStream], tuple[int, ...]], deadline: source.Deadline, threads: int
+    path: Path,
+    choose: Callable[[VideoStream], tuple[int, ...]],
+    deadline: source.Deadline,
+    threads: int,
+    max_bytes: int,
 ) -> _Pass:
     with source.open_video(path) as stream:
         picks = choose(stream)
@@ -103,7 +113,7 @@ def _read(
             if taken < len(picks) and picks[taken] == len(stamps):
                 image = _upright(path, frame)
                 if taken == 0:
-                    pixels = _buffer(path, len(picks), image)
+                    pixels = _buffer(path, len(picks), image, max_bytes)
                 elif image.shape != pixels.shape[1:]:
                     raise source.refuse(path, f"its frame size changes at frame {len(stamps)}")
                 copies = picks.count(len(stamps))
@@ -125,11 +135,10 @@ def _guess(spec: FrameSpec | FrameUnion, stream: VideoStream) -> tuple[int, ...]
     return picks if len(picks) <= MAX_FRAMES else ()
 
 
-def _buffer(path: Path, count: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if count * image.nbytes > MAX_BYTES:
-        raise source.refuse(
-            path, f"{count} frames of {image.shape[1]}x{image.shape[0]} exceed 4 GiB of pixels"
-        )
+def _buffer(path: Path, count: int, image: NDArray[np.uint8], max_bytes: int) -> NDArray[np.uint8]:
+    if count * image.nbytes > max_bytes:
+        size, limit = f"{image.shape[1]}x{image.shape[0]}", f"{max_bytes / 1024**3:g} GiB"
+        raise source.refuse(path, f"{count} frames of {size} exceed {limit} of pixels")
     return np.empty((count, *image.shape), np.uint8)
 
 

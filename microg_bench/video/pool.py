@@ -22,11 +22,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from microg_bench.video.decode import Frames
+from microg_bench.video.decode import MAX_BYTES, Frames
 from microg_bench.video.sampling import FrameSpec, FrameUnion
 from microg_bench.video.source import refuse, too_slow
 
 START_LIMIT_S = 60.0
+MAX_POOL_BYTES = 8 * 1024**3  # of pixels that are decoded and not taken yet
 
 
 class DecodePool:
@@ -35,10 +36,15 @@ class DecodePool:
     A clip that takes longer than `limit_s` seconds, or whose decoder crashes, fails alone. Leaving the
     context ends all workers at once and cancels the clips that wait. `seconds` is the time that the workers
     have spent decoding, summed over them.
+
+    The caller has at most `ahead` clips submitted and not taken. Each may have its share of 8 GiB of pixels,
+    and 4 GiB at most.
     """
 
     def __init__(self, workers: int = 2, limit_s: float = 60.0) -> None:
+        self.ahead = 2 * workers
         self._limit_s = limit_s
+        self._max_bytes = min(MAX_BYTES, MAX_POOL_BYTES // self.ahead)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         self._own = threading.local()
         self._lock = threading.Lock()
@@ -79,7 +85,7 @@ class DecodePool:
         worker = self._worker()
         start = time.perf_counter()
         try:
-            return worker.decode(path, spec, self._limit_s)
+            return worker.decode(path, spec, self._limit_s, self._max_bytes)
         except _WorkerEndedError as ended:
             self._discard(worker)
             if self._closed:
@@ -161,8 +167,9 @@ class _Worker:
         with self._limited(limit_s):
             self._header()
 
-    def decode(self, path: Path, spec: FrameSpec | FrameUnion, limit_s: float) -> Frames:
-        request = {"path": str(path.absolute()), "spec": spec.model_dump(), "limit_s": limit_s}
+    def decode(self, path: Path, spec: FrameSpec | FrameUnion, limit_s: float, max_bytes: int) -> Frames:
+        limits = {"limit_s": limit_s, "max_bytes": max_bytes}
+        request = {"path": str(path.absolute()), "spec": spec.model_dump(), **limits}
         with self._limited(limit_s):
             self._requests.write(json.dumps(request).encode() + b"\n")
             self._requests.flush()

@@ -86,6 +86,24 @@ def open_video(path: Path) -> Iterator[VideoStream]:
             raise refuse(path, f"cannot be decoded ({_reason(error)})") from None
 
 
+def video_bytes(path: Path, limit: int) -> bytes:
+    """The content of a video file.
+
+    Raises:
+        DecodeError: it is no video that `open_video` accepts, or larger than `limit` bytes.
+    """
+    with open_video(path):
+        pass
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise refuse(path, f"cannot be read ({error.strerror})") from None
+    if len(content) > limit:
+        raise refuse(path, f"is larger than {limit >> 20} MiB, which is the most that is sent whole")
+    return content
+
+
 def read_frames(
     path: Path, stream: VideoStream, deadline: Deadline, *, threads: int = 0
 ) -> Iterator[VideoFrame]:

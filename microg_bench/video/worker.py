@@ -1,8 +1,9 @@
 """A worker of the `DecodePool`: reads requests from standard input, writes frames to standard output.
 
-A request is a line of JSON: path, spec, limit_s. A reply is a line of JSON, either ``{"error": …}`` or the
-fields of `Frames` with the shape of the pixels, then the pixels as bytes. The worker writes ``{}`` when it is
-ready, and ends when its input does. It decodes with one thread: the pool has one worker for each core.
+A request is a line of JSON: path, spec, limit_s, max_bytes. A reply is a line of JSON, either
+``{"error": …}`` or the fields of `Frames` with the shape of the pixels, then the pixels as bytes. The worker
+writes ``{}`` when it is ready, and ends when its input does. It decodes with one thread: the pool has one
+worker for each core.
 """
 
 import json
@@ -35,7 +36,9 @@ def main() -> None:
         try:
             kind = FrameUnion if "specs" in request["spec"] else FrameSpec
             spec: FrameSpec | FrameUnion = kind.model_validate(request["spec"])
-            frames = decode(request["path"], spec, limit_s=request["limit_s"], threads=1)
+            frames = decode(
+                request["path"], spec, limit_s=request["limit_s"], threads=1, max_bytes=request["max_bytes"]
+            )
         except DecodeError as error:
             _send(replies, {"error": error.reason})
         else:

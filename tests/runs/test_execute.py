@@ -47,7 +47,7 @@ def run(
     spec = FrameSpec.parse(4, "uniform")
     one = make_configuration(clips, ("caption", "vqa"), adapter, spec, prompt="default")
     with DecodePool(workers=1) as pool:
-        return execute(root, one, engine, partial(decoded, pool=pool, spec=spec, ahead=2))
+        return execute(root, one, engine, partial(decoded, pool=pool, spec=spec))
 
 
 def engine(function: Callable[[Job], str]) -> Engine:

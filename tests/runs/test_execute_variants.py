@@ -67,7 +67,7 @@ def run(configurations: Sequence[Configuration], roots: Sequence[Path]) -> tuple
         variants = [stack.enter_context(opened(root, one)) for root, one in pairs]
         pool = stack.enter_context(CountingPool(workers=1))
         spec = FrameUnion(specs=tuple(one.frames for one in configurations if one.frames))
-        source = partial(decoded, pool=pool, spec=spec, ahead=2)
+        source = partial(decoded, pool=pool, spec=spec)
         execution = Execution(FunctionEngine(function=describe), Progress())
         asyncio.run(execution.run(source(open_work(variants))))
     return [read(root, one) for root, one in pairs], pool.submitted

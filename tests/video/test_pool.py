@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from microg_bench.errors import DecodeError
+from microg_bench.video import pool as pools
 from microg_bench.video.decode import Frames, decode
 from microg_bench.video.pool import DecodePool
 from microg_bench.video.sampling import FrameSpec
@@ -190,3 +191,16 @@ def test_workers_yield_the_processor_to_their_parent(single: DecodePool) -> None
 
 def test_an_interrupt_from_the_terminal_reaches_the_parent_only(single: DecodePool) -> None:
     assert all(os.getpgid(pid) != os.getpgrp() for pid in single.pids)
+
+
+def test_the_pixels_of_all_clips_ahead_are_bounded(
+    clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nbytes = decode(clips[0], SPEC).pixels.nbytes
+    monkeypatch.setattr(pools, "MAX_POOL_BYTES", 4 * nbytes)
+    with DecodePool(workers=2) as pool:  # four clips ahead
+        assert pool.ahead == 4
+        assert pool.submit(clips[0], SPEC).result().pixels.nbytes == nbytes
+    monkeypatch.setattr(pools, "MAX_POOL_BYTES", 4 * nbytes - 1)
+    with DecodePool(workers=2) as pool, pytest.raises(DecodeError, match="4 frames of 96x64 exceed"):
+        pool.submit(clips[0], SPEC).result()

@@ -10,8 +10,11 @@ from weakref import WeakKeyDictionary
 
 from microg_bench.engines.base import Job
 from microg_bench.engines.chat_template import PromptError, delivered
+from microg_bench.errors import DecodeError
 from microg_bench.video.decode import Frames
+from microg_bench.video.source import video_bytes
 
+MAX_CLIP_BYTES = 64 * 1024**2  # six times the largest published clip
 CLIP_TYPES = {
     ".mp4": "video/mp4",
     ".webm": "video/webm",
@@ -64,7 +67,7 @@ def clip_file(job: Job) -> tuple[str, bytes]:
     """The media type and the content of the clip's file.
 
     Raises:
-        PromptError: there is none, or it cannot be read.
+        PromptError: there is none, it is no video, or it is larger than 64 MiB.
     """
     if job.video is None:
         raise PromptError("the prompt shows the clip's file, but none was delivered with it")
@@ -72,9 +75,9 @@ def clip_file(job: Job) -> tuple[str, bytes]:
     if kind is None:
         raise PromptError(f"{job.video.name}: only {', '.join(CLIP_TYPES)} files can be sent as they are")
     try:
-        return kind, job.video.read_bytes()
-    except OSError as error:
-        raise PromptError(f"{job.video.name}: cannot be read: {error.strerror}") from None
+        return kind, video_bytes(job.video, MAX_CLIP_BYTES)
+    except DecodeError as error:
+        raise PromptError(str(error)) from None
 
 
 def data_url(kind: str, *contents: bytes) -> str:
