@@ -8,12 +8,13 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microg_bench.adapters.base import Baseline
-from microg_bench.adapters.conformance import Check, check_adapter
+from microg_bench.adapters.conformance import Check, check_adapter, check_import
 from microg_bench.adapters.registry import find_adapter
 from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import MicrogError, RunError, UsageError
@@ -441,7 +442,8 @@ def check_model(name: str, checkpoint: str | None = None, engine: str | None = N
     Raises:
         UsageError: there is no such model.
     """
-    checks = check_adapter(find_adapter(name))
+    adapter, imported = check_import(partial(find_adapter, name))
+    checks = [imported, *check_adapter(adapter)]
     if checkpoint is not None:
         problem = _smoke_test(model=name, checkpoint=checkpoint, engine=engine)
         checks.append(Check("the checkpoint captions and answers about two sample clips", problem))

@@ -1,13 +1,18 @@
-"""Checks of an adapter that need no GPU, weights or dataset; each says what to change."""
+"""Checks of an adapter that need no GPU, weights or dataset; each says what to change.
+
+They help its author. They are no proof that the code of somebody else does no harm: they see what Python
+reports of the calls that they make, and code that means to hide can.
+"""
 
 import inspect
+import os
 import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
@@ -16,7 +21,16 @@ from microg_bench.adapters.registry import MODEL_ENGINES
 from microg_bench.adapters.scaffold import MARK
 from microg_bench.errors import MicrogError
 from microg_bench.prompts import Instruction, find_template
-from microg_bench.records import Generation, Image, Prompt, Request, Text, Video
+from microg_bench.records import (
+    Generation,
+    Image,
+    Prompt,
+    Request,
+    Text,
+    Thinking,
+    ThinkingLevel,
+    Video,
+)
 from microg_bench.video.decode import Frames
 from microg_bench.video.sampling import FrameSpec
 
@@ -43,7 +57,23 @@ _HOSTILE_TEXTS = (
 )
 _FILLED_IN = ("checkpoint", "revision", "architecture", "licence", "memory", "note")
 _ENGINES = (*MODEL_ENGINES, "function")
-_AUDITED = ("open", "os.", "shutil.", "socket.", "subprocess.", "urllib.")
+# The levels of thinking that each engine knows for a model whose adapter declares no switches.
+_LEVELS = {
+    **dict.fromkeys(("vllm", "transformers"), ("on", "off")),
+    **dict.fromkeys(("server", "gemini"), ("on", "off", "low", "medium", "high")),
+    "openai": ("off", "low", "medium", "high"),
+}
+# Audit events of Python by the beginnings of their names: of what reaches out of the process, and of the rest
+# of what opens files.
+_REACHING = (
+    *("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty."),
+    *("os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"),
+    *("os.truncate", "os.utime", "shutil.", "tempfile.", "sqlite3.", "subprocess.", "urllib."),
+    *("socket.bind", "socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.send"),
+    *("ftplib.", "http.client.", "imaplib.", "poplib.", "smtplib.", "webbrowser."),
+)
+_OPENING = ("open", "os.", "socket.")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 @dataclass(frozen=True)
@@ -55,7 +85,25 @@ class Check:
 
 
 class _IsolationError(Exception):
-    """An adapter opened a file, a socket or a process."""
+    """An adapter opened a file, a connection or a process."""
+
+
+def check_import(find: Callable[[], Adapter]) -> tuple[Adapter, Check]:
+    """The adapter that `find` imports, and whether the import was seen to reach out of the process.
+
+    Modules that were imported before are not seen.
+
+    Raises:
+        Exception: whatever `find` raises.
+    """
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        with _watched(_is_reaching, stop=False) as seen:
+            adapter = find()
+    finally:
+        sys.dont_write_bytecode = kept
+    problem = f"{seen[0]}: an adapter does nothing when it is imported" if seen else ""
+    return adapter, Check("its import was not seen to write a file, connect or start a process", problem)
 
 
 def check_adapter(adapter: Adapter) -> list[Check]:
@@ -66,7 +114,7 @@ def check_adapter(adapter: Adapter) -> list[Check]:
         "it renders both prompts": lambda: _each_prompt(adapter, _renders),
         "it shows the frames in order, before the question": lambda: _each_prompt(adapter, _shows),
         "it is pure: the same request gives the same prompt": lambda: _each_prompt(adapter, _pure),
-        "it opens no file and no network connection": lambda: _isolated(adapter),
+        "prompt() and parse() were not seen to open a file or a connection": lambda: _isolated(adapter),
         "parse() is robust to any model output": lambda: _parses(adapter),
         "it can be pickled": lambda: _pickles(adapter),
     }
@@ -105,6 +153,7 @@ def _declaration(adapter: Adapter) -> str:
         "licence": str,
         "memory": str,
         "note": str,
+        "thinking": (Thinking, type(None)),
     }
     for field, kind in kinds.items():
         if not isinstance(getattr(adapter, field, None), kind):
@@ -117,7 +166,7 @@ def _declaration(adapter: Adapter) -> str:
         return f"engines {adapter.engines!r}: name one or more of {', '.join(_ENGINES)}"
     if adapter.checkpoint is None and not isinstance(adapter, Baseline):
         return "checkpoint is None: name a hub id, a folder, or the model's name at its server"
-    return _generation(adapter) or _frames_declared(adapter)
+    return _generation(adapter) or _frames_declared(adapter) or _thinking(adapter)
 
 
 def _generation(adapter: Adapter) -> str:
@@ -204,14 +253,53 @@ def _pure(adapter: Adapter, request: Request) -> str:
     return ""
 
 
+def _thinking(adapter: Adapter) -> str:
+    thinking, known = adapter.thinking, get_args(ThinkingLevel)
+    if thinking is None:
+        return ""
+    if others := sorted(set(thinking.switches) - set(adapter.engines)):
+        return f"thinking: switches for {', '.join(others)}, which is not among the engines of the adapter"
+    named = {
+        *([thinking.default] if thinking.default else []),
+        *(one for own in thinking.switches.values() for one in own),
+    }
+    if odd := sorted(map(str, named - set(known))):
+        return f"thinking: unknown level {', '.join(odd)}: use {', '.join(known)}"
+    for engine in adapter.engines if thinking.default else ():
+        levels = thinking.switches.get(engine, ()) if thinking.switches else _LEVELS.get(engine, ())
+        if thinking.default not in levels:
+            told = ", ".join(levels) or "none"
+            return f"thinking: engine {engine} does not know the default {thinking.default} (known: {told})"
+    for marks in thinking.marks:
+        if not _are_marks(marks):
+            return f"thinking: marks {marks!r}: give pairs of two different texts that are not blank"
+    return ""
+
+
+def _are_marks(marks: object) -> bool:
+    if not isinstance(marks, tuple) or len(marks) != 2:
+        return False
+    return all(isinstance(mark, str) and mark.strip() for mark in marks) and marks[0] != marks[1]
+
+
 def _isolated(adapter: Adapter) -> str:
     for request in _REQUESTS:
         given = _given(adapter, request)
-        adapter.prompt(*given)  # a module that is imported on the way may be read from its file
-        with _audited():
-            adapter.prompt(*given)
-            adapter.parse(request, "A man.")
+        _tried(adapter, given)  # a module that is imported on the way may be read from its file
+        with _watched(_is_opening, stop=True) as seen:
+            _tried(adapter, given)
+        if seen:
+            return f"{request.task}: {seen[0]}: an adapter opens nothing; the harness does"
     return ""
+
+
+def _tried(adapter: Adapter, given: tuple[Request, Instruction, Frames | None]) -> None:
+    """Call `prompt` and `parse` with all that the checks have for them; other checks tell what they raise."""
+    with suppress(Exception):
+        adapter.prompt(*given)
+    for text in ("A man.", *_HOSTILE_TEXTS):
+        with suppress(Exception):
+            adapter.parse(given[0], text)
 
 
 def _parses(adapter: Adapter) -> str:
@@ -232,26 +320,51 @@ def _pickles(adapter: Adapter) -> str:
     return "" if copy.name == adapter.name else "a pickled copy has another name"
 
 
-class _AuditGuard:
-    """The audit hook of this process. Python cannot remove one, so it has a switch."""
+def _is_reaching(event: str, arguments: tuple[Any, ...]) -> bool:
+    writes = event == "open" and bool(_flags(arguments) & _WRITING)
+    return writes or event.startswith(_REACHING)
 
-    active: ClassVar[bool] = False
+
+def _is_opening(event: str, arguments: tuple[Any, ...]) -> bool:
+    return event.startswith((*_OPENING, *_REACHING))
+
+
+def _flags(arguments: tuple[Any, ...]) -> int:
+    """How a file is opened: the path, the mode and the flags are what the event tells."""
+    return arguments[2] if len(arguments) > 2 and isinstance(arguments[2], int) else 0
+
+
+Watched = Callable[[str, tuple[Any, ...]], bool]
+
+
+class _AuditHook:
+    """The audit hook of this process. Python cannot remove one, so it has a switch.
+
+    While `watched` is set, the events that it accepts are listed in `seen`, and stopped where `stop` is set.
+    """
+
+    watched: ClassVar[Watched | None] = None
+    stop: ClassVar[bool] = False
+    seen: ClassVar[list[str]] = []
     installed: ClassVar[bool] = False
 
     @classmethod
     def hook(cls, event: str, arguments: tuple[Any, ...]) -> None:
-        if cls.active and event.startswith(_AUDITED):
-            raise _IsolationError(f"{event} {arguments[:1]}: an adapter opens nothing; the harness does")
+        if cls.watched is not None and cls.watched(event, arguments):
+            cls.seen.append(f"{event} {arguments[:1]}")
+            if cls.stop:
+                raise _IsolationError(cls.seen[-1])
 
 
 @contextmanager
-def _audited() -> Iterator[None]:
-    """Raise where the code inside opens a file, a socket or a process."""
-    if not _AuditGuard.installed:
-        sys.addaudithook(_AuditGuard.hook)
-        _AuditGuard.installed = True
-    _AuditGuard.active = True
+def _watched(watched: Watched, *, stop: bool) -> Iterator[list[str]]:
+    """List the events of the code inside that `watched` accepts, also where it catches what `stop` raises."""
+    if not _AuditHook.installed:
+        sys.addaudithook(_AuditHook.hook)
+        _AuditHook.installed = True
+    seen: list[str] = []
+    _AuditHook.seen, _AuditHook.stop, _AuditHook.watched = seen, stop, watched
     try:
-        yield
+        yield seen
     finally:
-        _AuditGuard.active = False
+        _AuditHook.watched = None

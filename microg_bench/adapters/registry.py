@@ -15,10 +15,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import ValidationError
+
 from microg_bench.adapters.base import Adapter
 from microg_bench.errors import UsageError
-from microg_bench.records import Thinking
-from microg_bench.text import unknown
+from microg_bench.privacy import without_private
+from microg_bench.records import Thinking, first_fault
+from microg_bench.text import first_line, unknown
 
 GROUP = "microg_bench.adapters"
 MODEL_ENGINES = ("vllm", "transformers", "server", "openai", "gemini")  # that ask models by name
@@ -131,7 +134,7 @@ def _load(point: EntryPoint) -> Registered:
     try:
         adapter = point.load()
     except Exception as error:  # somebody else's module may fail in any way
-        return Registered(point.name, _place(point), problem=f"cannot be imported: {error}")
+        return Registered(point.name, _place(point), problem=f"cannot be imported: {_reason(error)}")
     problem = _problem(adapter)
     if not problem and adapter.name != point.name:
         problem = f"is registered as {point.name!r} but calls itself {adapter.name!r}"
@@ -177,8 +180,14 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[spec.name]
-        raise UsageError(f"cannot be imported: {type(error).__name__}: {error}", path=path) from error
+        reason = f"cannot be imported: {type(error).__name__}: {_reason(error)}"
+        raise UsageError(reason, path=path) from error
     return module
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a declaration, or whatever else somebody else's module raises, in a line."""
+    return first_fault(error) if isinstance(error, ValidationError) else first_line(error)
 
 
 def _same_file(point: EntryPoint, path: Path) -> bool:
@@ -205,7 +214,7 @@ def generic(model: str) -> Adapter:
         """The plain chat form."""
 
         name = model
-        title = name_there
+        title = without_private(name_there)
         checkpoint = name_there
         engines = (engine,)
         thinking = Thinking()

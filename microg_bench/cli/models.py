@@ -88,7 +88,10 @@ def check(
     ] = None,
     engine: Annotated[str | None, typer.Option(help="What runs them.")] = None,
 ) -> None:
-    """Check an adapter: declaration, purity, isolation, robustness; with a checkpoint, a short run too."""
+    """Check an adapter: declaration, purity, isolation, robustness; with a checkpoint, a short run too.
+
+    This runs its code. It helps an author, and proves nothing about the code of somebody else.
+    """
     checks = check_model(name, checkpoint, engine)
     for one in checks:
         output().print(f"{'FAIL' if one.problem else 'ok  '}  {one.what}")

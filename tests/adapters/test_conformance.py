@@ -1,7 +1,9 @@
 """The conformance suite tells an author what is wrong, in the author's words."""
 
 import socket
+import sqlite3
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,11 @@ import numpy as np
 import pytest
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.adapters.conformance import check_adapter
-from microg_bench.adapters.registry import find_adapter, registered
-from microg_bench.engines.registry import ENGINES
+from microg_bench.adapters.conformance import _LEVELS, check_adapter, check_import
+from microg_bench.adapters.registry import MODEL_ENGINES, find_adapter, registered
+from microg_bench.engines.registry import ENGINES, engine_class
 from microg_bench.prompts import Instruction
-from microg_bench.records import Image, Message, Prompt, Request, Text, Video
+from microg_bench.records import Image, Message, Prompt, Request, Text, Thinking, Video
 from microg_bench.video.decode import Frames
 
 
@@ -180,3 +182,103 @@ def test_what_fails_is_said_in_words(adapter: type[Adapter], problem: str) -> No
 
 def test_a_generic_adapter_passes() -> None:
     assert problems(find_adapter("server:org/model")) == []
+
+
+THINKING: dict[str, Any] = {"engines": ("vllm", "server")}
+
+
+@pytest.mark.parametrize(
+    ("thinking", "problem"),
+    [
+        ({"switches": {"gemini": {"on": {}}}}, "switches for gemini, which is not among the engines"),
+        ({"switches": {"vllm": {"extreme": {}}}}, "unknown level extreme: use on, off, low, medium, high"),
+        ({"default": "extreme"}, "unknown level extreme"),
+        (
+            {"default": "low", "switches": {"vllm": {"low": {}}, "server": {"on": {}}}},
+            "engine server does not know the default low (known: on)",
+        ),
+        ({"default": "on", "switches": {"vllm": {"on": {}}}}, "engine server does not know the default on"),
+        ({"default": "low"}, "engine vllm does not know the default low (known: on, off)"),
+        ({"marks": (("<a>", "<a>"),)}, "marks ('<a>', '<a>'): give pairs of two different texts"),
+        ({"marks": (("<a>", " "),)}, "marks ('<a>', ' '): give pairs of two different texts"),
+        ({"marks": (("<a>",),)}, "marks ('<a>',): give pairs of two different texts"),
+    ],
+)
+def test_what_is_wrong_with_declared_thinking_is_named(thinking: dict[str, Any], problem: str) -> None:
+    declared = Thinking.model_construct(**thinking)  # unchecked, as a subclass of its own may be
+    found = problems(type("Changed", (Good,), {**THINKING, "thinking": declared})())
+    assert any(one.startswith("thinking: ") and problem in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    "thinking",
+    [
+        Thinking(),
+        Thinking(default="off"),
+        Thinking(default="low", switches={"vllm": {"low": {}}, "server": {"low": {}, "high": {}}}),
+        Thinking(marks=(("<a>", "</a>"),), switches={"vllm": {"on": {}}}),
+    ],
+)
+def test_sound_thinking_passes(thinking: Thinking) -> None:
+    found = problems(type("Changed", (Good,), {**THINKING, "thinking": thinking})())
+    assert not any(one.startswith("thinking") for one in found)
+
+
+def test_thinking_of_another_type_is_named() -> None:
+    assert any(
+        "thinking is 'on', not Thinking" in one for one in problems(type("C", (Good,), {"thinking": "on"})())
+    )
+
+
+def test_it_knows_the_levels_of_each_engine() -> None:
+    known = {
+        name: set(engine_class(name).thinking_switches)
+        for name in MODEL_ENGINES
+        if not ENGINES[name].missing()
+    }
+    assert known
+    assert known == {name: set(_LEVELS[name]) for name in known}
+
+
+class Hides(Good):
+    """Opens files where it is not expected, and says nothing of it."""
+
+    def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
+        with suppress(Exception):
+            Path(__file__).read_text()
+        return super().prompt(request, instruction, frames)
+
+
+class Database(Good):
+    def parse(self, request: Request, text: str) -> str:
+        if text != "A man.":
+            sqlite3.connect(":memory:").close()
+        return text
+
+
+@pytest.mark.parametrize(("adapter", "event"), [(Hides, "open "), (Database, "sqlite3.connect")])
+def test_what_is_caught_is_seen(adapter: type[Adapter], event: str) -> None:
+    assert any(event in one and "an adapter opens nothing" in one for one in problems(adapter()))
+
+
+@pytest.mark.parametrize(
+    ("code", "event"),
+    [
+        ("open('made', 'w')", "open ('made',)"),
+        ("import os; os.mkdir('made')", "os.mkdir"),
+        ("import sqlite3; sqlite3.connect('made')", "sqlite3.connect"),
+        ("import subprocess; subprocess.run(['true'])", "subprocess.Popen"),
+        ("import socket; socket.socket().connect_ex(('127.0.0.1', 9))", "socket.connect"),
+        ("open(__file__).read(); import json, wave", ""),
+    ],
+)
+def test_what_an_import_does_is_seen(
+    code: str, event: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = "from microg_bench.adapters.base import Adapter"
+    declared = "class One(Adapter):\n    name, title, checkpoint = 'one', 'One', 'org/one'\n"
+    Path("one.py").write_text(f"{code}\n{base}\n\n{declared}")
+    adapter, check = check_import(lambda: find_adapter("one.py"))
+    assert adapter.name == "one"
+    assert check.problem.startswith(event) if event else check.problem == ""
