@@ -15,7 +15,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "microg_bench"
 # Each imports only from those before it. docs/architecture.md explains them in this order.
 ORDER = (
-    *("errors", "text", "privacy", "storage", "records", "options", "video", "settings", "scorecard"),
+    *(
+        "errors",
+        "text",
+        "privacy",
+        "storage",
+        "folders",
+        "records",
+        "options",
+        "video",
+        "settings",
+        "scorecard",
+    ),
     *("progress", "memory", "torchvision_repair", "_children", "tasks", "dataset", "prompts", "metrics"),
     *("adapters", "engines", "runs", "scoring", "har", "submissions", "tables", "plots", "pages", "export"),
     *("api", "drifts", "__main__", "cli"),

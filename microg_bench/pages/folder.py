@@ -1,13 +1,12 @@
 """Output folders: written whole, then renamed into their place; files from elsewhere are left alone."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from microg_bench.errors import RunError, UsageError
-from microg_bench.storage import cause, write_bytes
+from microg_bench.errors import UsageError
+from microg_bench.folders import whole_folder
+from microg_bench.storage import write_bytes
 
 MARKER = ".microg-bench-pages"
 
@@ -41,35 +40,11 @@ def new_folder(out: Path) -> Iterator[PageFolder]:
         UsageError: at `out` is something that was not written here, or holds files from elsewhere.
         RunError: it cannot be written.
     """
-    check_free(out)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        partial.mkdir(parents=True)
-        folder = PageFolder(partial)
+    with whole_folder(out, check_free) as new:
+        folder = PageFolder(new)
         yield folder
         # The marker lists all files, so that a later call knows what it may replace.
         folder.write(MARKER, "".join(f"{name}\n" for name in sorted({*folder.names, MARKER})).encode())
-        check_free(out)
-        _replace(out, partial)
-    except OSError as error:
-        raise RunError(f"cannot be written: {cause(error)}", path=out) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _replace(out: Path, new: Path) -> None:
-    """Put the folder `new` at `out`; what was there is removed once that is done, or put back."""
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if not out.exists():
-        new.rename(out)
-        return
-    out.rename(old)
-    try:
-        new.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_free(out: Path) -> None:

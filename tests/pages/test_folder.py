@@ -70,7 +70,7 @@ def test_what_was_there_is_put_back_where_the_new_cannot_come(
     rename = Path.rename
 
     def failing(self: Path, target: Path) -> Path:
-        if self.name.endswith(".part"):
+        if self.parent.name == "new":
             raise PermissionError(13, "Permission denied")
         return rename(self, target)
 
