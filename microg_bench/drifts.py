@@ -17,8 +17,8 @@ from microg_bench.api import Results, in_loop, run_configuration
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError, UsageError
 from microg_bench.metrics import METRICS, Score, Unavailable
-from microg_bench.options import Options, about
-from microg_bench.privacy import without_private
+from microg_bench.options import Options, about, flag
+from microg_bench.privacy import outgoing
 from microg_bench.progress import Show, shown
 from microg_bench.records import Answer, Record, TaskName
 from microg_bench.runs.configure import Configuration, configure
@@ -35,9 +35,15 @@ from microg_bench.text import markdown, unknown
 
 DRIFT_FILE = "drift.json"
 SAMPLE_SIZE = 50
-# What may be given: it moves no answer. An answer from a cache would hide every drift.
-OPTIONS = tuple(
-    name for name in Options.model_fields if not about(name).moves_answer and name not in ("tasks", "cache")
+_TRUST = "trust_remote_code"
+# What may be given: it moves no answer, or allows code, which a run cannot. A cache would hide every drift.
+OPTIONS = (
+    *(
+        name
+        for name in Options.model_fields
+        if not about(name).moves_answer and name not in ("tasks", "cache")
+    ),
+    _TRUST,
 )
 # Options of the run that are not taken over.
 _LEFT_OUT = ("cache", "batch", "max_cost", "limit", "clips", "tasks")
@@ -194,7 +200,7 @@ def drift(
         tasks={} if results.outcomes.pending else _measured(old, results.records, one),
     )
     if report.tasks:
-        write_json(folder / DRIFT_FILE, without_private(report.model_dump(mode="json", by_alias=True)))
+        write_json(folder / DRIFT_FILE, outgoing(report.model_dump(mode="json", by_alias=True)))
     return Drift(folder, report, results)
 
 
@@ -239,6 +245,9 @@ def _configured(
     if not clips:
         raise RunError("has no answer, so there is nothing to ask again", path=first.path)
     kept = {name: value for name, value in first.options.items() if name not in _LEFT_OUT}
+    if kept.get(_TRUST) and not options.get(_TRUST):
+        reason = "the run allowed the code of its checkpoint to run: give this option too, if you trust it"
+        raise UsageError(reason, path=first.path, item=flag(_TRUST))
     place = None if isinstance(data, Dataset) else data
     chosen = Options.of(kept, options, {"data": place, "clips": clips, "tasks": list(old)})
     one = replace(configure(chosen, dataset), only=only)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from microg_bench.errors import UsageError
+from microg_bench.privacy import without_secrets
 from microg_bench.records import Record, TaskName, ThinkingLevel
 from microg_bench.text import unknown
 
@@ -158,7 +159,7 @@ class ScoringOptions(Record):
             first = error.errors()[0]
             reason = first["msg"].removeprefix("Value error, ")
             told = f"{reason} (given: {first['input']!r})" if first["type"] != "value_error" else reason
-            raise UsageError(told, item=flag(str(first["loc"][0]))) from error
+            raise UsageError(without_secrets(told), item=flag(str(first["loc"][0]))) from error
 
 
 class Options(ScoringOptions):

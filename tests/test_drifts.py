@@ -11,6 +11,7 @@ import pytest
 import microg_bench as mb
 from microg_bench.dataset.load import load
 from microg_bench.drifts import DRIFT_FILE, OPTIONS, Drift, _default_folder, draw
+from microg_bench.errors import UsageError
 from microg_bench.metrics import METRICS
 from microg_bench.options import ScoringOptions
 from microg_bench.scoring.evaluate import AnswerSet, evaluate_sets
@@ -332,3 +333,13 @@ def test_the_folder_is_beside_the_run() -> None:
 def test_only_options_that_move_no_answer_can_be_given() -> None:
     assert {"url", "data", "max_cost", "batch", "metrics", "num_workers"} <= set(OPTIONS)
     assert not {"model", "frames", "seed", "thinking", "cache", "clips", "limit", "tasks"} & set(OPTIONS)
+
+
+def test_a_run_cannot_allow_the_code_of_its_checkpoint(vendor: Vendor, data: Path, tmp_path: Path) -> None:
+    vendor.run(tmp_path / "r", data)
+    file = tmp_path / "r" / "vqa" / "run.json"
+    content = json.loads(file.read_text())
+    content["options"]["trust_remote_code"] = True
+    file.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="--trust-remote-code: the run allowed the code of its checkpoint"):
+        mb.drift(tmp_path / "r", progress=None)

@@ -15,7 +15,7 @@ from microg_bench.api import Results, run_configuration
 from microg_bench.cli.console import note, output, warn_of_doubts
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
-from microg_bench.options import Options
+from microg_bench.options import Options, flag
 from microg_bench.progress import shown
 from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.configure import Configuration, configure
@@ -53,6 +53,11 @@ def _command(verb: str) -> Callable[..., None]:
         **given: Any,
     ) -> None:
         from_file, repeat = read_config(config) if config else ({}, None)
+        if from_file.get("trust_remote_code") and given["trust_remote_code"] is None:
+            reason = "a file cannot allow the code of a checkpoint to run: add this option to the command"
+            raise UsageError(
+                f"{reason} if you trust its authors", path=config, item=flag("trust_remote_code")
+            )
         tasks = {} if verb == "run" else {"tasks": verb}
         options = Options.of(from_file, given, tasks)
         one = configure(options, note=note)

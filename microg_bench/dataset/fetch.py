@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from microg_bench.errors import DataError
+from microg_bench.privacy import check_hub
 from microg_bench.progress import Progress
 from microg_bench.storage import cause, write_bytes, write_json
 from microg_bench.text import first_line
@@ -47,12 +48,14 @@ def fetch(target: Path, revision: str | None = None, progress: Progress | None =
         The commit hash that was fetched.
 
     Raises:
+        UsageError: see `check_hub`.
         DataError: no network, no such revision, or an archive that is damaged or unsafe.
         RunError: a file cannot be written.
     """
     from huggingface_hub import HfApi, snapshot_download  # a network client
     from huggingface_hub.errors import HfHubHTTPError
 
+    check_hub()
     progress = progress or Progress()
     try:
         commit = revision or _fetched_commit(target)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench.errors import DataError, EngineError, RunError
+from microg_bench.privacy import check_hub
 from microg_bench.storage import cache_folder, file_sha256, read_json, write_json
 from microg_bench.text import first_line
 
@@ -54,6 +55,7 @@ def locate(checkpoint: str | None, revision: str | None, *, own_layout: bool = F
 
     Raises:
         EngineError: there is none, it is no model, or the hub refuses it or cannot be reached.
+        UsageError: see `check_hub`.
     """
     if not checkpoint:
         raise EngineError("no checkpoint given: name a hub id (org/model) or a local folder")
@@ -169,6 +171,7 @@ def _hub(checkpoint: str, revision: str | None) -> Checkpoint:
         RevisionNotFoundError,
     )
 
+    check_hub()
     try:
         commit = HfApi().model_info(checkpoint, revision=revision, timeout=_TIMEOUT).sha
     except HFValidationError:

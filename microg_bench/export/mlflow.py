@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from microg_bench.engines.http.secrets import Secrets
 from microg_bench.errors import MissingExtraError, RunError, UsageError
-from microg_bench.privacy import without_private
+from microg_bench.privacy import outgoing
 from microg_bench.runs.record import SCORECARD_FILE
 from microg_bench.scorecard import Scorecard
 from microg_bench.text import markdown, unknown
@@ -73,7 +73,7 @@ def track(card: Scorecard) -> str:
             words = [Param(name, value) for name, value in parameters(card).items()]
             client.log_batch(run, numbers, words)
             client.set_tag(run, NOTES, notes(card))
-            client.log_dict(run, without_private(card.to_json()), SCORECARD_FILE)
+            client.log_dict(run, outgoing(card.to_json()), SCORECARD_FILE)
             client.set_terminated(run)
         except BaseException:
             with suppress(MlflowException, OSError):
@@ -87,7 +87,7 @@ def track(card: Scorecard) -> str:
 
 def run_name(card: Scorecard) -> str:
     """How MLflow's run is called."""
-    return f"{without_private(card.model.name) if card.model else 'predictions'} {card.task}"
+    return f"{outgoing(card.model.name) if card.model else 'predictions'} {card.task}"
 
 
 def metrics(card: Scorecard) -> dict[str, float]:
@@ -117,7 +117,7 @@ def parameters(card: Scorecard) -> dict[str, str]:
     }
     facts = {name: getattr(card, name) for name in ("status", "task", "protocol", "dataset", "fingerprint")}
     signatures = {name: one.signature.long() for name, one in card.scores.items() if one.signature}
-    whole = without_private({**settings, **facts, "signature": signatures})
+    whole = outgoing({**settings, **facts, "signature": signatures})
     return {name: str(value) for name, value in _flat(whole) if value is not None}
 
 

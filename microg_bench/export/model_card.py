@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from microg_bench.dataset.fetch import REPOSITORY
 from microg_bench.errors import DataError, RunError, UsageError
-from microg_bench.privacy import without_private
+from microg_bench.privacy import outgoing
 from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Settings
 from microg_bench.tables.published import read_facts
@@ -145,7 +145,7 @@ def _with_section(text: str, card: Scorecard) -> str:
 def _asked(settings: Settings) -> dict[str, object]:
     asked: dict[str, object] = {"frames": settings.shown}
     if settings.prompt:
-        asked["prompt"] = without_private(str(settings.prompt))
+        asked["prompt"] = outgoing(str(settings.prompt))
     if settings.thinking:
         asked["thinking"] = settings.thinking
     for name in ("clips", "requests"):

@@ -10,7 +10,7 @@ import polars as pl
 from microg_bench.adapters.base import flags
 from microg_bench.dataset.load import Dataset
 from microg_bench.metrics import METRICS
-from microg_bench.privacy import without_private
+from microg_bench.privacy import outgoing
 from microg_bench.records import Answer, Request
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import FLAGS
@@ -63,7 +63,7 @@ def _rows(record: RunRecord, dataset: Dataset | None) -> Iterator[list[Any]]:
         items = dict.fromkeys(record.requests())
     else:
         items = {item.request: item.reference for item in record.items(dataset)}
-    model = _utf8(without_private(record.settings.model))
+    model = _utf8(outgoing(record.settings.model))
     for request, reference in items.items():
         answer, failure = record.answers.get(request.id), record.failures.get(request.id)
         said = answer or (failure.response if failure else None)

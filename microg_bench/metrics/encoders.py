@@ -69,8 +69,10 @@ def _hub_folder(repository: str, flag: str) -> Path:
     except LocalEntryNotFoundError:
         pass
     try:
-        revision = HfApi().model_info(repository, timeout=_HUB_SECONDS).sha
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(_WANTED)))
+        revision = HfApi(token=False).model_info(repository, timeout=_HUB_SECONDS).sha
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=list(_WANTED), token=False)
+        )
     # Each version of the hub's client raises other errors of its own and of its network library.
     except Exception as error:
         raise MetricUnavailableError(

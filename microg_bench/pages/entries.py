@@ -9,6 +9,7 @@ from microg_bench.errors import DataError, MicrogError, RunError, UsageError
 from microg_bench.options import ScoringOptions
 from microg_bench.records import Response
 from microg_bench.runs.budget import find_price
+from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, SCORECARD_FILE, STATISTICS_FILE, RunRecord
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import ModelEntry, Scorecard
@@ -61,7 +62,7 @@ def read_entries(
     """
     packed, errors = _opened(submissions, dataset, scoring)
     candidates = [
-        *((run, None, _references(run, dataset)) for run in runs),
+        *((public(run), None, _references(run, dataset)) for run in runs),
         *((run, statistics, _given(run, dataset)) for run, statistics in packed),
     ]
     found: dict[str, Entry] = {}

@@ -13,9 +13,9 @@ from microg_bench.errors import RunError
 from microg_bench.pages.folder import new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
 from microg_bench.pages.shell import render
-from microg_bench.privacy import without_private
 from microg_bench.progress import Progress
 from microg_bench.records import Failure, Request
+from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RunRecord
 from microg_bench.scorecard import Scorecard
 from microg_bench.tasks import TASKS, is_unanswerable
@@ -58,6 +58,7 @@ def write_run_page(
         _check_scored(run)
         if dataset:
             run.dataset(dataset)
+    runs = [public(run) for run in runs]
     settings = runs[0].settings
     note = why_none(settings, dataset, pictures)
     with new_folder(out) as folder:
@@ -103,7 +104,7 @@ def run_page(
     `pictures`, their folder, and `home`, where "back" leads, are relative to the page.
     """
     settings = runs[0].settings
-    asked = without_private(settings.checkpoint or "")
+    asked = settings.checkpoint or ""
     checkpoint = "" if asked in settings.title else asked
     title = f"{settings.title} ({checkpoint})" if checkpoint else settings.title
     data = _data(runs, dataset, scores, strips)

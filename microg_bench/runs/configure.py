@@ -18,6 +18,7 @@ from microg_bench.engines.registry import CLOSED, choose_engine
 from microg_bench.engines.vendors import announced_end
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
+from microg_bench.privacy import SECRET, outgoing, secrets_in, without_private
 from microg_bench.prompts import Template, find_template
 from microg_bench.records import Clip, Generation, Request, TaskName, Thinking, ThinkingLevel
 from microg_bench.runs.budget import Price, find_price
@@ -177,9 +178,10 @@ class Configuration:
         """`runs/MODEL-DATASET-HASH`: other options, references or local weights lead to another folder."""
         weights = [self.checkpoint_sha256] if self.checkpoint_sha256 else []
         moved_by = json.dumps([self.options.answer_options(), self.dataset.fingerprint, *weights])
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.adapter.name)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", outgoing(self.adapter.name))
+        dataset = re.sub(r"[\[\]]", "", outgoing(self.dataset.name))
         digest = hashlib.sha256(moved_by.encode()).hexdigest()[:6]
-        return RUNS_FOLDER / f"{name}-{self.dataset.name}-{digest}"
+        return RUNS_FOLDER / f"{name}-{dataset}-{digest}"
 
     def cached_under(self, provenance: Mapping[str, str]) -> dict[str, Any]:
         """Everything but the request that moves an answer, for the response cache."""
@@ -207,6 +209,7 @@ def configure(
     """
     if options.model is None:
         raise UsageError("give a model: --model NAME (`microg-bench models` lists them)")
+    _check_secrets(options)
     if not options.tasks:
         raise UsageError("give at least one task: --tasks caption,vqa")
     adapter = find_adapter(options.model)
@@ -227,6 +230,18 @@ def configure(
     _check_work(configuration)
     _check_cost(configuration)
     return _identified(configuration, note)
+
+
+def _check_secrets(options: Options) -> None:
+    """Refuse options that hold a secret: run.json would keep it.
+
+    Raises:
+        UsageError: naming the option, not the secret.
+    """
+    held = (flag(name) for name, value in options if SECRET.search(str(value)))
+    arguments = secrets_in(options.engine_args) if options.engine_args else ()
+    if found := next((f"{flag('engine_args')} {name}" for name in arguments), next(held, None)):
+        raise UsageError("holds a key, token or login; give it in the environment instead", item=found)
 
 
 def _identified(one: Configuration, note: Callable[[str], None]) -> Configuration:
@@ -262,7 +277,7 @@ def model_title(adapter: Adapter, checkpoint: str | None, revision: str | None, 
     elif own:
         told = "" if revision in (None, adapter.revision) else f"{name}@{revision}"
     else:
-        told = name
+        told = without_private(name)
     if own and told and is_generic(adapter.name):
         return one_line(name)
     return one_line(f"{adapter.title} ({told})") if told else adapter.title

@@ -7,13 +7,17 @@ import re
 from pathlib import Path
 
 from microg_bench.errors import RunError
+from microg_bench.folders import whole_folder
 from microg_bench.options import Options, about
-from microg_bench.privacy import without_private
+from microg_bench.privacy import outgoing
+from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RUN_SCHEMA, SCORECARD_FILE, RunRecord
 from microg_bench.storage import write_bytes, write_json
 
 PACKED_JOURNAL = f"{JOURNAL_FILE}.gz"
 FILES = (SCORECARD_FILE, RUN_FILE, PACKED_JOURNAL)
+# Options of the model, not of the machine.
+PUBLIC_OPTIONS = frozenset(name for name in Options.model_fields if about(name).moves_answer)
 
 
 def pack(record: RunRecord, into: Path) -> Path:
@@ -23,36 +27,47 @@ def pack(record: RunRecord, into: Path) -> Path:
 
     Raises:
         RunError: it has not been scored, is not complete, asks only some of the clips, or cannot be
-            written.
+            written; or its folder holds other files.
     """
-    card, settings = record.scorecard, record.settings
-    if not card.complete:
-        raise RunError(card.status, path=record.path)
-    if settings.part:
-        raise RunError(f"asks {settings.part}, not the whole dataset", path=record.path)
-    journal = _journal(record)
-    # Options of the model, not of the machine.
-    public = {name for name in Options.model_fields if about(name).moves_answer}
+    if not record.scorecard.complete:
+        raise RunError(record.scorecard.status, path=record.path)
+    if record.settings.part:
+        raise RunError(f"asks {record.settings.part}, not the whole dataset", path=record.path)
+    record = public(record)
+    card, settings, journal = record.scorecard, record.settings, _journal(record)
     content = {
         "schema": RUN_SCHEMA,
-        "options": {name: record.options[name] for name in sorted(public & record.options.keys())},
+        "options": outgoing(
+            {name: record.options[name] for name in sorted(PUBLIC_OPTIONS & record.options.keys())}
+        ),
         "settings": settings.model_dump(mode="json"),
         "starts": record.starts,
     }
     digest = hashlib.sha256(journal + json.dumps(content["settings"], sort_keys=True).encode()).hexdigest()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", without_private(settings.model))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", settings.model)
     folder = into / f"{name}-{card.task}-{digest[:8]}"
-    write_bytes(folder / PACKED_JOURNAL, gzip.compress(journal, mtime=0))
-    write_json(folder / RUN_FILE, without_private(content))
-    write_json(folder / SCORECARD_FILE, without_private(card.to_json()))
+    with whole_folder(folder, _check_free) as new:
+        write_bytes(new / PACKED_JOURNAL, gzip.compress(journal, mtime=0))
+        write_json(new / RUN_FILE, content)
+        write_json(new / SCORECARD_FILE, card.to_json())
     return folder
 
 
+def _check_free(folder: Path) -> None:
+    """Accept a place where nothing is, or the files of a submission, which may be replaced.
+
+    Raises:
+        RunError: anything else.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise RunError("is a link or a file, not the folder of a submission", path=folder)
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    if others := sorted(set(names) - set(FILES)):
+        raise RunError(f"holds files that are not of a submission ({others[0]})", path=folder)
+
+
 def _journal(record: RunRecord) -> bytes:
-    """The first answer to each request, one a line; a server may call its model by a path of its machine."""
-    answers = (
-        one.model_copy(update={"served_model": without_private(one.served_model)})
-        for one in record.answers.values()
-    )
-    lines = ({"type": "response", **answer.model_dump(mode="json", exclude_none=True)} for answer in answers)
+    """The first answer to each request, one a line."""
+    answers = (answer.model_dump(mode="json", exclude_none=True) for answer in record.answers.values())
+    lines = ({"type": "response", **answer} for answer in answers)
     return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)

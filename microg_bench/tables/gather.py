@@ -7,6 +7,7 @@ from pathlib import Path
 
 from microg_bench.errors import MicrogError, RunError
 from microg_bench.privacy import without_private
+from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
 from microg_bench.scorecard import Scorecard
 from microg_bench.submissions.load import check_finite, find_submissions, load
@@ -38,14 +39,14 @@ def gather(
 
 
 def read_scored(path: Path) -> RunRecord:
-    """The run at `path`, which holds a scorecard with finite scores.
+    """The run at `path`, which holds a scorecard with finite scores, as others may see it.
 
     Raises:
         RunError: it does not, or is damaged.
     """
     record = RunRecord.read(path)
     check_finite(record.scorecard, path / SCORECARD_FILE)
-    return record
+    return public(record)
 
 
 def _with_answers(path: Path) -> RunRecord:

@@ -360,3 +360,15 @@ def test_descriptors_of_other_frames_are_not_used(data: Path, tmp_path: Path) ->
     assert [line["id"] for line in found] == [*IDS, *IDS]
     assert [len(line["frames"]) for line in found] == [4] * 4 + [2] * 4  # type: ignore[arg-type]
     assert {len(one.frames) for one in mb.load_run(tmp_path / "r").answers.values()} == {2}
+
+
+def test_a_file_cannot_allow_the_code_of_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('model = "vllm:org/m"\ntrust-remote-code = true\nengine = "server"\n')
+    done = bench("caption", "--config", "c.toml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: c.toml: --trust-remote-code: a file cannot allow the code of a checkpoint to run: add this "
+        "option to the command if you trust its authors\n"
+    )
+    done = bench("caption", "--config", "c.toml", "--trust-remote-code", cwd=tmp_path)
+    assert "runs on vllm, not on server" in done.stderr

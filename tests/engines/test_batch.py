@@ -213,3 +213,20 @@ def test_a_setting_that_is_rejected_in_other_words_is_left_out_of_the_next_batch
     assert engine.rejected == {"seed"}
     (sent,) = there.requests(send(engine, 1, "token-2"))
     assert "seed" not in json.dumps(sent)
+
+
+def test_a_redirect_does_not_carry_the_key_to_another_server(vendor: tuple[Any, BatchEngine, str]) -> None:
+    there, engine, _ = vendor
+    seen: list[dict[str, str]] = []
+
+    def elsewhere(call: Any) -> tuple[int, Any]:
+        seen.append(dict(call[2]))
+        return 404, {}
+
+    with FaultServer(there.server.wire) as other:
+        other.routes["GET", "/"] = elsewhere
+        there.server.routes = {("GET", "/"): lambda call: (307, {}, {"Location": f"{other.url}/x"})}
+        with pytest.raises(EngineError) as caught:
+            engine.state("batches/one")
+    assert seen, caught.value
+    assert KEY not in str(seen)

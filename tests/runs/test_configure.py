@@ -311,3 +311,44 @@ def test_thinking_leads_to_another_folder() -> None:
         for level in ("on", "off", None)
     }
     assert len(folders) == 3
+
+
+TOKEN = "hf_" + "q" * 30
+
+
+@pytest.mark.usefixtures("_extras")
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ({"model": f"server:{TOKEN}", "url": "http://h/v1"}, "--model"),
+        ({"model": "vllm:org/m", "checkpoint": f"org/{TOKEN}"}, "--checkpoint"),
+        ({"model": "server:m", "url": f"http://ann:{TOKEN}@h/v1"}, "--url"),
+        ({"model": "server:m", "url": "https://h/v1?api_key=qqqq"}, "--url"),
+        ({"model": "vllm:org/m", "engine_args": ["hf-token=qqqq"]}, "--engine-arg hf_token"),
+        ({"model": "vllm:org/m", "engine_args": [f"seed={TOKEN}"]}, "--engine-arg seed"),
+        (
+            {"model": "vllm:org/m", "engine_args": ['hf_overrides={"headers": {"Authorization": "qqqq"}}']},
+            "--engine-arg hf_overrides.headers.Authorization",
+        ),
+        ({"model": "vllm:org/m", "engine_args": [f"{TOKEN}=1"]}, "--engine-arg [secret]"),
+    ],
+)
+def test_a_secret_is_refused_and_not_repeated(given: dict[str, Any], option: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        configured(**given)
+    assert str(caught.value) == f"{option}: holds a key, token or login; give it in the environment instead"
+
+
+@pytest.mark.parametrize("given", [{"engine_args": TOKEN}, {"engine_args": [TOKEN]}, {"temperature": TOKEN}])
+def test_a_secret_in_the_wrong_place_is_not_repeated(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        configured(model="vllm:org/m", **given)
+    assert "qqq" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("_extras")
+def test_the_name_of_a_run_folder_and_a_title_hold_nothing_private() -> None:
+    path = "s3://bucket/ann/tiny"
+    one = configured(model=f"server:{path}", url="http://127.0.0.1:9/v1", data="sample")
+    assert one.default_folder.name.startswith("server-tiny-sample-")
+    assert one.title == "tiny"

@@ -77,16 +77,16 @@ class GeminiEngine(HttpEngine, BatchEngine):
 
     def start(self) -> None:
         """Check key, address and model with a question that costs nothing."""
-        if (found := read_key(_KEYS)) is None:
-            raise EngineError(f"no key: set the environment variable {' or '.join(_KEYS)} to yours")
         if not self.options.checkpoint:
             raise EngineError("no model named: say which, for example gemini:gemini-2.5-pro")
         if len(self.options.url) > 1:
             raise EngineError("engine gemini asks one address")
         given = next(iter(self.options.url), "") or os.environ.get("GOOGLE_GEMINI_BASE_URL", "").strip()
-        where = base_url(given) if given else "Gemini"
+        where, url = base_url(given) if given else "Gemini", base_url(given or _URL)
+        if (found := read_key(_KEYS, url)) is None:
+            raise EngineError(f"no key: set the environment variable {' or '.join(_KEYS)} to yours")
         secrets = Secrets(*(os.environ.get(name) for name in _KEYS))
-        self._access = Access(where, found[1], found[0], secrets, base_url(given or _URL))
+        self._access = Access(where, found[1], found[0], secrets, url)
         self._check_model(self.options.checkpoint)
         self._body = GeminiBody(
             self.options.checkpoint,

@@ -1,6 +1,5 @@
 """The HTTP clients under the SDKs of vendors: no proxy for this machine, and responses that are bounded."""
 
-import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
@@ -12,6 +11,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
+from microg_bench.privacy import is_loopback
+
 T = TypeVar("T")
 
 MOST_BYTES = 16 * 1000**2  # of one response
@@ -19,6 +20,7 @@ _LEAST_RATE = 10_000  # bytes a second that a response must bring, on average, a
 _KEPT = 100  # connections that are kept for the next request
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=_KEPT)
 _HEADERS = {"Accept-Encoding": "identity"}
+_KEY_HEADERS = ("authorization", "x-goog-api-key")
 
 
 class BodyError(Exception):
@@ -34,8 +36,14 @@ def http_client(
         url: the server's address.
         seconds: how long a response may take; a large one longer, while it brings 10 kB a second.
         most_bytes: how long a response may be.
-        redirects: whether redirects are followed.
+        redirects: whether redirects are followed; the key does not go along to another server.
     """
+    home = httpx2.URL(url).origin
+
+    def keep_key(request: httpx2.Request) -> None:
+        if request.url.origin != home:
+            for name in _KEY_HEADERS:
+                request.headers.pop(name, None)
 
     def bound(response: httpx2.Response) -> None:
         response.stream = _Bounded(response.stream, _limit(response, seconds, most_bytes))
@@ -46,7 +54,7 @@ def http_client(
         transport=httpx2.HTTPTransport(limits=_LIMITS) if is_loopback(url) else None,  # without a proxy
         timeout=seconds,
         follow_redirects=redirects,
-        event_hooks={"response": [bound]},
+        event_hooks={"request": [keep_key], "response": [bound]},
     )
 
 
@@ -64,16 +72,6 @@ def async_http_client(url: str, seconds: float) -> httpx2.AsyncClient:
         timeout=seconds,
         event_hooks={"response": [bound]},
     )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the server at `url` runs on this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    return address.is_loopback or address.is_unspecified
 
 
 def proxy_of(url: str) -> str | None:

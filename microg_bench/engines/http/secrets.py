@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from microg_bench.engines.http.clients import proxy_of
 from microg_bench.errors import EngineError
+from microg_bench.privacy import may_get_keys
 from microg_bench.text import first_line, well_formed
 
 _SHORTEST = 6  # characters; hiding every "EMPTY" that stands for a key would spoil more than it saves
@@ -70,16 +71,19 @@ class Access:
         return f"{self.where} through the proxy {proxy}" if proxy else self.where
 
 
-def read_key(names: Sequence[str]) -> tuple[str, str] | None:
-    """The first of the environment variables `names` that is set, and the key in it.
+def read_key(names: Sequence[str], url: str) -> tuple[str, str] | None:
+    """The first of the environment variables `names` that is set, and the key in it, for the server at `url`.
 
     Raises:
-        EngineError: it holds what no HTTP header can carry.
+        EngineError: it holds what no HTTP header can carry, or others could read it on its way.
     """
     for name in names:
         if key := os.environ.get(name, "").strip():
             if not re.fullmatch(r"[\x21-\x7e]+", key):
                 raise EngineError("does not hold a key: it has blanks or special characters", item=name)
+            if not may_get_keys(url):
+                advice = "use https, or a tunnel to this machine (http://localhost:PORT/v1)"
+                raise EngineError(f"the key in {name} would be sent unencrypted: {advice}", item=url)
             return name, key
     return None
 

@@ -49,14 +49,14 @@ class OpenAIEngine(ChatEngine, BatchEngine):
 
     def start(self) -> None:
         """Check key, address and model with a question that costs nothing."""
-        if (found := read_key([_KEY])) is None:
-            raise EngineError(f"no key: set the environment variable {_KEY} to yours")
         if not self.options.checkpoint:
             raise EngineError("no model named: say which, for example openai:gpt-4o")
         if len(self.options.url) > 1:
             raise EngineError("engine openai asks one address; engine server shares work among several")
         url = next(iter(self.options.url), "") or os.environ.get("OPENAI_BASE_URL", "").strip() or _URL
-        access = Access(base_url(url), found[1], _KEY, Secrets(found[1]))
+        if (found := read_key([_KEY], url := base_url(url))) is None:
+            raise EngineError(f"no key: set the environment variable {_KEY} to yours")
+        access = Access(url, found[1], _KEY, Secrets(found[1]))
         self._check_model(access, self.options.checkpoint)
         self._access = [access]
         self._body = ChatBody(

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from microg_bench.engines.http.clients import is_loopback
 from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
 from microg_bench.engines.openai_compatible.chat import (
     EFFORTS,
@@ -19,6 +18,7 @@ from microg_bench.engines.openai_compatible.client import ChatBody
 from microg_bench.engines.openai_compatible.local_server import LocalServer
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options, flag, takes
+from microg_bench.privacy import may_get_keys
 from microg_bench.records import ThinkingLevel, template_switches
 from microg_bench.text import unknown
 
@@ -147,7 +147,7 @@ class ServerEngine(ChatEngine):
 
 
 def _access(url: str) -> Access:
-    """The key for `url`: OpenAI's own is sent only where nobody on the way can read it."""
-    private = url.startswith("https:") or is_loopback(url)
-    name, key = read_key([_KEY, "OPENAI_API_KEY"] if private else [_KEY]) or (_KEY, _NO_KEY)
+    """The key for `url`; OpenAI's own stays here where others could read it on its way."""
+    names = [_KEY, "OPENAI_API_KEY"] if may_get_keys(url) else [_KEY]
+    name, key = read_key(names, url) or (_KEY, _NO_KEY)
     return Access(url, key, name, Secrets(key))

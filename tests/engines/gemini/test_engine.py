@@ -33,6 +33,7 @@ from tests.engines.conftest import AnswerAll, grey_frames, job_of
 from tests.helpers.fault_server import FaultServer, GeminiWire
 from tests.helpers.gemini_messages import ThinkingConfig
 from tests.helpers.odd_answers import ANSWERED, REFUSED, RETRIED
+from tests.helpers.videos import write_clip
 
 KEY = "AIzaSy0123456789abcdef"
 QUICK = RetryPolicy(max_attempts=3, initial_backoff=0.001)
@@ -98,15 +99,15 @@ def test_each_part_of_a_prompt_is_in_its_place(server: FaultServer, answer_all: 
 
 
 def test_a_clip_travels_as_its_own_file(server: FaultServer, answer_all: AnswerAll, tmp_path: Path) -> None:
-    file, large = tmp_path / "clip.mp4", tmp_path / "large.mp4"
-    file.write_bytes(b"the film")
-    large.write_bytes(bytes(MOST_BYTES * 3 // 4 + 1))
+    file, large = write_clip(tmp_path / "clip.mp4", frames=3), tmp_path / "large.mp4"
+    free = MOST_BYTES * 3 // 4  # bytes of a box that readers pass over
+    large.write_bytes(file.read_bytes() + free.to_bytes(4, "big") + b"free" + bytes(free - 8))
     jobs = [replace(job_of(k), frames=None, video=video) for k, video in enumerate((file, large))]
     answered, refused = answer_all(started(server, media="clip"), jobs)
     assert isinstance(answered, Response)
     (body,) = server.bodies
     piece = body["contents"][0]["parts"][0]
-    assert (piece["inlineData"]["mime_type"], content(piece)) == ("video/mp4", b"the film")
+    assert (piece["inlineData"]["mime_type"], content(piece)) == ("video/mp4", file.read_bytes())
     assert isinstance(refused, Failure)
     assert refused.stage == "prompt"
     assert "Gemini takes 20 MB" in refused.reason
@@ -380,3 +381,11 @@ def test_the_address_in_the_environment_counts(
     engine = started(server, url=())
     assert engine.provenance()["servers"] == server.url
     assert isinstance(answer_all(engine, [job_of(0)])[0], Response)
+
+
+def test_a_key_is_sent_over_https_or_to_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "AIzaSy0123456789")
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://gateway.example")
+    for options in (Options(checkpoint="m"), Options(checkpoint="m", url=("http://10.0.0.3/v1",))):
+        with pytest.raises(EngineError, match="API_KEY would be sent unencrypted: use https"):
+            GeminiEngine(options).start()

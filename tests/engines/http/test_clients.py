@@ -9,7 +9,7 @@ import pytest
 
 from microg_bench.engines.base import Engine
 from microg_bench.engines.gemini.engine import GeminiEngine
-from microg_bench.engines.http.clients import is_loopback, proxy_of, within
+from microg_bench.engines.http.clients import proxy_of, within
 from microg_bench.engines.openai_compatible.server import ServerEngine
 from microg_bench.errors import EngineError
 from microg_bench.options import Options
@@ -51,8 +51,9 @@ def test_a_server_on_this_machine_is_asked_without_a_proxy(
         assert isinstance(answers(engine, [job_of(0)])[0], Response)
 
 
-@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
-@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("kind", "scheme"), [(ServerEngine, "http"), (ServerEngine, "https"), (GeminiEngine, "https")]
+)
 def test_a_proxy_that_fails_is_named_without_its_login(
     monkeypatch: pytest.MonkeyPatch, kind: Any, scheme: str
 ) -> None:
@@ -82,18 +83,9 @@ def test_what_a_proxy_says_is_told(monkeypatch: pytest.MonkeyPatch, kind: Any) -
         assert told(kind, "https://api.example.com/v1").endswith(
             f"through the proxy {where} cannot be reached: the proxy says 403 Not from here"
         )
-        assert f"through the proxy {where}: 407" in told(kind, "http://api.example.com/v1")
+        if kind is ServerEngine:  # the other has a key, which is not sent over http
+            assert f"through the proxy {where}: 407" in told(kind, "http://api.example.com/v1")
         proxy.shutdown()
-
-
-@pytest.mark.parametrize(
-    ("url", "local"),
-    [("http://localhost:1/v1", True), ("http://a.localhost", True), ("http://127.8.8.8:1", True),
-     ("https://[::1]:1/v1", True), ("http://0.0.0.0:8000", True), ("http://localhost.example.com", False),
-     ("http://10.0.0.1", False), ("Gemini", False)],
-)  # fmt: skip
-def test_this_machine_is_known(url: str, local: bool) -> None:
-    assert is_loopback(url) == local
 
 
 def test_the_proxy_of_an_address_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +100,7 @@ def test_the_proxy_of_an_address_is_that_of_the_environment(monkeypatch: pytest.
 
 @pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
 def test_a_host_without_an_address_is_told(kind: Any) -> None:
-    assert "cannot be reached: the host is not known" in told(kind, "http://nobody.invalid/v1")
+    assert "cannot be reached: the host is not known" in told(kind, "https://nobody.invalid/v1")
 
 
 @pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])

@@ -485,3 +485,11 @@ def test_a_level_of_thinking_that_is_not_known_ends_the_run(
         answer_all(engine, [job_of(0)])
     assert "\n" not in str(caught.value)
     assert engine.rejected == set()
+
+
+def test_a_key_is_sent_over_https_or_to_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway.example/v1")
+    for options in (Options(checkpoint="m"), Options(checkpoint="m", url=("http://10.0.0.3/v1",))):
+        with pytest.raises(EngineError, match="OPENAI_API_KEY would be sent unencrypted: use https"):
+            OpenAIEngine(options).start()

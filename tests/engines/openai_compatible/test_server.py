@@ -20,6 +20,7 @@ from microg_bench.records import Failure, Request, Response, Text, ThinkingLevel
 from tests.engines.conftest import AnswerAll, grey_frames, job_of
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.hub_cache import fill_cache
+from tests.helpers.videos import write_clip
 
 QUICK = RetryPolicy(max_attempts=3, initial_backoff=0.001, unreachable_pause=0.05, unreachable_timeout=1.0)
 
@@ -196,8 +197,7 @@ def test_frames_travel_as_one_video_with_their_true_times(server: FaultServer, a
 
 
 def test_a_clip_travels_as_its_own_file(server: FaultServer, answer_all: AnswerAll, tmp_path: Path) -> None:
-    file, text = tmp_path / "clip.mp4", tmp_path / "clip.txt"
-    file.write_bytes(b"the film")
+    file, text = write_clip(tmp_path / "clip.mp4", frames=3), tmp_path / "clip.txt"
     text.write_bytes(b"no film")
     engine = make(server, media="clip")
     engine.start()
@@ -210,7 +210,7 @@ def test_a_clip_travels_as_its_own_file(server: FaultServer, answer_all: AnswerA
     assert isinstance(outcomes[0], Response)
     (body,) = server.bodies
     url = body["messages"][0]["content"][0]["video_url"]["url"]
-    assert url == "data:video/mp4;base64," + base64.b64encode(b"the film").decode()
+    assert url == "data:video/mp4;base64," + base64.b64encode(file.read_bytes()).decode()
     reasons = [outcome.reason for outcome in outcomes[1:] if isinstance(outcome, Failure)]
     assert "none was delivered" in reasons[0]
     assert "clip.txt" in reasons[1]
@@ -300,7 +300,9 @@ def test_the_key_of_openai_is_not_sent_in_the_clear(
     assert _access("https://gateway.example/v1").key == "sk-openai"
     assert _access("http://localhost:8000/v1").key == "sk-openai"
     monkeypatch.setenv("MICROG_BENCH_SERVER_KEY", "token-abcdef")
-    assert _access("http://gpu-box:8000/v1").key == "token-abcdef"
+    with pytest.raises(EngineError, match="MICROG_BENCH_SERVER_KEY would be sent unencrypted: use https"):
+        _access("http://gpu-box:8000/v1")
+    assert _access("HTTPS://gpu-box:8000/v1").key == "token-abcdef"
 
 
 @pytest.mark.parametrize(
