@@ -22,8 +22,9 @@ from microg_bench.privacy import outgoing
 from microg_bench.progress import Show, shown
 from microg_bench.records import Answer, Record, TaskName
 from microg_bench.runs.configure import Configuration, configure
-from microg_bench.runs.record import RunRecord, find_runs, runs_by_task
+from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scorecard import ServedModel
+from microg_bench.scoring.compare import runs_by_task
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.scoring.intervals import Clusters, paired
 from microg_bench.scoring.score import served_models

@@ -5,11 +5,14 @@ request into a `Prompt`, and an engine answers with a `Response` or a `Failure`.
 with a request: no adapter can see the answer that it is scored on.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microg_bench.text import well_formed
 
 TaskName = Literal["caption", "vqa"]
 Stage = Literal["decode", "prompt", "engine", "thinking", "parse"]
@@ -20,6 +23,19 @@ class Record(BaseModel):
     """Base of all records: immutable, compared by value, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def validated(kind: type[AnyRecord], content: Any) -> AnyRecord:
+    """JSON `content` as a record of this kind, each field of its very type; lone surrogates are replaced.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    text = json.dumps(content, ensure_ascii=False)
+    return kind.model_validate_json(well_formed(text), strict=True)
 
 
 def first_fault(error: ValidationError) -> str:

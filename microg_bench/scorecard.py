@@ -24,6 +24,11 @@ FEW = 20  # clusters below which intervals are often too narrow
 IntervalMethod = Literal["percentile", "symmetric bootstrap-t"]
 # The references of the sample set, whatever the folder is called that they are read from.
 SAMPLE_FINGERPRINT = "909961cc26a351c2577eb409f49f525b564dddb3189d5238bdefed88bac2fff7"
+# What a dataset is called, whatever the file that it was read from is called, by fingerprint.
+REFERENCES = {
+    SAMPLE_FINGERPRINT: "sample",
+    "a5fead14d1f547f683d6f6d6c4f82f54c541e8a6ca331a1e0406f06477a83ffe": "microg-4m",
+}
 NO_BENCHMARK = "made on the sample set of 14 clips: no benchmark"
 
 # The short names of the parts that usually differ, and the values that go without saying.
@@ -359,6 +364,12 @@ class Scorecard(Record):
         return f"{part}{asked or self.items:,} item{'s' * ((asked or self.items) != 1)}"
 
     @property
+    def unverified(self) -> str:
+        """Which scores were claimed and not computed again, in words; empty for none."""
+        names = [name for name, entry in self.scores.items() if entry.unverified]
+        return f"claimed and not verified: {', '.join(names)}" if names else ""
+
+    @property
     def is_benchmark(self) -> bool:
         """Whether the references are others than those of the sample set."""
         return self.fingerprint != SAMPLE_FINGERPRINT
@@ -384,6 +395,8 @@ class Scorecard(Record):
         counts = self.counts
         if not self.is_benchmark:
             yield NO_BENCHMARK
+        if self.unverified:
+            yield self.unverified
         yield from self._failed()
         if counts.missing:
             yield f"without an answer: {_of(counts.missing, counts.requests, 'item')}"

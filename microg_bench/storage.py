@@ -20,12 +20,13 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from microg_bench.errors import DataError, RunError
-from microg_bench.text import first_line
+from microg_bench.text import first_line, strict_json
 
 # A power cut may lose what was written since the last sync; a killed process loses nothing.
 SYNC_SECONDS = 1.0
@@ -35,6 +36,7 @@ LOCK_FILE = ".lock"
 MAX_BYTES = 256 * 1024**2
 MAX_JSON_BYTES = 64 * 1024**2  # twenty times the largest published file
 MAX_JSON_VALUES = 5_000_000  # they may take thirty times their bytes of JSON
+MAX_LINE_BYTES = 8 * 1024**2  # of a journal; an answer with all its thoughts has at most half of it
 # A chunk of xz may unpack to some thousand times its size.
 CHUNK_BYTES = 8 * 1024
 # gzip of 256 MiB in blocks, as bgzip writes it, has 4,096 parts.
@@ -160,6 +162,46 @@ def parse_json(
     raise DataError(f"not JSON: {reason}", path=path, item=item)
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """A regular file, opened for reading; what a link or a pipe leads to is not opened.
+
+    Raises:
+        DataError: it is missing, cannot be read, or is a link, a folder, a pipe or a device.
+    """
+    try:
+        # A pipe without a writer would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise DataError("no such file", path=path) from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
+            raise DataError(_NOT_PLAIN, path=path) from None
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DataError(_NOT_PLAIN, path=path)
+    return os.fdopen(descriptor, "rb")
+
+
+_NOT_PLAIN = "is not a plain file"
+
+
+def read_strict_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
+    """The content of a plain file that holds JSON as this program writes it; see `strict_json`.
+
+    Raises:
+        DataError: see `open_plain`; or it holds more than `limit` bytes, or other JSON.
+    """
+    with open_plain(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise DataError(f"is larger than {limit:,} bytes", path=path)
+    try:
+        return strict_json(content)
+    except ValueError as error:
+        raise DataError(f"damaged: not JSON: {first_line(error)}", path=path) from error
+
+
 def read_text(path: Path, limit: int = MAX_BYTES) -> bytes:
     """The text of a file in UTF-8, without a byte-order mark.
 
@@ -200,13 +242,14 @@ def _place(content: bytes, at: int) -> str:
     return f"line {content.count(line_break, 0, at) + 1}"
 
 
-def read_bytes(path: Path, limit: int = MAX_BYTES, zipped: bool = False) -> bytes:
+def read_bytes(path: Path, limit: int = MAX_BYTES, *, zipped: bool = False, plain: bool = False) -> bytes:
     """The content of a file, unpacked if gzip or xz packed it, in memory for little more than `limit`.
 
     Args:
         path: the file.
         limit: the most bytes that it may hold, unpacked.
         zipped: whether it may be a zip, which is returned as it is.
+        plain: whether it must be a plain file; see `open_plain`.
 
     Raises:
         DataError: the file is missing, cannot be read, is broken, packed otherwise, or holds more than
@@ -214,7 +257,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES, zipped: bool = False) -> byte
     """
     parts, left = [], limit
     try:
-        with path.open("rb") as file:
+        with open_plain(path) if plain else path.open("rb") as file:
             for part in _unpacked(file, path, zipped):
                 parts.append(part)
                 left -= len(part)
@@ -407,16 +450,20 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The records of a journal with the numbers of their lines, in order; a torn last line is skipped.
 
     Raises:
-        RunError: a line that is not the last is damaged; its number is named.
+        RunError: it is no plain file, or a line that is not the last is damaged; its number is named.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    try:
+        file = open_plain(path)
+    except DataError as error:
+        raise RunError(error.reason, path=path) from error
+    with file:
+        for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES), b""), start=1):
             record = _record(line)
             if record is not None:
                 yield number, record
-            elif line.endswith(b"\n"):
+            elif line.endswith(b"\n") or len(line) == MAX_LINE_BYTES:
                 reason = "damaged; restore it from a copy or delete that line"
                 raise RunError(reason, path=path, item=f"line {number}")
 
@@ -427,7 +474,7 @@ def _line(record: dict[str, Any]) -> bytes:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = strict_json(line)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None

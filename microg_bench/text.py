@@ -1,11 +1,18 @@
-"""Text from elsewhere made fit for a line of a terminal, a file or a message."""
+"""Text from elsewhere made fit for a line of a terminal, a file or a message; JSON that reads in one way."""
 
+import json
+import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from string import ascii_lowercase
+from typing import Any
 
+MAX_DEPTH = 32  # levels of JSON that this program writes; the deepest has six
+MAX_DIGITS = 20  # of a whole number, as 64 bits hold it
+_TOO_DEEP = "nested too deeply"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~^$])")
 _LIST = re.compile(r"^(\d*)([-+.)])(?=[\s-]|$)")  # begins a list or a rule, where a paragraph begins
@@ -19,6 +26,13 @@ def well_formed(text: str, replacement: str = "\ufffd") -> str:
 def printable(text: str) -> str:
     """`text` that cannot control a terminal: each character that is not printable becomes a space."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def visible(text: str) -> str:
+    """`text` in which each character that is not printable is written as its escape in Python."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text
+    )
 
 
 def one_line(text: str) -> str:
@@ -68,3 +82,57 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near += [other for other in names if name and name.lower() in other.lower() and other not in near]
     hint = f": did you mean {' or '.join(near)}?" if near else ""
     return f"unknown {kind} {name!r}{hint} (known: {', '.join(names) or 'none'})"
+
+
+def strict_json(content: bytes) -> Any:
+    """The JSON in `content`, where all readers understand the same.
+
+    Raises:
+        ValueError: it is not UTF-8 without a byte-order mark, a key occurs twice in one object, a number is
+            infinite, none, or a whole one of more than 20 digits, or more than 32 levels are nested.
+    """
+    try:
+        found = json.loads(
+            content.decode(),
+            object_pairs_hook=_object,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    level, depth = [found], 0
+    while level := [inner for one in level for inner in _inner(one)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(_TOO_DEEP)
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        times = Counter(name for name, _ in pairs)
+        twice = max(times, key=times.__getitem__)
+        raise ValueError(f"the key {first_line(repr(twice), 60)} occurs twice")
+    return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a whole number has {len(digits):,} digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{first_line(digits, 60)} is no finite number")
+    return number
+
+
+def _inner(content: Any) -> Iterable[Any]:
+    """What an array or object holds; nothing of anything else."""
+    if isinstance(content, dict):
+        return content.values()
+    return content if isinstance(content, list) else ()

@@ -4,6 +4,8 @@ import codecs
 import gzip
 import json
 import lzma
+import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from microg_bench import storage
 from microg_bench.errors import DataError
-from microg_bench.storage import read_json, read_text
+from microg_bench.storage import open_plain, read_bytes, read_json, read_strict_json, read_text
 
 TEXT = "Ärmel,漢字,🚀\nb\n"
 MARKED = {
@@ -162,3 +164,32 @@ def test_any_bytes_are_text_or_one_named_fault(
             except DataError as error:
                 assert str(error).startswith(f"{path}: ")
                 assert len(str(error).splitlines()) == 1
+
+
+def test_only_a_plain_file_is_opened(tmp_path: Path) -> None:
+    file = written(tmp_path, b"{}")
+    (tmp_path / "link").symlink_to(file)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "socket"))
+    with open_plain(file) as opened:
+        assert opened.read() == b"{}"
+    for name in ("link", "pipe", "folder", "socket"):
+        with pytest.raises(DataError, match=f"{name}: is not a plain file"):
+            open_plain(tmp_path / name)
+        with pytest.raises(DataError, match=f"{name}: is not a plain file"):
+            read_bytes(tmp_path / name, plain=True)
+    with pytest.raises(DataError, match="is not a plain file"):
+        open_plain(Path("/dev/zero"))
+    with pytest.raises(DataError, match="no such file"):
+        open_plain(tmp_path / "nothing")
+
+
+def test_strict_json_is_read_within_its_bound(tmp_path: Path) -> None:
+    file = written(tmp_path, b'{"a": 1}')
+    assert read_strict_json(file, 8) == {"a": 1}
+    with pytest.raises(DataError, match="is larger than 7 bytes"):
+        read_strict_json(file, 7)
+    with pytest.raises(DataError, match="a.csv: damaged: not JSON: "):
+        read_strict_json(written(tmp_path, gzip.compress(b"{}")))

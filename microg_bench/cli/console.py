@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from microg_bench.scorecard import Scorecard
-from microg_bench.text import printable
+from microg_bench.text import printable, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,9 +56,9 @@ def alarm(title: str, lines: Iterable[str]) -> None:
 
 
 def left_out(errors: Iterable[Exception]) -> None:
-    """Say what was left out, and why."""
+    """Say what was left out, and why; control characters are shown as their escapes."""
     for error in errors:
-        note(f"left out: {error}", style="red")
+        note(f"left out: {visible(str(error))}", style="red")
 
 
 def columns(*names: str, right: tuple[str, ...] = ()) -> Table:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from microg_bench.cli.console import note, output
-from microg_bench.dataset.load import Dataset
+from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import DataError, UsageError
 from microg_bench.export.model_card import check_one_model, model_card
 from microg_bench.runs.record import RunRecord, find_runs
@@ -30,7 +30,9 @@ EPILOG = """Examples:
 
 @app.command(epilog=EPILOG)
 def export(
-    runs: Annotated[list[Path], typer.Argument(help="Scored runs, or folders of runs at any depth.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Scored runs or submissions, or folders of them at any depth.")
+    ],
     format_: Annotated[
         str, typer.Option("--format", help="model-index (scores), jsonl or parquet (predictions).")
     ],
@@ -47,8 +49,10 @@ def export(
     """Write scores as metadata of a model card, or predictions as a table with one row an item."""
     if format_ not in FORMATS:
         raise UsageError(unknown("format", format_, FORMATS))
-    records = [read_scored(path) for path in dict.fromkeys(path for run in runs for path in find_runs(run))]
-    content = _card(records, out) if format_ == "model-index" else _predictions(records, format_, data)
+    paths = dict.fromkeys(path for run in runs for path in find_runs(run))
+    dataset = load(data) if data else None
+    records = [read_scored(path, dataset) for path in paths]
+    content = _card(records, out) if format_ == "model-index" else _predictions(records, format_, dataset)
     if out is not None:
         write_bytes(out, content)
         output().print(str(out))
@@ -81,7 +85,7 @@ def _text(path: Path) -> str:
         raise DataError(f"not UTF-8: {error}", path=path) from error
 
 
-def _predictions(records: Sequence[RunRecord], format_: str, data: str | None) -> bytes:
+def _predictions(records: Sequence[RunRecord], format_: str, data: Dataset | None) -> bytes:
     from microg_bench.export.predictions import (  # polars takes a tenth of a second
         frame,
         to_jsonl,
@@ -92,7 +96,7 @@ def _predictions(records: Sequence[RunRecord], format_: str, data: str | None) -
     return to_jsonl(predictions) if format_ == "jsonl" else to_parquet(predictions)
 
 
-def _dataset(record: RunRecord, data: str | None) -> Dataset | None:
+def _dataset(record: RunRecord, data: Dataset | None) -> Dataset | None:
     """The dataset of a run; None where it is not available and no other was named."""
     try:
         return record.dataset(data)

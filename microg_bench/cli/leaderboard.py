@@ -8,12 +8,9 @@ import typer
 from microg_bench.cli.console import left_out, output
 from microg_bench.cli.submit import SUBMISSIONS
 from microg_bench.dataset.load import load
-from microg_bench.errors import UsageError
 from microg_bench.har.reports import read_scorecards
-from microg_bench.options import ScoringOptions
 from microg_bench.pages.leaderboard import build as build_site
 from microg_bench.progress import RichProgress
-from microg_bench.submissions.load import find_submissions
 from microg_bench.tables.gather import gather
 
 EPILOG = """Examples:
@@ -57,39 +54,29 @@ def build(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Dataset with the references (and videos) of the pages: sample, microg-4m, a path."
+            help="Dataset with the references (and videos) of the pages: sample, microg-4m, a path. "
+            "Submissions are scored again on it, which takes minutes; without it their scores are unverified."
         ),
     ] = None,
-    score: Annotated[
-        bool,
-        typer.Option(
-            "--score",
-            help="Check submissions and score them again: their pages show scores of single items, and they "
-            "take part in pairwise tests. Needs --data; takes minutes.",
-        ),
-    ] = False,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Show the frames that the models were shown.")
     ] = True,
 ) -> None:
     """Write a static site: tables, plots, pairwise significance, and a page for each run.
 
-    It needs no server: open index.html, or put the folder anywhere. A run or submission that cannot be read
-    is named and left out, and the command ends with 1.
+    It needs no server: open index.html, or put the folder anywhere. Runs that cannot be read and submissions
+    that `submit check` refuses are named and left out, and the command ends with 1.
     """
-    if score and not data:
-        raise UsageError("needs the references: give --data", item="--score")
     if not (runs or submissions) and SUBMISSIONS.is_dir():
         submissions = [SUBMISSIONS]
-    records, unread = gather(runs or [])
+    dataset = load(data) if data else None
+    records, unread = gather(runs or [], submissions or [], dataset)
     with RichProgress() as progress:
         rows, refused = build_site(
             out,
             records,
-            [path for folder in submissions or [] for path in find_submissions(folder)],
             [card for file in har or [] for card in read_scorecards(file)],
-            dataset=load(data) if data else None,
-            scoring=ScoringOptions() if score else None,
+            dataset=dataset,
             pictures=pictures,
             progress=progress,
         )

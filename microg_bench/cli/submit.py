@@ -7,11 +7,12 @@ import typer
 
 from microg_bench.cli.console import messages, note, output
 from microg_bench.cli.options import with_options
+from microg_bench.dataset.load import load
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.submissions.check import check as check_submissions
 from microg_bench.submissions.pack import pack as pack_run
-from microg_bench.text import printable
+from microg_bench.text import visible
 
 SUBMISSIONS = Path("results/submissions")
 ENCODERS = ("sentence_model", "bertscore_model", "bf16", "device")
@@ -48,12 +49,10 @@ def check(
     """Check submissions as hostile input, score their answers again, and say precisely what is wrong."""
     options = ScoringOptions.of(given)
     with messages().status(f"checking {len(folders)} submissions"):
-        checked = check_submissions(folders, data, options)
+        checked = check_submissions(folders, load(data), options)
     for found in checked:
-        output().print(f"{'REFUSED' if found.problems else 'ok     '}  {printable(str(found.folder))}")
-        for line in found.problems:
-            output().print(f"         {printable(line)}")
-        for line in found.notes:
-            output().print(f"         note: {printable(line)}")
+        output().print(f"{'REFUSED' if found.problems else 'ok     '}  {visible(str(found.folder))}")
+        for line in [*found.problems, *(f"note: {one}" for one in found.notes)]:
+            output().print(f"         {visible(line)}")
     if any(found.problems for found in checked):
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from microg_bench.cli.console import left_out, output
+from microg_bench.dataset.load import load
 from microg_bench.errors import UsageError
 from microg_bench.har.reports import read_scorecards
 from microg_bench.storage import write_text
@@ -32,7 +33,7 @@ EPILOG = """Examples:
 
     microg-bench tables --paper
 
-    microg-bench tables --paper --runs runs --submissions results/submissions --out paper
+    microg-bench tables --paper --runs runs --submissions results/submissions --data microg-4m --out paper
 
     microg-bench har score --detections X3D_L.test.csv --groundtruth test.csv --out x3d.json &&
     microg-bench tables --paper --har x3d.json --format latex
@@ -54,6 +55,13 @@ def tables(
         list[Path] | None,
         typer.Option(help="Scorecards that `har score --out` wrote; may be repeated.", metavar="FILE"),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Dataset on which submissions are checked and scored again: sample, microg-4m, a path. "
+            "Without it their scores are unverified."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write files into this folder, in all formats unless some are named.")
     ] = None,
@@ -64,10 +72,11 @@ def tables(
     """Regenerate Tables 1 to 4 of the paper.
 
     Letters mark numbers that are not comparable with the paper, under another protocol or on other references
-    for example; no difference is computed for them, and they are never marked as best.
+    for example, and those that a submission claims and nobody has verified; no difference is computed for
+    them, and they are never marked as best. Submissions that `submit check` refuses are left out.
     """
     chosen = _formats(format_, list(FORMATS) if out else ["md"])
-    records, errors = gather(runs or [], submissions or [])
+    records, errors = gather(runs or [], submissions or [], load(data) if data else None)
     scored = [card for file in har or [] for card in read_scorecards(file)]
     found = paper_tables([record.scorecard for record in records], scored, published=paper)
     if not found and not errors:

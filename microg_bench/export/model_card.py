@@ -62,8 +62,8 @@ def eval_results(card: Scorecard) -> list[EvalResult]:
     """The scores of `card`, ×100, as the hub's library holds them.
 
     Arguments of the dataset are the fingerprint of the references, items, counts, frames, prompt and level of
-    thinking, those of a metric its long signature and 95% interval. A score that could not be computed is
-    left out.
+    thinking, those of a metric its long signature, 95% interval and, where a submission claims it and nobody
+    has verified it, `unverified`. A score that could not be computed is left out.
     """
     from huggingface_hub import EvalResult  # a network client
 
@@ -87,6 +87,7 @@ def eval_results(card: Scorecard) -> list[EvalResult]:
             metric_args={
                 **({"signature": entry.signature.long()} if entry.signature else {}),
                 **({"interval_95": list(entry.interval)} if entry.interval else {}),
+                **({"unverified": True} if entry.unverified else {}),
             },
         )
         for name, entry in card.scores.items()

@@ -1,20 +1,16 @@
 """The rows of the leaderboard: complete runs on whole datasets, and submissions, read once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from microg_bench.dataset.load import Dataset
-from microg_bench.errors import DataError, MicrogError, RunError, UsageError
-from microg_bench.options import ScoringOptions
+from microg_bench.errors import DataError, MicrogError, RunError
 from microg_bench.records import Response
 from microg_bench.runs.budget import find_price
-from microg_bench.runs.public import public
-from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, SCORECARD_FILE, STATISTICS_FILE, RunRecord
+from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, SCORECARD_FILE, RunRecord
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import ModelEntry, Scorecard
-from microg_bench.submissions.check import check
-from microg_bench.submissions.load import check_finite, load
+from microg_bench.submissions.load import check_finite
 from microg_bench.tables.gather import identity
 
 MAX_FRAMES = 100_000
@@ -39,66 +35,27 @@ class Entry:
         return self.run.scorecard
 
 
-def read_entries(
-    runs: Iterable[RunRecord],
-    submissions: Sequence[Path],
-    dataset: Dataset | None,
-    scoring: ScoringOptions | None,
-) -> tuple[list[Entry], list[MicrogError]]:
-    """Everything that may stand on a leaderboard, and the error of each that may not.
+def read_entries(runs: Iterable[RunRecord], dataset: Dataset | None) -> tuple[list[Entry], list[MicrogError]]:
+    """Everything that may stand on a leaderboard, and the error of each run that may not.
 
-    What was given twice, a run and its submission for example, counts once, as the run. The order is that of
-    the content, so that it does not matter where a run is stored.
+    The order is that of the content, so that it does not matter where a run is stored.
 
     Args:
-        runs: scored runs.
-        submissions: folders of packed runs.
+        runs: scored runs, and submissions that were accepted.
         dataset: the references; a run on others takes what it was started with, a submission none.
-        scoring: how submissions are checked and scored again, so that the statistics of their items are
-            known; None takes their scorecards as they are.
-
-    Raises:
-        UsageError: `scoring` was given without `dataset`.
     """
-    packed, errors = _opened(submissions, dataset, scoring)
-    candidates = [
-        *((public(run), None, _references(run, dataset)) for run in runs),
-        *((run, statistics, _given(run, dataset)) for run, statistics in packed),
-    ]
     found: dict[str, Entry] = {}
-    for run, statistics, references in candidates:
+    errors: list[MicrogError] = []
+    for run in runs:
         try:
             check_admissible(run)
-            entry = Entry(run, statistics or _statistics(run), references, _dollars(run))
+            statistics = run.statistics if run.has_statistics else None
+            entry = Entry(run, statistics, _references(run, dataset), _dollars(run))
         except MicrogError as error:
             errors.append(error)
         else:
             found.setdefault(identity(entry.card), entry)
     return [found[key] for key in sorted(found)], errors
-
-
-def _opened(
-    submissions: Sequence[Path], dataset: Dataset | None, scoring: ScoringOptions | None
-) -> tuple[list[tuple[RunRecord, Statistics | None]], list[MicrogError]]:
-    """The submissions that can be read, with their statistics where they are scored again."""
-    opened: list[tuple[RunRecord, Statistics | None]] = []
-    errors: list[MicrogError] = []
-    if scoring is None:
-        for folder in submissions:
-            try:
-                opened.append((load(folder), None))
-            except MicrogError as error:
-                errors.append(error)
-        return opened, errors
-    if dataset is None:
-        raise UsageError("submissions cannot be scored without their references: give the dataset")
-    for checked in check(submissions, dataset, scoring):
-        if checked.problems or checked.record is None or checked.statistics is None:
-            errors.append(RunError(checked.problems[0], path=checked.folder))
-        else:
-            checked.record.statistics = checked.statistics
-            opened.append((checked.record, checked.statistics))
-    return opened, errors
 
 
 def check_admissible(run: RunRecord) -> None:
@@ -131,18 +88,10 @@ def _belongs(run: RunRecord) -> bool:
     )
 
 
-def _statistics(run: RunRecord) -> Statistics | None:
-    return run.statistics if (run.path / STATISTICS_FILE).is_file() else None
-
-
-def _given(run: RunRecord, dataset: Dataset | None) -> Dataset | None:
-    return dataset if dataset and dataset.fingerprint == run.settings.fingerprint else None
-
-
 def _references(run: RunRecord, dataset: Dataset | None) -> Dataset | None:
     """The references of a run: those given, else those that it was started with, where they are the same."""
-    if found := _given(run, dataset):
-        return found
+    if dataset and dataset.fingerprint == run.settings.fingerprint:
+        return dataset
     if not isinstance(run.options.get("data"), str):
         return None
     try:

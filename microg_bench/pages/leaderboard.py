@@ -6,7 +6,6 @@ from pathlib import Path
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError
-from microg_bench.options import ScoringOptions
 from microg_bench.pages.boards import boards, comparisons
 from microg_bench.pages.entries import Entry, read_entries
 from microg_bench.pages.folder import PageFolder, new_folder
@@ -22,14 +21,12 @@ TITLE = "MicroG-4M leaderboard"
 COMPONENTS = ("filters", "table", "charts")
 
 
-def build(  # noqa: PLR0913 - what goes in, and how
+def build(
     out: Path,
     runs: Sequence[RunRecord],
-    submissions: Sequence[Path] = (),
     har: Sequence[Scorecard] = (),
     *,
     dataset: Dataset | None = None,
-    scoring: ScoringOptions | None = None,
     pictures: bool = True,
     progress: Progress,
 ) -> tuple[int, list[MicrogError]]:
@@ -37,24 +34,22 @@ def build(  # noqa: PLR0913 - what goes in, and how
 
     Args:
         out: a folder that is new, empty, or holds a leaderboard that was written here.
-        runs: scored runs.
-        submissions: folders of packed runs.
+        runs: scored runs, and submissions that were accepted; see `tables.gather`.
         har: scorecards of action recognition.
         dataset: the references and videos of the pages; see `read_entries`.
-        scoring: how submissions are checked and scored again; None takes their scorecards as they are.
         pictures: whether the frames that models were shown are drawn.
         progress: told of the comparing and the drawing.
 
     Returns:
-        How many rows there are, and the error of each run or submission that was left out.
+        How many rows there are, and the error of each run that was left out.
 
     Raises:
-        UsageError: `out` holds files from elsewhere, or `scoring` was given without `dataset`.
+        UsageError: `out` holds files from elsewhere.
         DataError: two scorecards of the same detections have different scores.
         RunError: a file cannot be written.
     """
     with new_folder(out) as folder:
-        entries, errors = read_entries(runs, submissions, dataset, scoring)
+        entries, errors = read_entries(runs, dataset)
         names = [f"runs/{_name(entry)}" for entry in entries]
         pairs = comparisons(entries, progress)
         _write_runs(folder, entries, names, pictures, progress)

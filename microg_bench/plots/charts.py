@@ -92,6 +92,8 @@ def _title(cards: Cards, what: str) -> str:
     lines = [title, ", ".join(parts)]
     if doubtful := sum(any(card.doubts()) for card in cards.values()):
         lines.append(f"{doubtful} of {len(cards)} runs are unreliable: see the notes of their tables")
+    if claimed := sum(bool(card.unverified) for card in cards.values()):
+        lines.append(f"{claimed} of {len(cards)} submissions claim scores that were not verified")
     if not first.is_benchmark:
         lines.append(NO_BENCHMARK)
     return "\n".join(lines)

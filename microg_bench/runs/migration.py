@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from microg_bench.errors import DataError, RunError
 from microg_bench.options import Options
 from microg_bench.records import Answer, Failure, Withdrawal, first_fault
-from microg_bench.storage import read_json
+from microg_bench.storage import MAX_JSON_BYTES, read_strict_json
 from microg_bench.text import first_line
 
 RUN_SCHEMA_1 = "microg-bench/run/1"
@@ -40,30 +40,40 @@ _MEDIA = re.compile(r"(images|video), jpeg (\d+), detail (auto|low|high)")
 _PROMPT = re.compile(r"(.+)@(\d+):([0-9a-f]{8})")
 
 
-def _read_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """The JSON object in a plain file of a run.
+
+    Raises:
+        RunError: it is no plain file, holds more than `limit` bytes, or is damaged.
+    """
     try:
-        content = read_json(file)
+        content = read_strict_json(file, limit)
     except DataError as error:
-        raise RunError(f"damaged: {error.reason}", path=file) from error
+        raise RunError(error.reason, path=file) from error
     if not isinstance(content, dict):
         raise RunError("damaged: it holds no JSON object", path=file)
     return content
 
 
-def read_schema(
-    file: Path, schema: str, first: str, migrate: Callable[[dict[str, Any]], dict[str, Any]]
+def of_schema(
+    content: dict[str, Any],
+    file: Path,
+    schema: str,
+    first: str,
+    migrate: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> tuple[dict[str, Any], bool]:
-    """The content of a file in this version's `schema`, and whether it was of the `first`."""
-    content = _read_object(file)
+    """The content of `file` in this version's `schema`, and whether it was of the `first`."""
     found = content.get("schema")
     if found == schema:
         return content, False
     if found != first:
-        raise RunError(f"schema {found!r} is not known to this version, which reads {schema}", path=file)
+        named = first_line(repr(found), 60)
+        raise RunError(f"schema {named} is not known to this version, which reads {schema}", path=file)
     try:
         return migrate(content), True
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"damaged: {type(error).__name__}: {error}", path=file) from error
+        reason = f"damaged: {type(error).__name__}: {first_line(error)} (read in schema {first})"
+        raise RunError(reason, path=file) from error
 
 
 def read_line(line: dict[str, Any], file: Path, number: int, migrated: bool) -> Entry:
@@ -79,8 +89,10 @@ def read_line(line: dict[str, Any], file: Path, number: int, migrated: bool) -> 
         raise RunError(reason, path=file, item=f"line {number}")
     fields = line_from_1(line) if migrated else dict(line)
     fields.pop("type", None)
+    if isinstance(frames := fields.get("frames"), list):
+        fields["frames"] = tuple(frames)
     try:
-        return kind.model_validate(fields)
+        return kind.model_validate(fields, strict=True)
     except ValidationError as error:
         raise RunError(f"damaged: {first_fault(error)}", path=file, item=f"line {number}") from error
 

@@ -6,13 +6,14 @@ writer: each file is read when it is first needed, at most once, and what is wri
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,13 +21,14 @@ from microg_bench.errors import DataError, RunError
 from microg_bench.records import (
     REJECTABLE,
     Answer,
+    AnyRecord,
     Failure,
     Record,
     Request,
     Response,
-    TaskName,
     Withdrawal,
     first_fault,
+    validated,
 )
 from microg_bench.runs import migration
 from microg_bench.runs.migration import Entry
@@ -46,7 +48,6 @@ JOURNAL_FILE = "journal.jsonl"
 SCORECARD_FILE = "scorecard.json"
 STATISTICS_FILE = "statistics.npz"
 
-Parsed = TypeVar("Parsed", bound=Record)
 Lines = Callable[[Path], Iterable[tuple[int, dict[str, Any]]]]
 
 
@@ -101,10 +102,17 @@ class RunRecord:
     """
 
     def __init__(
-        self, path: Path, content: RunFile, lines: Lines = read_journal, *, migrated: bool = False
+        self,
+        path: Path,
+        content: RunFile,
+        lines: Lines = read_journal,
+        journal: str = JOURNAL_FILE,
+        *,
+        migrated: bool = False,
     ) -> None:
         self.path = path
         self._lines = lines
+        self._file = path / journal
         self.settings = content.settings
         self.options = content.options
         self.starts = content.starts
@@ -115,25 +123,31 @@ class RunRecord:
         self._new = False
 
     @classmethod
-    def read(cls, path: Path, lines: Lines = read_journal) -> RunRecord:
+    def read(cls, path: Path) -> RunRecord:
         """The run at `path`, of this version's schema or of version 1's.
-
-        Args:
-            path: the run folder.
-            lines: reads the lines of its journal, with their numbers, where they are not in a plain file.
 
         Raises:
             RunError: it is no run folder, or run.json is damaged or of a schema that this version does not
                 know.
         """
         file = path / RUN_FILE
-        if not file.is_file():
+        if not os.path.lexists(file):
             raise RunError(f"not a run folder (there is no {RUN_FILE})", path=path)
-        content, migrated = migration.read_schema(
-            file, RUN_SCHEMA, migration.RUN_SCHEMA_1, migration.run_from_1
-        )
-        content.pop("schema", None)
-        return cls(path, _parsed(file, RunFile, content), lines, migrated=migrated)
+        return cls.of(path, migration.read_object(file))
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        written: dict[str, Any],
+        lines: Lines = read_journal,
+        journal: str = JOURNAL_FILE,
+    ) -> RunRecord:
+        """The run at `path` whose run.json has been read, and whose journal `lines` reads; see `read`."""
+        file, first = path / RUN_FILE, migration.RUN_SCHEMA_1
+        content, migrated = migration.of_schema(written, file, RUN_SCHEMA, first, migration.run_from_1)
+        fields = {name: value for name, value in content.items() if name != "schema"}
+        return cls(path, _parsed(file, RunFile, fields), lines, journal, migrated=migrated)
 
     @classmethod
     def open(
@@ -236,9 +250,9 @@ class RunRecord:
 
     @cached_property
     def _state(self) -> _State:
-        state, file = _State(), self.path / JOURNAL_FILE
-        for number, line in self._lines(file):
-            state.count(migration.read_line(line, file, number, self.migrated))
+        state = _State()
+        for number, line in self._lines(self._file):
+            state.count(migration.read_line(line, self._file, number, self.migrated))
         return state
 
     @property
@@ -275,6 +289,11 @@ class RunRecord:
     def is_scored(self) -> bool:
         """Whether the folder holds a scorecard."""
         return (self.path / SCORECARD_FILE).is_file()
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the statistics of its items are at hand."""
+        return "statistics" in vars(self) or (self.path / STATISTICS_FILE).is_file()
 
     @cached_property
     def scorecard(self) -> Scorecard:
@@ -342,9 +361,7 @@ class RunRecord:
 
     def item_scores(self) -> dict[str, dict[str, float]]:
         """The score of each item, ×100, by metric and request id; empty where there are no statistics."""
-        if not (self.path / STATISTICS_FILE).is_file():
-            return {}
-        return self.statistics.item_scores()
+        return self.statistics.item_scores() if self.has_statistics else {}
 
     # What is written.
 
@@ -426,21 +443,6 @@ def find_runs(path: Path) -> list[Path]:
     return found
 
 
-def runs_by_task(records: Iterable[RunRecord]) -> dict[TaskName, RunRecord]:
-    """The run of each task; beside a run, one that asks a sample of its requests again does not count.
-
-    Raises:
-        RunError: there are several of one task.
-    """
-    found: dict[TaskName, RunRecord] = {}
-    for one in sorted(records, key=lambda one: one.settings.requests is not None):
-        other = found.setdefault(one.settings.task, one)
-        if other is not one and (other.settings.requests is None) == (one.settings.requests is None):
-            reason = f"holds a run of the task {one.settings.task}, and so does {one.path}: give one of them"
-            raise RunError(reason, path=other.path)
-    return found
-
-
 def read_scorecard(file: Path) -> Scorecard:
     """A scorecard file, of this version's schema or of version 1's.
 
@@ -448,10 +450,15 @@ def read_scorecard(file: Path) -> Scorecard:
         RunError: it is missing, damaged, or of a schema that this version does not know.
     """
     again = f"run `microg-bench score {file.parent}`"
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise RunError(f"has not been scored: {again} first", path=file.parent)
+    return scorecard_of(migration.read_object(file), file)
+
+
+def scorecard_of(written: dict[str, Any], file: Path) -> Scorecard:
+    """The scorecard that was read in `file`; raises as `read_scorecard` does."""
     first = migration.SCORECARD_SCHEMA_1
-    content, _ = migration.read_schema(file, SCORECARD_SCHEMA, first, migration.scorecard_from_1)
+    content, _ = migration.of_schema(written, file, SCORECARD_SCHEMA, first, migration.scorecard_from_1)
     return _parsed(file, Scorecard, content)
 
 
@@ -483,8 +490,8 @@ def _pending(path: Path) -> bool:
     return any(Batches.read(folder / BATCHES_FILE).pending for folder in (path, path.parent))
 
 
-def _parsed(file: Path, kind: type[Parsed], content: dict[str, Any]) -> Parsed:
+def _parsed(file: Path, kind: type[AnyRecord], content: dict[str, Any]) -> AnyRecord:
     try:
-        return kind.model_validate(content)
+        return validated(kind, content)
     except ValidationError as error:
         raise RunError(f"damaged: {first_fault(error)}", path=file) from error

@@ -3,7 +3,7 @@
 Only like is compared with like: the same task, the same items in the same order, the same signatures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.metrics import METRICS
 from microg_bench.records import TaskName
-from microg_bench.runs.record import RunRecord, find_runs, runs_by_task
+from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scoring.intervals import RESAMPLES, Clusters, Difference, holm, paired
 from microg_bench.text import unknown
 
@@ -151,3 +151,18 @@ def comparable(runs: Sequence[str | Path | RunRecord]) -> dict[TaskName, list[Ru
     if not common:
         raise UsageError("the runs have no task in common")
     return {task: [some[task] for some in by_task] for task in common}
+
+
+def runs_by_task(records: Iterable[RunRecord]) -> dict[TaskName, RunRecord]:
+    """The run of each task; beside a run, one that asks a sample of its requests again does not count.
+
+    Raises:
+        RunError: there are several of one task.
+    """
+    found: dict[TaskName, RunRecord] = {}
+    for one in sorted(records, key=lambda one: one.settings.requests is not None):
+        other = found.setdefault(one.settings.task, one)
+        if other is not one and (other.settings.requests is None) == (one.settings.requests is None):
+            reason = f"holds a run of the task {one.settings.task}, and so does {one.path}: give one of them"
+            raise RunError(reason, path=other.path)
+    return found

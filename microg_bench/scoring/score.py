@@ -132,31 +132,42 @@ class _Readable:
         return cls(record, dataset, answered, held, failures, rejected)
 
     def scored(self, evaluation: Evaluation, baselines: dict[str, BaselineEntry]) -> ScoredRun:
-        settings, answers = self.record.settings, self.answers.values()
+        settings = self.record.settings
         scored = [self.answers[item.request.id] for item in evaluation.items]
-        failed = len(self.failures)
-        shown = max((len(answer.frames) for answer in answers), default=0)
-        model = ModelEntry(
-            name=settings.model, title=settings.title, frames=settings.frames, frame_count=shown
-        )
-        counts = Counts(
-            answered=len(scored),
-            failed=failed,
-            missing=len(self.answered.items) - len(scored) - failed,
-            **_flagged([flags(one.answer, one.finish_reason) for one in scored]),
-        )
-        facts: dict[str, Any] = {
-            "model": model,
-            "settings": settings,
-            "rejected": self.rejected,
-            "served": served_models(settings, scored, _name),
-            "failures": _failed_stages(self.failures.values()),
-        }
-        card = _card(self.dataset, evaluation, counts, baselines)
+        missing = len(self.answered.items) - len(scored) - len(self.failures)
+        facts = answer_facts(settings, scored, self.failures, self.rejected, missing)
+        card = _card(self.dataset, evaluation, facts["counts"], baselines)
         if settings.thinking is not None:
             facts["scores"] = {name: _signed(one, settings.thinking) for name, one in card.scores.items()}
         card = card.model_copy(update=facts)
         return ScoredRun(self.record, card, evaluation.statistics(), evaluation.items, evaluation.answers)
+
+
+def answer_facts(
+    settings: Settings,
+    answers: Sequence[Answer],
+    failures: Mapping[str, Failure],
+    rejected: tuple[str, ...],
+    missing: int,
+) -> dict[str, Any]:
+    """What a scorecard tells of a run beside its scores, by the names of its fields."""
+    shown = max((len(answer.frames) for answer in answers), default=0)
+    counts = Counts(
+        answered=len(answers),
+        failed=len(failures),
+        missing=missing,
+        **_flagged([flags(one.answer, one.finish_reason) for one in answers]),
+    )
+    return {
+        "model": ModelEntry(
+            name=settings.model, title=settings.title, frames=settings.frames, frame_count=shown
+        ),
+        "settings": settings,
+        "counts": counts,
+        "rejected": rejected,
+        "served": served_models(settings, answers, _name),
+        "failures": _failed_stages(failures.values()),
+    }
 
 
 def _signed(entry: ScoreEntry, thinking: str) -> ScoreEntry:

@@ -1,32 +1,161 @@
-"""Reads a submission as hostile input: only its own files, plain, bounded in size, with finite scores."""
+"""Reads a submission as hostile input: only its own plain files, within bounds, typed as `pack` writes them.
 
-import gzip
-import json
-import zlib
-from collections.abc import Iterable, Iterator
+Nothing is imported, executed or opened because a file names it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
 
 from microg_bench.errors import RunError
-from microg_bench.runs.record import SCORECARD_FILE, RunRecord
+from microg_bench.options import Options
+from microg_bench.records import (
+    REJECTABLE,
+    Generation,
+    Record,
+    ThinkingLevel,
+    first_fault,
+    validated,
+)
+from microg_bench.runs.migration import read_object
+from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord, scorecard_of
 from microg_bench.scorecard import Scorecard
-from microg_bench.submissions.pack import FILES, PACKED_JOURNAL
+from microg_bench.settings import Media, PromptId, Settings
+from microg_bench.storage import open_plain, read_bytes
+from microg_bench.submissions.pack import FILES, PACKED_JOURNAL, PUBLIC_OPTIONS
+from microg_bench.text import first_line, strict_json
 
 MAX_JSON = 5_000_000  # bytes of run.json and of scorecard.json
 MAX_PACKED = 50_000_000  # bytes of the packed journal
-MAX_JOURNAL = 500_000_000  # bytes of the journal
+MAX_JOURNAL = 96 * 1024**2  # bytes of the journal, unpacked
+MAX_ANSWERS = 100_000
+MAX_WORD = 300  # characters of a name or setting
+MAX_KEYS = 100  # of engine arguments, versions and what an engine tells
+MAX_STARTS = 1000
+MAX_TOKENS = 10_000_000
 MAX_SCORE = 1e6  # far above any score; the largest, CIDEr, is at most 1,000
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Word = Annotated[str, Field(max_length=MAX_WORD)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_WORD)]
+Number = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Rejected = Annotated[str, Field(pattern=f"^({'|'.join(REJECTABLE)})$")]
+
+
+class PackedPrompt(PromptId):
+    """The template as it is packed."""
+
+    id: Name
+    version: Annotated[int, Field(ge=1)]
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+
+
+class PackedGeneration(Generation):
+    """How the model wrote, within the bounds of the options."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = 256
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class PackedMedia(Media):
+    """The form in which clips were sent, within the bounds of the options."""
+
+    jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = None
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class PackedSettings(Settings):
+    """Settings with the values that a run can have."""
+
+    model: Name
+    title: Name
+    adapter_sha256: Sha256
+    checkpoint_sha256: Sha256 | None = None
+    engine: Literal["function", "transformers", "vllm", "server", "openai", "gemini"]
+    dtype: Literal["auto", "float32", "bfloat16", "float16"]
+    engine_args: Annotated[dict[Word, Any], Field(max_length=MAX_KEYS)] = Field(default_factory=dict)
+    media: PackedMedia | None = None
+    prompt: PackedPrompt | None
+    generation: PackedGeneration
+    thinking: ThinkingLevel | Literal["engine default"] | None = None
+    transforms: tuple[()] = ()
+    dataset: Name
+    fingerprint: Sha256
+
+
+class PackedUsage(Record):
+    """What a start took; see `runs.start.Usage`."""
+
+    clips: Number
+    answers: Number
+    from_cache: Number
+    failures: Number
+    prompt_tokens: Number
+    cached_tokens: Number
+    output_tokens: Number
+    clips_per_second: Seconds | None
+    seconds: dict[Literal["generating", "waiting", "decoding"], Seconds]
+
+
+class PackedReparse(Record):
+    """With which adapters texts were parsed again, how many, and how many answers changed."""
+
+    before: Annotated[Sha256, Field(alias="from")]
+    to: Sha256
+    texts: Number
+    changed: Number
+
+
+class PackedStart(Record):
+    """One start of a run: see `runs.start.provenance`."""
+
+    started: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
+    git: Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}(-dirty)?$")] | None
+    versions: Annotated[dict[Word, Word], Field(max_length=MAX_KEYS)]
+    engine: Annotated[dict[Word, Word], Field(max_length=MAX_KEYS)] = Field(default_factory=dict)
+    usage: PackedUsage | None = None
+    rejected: tuple[Rejected, ...] = ()
+    prompted: dict[Literal["id", "sha256"], Word] | None = None
+    reparsed: PackedReparse | None = None
+
+
+class PackedRun(Record):
+    """The content of run.json as `pack` writes it."""
+
+    options: Options
+    settings: PackedSettings
+    starts: Annotated[tuple[PackedStart, ...], Field(min_length=1, max_length=MAX_STARTS)]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission that was read. `contents` holds run.json and scorecard.json as they are written."""
+
+    record: RunRecord
+    contents: Mapping[str, dict[str, Any]]
+
+    @property
+    def schema(self) -> object:
+        """The schema of its scorecard."""
+        return self.contents[SCORECARD_FILE].get("schema")
 
 
 def find_submissions(folder: Path) -> list[Path]:
     """The submissions in `folder`, each a folder, or `folder` itself where it is one.
 
     Raises:
-        RunError: `folder` does not exist or holds no folder.
+        RunError: `folder` does not exist, cannot be read or holds no folder.
     """
     if not folder.is_dir():
         raise RunError("no such folder", path=folder)
-    if (folder / SCORECARD_FILE).is_file():
+    if any(os.path.lexists(folder / name) for name in FILES):
         return [folder]
     found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not found:
@@ -34,18 +163,27 @@ def find_submissions(folder: Path) -> list[Path]:
     return found
 
 
-def load(folder: Path) -> RunRecord:
-    """The run in a submission's folder, all of whose files have been read.
+def is_submission(folder: Path) -> bool:
+    """Whether the folder is that of a submission, sound or not, and not that of a run."""
+    return os.path.lexists(folder / PACKED_JOURNAL)
+
+
+def load(folder: Path) -> Submission:
+    """The submission in a folder, all of whose files have been read, each once.
 
     Raises:
-        RunError: the folder holds other files than those of a submission, or one of them is no plain file, is
-            too large or is damaged.
+        MicrogError: the folder holds other files than those of a submission, or one of them is no plain file,
+            is too large, is damaged, or holds what `pack` does not write.
     """
     _check_files(folder)
-    record = RunRecord.read(folder, lines=_responses)
+    contents = {name: read_object(folder / name, MAX_JSON) for name in (RUN_FILE, SCORECARD_FILE)}
+    record = RunRecord.of(folder, contents[RUN_FILE], _responses, PACKED_JOURNAL)
+    record.scorecard = scorecard_of(contents[SCORECARD_FILE], folder / SCORECARD_FILE)
     check_finite(record.scorecard, folder / SCORECARD_FILE)
-    record.answers  # noqa: B018 - damage of the journal is found here
-    return record
+    _check_packed(record)
+    if not record.answers:
+        raise RunError("holds no answer", path=folder / PACKED_JOURNAL)
+    return Submission(record, contents)
 
 
 def check_finite(card: Scorecard, file: Path) -> None:
@@ -54,64 +192,85 @@ def check_finite(card: Scorecard, file: Path) -> None:
     Raises:
         RunError: it holds another number.
     """
-    for name, value in _numbers(card):
+    for place, _, value in numbers(card):
         if not abs(value) <= MAX_SCORE:
-            raise RunError(f"damaged: {name} is {value}", path=file)
+            raise RunError(f"damaged: {first_line(place, MAX_WORD)} is {value}", path=file)
 
 
-def _numbers(card: Scorecard) -> Iterator[tuple[str, float]]:
+def numbers(card: Scorecard) -> Iterator[tuple[str, str, float]]:
+    """Every score and bound of a scorecard: its place, its metric, and the number."""
     for name, one in card.scores.items():
-        yield from ((name, value) for value in (one.value, *(one.interval or ())) if value is not None)
-    for title, baseline in card.baselines.items():
-        yield from ((f"baseline {title}, {name}", value) for name, value in baseline.scores.items())
+        if one.value is not None:
+            yield f"scores.{name}.value", name, one.value
+        yield from ((f"scores.{name}.interval", name, bound) for bound in one.interval or ())
+    parts = [(f"baselines.{name}", one.scores) for name, one in card.baselines.items()]
     for kind, slices in card.slices.items():
-        for label, part in slices.items():
-            yield from ((f"{kind} {label}, {name}", value) for name, value in part.scores.items())
+        parts += [(f"slices.{kind}.{label}", one.scores) for label, one in slices.items()]
+    for place, scores in parts:
+        yield from ((f"{place}.scores.{name}", name, value) for name, value in scores.items())
 
 
 def _check_files(folder: Path) -> None:
-    if not folder.is_dir() or folder.is_symlink():
+    if folder.is_symlink() or not folder.is_dir():
         raise RunError("is not a folder", path=folder)
-    names = sorted(path.name for path in folder.iterdir())
+    with os.scandir(folder) as entries:  # of which there may be millions
+        names = sorted(entry.name for entry in islice(entries, len(FILES) + 1))
     if names != sorted(FILES):
-        reason = f"must hold exactly {', '.join(FILES)}; holds {', '.join(names) or 'nothing'}"
-        raise RunError(reason, path=folder)
-    for name in FILES:
-        file, limit = folder / name, MAX_PACKED if name == PACKED_JOURNAL else MAX_JSON
-        if file.is_symlink() or not file.is_file():
-            raise RunError("is not a plain file", path=file)
-        if file.stat().st_size > limit:
-            raise RunError(f"is larger than {limit:,} bytes", path=file)
+        found = ", ".join(first_line(name, 60) for name in names) or "nothing"
+        raise RunError(f"must hold exactly {', '.join(FILES)}; holds {found}", path=folder)
 
 
-def _responses(journal: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+def _check_packed(record: RunRecord) -> None:
+    """Accept what `pack` writes into run.json.
+
+    Raises:
+        RunError: it holds something else.
+    """
+    file = record.path / RUN_FILE
+    if strange := sorted(set(record.options) - PUBLIC_OPTIONS):
+        raise RunError(f"damaged: options.{first_line(strange[0], 60)}: is not packed", path=file)
+    content = {
+        "options": record.options,
+        "settings": record.settings.model_dump(mode="json"),
+        "starts": record.starts,
+    }
+    try:
+        validated(PackedRun, content)
+    except ValidationError as error:
+        raise RunError(f"damaged: {first_fault(error)}", path=file) from error
+
+
+def _responses(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The lines of a packed journal, each the only response to its request."""
-    file = journal.with_name(PACKED_JOURNAL)
     seen: set[str] = set()
     for number, line in enumerate(_lines(file), start=1):
         item = f"line {number}"
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"not JSON: {error}", path=file, item=item) from None
+            record = strict_json(line)
+        except ValueError as error:
+            raise RunError(f"not JSON: {first_line(error)}", path=file, item=item) from None
         name = record.get("id") if isinstance(record, dict) and record.get("type") == "response" else None
         if not isinstance(name, str):
             raise RunError("is no response to a request", path=file, item=item)
         if name in seen:
-            raise RunError(f"answers {name} again", path=file, item=item)
+            raise RunError(f"answers {first_line(name, 60)} again", path=file, item=item)
+        if number > MAX_ANSWERS:
+            raise RunError(f"holds more than {MAX_ANSWERS:,} answers", path=file)
         seen.add(name)
         yield number, record
 
 
 def _lines(file: Path) -> Iterator[bytes]:
-    """The lines of a gzip file, unpacked no further than the limit."""
-    left = MAX_JOURNAL
-    try:
-        with gzip.open(file) as unpacked:
-            while line := unpacked.readline(left + 1):
-                left -= len(line)
-                if left < 0:
-                    raise RunError(f"unpacks to more than {MAX_JOURNAL:,} bytes", path=file)
-                yield line
-    except (OSError, EOFError, zlib.error) as error:
-        raise RunError(f"cannot be unpacked: {error}", path=file) from None
+    """The lines of a gzip file, which is unpacked no further than the limit."""
+    with open_plain(file) as packed:
+        if os.fstat(packed.fileno()).st_size > MAX_PACKED:
+            raise RunError(f"is larger than {MAX_PACKED:,} bytes", path=file)
+        if packed.read(2) != b"\x1f\x8b":
+            raise RunError("is no gzip file", path=file)
+    content = read_bytes(file, MAX_JOURNAL, plain=True)
+    start = 0
+    while start < len(content):
+        end = content.find(b"\n", start)
+        end = len(content) if end < 0 else end
+        yield content[start:end]
+        start = end + 1

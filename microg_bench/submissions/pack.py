@@ -12,6 +12,8 @@ from microg_bench.options import Options, about
 from microg_bench.privacy import outgoing
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RUN_SCHEMA, SCORECARD_FILE, RunRecord
+from microg_bench.scorecard import REFERENCES, Scorecard
+from microg_bench.settings import Settings
 from microg_bench.storage import write_bytes, write_json
 
 PACKED_JOURNAL = f"{JOURNAL_FILE}.gz"
@@ -34,7 +36,8 @@ def pack(record: RunRecord, into: Path) -> Path:
     if record.settings.part:
         raise RunError(f"asks {record.settings.part}, not the whole dataset", path=record.path)
     record = public(record)
-    card, settings, journal = record.scorecard, record.settings, _journal(record)
+    card, settings = _named(record)
+    journal = _journal(record)
     content = {
         "schema": RUN_SCHEMA,
         "options": outgoing(
@@ -64,6 +67,14 @@ def _check_free(folder: Path) -> None:
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
     if others := sorted(set(names) - set(FILES)):
         raise RunError(f"holds files that are not of a submission ({others[0]})", path=folder)
+
+
+def _named(record: RunRecord) -> tuple[Scorecard, Settings]:
+    """Scorecard and settings with the name of the dataset that belongs to its references."""
+    card, settings = record.scorecard, record.settings
+    named = {"dataset": REFERENCES.get(settings.fingerprint, settings.dataset)}
+    scored = card.settings and card.settings.model_copy(update=named)
+    return card.model_copy(update={**named, "settings": scored}), settings.model_copy(update=named)
 
 
 def _journal(record: RunRecord) -> bytes:

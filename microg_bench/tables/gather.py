@@ -1,55 +1,74 @@
 """Collects what goes into tables and plots: scored runs and submissions, each once."""
 
 import json
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
+from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError, RunError
 from microg_bench.privacy import without_private
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
 from microg_bench.scorecard import Scorecard
-from microg_bench.submissions.load import check_finite, find_submissions, load
+from microg_bench.submissions.check import check
+from microg_bench.submissions.load import check_finite, find_submissions, is_submission
+from microg_bench.text import first_line
 
 
 def gather(
-    runs: Iterable[Path], submissions: Iterable[Path] = ()
+    runs: Iterable[Path], submissions: Iterable[Path] = (), dataset: Dataset | None = None
 ) -> tuple[list[RunRecord], list[MicrogError]]:
-    """The scored runs and submissions in folders of any depth, and the error of each that cannot be read.
+    """The scored runs and submissions in folders of any depth, and the error of each that is left out.
 
     What was given twice, a run and its submission for example, counts once, as the run. A run that asks a
     sample of requests measures drift, and is no row of a table. The order is that of the content, so that it
     does not matter where a run is stored.
 
+    Args:
+        runs: folders of scored runs.
+        submissions: folders of submissions; those that `submissions.check` accepts are taken.
+        dataset: what submissions are checked against; without it their scores are unverified.
+
     Raises:
         RunError: a folder does not exist or holds no run.
     """
-    opening: list[Callable[[], RunRecord]] = [
-        *(partial(_with_answers, path) for folder in runs for path in find_runs(folder)),
-        *(partial(load, path) for folder in submissions for path in find_submissions(folder)),
-    ]
-    records, errors = [], []
-    for opened in opening:
+    records: list[RunRecord] = []
+    errors: list[MicrogError] = []
+    for path in [path for folder in runs for path in find_runs(folder)]:
         try:
-            records.append(opened())
+            records.append(_with_answers(path))
         except MicrogError as error:
             errors.append(error)
+        except Exception as error:  # the run may be a stranger's
+            errors.append(RunError(f"cannot be read: {first_line(repr(error))}", path=path))
+    packed = [path for folder in submissions for path in find_submissions(folder)]
+    for checked in check(packed, dataset):
+        if checked.record:
+            records.append(checked.record)
+        else:
+            errors.append(checked.error)
     return _unique(one for one in records if one.settings.requests is None), errors
 
 
-def read_scored(path: Path) -> RunRecord:
-    """The run at `path`, which holds a scorecard with finite scores, as others may see it.
+def read_scored(path: Path, dataset: Dataset | None = None) -> RunRecord:
+    """The run at `path`, which holds a scorecard with finite scores, as others may see it, or the submission.
 
     Raises:
-        RunError: it does not, or is damaged.
+        RunError: it holds none, is damaged, or is a submission that is refused.
     """
+    if is_submission(path):
+        (checked,) = check([path], dataset)
+        if checked.record is None:
+            raise checked.error
+        return checked.record
     record = RunRecord.read(path)
     check_finite(record.scorecard, path / SCORECARD_FILE)
     return public(record)
 
 
 def _with_answers(path: Path) -> RunRecord:
+    if is_submission(path):
+        raise RunError("is a submission: give it with --submissions", path=path)
     record = read_scored(path)
     if not record.has_journal:
         raise RunError(f"holds no {JOURNAL_FILE}, so there are no answers that were scored", path=path)
@@ -70,6 +89,6 @@ def identity(card: Scorecard) -> str:
     """What two scorecards of one run share, in an order for tables: title, frames, then all the rest."""
     model = card.model
     names = [model.title, model.frame_count or 0, model.name] if model else []
-    settings = card.settings.model_dump(mode="json") if card.settings else None
+    settings = card.settings.model_dump(mode="json", exclude={"dataset"}) if card.settings else None
     rest = [card.protocol, card.fingerprint, card.status, dict(card.values()), settings]
     return json.dumps(without_private([names, *rest]), sort_keys=True)

@@ -90,7 +90,8 @@ def card_row(table: PublishedTable, facts: Facts, card: Scorecard) -> OwnRow:
         faults={
             name: fault
             for name, one in card.scores.items()
-            if one.value is not None and (fault := fault_of(facts, name, one.signature))
+            if one.value is not None
+            and (fault := card.unverified if one.unverified else fault_of(facts, name, one.signature))
         },
         notes=tuple(card.remarks()),
         counts=card.counts,

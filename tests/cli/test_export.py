@@ -142,3 +142,28 @@ def test_an_unknown_tracker_is_refused_before_anything_is_scored(scored: Path, t
     assert done.returncode == 1
     assert "unknown tracker" in done.stderr
     assert (scored / "caption" / "scorecard.json").stat().st_mtime_ns == before
+
+
+def test_a_submission_is_exported_as_it_is_checked(scored: Path, tmp_path: Path) -> None:
+    """Its scores are marked unless they were computed again; one that is refused is not exported."""
+    data = json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"]
+    packed = bench("submit", "pack", "r/vqa", "--into", "subs", cwd=tmp_path)
+    folder = tmp_path / packed.stdout.strip()
+    command = ("export", "subs", "--format", "model-index")
+    done = bench(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("unverified: true") == 2
+    assert "> claimed and not verified: CIDEr, ROUGE-L" in done.stdout
+    done = bench(*command, "--data", data, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "verified" not in done.stdout
+    done = bench("export", "subs", "--format", "jsonl", "--data", data, cwd=tmp_path)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 6 and all(row["CIDEr"] is not None for row in rows)
+    card = json.loads((folder / "scorecard.json").read_text())
+    card["counts"]["empty"] = 1
+    (folder / "scorecard.json").write_text(json.dumps(card))
+    done = bench(*command, "--out", "card.md", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "scorecard.json claims counts.empty = 1, but the answers give 0" in done.stderr
+    assert not (tmp_path / "card.md").exists()

@@ -89,14 +89,17 @@ def test_without_the_extra_it_is_one_line_and_nothing_is_done(
             "error: r/caption and s/caption are not comparable: their protocols differ",
         ),
         ({"fingerprint": "0" * 64}, "their references differ"),
-        ({"scores": {"CIDEr": {"value": 1e300}}}, "s/caption/scorecard.json: damaged: CIDEr is 1e+300"),
+        (
+            {"scores": {"CIDEr": {"value": 1e300}}},
+            "s/caption/scorecard.json: damaged: scores.CIDEr.value is 1e+300",
+        ),
         (
             {"scores": {"CIDEr": {"value": 1.0, "interval": [0, float("inf")]}}},
-            "s/caption/scorecard.json: damaged: CIDEr is inf",
+            "s/caption/scorecard.json: damaged: not JSON: Infinity is no finite number",
         ),
         (
             {"slices": {"source": {"a": {"items": 1, "scores": {"CIDEr": float("nan")}}}}},
-            "s/caption/scorecard.json: damaged: source a, CIDEr is nan",
+            "s/caption/scorecard.json: damaged: not JSON: NaN is no finite number",
         ),
     ],
 )

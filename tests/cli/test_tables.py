@@ -34,9 +34,32 @@ def test_all_formats_are_written_and_repeat_byte_for_byte(scored: Path, tmp_path
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     rows = json.loads((tmp_path / "one" / "table3.json").read_text())["rows"]
     constant = [row for row in rows if row["labels"]["model"] == "Baseline: constant"]
-    assert [bool(row["comparable"]) for row in constant] == [True, False]  # of the submission; of the run
+    submitted, ran = constant
+    assert submitted["comparable"] == ran["comparable"] == []  # not verified; on references of its own
+    assert any(note.startswith("claimed and not verified: CIDEr, BLEU-4") for note in submitted["notes"])
     text = (tmp_path / "one" / "table3.md").read_text()
-    assert "3 items (fingerprint" in text  # of the run, on references of its own
+    assert "3 items (fingerprint" in text
+    assert "claimed and not verified" in text
+
+
+def test_submissions_are_verified_where_the_dataset_is_given(scored: Path, tmp_path: Path) -> None:
+    done = bench("submit", "pack", "r", "--into", "subs", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    caption, vqa = sorted((tmp_path / "subs").iterdir())
+    card = json.loads((caption / "scorecard.json").read_text())
+    card["scores"]["CIDEr"]["value"] += 1
+    (caption / "scorecard.json").write_text(json.dumps(card))
+    data = json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"]
+    done = bench("tables", "--submissions", "subs", "--data", data, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "## Table 4" in done.stdout and "## Table 3" not in done.stdout
+    assert "not verified" not in done.stdout
+    assert f"left out: subs/{caption.name}: scorecard.json claims scores.CIDEr.value" in done.stderr
+    checked = bench(
+        "submit", "check", "subs/" + caption.name, "subs/" + vqa.name, "--data", data, cwd=tmp_path
+    )
+    verdicts = [line.split()[0] for line in checked.stdout.splitlines() if not line.startswith("   ")]
+    assert verdicts == ["REFUSED", "ok"]
 
 
 def test_a_scorecard_that_cannot_be_read_is_named_and_the_others_are_shown(
@@ -72,10 +95,10 @@ def test_scored_detections_are_in_the_table_of_actions(tmp_path: Path) -> None:
 def test_a_name_is_printed_as_it_is(scored: Path, tmp_path: Path) -> None:
     card = scored / "vqa" / "scorecard.json"
     content = json.loads(card.read_text())
-    content["model"]["title"] = ":smile: [bold]x[/bold]"
+    content["model"]["title"] = ":smile: [bold]x"
     card.write_text(json.dumps(content))
     done = bench("tables", "--runs", str(scored / "vqa"), "--format", "csv", cwd=tmp_path)
-    assert ":smile: [bold]x[/bold]" in done.stdout
+    assert ":smile: [bold]x" in done.stdout
 
 
 def test_a_run_that_was_not_scored_is_named(scored: Path, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ HOSTILE = " ".join(
 )
 UNSEEN = "\x00\u200b"
 HALF = "\ud800"  # half of a pair: a journal may hold it, a scorecard cannot
+START: dict[str, Any] = {"started": "2026-01-01T00:00:00+00:00", "git": None, "versions": {}}
 FRAMES = (11, 33, 56, 78)
 HOSTILE_ID = "<img src=q onerror=alert(1)>'\"&amp;"
 
@@ -82,7 +83,7 @@ def make_run(
 ) -> Path:
     """The run of a task at `path`, not yet scored; `said` gives the outcome of a request and its number."""
     requests = [item.request for item in items_of(TASKS[settings.task], load(str(data)).clips)]
-    with RunRecord.open(path, settings, {"data": str(data)}, start or {}) as run:
+    with RunRecord.open(path, settings, {"data": str(data)}, start or dict(START)) as run:
         run.add(*(said(request, number) for number, request in enumerate(requests)))
     return path
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from microg_bench.dataset.load import load
-from microg_bench.errors import MicrogError, UsageError
-from microg_bench.options import ScoringOptions
+from microg_bench.dataset.load import Dataset, load
+from microg_bench.errors import MicrogError
+from microg_bench.pages.boards import boards
 from microg_bench.pages.entries import Entry, read_entries
 from microg_bench.runs.record import RunRecord
 from microg_bench.submissions.pack import pack
+from microg_bench.tables.gather import gather
 from tests.helpers.datasets import record, write_annotations
 from tests.pages.conftest import baseline_run, score_all
 
@@ -38,9 +39,11 @@ def submission(scored: Path, tmp_path: Path) -> Path:
     return pack(RunRecord.read(scored), tmp_path / "subs")
 
 
-def read(folder: Path) -> tuple[list[Entry], list[MicrogError]]:
+def read(folder: Path, dataset: Dataset | None = None) -> tuple[list[Entry], list[MicrogError]]:
     """The entries of all submissions beside the one in `folder`."""
-    return read_entries([], sorted(folder.parent.iterdir()), None, None)
+    records, refused = gather([], [folder.parent], dataset)
+    entries, errors = read_entries(records, dataset)
+    return entries, refused + errors
 
 
 def edit(file: Path, **changed: Any) -> None:
@@ -64,7 +67,8 @@ def edit_answer(folder: Path, **changed: Any) -> None:
 
 def make_priced(folder: Path) -> None:
     for name in (RUN, CARD):
-        edit(folder / name, settings__engine="openai", settings__checkpoint="gpt-4o")
+        edit(folder / name, settings__engine="openai", settings__checkpoint="gpt-4o", settings__model="m")
+    edit(folder / CARD, model__name="m")
 
 
 def test_a_sound_submission_is_an_entry(submission: Path) -> None:
@@ -122,26 +126,29 @@ def test_a_damaged_run_is_named_and_leaves_the_others(scored: Path, tmp_path: Pa
     (broken / "journal.jsonl").write_text("no JSON\n")
     (unscored / CARD).unlink()
     runs = [RunRecord.read(path) for path in (broken, unscored, scored)]
-    (entry,), errors = read_entries(runs, [], None, None)
+    (entry,), errors = read_entries(runs, None)
     assert entry.run.path == scored
     assert [str(error).split(":")[0] for error in errors] == [str(broken / "journal.jsonl"), str(unscored)]
 
 
 def test_a_submission_cannot_name_a_dataset_of_ours(submission: Path, scored: Path) -> None:
     run = RunRecord.read(scored)
-    (entry,), _ = read_entries([run], [], None, None)
+    (entry,), _ = read_entries([run], None)
     assert entry.dataset is not None  # that of the run itself is
-    (entry,), _ = read_entries([run], [], load("sample"), None)
+    (entry,), _ = read_entries([run], load("sample"))
     assert entry.dataset is not None  # also where another one is given for others
     assert entry.dataset.name != "sample"
-    edit(submission / RUN, options__data=run.options["data"])
     (entry,), _ = read(submission)
     assert entry.dataset is None
+    edit(submission / RUN, options__data=run.options["data"])
+    entries, (error,) = read(submission)
+    assert entries == [] and "options.data: is not packed" in str(error)
 
 
 def test_a_run_and_its_submission_are_one_row(submission: Path, scored: Path) -> None:
-    (entry,), errors = read_entries([RunRecord.read(scored)], [submission], None, None)
-    assert errors == [] and entry.run.path == scored
+    records, errors = gather([scored], [submission])
+    (entry,), more = read_entries(records, None)
+    assert errors + more == [] and entry.run.path == scored
 
 
 def test_what_a_priced_model_cost_is_told_without_the_cache(submission: Path) -> None:
@@ -160,23 +167,17 @@ def test_what_a_priced_model_cost_is_told_without_the_cache(submission: Path) ->
 def test_what_is_damaged_is_named_where_submissions_are_scored_again(submission: Path, scored: Path) -> None:
     for number, damage in enumerate(DAMAGES.values()):
         damage(shutil.copytree(submission, submission.with_name(f"damaged-{number}")))
-    dataset = RunRecord.read(scored).dataset()
-    folders = sorted(submission.parent.iterdir())
-    entries, errors = read_entries([], folders, dataset, ScoringOptions())
+    entries, errors = read(submission, RunRecord.read(scored).dataset())
     assert [entry.run.path for entry in entries] == [submission]
     assert entries[0].statistics is not None
     assert len(errors) == len(DAMAGES)
 
 
-def test_submissions_are_not_scored_without_references(submission: Path) -> None:
-    with pytest.raises(UsageError, match="give the dataset"):
-        read_entries([], [submission], None, ScoringOptions())
-
-
-def test_a_claim_that_cannot_be_computed_here_stays(submission: Path, scored: Path, tmp_path: Path) -> None:
-    claim = {"value": 85.5, "signature": {"metric": "BERTScore", "values": {"model": "x"}}}
-    edit(submission / CARD, scores__BERTScore=claim)
-    options = ScoringOptions(bertscore_model=str(tmp_path / "nowhere"))
-    (entry,), errors = read_entries([], [submission], RunRecord.read(scored).dataset(), options)
-    assert errors == []
-    assert entry.card.scores["BERTScore"].value == 85.5
+def test_a_claim_that_was_not_verified_is_marked_and_not_ranked(submission: Path) -> None:
+    (entry,), _ = read(submission)
+    board = next(one for one in boards([entry], ["page"], [], []) if one["items"] == entry.card.items)
+    (row,) = (row for group in board["groups"] for row in group["rows"])
+    told = "claimed and not verified: CIDEr, BLEU-4, ROUGE-L"
+    assert [fault for fault in row["faults"] if fault] == [told] * 3
+    assert told in row["notes"]
+    assert set(row["bounds"]) == {None}

@@ -219,7 +219,7 @@ def test_submissions_of_version_0_1_hold_the_answers_of_their_runs(shared: Path,
     folders = find_submissions(shared / "data" / "v0.1" / "submissions")
     assert len(folders) == len(TASKS)
     for folder in folders:
-        submitted = load(folder)
+        submitted = load(folder).record
         run = RunRecord.read(real / submitted.settings.task)
         assert submitted.answers == run.answers
         assert submitted.settings == run.settings

@@ -1,16 +1,19 @@
 """What goes into tables: each run once, in an order of its own, and what cannot be read is named."""
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from microg_bench.dataset.load import load
 from microg_bench.errors import RunError
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.submissions.pack import pack
-from microg_bench.tables.gather import gather
+from microg_bench.tables.gather import gather, read_scored
 
 
 def tasks(records: list[RunRecord]) -> list[str]:
@@ -26,8 +29,12 @@ def test_a_run_and_its_submission_count_once(scored: Path, tmp_path: Path) -> No
     for run in find_runs(scored):
         for name in ("run.json", "scorecard.json"):
             settings = json.loads((run / name).read_text())["settings"]
+            settings["engine"] = "transformers"
             settings["checkpoint"] = "/home/me/model"  # of which a submission keeps the last part only
+            settings["title"] += " (model)"
             edit(run / name, settings=settings)
+        card = json.loads((run / "scorecard.json").read_text())
+        edit(run / "scorecard.json", model={**card["model"], "title": card["model"]["title"] + " (model)"})
         pack(RunRecord.read(run), submissions)
     packed, errors = gather([], [submissions])
     assert (tasks(packed), errors) == (["caption", "vqa"], [])
@@ -77,11 +84,15 @@ def test_a_run_that_lacks_a_file_is_named_and_the_others_are_read(
             "scorecard.json: schema 'microg-bench/scorecard/9' is not known to this version",
         ),
         ("scorecard.json", {"items": "many"}, "scorecard.json: damaged"),
-        ("scorecard.json", {"scores": {"CIDEr": {"value": float("nan")}}}, "damaged: CIDEr is nan"),
+        (
+            "scorecard.json",
+            {"scores": {"CIDEr": {"value": float("nan")}}},
+            "damaged: not JSON: NaN is no finite",
+        ),
         (
             "scorecard.json",
             {"baselines": {"f": {"title": "F", "scores": {"CIDEr": 1e308}}}},
-            "baseline f, CIDEr is 1e+308",
+            "baselines.f.scores.CIDEr is 1e+308",
         ),
         ("run.json", {"schema": "microg-bench/run/9"}, "run.json: schema 'microg-bench/run/9' is not known"),
     ],
@@ -113,3 +124,70 @@ def test_a_broken_submission_is_named_and_the_others_are_read(scored: Path, tmp_
     records, (error,) = gather([], [tmp_path / "submissions"])
     assert tasks(records) == ["caption"]
     assert str(error).startswith(f"{folder}: must hold exactly")
+
+
+def test_a_submission_is_shown_where_it_is_accepted(scored: Path, tmp_path: Path) -> None:
+    """Its scores are marked without references; with them they are computed again, forged ones left out."""
+    data = load(json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"])
+    for run in find_runs(scored):
+        folder = pack(RunRecord.read(run), tmp_path / "submissions")
+    records, errors = gather([], [tmp_path / "submissions"])
+    assert (tasks(records), errors) == (["caption", "vqa"], [])
+    assert all(one.unverified for record in records for one in record.scorecard.scores.values())
+    records, errors = gather([], [tmp_path / "submissions"], data)
+    assert (tasks(records), errors) == (["caption", "vqa"], [])
+    assert not any(record.scorecard.unverified for record in records)
+    card = json.loads((folder / "scorecard.json").read_text())
+    card["scores"]["CIDEr"]["value"] += 1
+    edit(folder / "scorecard.json", scores=card["scores"])
+    records, (error,) = gather([], [tmp_path / "submissions"], data)
+    assert tasks(records) == ["caption"]
+    assert str(error).startswith(f"{folder}: scorecard.json claims scores.CIDEr.value = ")
+    for given in (None, data):
+        records, (error,) = gather([folder], [], given)
+        assert (records, error.reason) == ([], "is a submission: give it with --submissions")
+
+
+def test_what_a_submission_claims_is_read_in_one_way(scored: Path, tmp_path: Path) -> None:
+    folder = pack(RunRecord.read(scored / "vqa"), tmp_path)
+    assert read_scored(folder).scorecard.unverified == "claimed and not verified: CIDEr, ROUGE-L"
+    assert read_scored(scored / "vqa").scorecard.unverified == ""
+    edit(folder / "scorecard.json", status="done")
+    with pytest.raises(RunError, match="is not complete: its status is done"):
+        read_scored(folder)
+
+
+def links(folder: Path) -> None:
+    (folder / "journal.jsonl").rename(folder.parent / "journal.jsonl")
+    (folder / "journal.jsonl").symlink_to(folder.parent / "journal.jsonl")
+
+
+def waits(folder: Path) -> None:
+    (folder / "scorecard.json").unlink()
+    os.mkfifo(folder / "scorecard.json")
+
+
+def doubles(folder: Path) -> None:
+    text = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(text.replace('"task":', '"task": "vqa", "task":'))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (links, "journal.jsonl: is not a plain file"),
+        (waits, "scorecard.json: is not a plain file"),
+        (doubles, "run.json: damaged: not JSON: the key 'task' occurs twice"),
+    ],
+)
+def test_runs_of_others_are_read_as_strictly(
+    scored: Path, change: Callable[[Path], None], message: str
+) -> None:
+    change(scored / "caption")
+    records, errors = gather([scored])
+    if errors:
+        assert tasks(records) == ["vqa"]
+        assert message in str(errors[0])
+    else:
+        with pytest.raises(RunError, match=message):
+            next(one for one in records if one.settings.task == "caption").answers  # noqa: B018

@@ -1,0 +1,343 @@
+"""What no honest submission holds, as far as it can be told without scoring it again."""
+
+import json
+import math
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any, get_args
+
+from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.registry import find_adapter, is_generic, registered, source_sha256
+from microg_bench.dataset.annotations import MAX_ID_LENGTH
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import UsageError
+from microg_bench.metrics import METRICS
+from microg_bench.options import CLIENTS, Options, ScoringOptions, check_engine, takes
+from microg_bench.privacy import without_private
+from microg_bench.records import Answer, Request, TaskName
+from microg_bench.runs.configure import model_title
+from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord
+from microg_bench.scorecard import REFERENCES, Scorecard, ScoreEntry
+from microg_bench.scoring.evaluate import task_metrics
+from microg_bench.settings import Settings
+from microg_bench.storage import read_json, shipped
+from microg_bench.submissions.frames import frame_faults, other_files
+from microg_bench.submissions.load import MAX_TOKENS, MAX_WORD, Submission, numbers
+from microg_bench.text import first_line, listed, one_line
+
+MAX_TEXT = 100_000  # characters of an answer; the longest in the published ones have less than 2,000
+CHARACTERS = 256  # of a token; no common tokenizer has a longer one
+SLACK = 16  # tokens that an engine may count beside those of its limit
+MAX_ARGUMENTS = 2000  # characters of engine arguments, as JSON
+MAX_SECONDS = 1e7
+ROUNDING = 1e-6
+KNOWN, COPIED = 0.3, 0.9  # shares of answers that are those of somebody else, from which it is noted
+_ID = re.compile(rf"(?!\.)[^\x00-\x1f/\\#]{{1,{MAX_ID_LENGTH}}}(#[1-9][0-9]{{0,5}})?")
+_MARKUP = re.compile(r"<\s*/?\s*(script|iframe|object|embed|svg|img|style|link|meta)\b|javascript:", re.I)
+_SHA256 = re.compile(r"[0-9a-f]{16}")
+# Cyrillic and Greek letters that look like Latin ones.
+_LOOKALIKES = str.maketrans("авеіјкмнорстухѕԁԛѡ" + "αβεηικμνορτυχζ", "abeijkmhopctyxsdqw" + "abehikmnoptuxz")
+
+
+def faults(submission: Submission, dataset: Dataset | None) -> Iterator[str]:
+    """All faults of a submission but those of its scores, a line each.
+
+    Without the `dataset`, what needs references or videos is not looked at.
+    """
+    record = submission.record
+    for name, content in submission.contents.items():
+        yield from _texts(name, content)
+    yield from _incomplete(record.settings, record.scorecard)
+    yield from _claims(record.settings, record.scorecard)
+    yield from _asked(record)
+    yield from _title(record.settings)
+    yield from _answers(record)
+    yield from _reach(record.scorecard)
+    if dataset is None:
+        yield from frame_faults(record, {}, benchmark=record.settings.fingerprint in REFERENCES)
+    elif dataset.fingerprint != record.settings.fingerprint:
+        yield (
+            f"was made on references with fingerprint {record.settings.fingerprint[:12]}, "
+            f"{dataset.name} has {dataset.fingerprint[:12]}"
+        )
+    else:
+        yield from _against(record, dataset)
+
+
+def _texts(file: str, content: Any) -> Iterator[str]:
+    """Texts of run.json or scorecard.json that are too long, private, or no plain text."""
+    for place, text in _strings(content):
+        where = f"{file}: {_short(place)}"
+        if len(text) > MAX_WORD:
+            yield f"{where} is longer than {MAX_WORD} characters"
+        elif without_private(text) != text:
+            yield f"{where} holds a path, an address or a secret: {text[:80]!r}"
+        elif _MARKUP.search(text) or not text.isprintable():
+            yield f"{where} holds markup or control characters: {text[:80]!r}"
+
+
+def _strings(content: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """All strings of JSON content, keys included, each with its place."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield f"the key of {place or 'the file'}", key
+            yield from _strings(value, f"{place}.{key}".lstrip("."))
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            yield from _strings(value, f"{place}[{number}]")
+    elif isinstance(content, str):
+        yield place, content
+
+
+def _incomplete(settings: Settings, card: Scorecard) -> Iterator[str]:
+    """What keeps a run off a leaderboard, by its own words."""
+    if not card.complete:
+        yield f"is not complete: its status is {card.status}"
+    for name in ("failed", "missing", "unknown", "repeated"):
+        if count := getattr(card.counts, name):
+            yield f"is not complete: counts.{name} is {count}"
+    if settings.part:
+        yield f"asks {settings.part}, not the whole dataset"
+
+
+def _claims(settings: Settings, card: Scorecard) -> Iterator[str]:
+    """What run.json and scorecard.json say that does not fit together, or is nothing to claim."""
+    if card.settings != settings:
+        yield "run.json and scorecard.json have different settings"
+    if (card.task, card.fingerprint) != (settings.task, settings.fingerprint):
+        yield "run.json and scorecard.json are of different tasks, or have another fingerprint"
+    if card.protocol not in get_args(ScoringOptions.model_fields["protocol"].annotation):
+        yield f"claims scores under the unknown protocol {card.protocol}"
+    if not card.scores:
+        yield "claims no scores"
+    if unknown := [name for name in card.scores if not _scores(settings.task, name)]:
+        yield f"claims scores of unknown metrics of {settings.task}: {listed(unknown)}"
+    if without := [name for name, one in card.scores.items() if one.value is None and not one.unavailable]:
+        yield f"gives neither a value nor a reason for the scores of {listed(without)}"
+    if card.interval and card.interval.clusters == "all":
+        yield "claims intervals without clusters"
+    for name in {card.dataset, settings.dataset}:
+        if name != (due := REFERENCES.get(settings.fingerprint, name)):
+            yield f"claims the dataset {name}, but references with this fingerprint are those of {due}"
+
+
+def _asked(record: RunRecord) -> Iterator[str]:
+    """Options and settings that the engine does not take."""
+    settings = record.settings
+    try:
+        check_engine(settings.engine, Options.of(record.options))
+    except UsageError as error:
+        yield f"{RUN_FILE}: options: {error}"
+    for name in ("checkpoint", "dtype", "attn_implementation", "quantization", "engine_args"):
+        if getattr(settings, name) not in (None, {}, "auto") and not takes(settings.engine, name):
+            yield f"{RUN_FILE}: settings.{name} is given, but engine {settings.engine} does not take it"
+    if settings.media and settings.engine not in CLIENTS:
+        yield f"{RUN_FILE}: settings.media is given, but engine {settings.engine} sends nothing"
+    if settings.media and (settings.media.kind == "clip") != (settings.media.jpeg_quality is None):
+        yield f"{RUN_FILE}: settings.media of kind {settings.media.kind} has no such jpeg_quality"
+    if len(json.dumps(settings.engine_args)) > MAX_ARGUMENTS:
+        yield f"{RUN_FILE}: settings.engine_args is longer than {MAX_ARGUMENTS:,} characters"
+
+
+def _scores(task: TaskName, metric: str) -> bool:
+    """Whether a metric scores answers of a task."""
+    return metric in METRICS and task_metrics(task, (metric,)) == (metric,)
+
+
+def _reach(card: Scorecard) -> Iterator[str]:
+    """The first score, bound, baseline or slice that no answers can have."""
+    for place, name, value in numbers(card):
+        low, high = METRICS[name].extremes if name in METRICS else (0.0, 0.0)
+        if low == -math.inf and not _rescaled(card.scores.get(name)):
+            low = -high
+        if not low - ROUNDING <= value <= high + ROUNDING:
+            reach = f"which lies outside of {low:g} to {high:g}"
+            yield f"{SCORECARD_FILE} claims {_short(place)} = {value:g}, {reach}"
+            return
+
+
+def _rescaled(entry: ScoreEntry | None) -> bool:
+    return bool(entry and entry.signature and entry.signature.values.get("rescaled") == "yes")
+
+
+def known_adapter(model: str) -> Adapter | None:
+    """The adapter that is registered here under this name, or the generic one; a file is never imported."""
+    try:
+        return None if model.endswith(".py") and not is_generic(model) else find_adapter(model)
+    except UsageError:
+        return None
+
+
+def _title(settings: Settings) -> Iterator[str]:
+    """A title that is not that of the model, where it is known here."""
+    adapter = known_adapter(settings.model)
+    if adapter is None:
+        return
+    weights = settings.checkpoint, settings.revision, settings.checkpoint_sha256
+    due = without_private(model_title(adapter, *weights))
+    if settings.title != due:
+        yield f"claims the title {settings.title}, but {settings.model} is called {due}"
+
+
+def _answers(record: RunRecord) -> Iterator[str]:
+    """Faults of the answers as they stand."""
+    settings, answers = record.settings, record.answers
+    limit = None if "max_tokens" in record.rejected else settings.generation.max_tokens
+    yield from _named(
+        {
+            "answers have an id that is no plain name": [one for one in answers if not _ID.fullmatch(one)],
+            f"answers are longer than {MAX_TEXT:,} characters": [
+                name for name, one in answers.items() if max(len(one.text), len(one.answer)) > MAX_TEXT
+            ],
+            f"answers are longer than {limit} tokens can be": [
+                name for name, one in answers.items() if limit and len(one.text) > limit * CHARACTERS
+            ],
+            "answers have impossible counts of tokens or seconds": [
+                name for name, one in answers.items() if not _possible(one, limit)
+            ],
+            "answers hold markup that a browser runs": [
+                name
+                for name, one in answers.items()
+                if any(map(_MARKUP.search, (one.answer, one.text, one.reasoning or "")))
+            ],
+            "answers name the file of their clip by no hash": [
+                name
+                for name, one in answers.items()
+                if one.clip_sha256 is not None and not _SHA256.fullmatch(one.clip_sha256)
+            ],
+            "answers name what served them by no plain name": [
+                name for name, one in answers.items() if not all(map(_plain, _served(one)))
+            ],
+        }
+    )
+
+
+def _possible(one: Answer, limit: int | None) -> bool:
+    """Whether the tokens and seconds of an answer of at most `limit` tokens can be."""
+    prompt, written = one.prompt_tokens, one.output_tokens
+    most = MAX_TOKENS if limit is None else limit + SLACK
+    return (
+        0 <= (prompt or 0) <= MAX_TOKENS
+        and 0 <= (one.cached_tokens or 0) <= (prompt or 0)
+        and 0 <= (written or 0) <= most
+        and 0 <= (one.reasoning_tokens or 0) <= (most if written is None else written)
+        and 0 <= one.seconds <= MAX_SECONDS
+    )
+
+
+def _served(one: Answer) -> tuple[str, str]:
+    return one.served_model or "", one.served_version or ""
+
+
+def _plain(name: str) -> bool:
+    return (
+        len(name) <= MAX_WORD
+        and name.isprintable()
+        and without_private(name) == name
+        and not _MARKUP.search(name)
+    )
+
+
+def _short(told: object) -> str:
+    return first_line(told, 100)
+
+
+def _against(record: RunRecord, dataset: Dataset) -> Iterator[str]:
+    """Faults of the answers that show beside the dataset."""
+    answers = record.answers
+    requests = {item.request.id: item.request for item in record.items(dataset)}
+    yield from _named(
+        {
+            "items have no answer": [name for name in requests if name not in answers],
+            "answers are of no item of the dataset": [name for name in answers if name not in requests],
+        }
+    )
+    yield from frame_faults(record, videos_of(dataset), benchmark=dataset.fingerprint in REFERENCES)
+    adapter = known_adapter(record.settings.model)
+    if adapter and source_sha256(adapter) == record.settings.adapter_sha256:
+        other = [
+            name
+            for name, one in answers.items()
+            if name in requests and _parsed(adapter, requests[name], one.text) != one.answer
+        ]
+        yield from _named({f"answers are not what adapter {adapter.name} finds in the texts": other})
+
+
+def videos_of(dataset: Dataset) -> dict[str, Path]:
+    """The files of the clips that have one, by id."""
+    return {clip.video_id: clip.video for clip in dataset.clips if clip.video}
+
+
+def _parsed(adapter: Adapter, request: Request, text: str) -> object:
+    """What the adapter finds in a text from elsewhere; None where it fails."""
+    try:
+        return adapter.parse(request, text)
+    except Exception:
+        return None
+
+
+def _named(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for what, names in found.items():
+        if names:
+            yield f"{len(names)} {what}: {listed([first_line(name, 60) for name in names[:4]])}"
+
+
+def doubts(record: RunRecord, dataset: Dataset | None) -> Iterator[str]:
+    """What a submission holds that cannot be checked here, or is merely suspicious, a line each."""
+    settings = record.settings
+    adapter = known_adapter(settings.model)
+    if adapter is None or source_sha256(adapter) != settings.adapter_sha256:
+        lacks = "is not here" if adapter is None else "is here in another version"
+        yield f"adapter {settings.model} {lacks}: the answers that it found were not checked"
+    if adapter is None:
+        yield from _like_another(settings)
+    if dataset is None:
+        return
+    references = {item.request.id: item.reference for item in record.items(dataset)}
+    same = sum(_told(one.answer) == _told(references[name]) for name, one in record.answers.items())
+    if same >= KNOWN * len(references):
+        yield f"{same} of {len(references)} answers are the same as their references"
+    if record.settings.frames and (other := other_files(record, videos_of(dataset))):
+        yield f"{len(other)} clips were other files than here: {listed(other)}"
+
+
+def _like_another(settings: Settings) -> Iterator[str]:
+    """Whose title that of a model looks like, which it is not."""
+    known = {one.adapter.title: one.adapter.checkpoint for one in registered() if one.adapter}
+    known |= read_json(shipped("results/published") / "paper.json")["checkpoints"]
+    title = _skeleton(settings.title)
+    for name, checkpoint in known.items():
+        if _skeleton(name) == title and (checkpoint is None or checkpoint != settings.checkpoint):
+            yield f"its title, {settings.title}, looks like that of another model, {name}"
+
+
+def _skeleton(title: str) -> str:
+    """What a reader sees of a title: letters and digits alone, those of other scripts as Latin ones."""
+    plain = unicodedata.normalize("NFKD", title).casefold().translate(_LOOKALIKES)
+    return "".join(sign for sign in plain if sign.isalnum())
+
+
+def copies(records: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, str]]:
+    """Complete runs of which most answers are those of others, each with a line that names these."""
+    alike: dict[tuple[str, str], list[tuple[RunRecord, dict[str, str]]]] = defaultdict(list)
+    for record in records:
+        said = {name: _told(one.answer) for name, one in record.answers.items()}
+        alike[record.settings.task, record.settings.fingerprint].append((record, said))
+    found: dict[Path, list[str]] = defaultdict(list)
+    for (one, said), (other, theirs) in chain.from_iterable(
+        combinations(group, 2) for group in alike.values()
+    ):
+        if sum(theirs.get(name) == text for name, text in said.items()) >= COPIED * len(said):
+            found[one.path].append(other.path.name)
+            found[other.path].append(one.path.name)
+    for record in records:
+        if names := found.get(record.path):
+            yield record, f"{COPIED:.0%} or more of its answers are the same as those of {listed(names)}"
+
+
+def _told(text: str) -> str:
+    return one_line(text).casefold()

@@ -1,0 +1,281 @@
+"""Submissions are read as hostile input: plain files within bounds, JSON of one meaning, typed narrowly."""
+
+import gzip
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microg_bench.submissions import load as loading
+from microg_bench.submissions.load import find_submissions
+from tests.submissions.conftest import check, edit, edit_journal
+
+
+def missing_file(folder: Path) -> None:
+    (folder / "run.json").unlink()
+
+
+def extra_file(folder: Path) -> None:
+    (folder / "run.sh").write_text("rm -rf ~")
+
+
+def link(folder: Path) -> None:
+    (folder / "run.json").unlink()
+    (folder / "run.json").symlink_to("/etc/passwd")
+
+
+def folder_instead(folder: Path) -> None:
+    (folder / "run.json").unlink()
+    (folder / "run.json").mkdir()
+
+
+def pipe(folder: Path) -> None:
+    (folder / "scorecard.json").unlink()
+    os.mkfifo(folder / "scorecard.json")
+
+
+def device(folder: Path) -> None:
+    (folder / "journal.jsonl.gz").unlink()
+    (folder / "journal.jsonl.gz").symlink_to("/dev/zero")
+
+
+def socket_instead(folder: Path) -> None:
+    (folder / "run.json").unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(folder / "run.json"))
+
+
+def sparse(folder: Path) -> None:
+    os.truncate(folder / "run.json", 10**12)
+
+
+def not_json(folder: Path) -> None:
+    (folder / "run.json").write_text("[" * 100_000)
+
+
+def many_names(folder: Path) -> None:
+    for number in range(1000):
+        (folder / f"{number:03}{'x' * 200}").touch()
+
+
+def not_gzip(folder: Path) -> None:
+    (folder / "journal.jsonl.gz").write_bytes(b"PK\x03\x04")
+
+
+def torn_gzip(folder: Path) -> None:
+    file = folder / "journal.jsonl.gz"
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def no_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (missing_file, "must hold exactly scorecard.json, run.json, journal.jsonl.gz; holds"),
+        (extra_file, "must hold exactly"),
+        (link, "run.json: is not a plain file"),
+        (folder_instead, "run.json: is not a plain file"),
+        (pipe, "scorecard.json: is not a plain file"),
+        (device, "journal.jsonl.gz: is not a plain file"),
+        (socket_instead, "run.json: is not a plain file"),
+        (sparse, "run.json: is larger than 5,000,000 bytes"),
+        (not_json, "run.json: damaged: not JSON: nested too deeply"),
+        (many_names, "must hold exactly"),
+        (not_gzip, "journal.jsonl.gz: is no gzip file"),
+        (torn_gzip, "journal.jsonl.gz: is broken gzip data"),
+        (no_folder, "is not a folder"),
+    ],
+)
+def test_a_folder_that_is_no_submission_is_refused(
+    packed: Path, data: Path, change: Callable[[Path], None], problem: str
+) -> None:
+    change(packed)
+    for found in (check(packed, data), check(packed, None)):
+        (line,) = found.problems
+        assert problem in line
+        assert len(line) < 500
+
+
+def test_a_link_to_a_submission_is_none(packed: Path, data: Path) -> None:
+    link = packed.with_name("link")
+    link.symlink_to(packed)
+    assert check(link, data).problems == ["is not a folder"]
+    assert find_submissions(packed.parent) == [link, packed]
+
+
+def test_a_bomb_is_unpacked_no_further_than_the_limit(
+    packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "MAX_JOURNAL", 1024**2)
+    (packed / "journal.jsonl.gz").write_bytes(gzip.compress(b" " * 10_000_000))
+    assert check(packed, data).problems == ["journal.jsonl.gz: holds more than 1 MiB, unpacked"]
+
+
+def test_a_packed_journal_has_bounds(packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "MAX_ANSWERS", 7)
+    assert check(packed, data).problems == ["journal.jsonl.gz: holds more than 7 answers"]
+    monkeypatch.setattr(loading, "MAX_PACKED", 100)
+    assert check(packed, data).problems == ["journal.jsonl.gz: is larger than 100 bytes"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\n" * 100_000_000, "line 1: not JSON: Expecting value"),
+        (b'{"type": "response", "id": "a", "id": "b"}', "line 1: not JSON: the key 'id' occurs twice"),
+        (b'\xef\xbb\xbf{"type": "response", "id": "a"}', "line 1: not JSON: Unexpected UTF-8 BOM"),
+        (b'{"type": "response", "id": "\xff"}', "line 1: not JSON: 'utf-8' codec"),
+        (b'{"type": "response", "id": 5}', "line 1: is no response to a request"),
+        (b'{"type": "response", "id": "a", "text": ""}', "line 1: damaged: answer: Field required"),
+        (b"[]", "line 1: is no response to a request"),
+        (b'{"a":' * 100 + b"1" + b"}" * 100, "line 1: not JSON: nested too deeply"),
+        (gzip.compress(b"{}"), "line 1: not JSON"),
+    ],
+)
+def test_a_line_that_is_no_answer_is_named(packed: Path, data: Path, content: bytes, problem: str) -> None:
+    (packed / "journal.jsonl.gz").write_bytes(gzip.compress(content, 1))
+    (line,) = check(packed, data).problems
+    assert problem in line
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("finish_reason", "__proto__"),
+        ("finish_reason", 1),
+        ("prompt_tokens", "5"),
+        ("prompt_tokens", 5.0),
+        ("prompt_tokens", True),
+        ("seconds", "1"),
+        ("from_cache", 1),
+        ("from_cache", "yes"),
+        ("frames", "123"),
+        ("frames", [1.0]),
+        ("frames", ["1"]),
+        ("frames", {"0": 1}),
+        ("answer", None),
+        ("text", ["x"]),
+        ("reasoning", 5),
+        ("served_model", {}),
+        ("stop", "end"),
+        ("unknown", 1),
+    ],
+)
+def test_a_field_of_an_answer_of_another_type_is_refused(
+    packed: Path, data: Path, field: str, value: object
+) -> None:
+    edit_journal(packed, lambda records: records[2].update({field: value}))
+    (line,) = check(packed, data).problems
+    assert "line 3: " in line and (field in line or "half migrated" in line)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("options", []),
+        ("options.data", "sample"),
+        ("options.model", 5),
+        ("options.dtype", "float1"),
+        ("options.frames", "4"),
+        ("settings.model", "m" * 301),
+        ("settings.adapter_sha256", "0" * 63),
+        ("settings.adapter_sha256", "Z" * 64),
+        ("settings.engine", "mine"),
+        ("settings.engine", "constructor"),
+        ("settings.dtype", "float1"),
+        ("settings.frames", "uniform:4"),
+        ("settings.frames", {"how": "uniform", "count": 0}),
+        ("settings.frames", {"how": "uniform", "count": 4.0}),
+        ("settings.prompt", {"id": "p", "version": -1, "hash": "0a1b2c3d"}),
+        ("settings.prompt", {"id": "p", "version": 1, "hash": "x"}),
+        ("settings.generation.max_tokens", 0),
+        ("settings.generation.temperature", -1),
+        ("settings.generation.top_p", 2),
+        ("settings.generation.seed", "0"),
+        ("settings.thinking", "a lot"),
+        ("settings.transforms", ["blur"]),
+        ("settings.fingerprint", "f"),
+        ("starts", {}),
+        ("starts.0.started", "yesterday"),
+        ("starts.0.git", "main; rm -rf"),
+        ("starts.0.versions.numpy", 2),
+        ("starts.0.versions.numpy", "9" * 1000),
+        ("starts.0.engine", []),
+        ("starts.0.engine", {"device": {"x": 1}}),
+        ("starts.0.usage.clips", -1),
+        ("starts.0.usage.seconds.sleeping", 1.0),
+        ("starts.0.rejected", "temperature"),
+        ("starts.0.more", 1),
+        ("more", 1),
+    ],
+)
+def test_a_field_of_run_json_is_typed_as_it_is_packed(
+    packed: Path, data: Path, place: str, value: object
+) -> None:
+    def change(content: Any) -> None:
+        *path, last = place.split(".")
+        for part in path:
+            content = content[int(part) if part.isdecimal() else part]
+        content[last] = value
+
+    for name in ("run.json", "scorecard.json") if place.startswith("settings") else ("run.json",):
+        edit(packed / name, change)
+    for found in (check(packed, data), check(packed, None)):
+        assert any(
+            line.startswith(("run.json: damaged: ", "scorecard.json: damaged: ")) for line in found.problems
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (b'"task":', b'"task": "caption", "task":', "the key 'task' occurs twice"),
+        (b'"seed": 0', b'"seed": 0, "seed": 1', "the key 'seed' occurs twice"),
+        (b'"seed": 0', b'"seed": 1e999', "1e999 is no finite number"),
+        (b'"seed": 0', b'"seed": ' + b"1" * 5000, "a whole number has 5,000 digits"),
+        (b'"seed": 0', b'"seed": Infinity', "Infinity is no finite number"),
+        (b'"seed": 0', b'"seed": \xff', "'utf-8' codec can't decode"),
+        (b"{", b"\xef\xbb\xbf{", "Unexpected UTF-8 BOM"),
+    ],
+)
+def test_json_has_one_meaning(packed: Path, data: Path, old: bytes, new: bytes, problem: str) -> None:
+    for name in ("run.json", "scorecard.json"):
+        honest = (packed / name).read_bytes()
+        assert old in honest
+        (packed / name).write_bytes(honest.replace(old, new, 1))
+        (line,) = check(packed, data).problems
+        assert line.startswith(f"{name}: damaged: not JSON: ") and problem in line
+        (packed / name).write_bytes(honest)
+
+
+def test_utf_16_is_no_json(packed: Path, data: Path) -> None:
+    text = (packed / "run.json").read_text()
+    (packed / "run.json").write_bytes(text.encode("utf-16"))
+    (line,) = check(packed, data).problems
+    assert line.startswith("run.json: damaged: not JSON: ")
+
+
+def test_no_code_runs_because_a_submission_names_it(
+    packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(packed.parent)
+    Path("notes.py").write_text("open('ran', 'w')")
+    for model in ("notes.py", str(packed.with_name("notes.py")), "a" * 296 + ".py", "notes"):
+        for name in ("run.json", "scorecard.json"):
+            edit(packed / name, lambda content, model=model: content["settings"].update(model=model))
+        edit(packed / "scorecard.json", lambda card, model=model: card["model"].update(name=model))
+        check(packed, data)
+        assert not Path("ran").exists()
+
+
+def test_the_contents_are_those_of_the_files(packed: Path) -> None:
+    found = loading.load(packed)
+    assert {name: json.loads((packed / name).read_text()) for name in found.contents} == found.contents
