@@ -306,14 +306,10 @@ def _task_drift(
         then=served_models(old.settings, (a for a, _ in pairs)),
         now=served_models(old.settings, (b for _, b in pairs)),
         sources=clusters.count,
-        other_clips=sum(_other_clip(a, b) for a, b in pairs),
+        other_clips=sum(a.shows_another_file(b) for a, b in pairs),
         metrics={name: _metric_drift(then.scores[name], one, clusters) for name, one in now.scores.items()},
         unavailable={name: one.reason for name, one in now.found.items() if isinstance(one, Unavailable)},
     )
-
-
-def _other_clip(then: Answer, now: Answer) -> bool:
-    return None not in (then.clip_sha256, now.clip_sha256) and then.clip_sha256 != now.clip_sha256
 
 
 def _share(alike: Sequence[bool]) -> float | None:

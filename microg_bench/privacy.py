@@ -6,7 +6,7 @@ Here also stands where a key may be sent.
 import getpass
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -65,27 +65,24 @@ def without_private(content: Any) -> Any:
     Of a path the last part is left, unless it names a user; of an address on the web ``[address]``, of a
     secret ``[secret]``, of a user's folder ``[user]``. It says the same on every machine.
     """
-    if isinstance(content, dict):
-        return {without_private(key): without_private(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [without_private(value) for value in content]
-    if isinstance(content, str):
-        return _ADDRESS.sub(_left, without_secrets(content))
-    return content
+    return _with_texts(content, lambda text: _ADDRESS.sub(_left, without_secrets(text)))
 
 
 def outgoing(content: Any) -> Any:
     """JSON, or a record, as it may leave this machine: `without_private`, without the names of its user."""
     if isinstance(content, BaseModel):
         return type(content).model_validate(outgoing(content.model_dump(mode="json", by_alias=True)))
+    public, names = without_private(content), _user_names()
+    return _with_texts(public, lambda text: names.sub("[user]", text)) if names else public
+
+
+def _with_texts(content: Any, change: Callable[[str], str]) -> Any:
+    """JSON `content` in which `change` was made to each text, name or value; tuples become lists."""
     if isinstance(content, dict):
-        return {outgoing(key): outgoing(value) for key, value in content.items()}
+        return {_with_texts(key, change): _with_texts(value, change) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [outgoing(value) for value in content]
-    if isinstance(content, str):
-        text: str = without_private(content)
-        return names.sub("[user]", text) if (names := _user_names()) else text
-    return content
+        return [_with_texts(value, change) for value in content]
+    return change(content) if isinstance(content, str) else content
 
 
 def without_secrets(text: str) -> str:

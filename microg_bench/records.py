@@ -204,6 +204,10 @@ class Answer(Response):
     frames: tuple[int, ...] = ()
     clip_sha256: str | None = None
 
+    def shows_another_file(self, other: "Answer") -> bool:
+        """Whether another file of the clip was shown than for `other`; false where one of them tells none."""
+        return None not in (self.clip_sha256, other.clip_sha256) and self.clip_sha256 != other.clip_sha256
+
 
 class Failure(Record):
     """Why a request has no answer. It is never scored as one; the next start asks again.

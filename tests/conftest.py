@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -60,6 +61,19 @@ def scored_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scored(scored_once: Path, tmp_path: Path) -> Path:
     """A copy of those runs, `r` in the test's own folder, that may be changed."""
     return Path(shutil.copytree(scored_once, tmp_path / "r"))
+
+
+@pytest.fixture
+def forged(scored: Path, tmp_path: Path) -> tuple[Path, Path, str]:
+    """Those runs in `subs`, packed: captions (with a CIDEr that was edited), answers; and their dataset."""
+    done = bench("submit", "pack", "r", "--into", "subs", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    caption, vqa = sorted((tmp_path / "subs").iterdir())
+    card = json.loads((caption / "scorecard.json").read_text())
+    card["scores"]["CIDEr"]["value"] += 1
+    (caption / "scorecard.json").write_text(json.dumps(card))
+    data = json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"]
+    return caption, vqa, data
 
 
 @pytest.fixture

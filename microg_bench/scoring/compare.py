@@ -102,12 +102,8 @@ def _apart(first: RunRecord, second: RunRecord, why: str) -> DataError:
 def other_clips(first: RunRecord, second: RunRecord) -> list[str]:
     """The ids of the clips of which two runs were shown different files."""
     pairs = ((one, second.answers[name]) for name, one in first.answers.items() if name in second.answers)
-    other = (
-        a.id
-        for a, b in pairs
-        if None not in (a.clip_sha256, b.clip_sha256) and a.clip_sha256 != b.clip_sha256
-    )
-    return list(dict.fromkeys(name.partition("#")[0] for name in other))
+    other = (a.id.partition("#")[0] for a, b in pairs if a.shows_another_file(b))
+    return list(dict.fromkeys(other))
 
 
 @dataclass(frozen=True)

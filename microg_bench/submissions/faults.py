@@ -71,13 +71,19 @@ def faults(submission: Submission, dataset: Dataset | None) -> Iterator[str]:
 def _texts(file: str, content: Any) -> Iterator[str]:
     """Texts of run.json or scorecard.json that are too long, private, or no plain text."""
     for place, text in _strings(content):
-        where = f"{file}: {_short(place)}"
-        if len(text) > MAX_WORD:
-            yield f"{where} is longer than {MAX_WORD} characters"
-        elif without_private(text) != text:
-            yield f"{where} holds a path, an address or a secret: {text[:80]!r}"
-        elif _MARKUP.search(text) or not text.isprintable():
-            yield f"{where} holds markup or control characters: {text[:80]!r}"
+        if flaw := _flaw(text):
+            yield f"{file}: {_short(place)} {flaw}"
+
+
+def _flaw(text: str) -> str | None:
+    """What keeps a text from being the plain name of something, if anything does."""
+    if len(text) > MAX_WORD:
+        return f"is longer than {MAX_WORD} characters"
+    if without_private(text) != text:
+        return f"holds a path, an address or a secret: {text[:80]!r}"
+    if _MARKUP.search(text) or not text.isprintable():
+        return f"holds markup or control characters: {text[:80]!r}"
+    return None
 
 
 def _strings(content: Any, place: str = "") -> Iterator[tuple[str, str]]:
@@ -210,7 +216,7 @@ def _answers(record: RunRecord) -> Iterator[str]:
                 if one.clip_sha256 is not None and not _SHA256.fullmatch(one.clip_sha256)
             ],
             "answers name what served them by no plain name": [
-                name for name, one in answers.items() if not all(map(_plain, _served(one)))
+                name for name, one in answers.items() if any(map(_flaw, _served(one)))
             ],
         }
     )
@@ -231,15 +237,6 @@ def _possible(one: Answer, limit: int | None) -> bool:
 
 def _served(one: Answer) -> tuple[str, str]:
     return one.served_model or "", one.served_version or ""
-
-
-def _plain(name: str) -> bool:
-    return (
-        len(name) <= MAX_WORD
-        and name.isprintable()
-        and without_private(name) == name
-        and not _MARKUP.search(name)
-    )
 
 
 def _short(told: object) -> str:

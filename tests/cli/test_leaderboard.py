@@ -61,14 +61,10 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_built(scored: Path, tmp_pa
         assert any(line.startswith("left out:") and folder in line and why in line for line in said), folder
 
 
-def test_submissions_are_scored_again_where_the_dataset_is_given(scored: Path, tmp_path: Path) -> None:
-    done = bench("submit", "pack", "r", "--into", "subs", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    caption, vqa = sorted((tmp_path / "subs").iterdir())
-    card = json.loads((caption / "scorecard.json").read_text())
-    card["scores"]["CIDEr"]["value"] += 1
-    (caption / "scorecard.json").write_text(json.dumps(card))
-    data = json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"]
+def test_submissions_are_scored_again_where_the_dataset_is_given(
+    forged: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    caption, vqa, data = forged
     options = ("--submissions", "subs", "--data", data)
     done = bench("leaderboard", "build", *options, "--out", "site", cwd=tmp_path)
     assert done.returncode == 1

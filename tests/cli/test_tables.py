@@ -42,14 +42,10 @@ def test_all_formats_are_written_and_repeat_byte_for_byte(scored: Path, tmp_path
     assert "claimed and not verified" in text
 
 
-def test_submissions_are_verified_where_the_dataset_is_given(scored: Path, tmp_path: Path) -> None:
-    done = bench("submit", "pack", "r", "--into", "subs", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    caption, vqa = sorted((tmp_path / "subs").iterdir())
-    card = json.loads((caption / "scorecard.json").read_text())
-    card["scores"]["CIDEr"]["value"] += 1
-    (caption / "scorecard.json").write_text(json.dumps(card))
-    data = json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"]
+def test_submissions_are_verified_where_the_dataset_is_given(
+    forged: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    caption, vqa, data = forged
     done = bench("tables", "--submissions", "subs", "--data", data, cwd=tmp_path)
     assert done.returncode == 1
     assert "## Table 4" in done.stdout and "## Table 3" not in done.stdout
