@@ -119,15 +119,20 @@ class Generation(Record):
 REJECTABLE = (*Generation.model_fields, "top_k", "min_p", "repetition_penalty")
 
 Marks = tuple[tuple[str, str], ...]
-# What models write around their thoughts: most the first pair; then Gemma, Mistral and Kimi.
+# What models write around their thoughts: most the first pair; then Gemma, Mistral, Kimi, Seed and gpt-oss.
 THOUGHT_MARKS: Marks = (
     ("<think>", "</think>"),
     ("<|channel>thought", "<channel|>"),
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
+    ("<seed:think>", "</seed:think>"),
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
     ("<reasoning>", "</reasoning>"),
+    ("<analysis>", "</analysis>"),
+    ("<scratchpad>", "</scratchpad>"),
 )
 
 

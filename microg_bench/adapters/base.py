@@ -7,8 +7,10 @@ and text or writes around its answer, overrides `prompt` or `parse`.
 
 from __future__ import annotations
 
+import html
 import re
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from microg_bench.records import (
@@ -37,16 +39,24 @@ if TYPE_CHECKING:
     from microg_bench.video.decode import Frames
 
 # How models begin that think aloud, without marks: "Okay, so I need to", "Got it, let's", "The user wants".
-_LEAD = r"(okay|ok|alright|all right|got it|hmm+|so|well|now|first|wait)[\s,.:;!…–-]+"
+_READY = r"okay|ok|alright|all right|got it|hmm+"
+_LEAD = rf"({_READY}|so|well|now|first|wait)[\s,.:;!…–-]+"
 _PLAN = r"(let's|let us|let me) (see|think|try|figure|look|tackle|analy[sz]e|consider|check|recall|start)\b"
 _DUTY = r"((i|we) (need to|have to|should|must)|(i'm|i am|we're|we are) (asked|given|supposed))\b"
 _USER = r"(the )?user('s|\s+(wants|asks|asked|provided|is asking|is requesting|has asked|has provided))\b"
+_FACED = r"((i'm|i am|we're|we are) (looking at|trying to)|(i've|i have|we've|we have) (got )?(this|these))\b"
+# Special tokens of gpt-oss that a decoder has left out: "analysisThe user wants … .assistantfinalA man".
+_CHANNELS = r"(?s:analysis.*assistantfinal)"
 _THINKING = re.compile(
     rf"[\s*#>_]*(({_LEAD})+({_PLAN}|{_DUTY}|{_USER}|the (question|task)\b)|{_PLAN}|{_USER}|got it, let's\b"
+    rf"|(?={_READY})({_LEAD})+{_FACED}|{_CHANNELS}"
     r"|hmm+[,.…]|(i|we) need to (answer|describe|figure out|work out)\b"
     r"|(here's (a|my) )?thinking process\b|thought\n)",
     re.IGNORECASE,
 )
+# What stands around an answer behind thoughts, of OpenThinker and gpt-oss.
+_FRAME = re.compile(r"<\|(begin_of_solution|end_of_solution|return)\|>")
+_TAG = re.compile(r"<(/?)([\w:]+)>")
 _FINISH_FLAGS = {"length": "truncated", "content_filter": "filtered", "refusal": "declined"}
 
 
@@ -184,7 +194,7 @@ def split_thoughts(text: str, thinking: Thinking | None = None) -> tuple[str | N
         if answer is None:
             return _joined(thoughts), None
         text = answer
-    return (_joined(thoughts) if thoughts else None), text
+    return (_joined(thoughts), _FRAME.sub("", text)) if thoughts else (None, text)
 
 
 def _taken_out(text: str, opening: str, closing: str) -> tuple[list[str], str | None]:
@@ -192,8 +202,8 @@ def _taken_out(text: str, opening: str, closing: str) -> tuple[list[str], str | 
     thoughts: list[str] = []
     answer: list[str] = []
     place, opened = 0, None
-    for mark in re.finditer(f"{re.escape(opening)}|{re.escape(closing)}", text):
-        if mark[0] == closing:
+    for mark in marks_pattern(opening, closing).finditer(text):
+        if mark.lastindex:
             own = text[place : mark.start()] if opened is None else text[opened : mark.start()]
             if opened is None:  # all before it was thought
                 own, answer = "".join([*answer, own]), []
@@ -207,6 +217,28 @@ def _taken_out(text: str, opening: str, closing: str) -> tuple[list[str], str | 
     return thoughts, "".join([*answer, text[place:]])
 
 
+@cache
+def marks_pattern(opening: str, closing: str) -> re.Pattern[str]:
+    """What finds both marks in a text; the `lastindex` of a match is None where the mark opens a thought.
+
+    The case of letters does not count, and a tag may have attributes and blanks inside.
+    """
+    closes = (f"{spelling}()" for spelling in _spellings(closing))
+    return re.compile("|".join((*_spellings(opening), *closes)), re.IGNORECASE)
+
+
+def _spellings(mark: str) -> tuple[str, ...]:
+    """Patterns of a mark. All begin with its first character, which makes the search fast."""
+    if tag := _TAG.fullmatch(mark):
+        slash = r"/\s*" if tag[1] else ""
+        return (rf"<\s*{slash}{tag[2]}(?:\s[^<>]*)?>",)
+    literal = re.escape(mark)
+    if not mark.startswith("<|channel|>"):
+        return (literal,)
+    start = r"<\|start\|>assistant" + literal  # of a message, behind the end of the one before it
+    return (r"<\|end\|>" + start, start, literal)
+
+
 def _joined(thoughts: list[str]) -> str:
     return "\n\n".join(filter(None, map(str.strip, thoughts)))
 
@@ -215,12 +247,14 @@ def flags(answer: str, finish_reason: FinishReason = "stop") -> tuple[str, ...]:
     """What an answer is that is none, or hardly one: names of fields of `scorecard.Counts`.
 
     It looks like `thoughts` where it has a mark of a thought, unclosed or closing alone too, or begins as
-    models do that think aloud ("Okay, let's see", "The user wants", "Hmm,", "First, I need to").
+    models do that think aloud ("Okay, let's see", "The user wants", "Hmm,", "First, I need to"). Marks count
+    where they are escaped as in HTML, too.
     """
     plain = answer.replace("’", "'")
     found = {
         "empty": not answer.strip(),
         _FINISH_FLAGS.get(finish_reason, ""): finish_reason in _FINISH_FLAGS,
-        "thoughts": split_thoughts(answer)[0] is not None or _THINKING.match(plain) is not None,
+        "thoughts": split_thoughts(html.unescape(answer))[0] is not None
+        or _THINKING.match(plain) is not None,
     }
     return tuple(name for name, true in found.items() if true)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from microg_bench.adapters.base import marks_pattern
 from microg_bench.engines.base import Job
 from microg_bench.errors import EngineError
 from microg_bench.options import flag
@@ -84,13 +85,17 @@ def opened_thought(processor: Any, variables: Mapping[str, Any], marks: Marks) -
             raise EngineError(f"the chat template has no {name}: leave {flag('thinking')} out")
     prompt = Prompt(messages=(Message(role="user", parts=(Text(text="?"),)),))
     end = render(processor, prompt, variables).rstrip()
-    return next((opening for opening, _ in marks if end.endswith(opening)), "")
+    found = (mark for pair in marks for mark in marks_pattern(*pair).finditer(end) if not mark.lastindex)
+    return next((mark[0] for mark in found if mark.end() == len(end)), "")
 
 
 def read_tokens(tokenizer: Any, tokens: Sequence[int], marks: Marks) -> str:
     """The text of what a model wrote, without control tokens, but with those that mark its thoughts."""
     known = control_tokens(tokenizer)
-    dropped = {number for word, number in known.items() if not any(word in mark for mark in sum(marks, ()))}
+    written = [mark.casefold() for mark in sum(marks, ())]
+    dropped = {
+        number for word, number in known.items() if not any(word.casefold() in mark for mark in written)
+    }
     kept = [token for token in tokens if token not in dropped]
     marked = not set(known.values()).isdisjoint(kept)
     text: str = tokenizer.decode(kept, skip_special_tokens=not marked, clean_up_tokenization_spaces=False)

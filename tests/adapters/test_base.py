@@ -37,6 +37,24 @@ def test_thoughts_are_taken_out_whatever_the_marks(opening: str, closing: str) -
         ("<think>a</think>A man. <think>b", "a\n\nA man.\n\nb", None),
         ("<think>a</think>", "a", ""),
         ("A <man> thinks.", None, "A <man> thinks."),
+        ("<THINK>a</THINK>A man.", "a", "A man."),
+        ('<think type="x">a</think >A man.', "a", "A man."),
+        ("< think >a< / Think >A man.", "a", "A man."),
+        ("<thinker>a</thinker>A man.", None, "<thinker>a</thinker>A man."),
+        (
+            "<|channel|>analysis<|message|>a<|end|>"
+            "<|start|>assistant<|channel|>final<|message|>A man.<|return|>",
+            "a",
+            "A man.",
+        ),
+        ("<|start|>assistant<|channel|>final<|message|>A man.", "", "A man."),
+        ("<|channel|>analysis<|message|>a", "a", None),
+        ("A man.<|end|>", None, "A man.<|end|>"),
+        (
+            "<|begin_of_thought|>a<|end_of_thought|><|begin_of_solution|>A man.<|end_of_solution|>",
+            "a",
+            "A man.",
+        ),
     ],
 )
 def test_what_is_thought_and_what_is_answered(said: str, thoughts: str | None, answer: str | None) -> None:
@@ -47,6 +65,11 @@ def test_an_adapter_has_marks_of_its_own() -> None:
     declared = Thinking(marks=(("((", "))"),))
     assert split_thoughts("((hm))A man.", declared) == ("hm", "A man.")
     assert split_thoughts("<think>hm</think>", declared) == (None, "<think>hm</think>")
+
+
+@pytest.mark.parametrize("part", ["<", "< ", "<think ", "<|end|>", "<|return|>", "&lt;", "okay, so "])
+def test_a_text_full_of_what_is_nearly_a_mark_is_read_once(part: str) -> None:
+    assert flags(part * 200_000 + " " * 200_000 + "</think>A man.") == ("thoughts",)
 
 
 def test_a_text_full_of_marks_is_read_once() -> None:
@@ -78,6 +101,12 @@ def test_a_text_full_of_marks_is_read_once() -> None:
         "We need to answer the question.",
         "Thinking Process:\n\n1. **Analyze the request**",
         "thought\nThe user wants a caption.",
+        "&lt;think&gt;The clip shows a man.&lt;/think&gt; A man floats.",
+        "<Scratchpad>The clip shows",
+        "analysisThe user wants a caption.assistantfinalA man floats.",
+        "Alright, so I'm looking at a video of an astronaut.",
+        "Okay, so I’ve got this clip.",
+        "Hmm. I am trying to tell what he holds.",
     ],
 )
 def test_an_answer_that_looks_like_thoughts_is_flagged(answer: str) -> None:
@@ -98,6 +127,10 @@ def test_an_answer_that_looks_like_thoughts_is_flagged(answer: str) -> None:
         "He says that we need to hurry.",
         "I cannot tell from the video.",
         "Thoughtful, she looks out of the window.",
+        "So I'm looking at the Earth, he says.",
+        "Okay, I have a tool in my hand.",
+        "Analysis of blood samples by the assistant.",
+        "A man &amp; a woman: 3 &lt; 5.",
         "Not mentioned.",
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from microg_bench.adapters.base import split_thoughts
 from microg_bench.engines.base import Engine, Job
-from microg_bench.engines.chat_template import render
+from microg_bench.engines.chat_template import opened_thought, render
 from microg_bench.engines.registry import ENGINES, engine_class
 from microg_bench.errors import EngineError
 from microg_bench.options import Options
@@ -22,7 +22,7 @@ if ENGINES["transformers"].missing():
 import torch
 
 from microg_bench.engines.transformers.engine import TransformersEngine
-from microg_bench.records import Failure, Generation, Image, Response, Text, Video
+from microg_bench.records import THOUGHT_MARKS, Failure, Generation, Image, Response, Text, Video
 from tests.engines.conftest import AnswerAll, grey_frames, job_of, noise_frames, stream_of, variants_of
 from tests.helpers.tiny_qwen import CONTEXT, SPECIAL_TOKENS
 
@@ -455,6 +455,14 @@ def test_a_switch_is_a_variable_of_the_chat_template(thinking_qwen: Path, answer
     assert prompt.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
     assert (None, None) not in thoughts_of(engine, answer_all)
     assert engine._opened == ""
+
+
+def test_a_template_may_spell_the_mark_otherwise(thinking_qwen: Path) -> None:
+    engine = TransformersEngine(Options(checkpoint=str(thinking_qwen)))
+    engine.start()
+    processor = engine._ready.processor
+    processor.chat_template = processor.chat_template.replace("<think>", "<THINK>")
+    assert opened_thought(processor, {}, THOUGHT_MARKS) == "<THINK>"
 
 
 def test_a_template_without_that_variable_is_refused(tiny_qwen: Path) -> None:
