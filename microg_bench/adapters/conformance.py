@@ -4,7 +4,6 @@ They help its author. They are no proof that the code of somebody else does no h
 reports of the calls that they make, and code that means to hide can.
 """
 
-import inspect
 import os
 import pickle
 import re
@@ -17,8 +16,7 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 
 from microg_bench.adapters.base import Adapter, Baseline
-from microg_bench.adapters.registry import MODEL_ENGINES
-from microg_bench.adapters.scaffold import MARK
+from microg_bench.adapters.registry import MODEL_ENGINES, unfilled
 from microg_bench.errors import MicrogError
 from microg_bench.prompts import Instruction, find_template
 from microg_bench.records import (
@@ -55,7 +53,6 @@ _HOSTILE_TEXTS = (
     "{{ 7*7 }} %s {0} \\N{BULLET} \\",
     "word " * 50_000,
 )
-_FILLED_IN = ("checkpoint", "revision", "architecture", "licence", "memory", "note")
 _ENGINES = (*MODEL_ENGINES, "function")
 # The levels of thinking that each engine knows for a model whose adapter declares no switches.
 _LEVELS = {
@@ -109,7 +106,7 @@ def check_import(find: Callable[[], Adapter]) -> tuple[Adapter, Check]:
 def check_adapter(adapter: Adapter) -> list[Check]:
     """All checks that need nothing but the adapter."""
     checks: dict[str, Callable[[], str]] = {
-        "the template is filled in": lambda: _filled_in(adapter),
+        "the template is filled in": lambda: unfilled(adapter),
         "the declaration is complete": lambda: _declaration(adapter),
         "it renders both prompts": lambda: _each_prompt(adapter, _renders),
         "it shows the frames in order, before the question": lambda: _each_prompt(adapter, _shows),
@@ -126,17 +123,6 @@ def _guarded(check: Callable[[], str]) -> str:
         return check()
     except Exception as error:  # an adapter is somebody else's code
         return f"{type(error).__name__}: {error}"
-
-
-def _filled_in(adapter: Adapter) -> str:
-    kind = type(adapter)
-    written = {
-        "the docstring of the file": inspect.getdoc(inspect.getmodule(kind)),
-        "the docstring of the class": kind.__doc__,
-        **{name: getattr(adapter, name, None) for name in _FILLED_IN},
-    }
-    left = [name for name, text in written.items() if isinstance(text, str) and MARK in text]
-    return f"write what {MARK} asks for: {', '.join(left)}" if left else ""
 
 
 def _declaration(adapter: Adapter) -> str:

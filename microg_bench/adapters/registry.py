@@ -24,6 +24,8 @@ from microg_bench.records import Thinking, first_fault
 from microg_bench.text import first_line, unknown
 
 GROUP = "microg_bench.adapters"
+MARK = "FILL IN"  # stands in an adapter where its author has to write something
+_FILLED_IN = ("checkpoint", "revision", "architecture", "licence", "memory", "note")
 MODEL_ENGINES = ("vllm", "transformers", "server", "openai", "gemini")  # that ask models by name
 
 
@@ -64,6 +66,30 @@ def find_adapter(model: str) -> Adapter:
     if found.adapter is None:
         raise UsageError(f"model {model} ({found.place}): {found.problem}")
     return found.adapter()
+
+
+def usable_adapter(model: str) -> Adapter:
+    """The adapter `model`, as `find_adapter` finds it, to be asked.
+
+    Raises:
+        UsageError: as `find_adapter`; or its author has not filled in the template.
+    """
+    adapter = find_adapter(model)
+    if problem := unfilled(adapter):
+        raise UsageError(problem, item=model)
+    return adapter
+
+
+def unfilled(adapter: Adapter) -> str:
+    """What its author has left of the template, as a request to fill it in; "" where nothing is left."""
+    kind = type(adapter)
+    written = {
+        "the docstring of the file": inspect.getdoc(inspect.getmodule(kind)),
+        "the docstring of the class": kind.__doc__,
+        **{name: getattr(adapter, name, None) for name in _FILLED_IN},
+    }
+    left = [name for name, text in written.items() if isinstance(text, str) and MARK in text]
+    return f"write what {MARK} asks for: {', '.join(left)}" if left else ""
 
 
 def source_sha256(adapter: Adapter) -> str:

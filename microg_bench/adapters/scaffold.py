@@ -6,10 +6,10 @@ from pathlib import Path
 
 import jinja2
 
+from microg_bench.adapters.registry import MARK
 from microg_bench.errors import UsageError
 from microg_bench.storage import write_text
 
-MARK = "FILL IN"  # stands in an adapter where its author has to write something
 _SKELETON = Path(__file__).with_name("skeleton")
 _NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.adapters.registry import find_adapter, registered, source_sha256
-from microg_bench.adapters.scaffold import MARK, write_adapter
+from microg_bench.adapters.registry import MARK, find_adapter, registered, source_sha256
+from microg_bench.adapters.scaffold import write_adapter
 from microg_bench.api import check_model
 from microg_bench.cli.console import columns, output
 from microg_bench.engines.registry import ENGINES, unsupported
 from microg_bench.engines.vendors import End, announced_end
+from microg_bench.options import flag
 from microg_bench.text import printable
 
 app = typer.Typer(
@@ -116,13 +117,18 @@ def _ends(adapter: Adapter | type[Adapter]) -> Iterator[End]:
 def to_install(adapter: type[Adapter]) -> str:
     """The command that makes an engine of the adapter usable; "nothing" where one is.
 
-    Where an installed library has no class for the model, that is said instead.
+    Where an installed library has no class for the model, that is said instead. The engine `server` is usable
+    for those who have a server.
     """
     known = [ENGINES[name] for name in adapter.engines if name in ENGINES]
-    here = [unsupported(info.name, adapter.architecture) for info in known if not info.missing()]
-    if here:
-        return "nothing" if "" in here else "; ".join(here)
-    return f"pip install 'microg-bench[{known[0].extra}]'" if known else "an engine that does not exist here"
+    if not known:
+        return "an engine that does not exist here"
+    here = [info.name for info in known if not info.missing()]
+    loading = [unsupported(name, adapter.architecture) for name in here if name != "server"]
+    if "" in loading:
+        return "nothing"
+    needed = "; ".join(loading) or f"pip install 'microg-bench[{known[0].extra}]'"
+    return f"nothing with {flag('url')}, else: {needed}" if "server" in here else needed
 
 
 def _generation(adapter: Adapter, task: str) -> str:

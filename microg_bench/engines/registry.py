@@ -15,7 +15,7 @@ from pathlib import Path
 
 from microg_bench.engines.base import Engine
 from microg_bench.errors import MissingExtraError, UsageError
-from microg_bench.options import Options
+from microg_bench.options import Options, flag
 from microg_bench.text import unknown
 
 CLOSED = ("openai", "gemini")  # engines whose models nobody can download
@@ -58,8 +58,8 @@ def _installed(module: str) -> bool:
         return False
 
 
-def engine_class(name: str) -> type[Engine]:
-    """The class of engine `name`.
+def engine_class(name: str, condition: str = "") -> type[Engine]:
+    """The class of engine `name`; `condition` is when it is needed, for messages.
 
     Raises:
         UsageError: no such engine; the nearest names are suggested.
@@ -69,7 +69,7 @@ def engine_class(name: str) -> type[Engine]:
         raise UsageError(unknown("engine", name, ENGINES))
     info = ENGINES[name]
     if missing := info.missing():
-        raise MissingExtraError(f"engine {name}", info.extra, f"no module {', '.join(missing)}")
+        raise MissingExtraError(f"{condition}engine {name}", info.extra, f"no module {', '.join(missing)}")
     module, _, attribute = info.target.partition(":")
     found: type[Engine] = getattr(import_module(f"microg_bench.engines.{module}"), attribute)
     return found
@@ -101,7 +101,8 @@ def choose_engine(model: str, engines: Sequence[str], architecture: str, options
     name = asked or next(iter(usable + here), known[0])
     if problem := unsupported(name, architecture):
         raise UsageError(f"model {model} cannot run on engine {name} here: {problem}")
-    return engine_class(name)
+    served = asked is None and "server" in engines
+    return engine_class(name, f"without {flag('url')} of a server, " if served else "")
 
 
 def unsupported(engine: str, architecture: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.adapters.registry import find_adapter, is_generic, source_sha256
+from microg_bench.adapters.registry import is_generic, source_sha256, usable_adapter
 from microg_bench.dataset.load import SAMPLE, SAMPLE_FOLDER, Dataset, load, locate, select
 from microg_bench.engines.base import BatchEngine, Engine
 from microg_bench.engines.registry import CLOSED, choose_engine
@@ -212,7 +212,7 @@ def configure(
     _check_secrets(options)
     if not options.tasks:
         raise UsageError("give at least one task: --tasks caption,vqa")
-    adapter = find_adapter(options.model)
+    adapter = usable_adapter(options.model)
     templates = {task: find_template(task, options.prompt) for task in options.tasks}
     frames = _frames(adapter, options)
     if adapter.checkpoint is None and options.checkpoint is not None:

@@ -27,19 +27,38 @@ def test_what_is_written_is_a_sound_adapter_whose_test_passes(tmp_path: Path) ->
     assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout
 
 
+def ruff(*arguments: object) -> None:
+    settings = ("--config", ROOT / "pyproject.toml", "--no-cache")
+    command = [sys.executable, "-m", "ruff", *map(str, (*arguments, *settings))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_what_it_suggests_in_comments_works(tmp_path: Path) -> None:
     adapter, _ = write_adapter("mine", tmp_path)
     fill_in(adapter)
-    code = re.compile(r"^( *)# (from |generation|thinking|def |    shown|    return)", re.MULTILINE)
+    code = re.compile(
+        r"^( *)# (from |    \w+,$|\)|generation|thinking|def |    (shown|return|\"\"\"))", re.MULTILINE
+    )
     text, count = code.subn(r"\1\2", adapter.read_text())
-    assert count == 11
+    assert count == 21
     adapter.write_text(text)
+    ruff("check", "--ignore", "RUF012", adapter)  # as pyproject.toml has it for model_adapters
     found = find_adapter(str(adapter))
     assert [check for check in check_adapter(found) if check.problem] == []
     request = Request(id="a", task="caption", video_id="a", source="a")
     assert found.parse(request, "Hm. ANSWER: A man.") == "A man."
     assert found.thinking is not None
     assert found.thinking.switches["vllm"]["off"] == {"enable_thinking": False}
+
+
+def test_one_suggestion_alone_is_as_the_project_wants(tmp_path: Path) -> None:
+    adapter, _ = write_adapter("mine", tmp_path)
+    wanted = r"(from microg_bench.records.*|    Thinking,|    template_switches,|\)|thinking = .*)"
+    text = re.sub(rf"^( *)# {wanted}$", r"\1\2", adapter.read_text(), flags=re.MULTILINE)
+    adapter.write_text(re.sub(r"^#     \w+,\n|^# from .*\n", "", text, flags=re.MULTILINE))
+    ruff("check", adapter)
+    ruff("format", "--check", adapter)
 
 
 def test_what_has_not_been_filled_in_is_refused_by_name(tmp_path: Path) -> None:
@@ -60,11 +79,8 @@ def test_what_has_not_been_filled_in_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a", "a-model-of-a-name-that-is-long.2"])
 def test_it_is_formatted_and_documented_as_the_project_wants(name: str, tmp_path: Path) -> None:
     adapter, test = write_adapter(name, tmp_path)
-    settings = ["--config", str(ROOT / "pyproject.toml"), "--no-cache"]
-    for check in (["format", "--check", str(adapter), str(test)], ["check", str(adapter)]):
-        command = [sys.executable, "-m", "ruff", *check, *settings]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    ruff("format", "--check", adapter, test)
+    ruff("check", adapter)
 
 
 @pytest.mark.parametrize("name", ["My Model", "../x", "", "a/b", "3d", "class", "a--b"])

@@ -3,7 +3,11 @@
 from datetime import date
 from pathlib import Path
 
-from microg_bench.cli.models import announced_ends
+import pytest
+
+from microg_bench.adapters.registry import find_adapter
+from microg_bench.cli.models import announced_ends, to_install
+from microg_bench.engines import registry
 from tests.helpers.datasets import bench
 from tests.helpers.scaffold import fill_in
 
@@ -22,6 +26,23 @@ def test_models_show_tells_everything_declared(tmp_path: Path) -> None:
     done = bench("models", "show", "qwen", cwd=tmp_path)
     assert done.returncode == 1
     assert "did you mean qwen3-vl or qwen2.5-vl" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("modules", "told"),
+    [
+        ((), "pip install 'microg-bench[vllm]'"),
+        (("openai", "httpx2", "PIL"), "nothing with --url, else: pip install 'microg-bench[vllm]'"),
+        (("openai", "httpx2", "PIL", "vllm"), "nothing"),
+    ],
+)
+def test_what_is_to_install_depends_on_what_is_here(
+    monkeypatch: pytest.MonkeyPatch, modules: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.setattr(registry, "_installed", lambda module: module in modules)
+    monkeypatch.setattr("microg_bench.cli.models.unsupported", lambda engine, architecture: "")
+    assert to_install(type(find_adapter("qwen2.5-vl"))) == told
+    assert to_install(type(find_adapter("blind"))) == "nothing"
 
 
 def test_models_tells_which_of_them_their_vendors_end(tmp_path: Path) -> None:
@@ -44,6 +65,9 @@ def test_models_new_writes_an_adapter_that_passes_its_check_once_it_is_filled_in
         "      write what FILL IN asks for: the docstring of the file, the docstring of the class, "
         "checkpoint, revision, architecture, licence, memory",
     ]
+    left = done.stdout.splitlines()[2].strip()
+    done = bench("vqa", "--model", adapter, "--data", "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"error: {adapter}: {left}\n")
     fill_in(adapter)
     done = bench("models", "check", adapter, cwd=tmp_path)
     assert (done.returncode, "FAIL" in done.stdout) == (0, False), done.stdout
