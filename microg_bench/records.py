@@ -56,7 +56,7 @@ class Clip(Record):
     """Three seconds of video with its references.
 
     `source` names the footage that the clip was cut from; clips of one source are not independent.
-    `video` is None where only annotations are at hand.
+    `video` is None where no video is at hand, and `video_fault` tells why one that is there is not used.
     """
 
     video_id: str
@@ -64,6 +64,7 @@ class Clip(Record):
     caption: str | None = None
     questions: tuple[Question, ...] = ()
     video: Path | None = None
+    video_fault: str | None = None
 
 
 class Request(Record):

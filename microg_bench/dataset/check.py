@@ -21,6 +21,7 @@ from microg_bench.dataset.annotations import (
 )
 from microg_bench.dataset.labels import read_actions, read_label_map
 from microg_bench.dataset.load import (
+    NO_CONTAINER,
     Layout,
     find_layout,
     fingerprint,
@@ -254,7 +255,7 @@ def _video_faults(layout: Layout, progress: Progress) -> Faults:
 
 def _one_video(path: Path) -> Faults:
     if not is_video(path):
-        detail = "its content is no mp4, mkv, webm, avi or mov file; it is not used"
+        detail = f"{NO_CONTAINER}; it is not used"
         yield DatasetFault(kind="rejected-video", item=path.name, detail=detail)
         return
     try:

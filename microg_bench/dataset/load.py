@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 _CONTAINERS = re.compile(
     rb"\0...(ftyp|moov|wide|free|skip|pnot)|....mdat|\x1a\x45\xdf\xa3|RIFF....AVI ", re.DOTALL
 )
+NO_CONTAINER = "its content is no mp4, mkv, webm, avi or mov file"
 ANNOTATION_NAMES = ("vqa_and_captioning.json", "vqa_and_captioning.parquet")
 ACTION_NAMES = ("actions.csv", "actions.parquet")
 ANNOTATION_FOLDERS = (
@@ -102,15 +103,18 @@ def load(data: str | Path | None = None) -> Dataset:
     path = locate(data)
     layout = find_layout(path)
     annotations = read_annotations(layout.annotations)
-    clips = tuple(
-        clip.model_copy(update={"video": video})
-        if (video := layout.videos.get(clip.video_id)) and is_video(video)
-        else clip
-        for clip in merge(annotations)
-    )
+    rejected = {path.stem: f"{path.name}: {reason}" for path, reason in layout.rejected.items()}
+    clips = tuple(_with_video(clip, layout.videos, rejected) for clip in merge(annotations))
     records = Counter(annotation.video_id for annotation in annotations)
     repeated = tuple(video_id for video_id, count in records.items() if count > 1)
     return Dataset(_name(path), clips, fingerprint(clips), repeated)
+
+
+def _with_video(clip: Clip, videos: Mapping[str, Path], rejected: Mapping[str, str]) -> Clip:
+    if (video := videos.get(clip.video_id)) and is_video(video):
+        return clip.model_copy(update={"video": video})
+    fault = f"{video.name}: {NO_CONTAINER}" if video else rejected.get(clip.video_id)
+    return clip.model_copy(update={"video_fault": fault}) if fault else clip
 
 
 def select(dataset: Dataset, clips: Sequence[str] = (), limit: int | None = None) -> tuple[Clip, ...]:

@@ -101,7 +101,10 @@ def clip_sha256(file: Path | None) -> str | None:
 
 
 def _no_video(clip: Clip) -> DecodeError:
-    return DecodeError("the dataset holds no video of this clip", item=clip.video_id)
+    reason = "the dataset holds no video of this clip"
+    if clip.video_fault:
+        reason += f" that can be used: {clip.video_fault}; `microg-bench data check` tells more"
+    return DecodeError(reason, item=clip.video_id)
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,12 @@ def test_a_file_outside_the_dataset_is_never_sent(server: FaultServer, tmp_path:
     options = ("--model", "server:m", "--url", server.url, "--data", data, "--media", "clip", "--run", "r")
     done = bench("caption", *options, *FAST, cwd=tmp_path, env=ENV)
     assert done.returncode == 1
-    assert "failed: a_000: a_000: the dataset holds no video of this clip" in done.stderr
+    for name, why in (
+        ("a_000", "is a link that leads out of the dataset"),
+        ("a_001", "its content is no mp4, mkv, webm, avi or mov file"),
+    ):
+        told = f"that can be used: {name}.mp4: {why}; `microg-bench data check` tells more"
+        assert f"failed: {name}: {name}: the dataset holds no video of this clip {told}" in done.stderr
     sent = re.findall(r"base64,([A-Za-z0-9+/=]+)", json.dumps(server.bodies))
     assert len(sent) == 2
     assert not any(b"PRIVATE KEY" in base64.b64decode(one) for one in sent)

@@ -124,7 +124,10 @@ def test_a_video_is_a_file_of_a_known_container(
 ) -> None:
     write_annotations(tmp_path / "vqa_and_captioning.json", [record("a_001")])
     (tmp_path / name).write_bytes(content)
-    assert load(tmp_path).clips[0].video == (tmp_path / name if counts else None)
+    (clip,) = load(tmp_path).clips
+    assert clip.video == (tmp_path / name if counts else None)
+    known = f"{name}: its content is no mp4, mkv, webm, avi or mov file" if name != "a_001.txt" else None
+    assert clip.video_fault == (None if counts else known)
 
 
 def rejected(root: Path) -> dict[str, str]:
@@ -166,6 +169,7 @@ def test_pipes_and_broken_links_are_never_opened(tmp_path: Path) -> None:
     (tmp_path / "a_003.mp4").symlink_to("/dev/zero")
     dataset = load(tmp_path)  # a pipe without a writer would be waited for
     assert not dataset.has_video
+    assert dataset.clips[0].video_fault == "a_001.mp4: is not a regular file"
     found = rejected(tmp_path)
     assert found["a_001.mp4"] == "is not a regular file"
     assert found["a_002.mp4"].startswith("cannot be read: ")
