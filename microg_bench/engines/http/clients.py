@@ -1,5 +1,6 @@
 """The HTTP clients under the SDKs of vendors: no proxy for this machine, and responses that are bounded."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
+from microg_bench.errors import EngineError
 from microg_bench.privacy import is_loopback
 
 T = TypeVar("T")
@@ -19,6 +21,7 @@ MOST_BYTES = 16 * 1000**2  # of one response
 _LEAST_RATE = 10_000  # bytes a second that a response must bring, on average, after its time is over
 _KEPT = 100  # connections that are kept for the next request
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=_KEPT)
+_PROXY = re.compile(r"((https?|socks5h?)://)?([^/]*@)?([\w.-]+|\[[\da-f:.]+\])(:\d+)?(/.*)?", re.IGNORECASE)
 _HEADERS = {"Accept-Encoding": "identity"}
 _KEY_HEADERS = ("authorization", "x-goog-api-key")
 
@@ -76,12 +79,31 @@ def async_http_client(url: str, seconds: float) -> httpx2.AsyncClient:
 
 def proxy_of(url: str) -> str | None:
     """The proxy that the environment names for `url`, without its login; None where there is none."""
-    parts, proxies = urlsplit(url), getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
-    if not found or is_loopback(url) or proxy_bypass(parts.netloc):
+    if (setting := _proxy_setting(url)) is None:
         return None
-    scheme, _, rest = found.rpartition("://")
+    scheme, _, rest = setting[1].rpartition("://")
     return f"{scheme or 'http'}://{rest.rpartition('@')[2].partition('/')[0]}"
+
+
+def check_proxy(url: str) -> None:
+    """Refuse the proxy that the environment names for `url` where it has no address.
+
+    Raises:
+        EngineError: naming the variable, and its value without the login.
+    """
+    setting = _proxy_setting(url)
+    if setting and not _PROXY.fullmatch(setting[1]):
+        told = setting[1].rpartition("@")[2]
+        raise EngineError(f"not an address of a proxy (http://HOST:PORT): {told!r}", item=setting[0])
+
+
+def _proxy_setting(url: str) -> tuple[str, str] | None:
+    """The variable of the environment that names the proxy for `url`, and its value."""
+    parts, proxies = urlsplit(url), getproxies()
+    name = next((name for name in (parts.scheme, "all") if proxies.get(name)), None)
+    if name is None or is_loopback(url) or proxy_bypass(parts.netloc):
+        return None
+    return f"{name}_proxy", proxies[name]
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:

@@ -74,7 +74,11 @@ def no_answer(error: BaseException, access: Access, seconds: float) -> RequestEr
         if isinstance(one, BodyError):
             return RequestError("refused", f"{where}: the response is not read: {one}")
     if "APIConnectionError" in names or isinstance(found[-1], OSError) or "ProtocolError" in str(names):
-        return RequestError("retryable", f"{where}: the connection broke ({type(found[-1]).__name__})")
+        plain = isinstance(found[-1], ConnectionResetError) and access.address.startswith("http://")
+        advice = "; if the server wants https, give an address of https" if plain else ""
+        return RequestError(
+            "retryable", f"{where}: the connection broke ({type(found[-1]).__name__}){advice}"
+        )
     return RequestError("retryable", f"{where}: {type(error).__name__}: {access.secrets.line(error)}")
 
 

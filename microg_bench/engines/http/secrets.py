@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from microg_bench.engines.http.clients import proxy_of
+from microg_bench.engines.http.clients import check_proxy, proxy_of
 from microg_bench.errors import EngineError
 from microg_bench.privacy import may_get_keys
 from microg_bench.text import first_line, well_formed
@@ -92,7 +92,8 @@ def base_url(url: str) -> str:
     """`url` where it may be written down as it is, without a slash at its end.
 
     Raises:
-        EngineError: it is no HTTP address, or it holds a login or a query, which may be secret.
+        EngineError: it is no HTTP address, or it holds a login or a query, which may be secret; or the
+            environment names a proxy for it that has no address.
     """
     try:
         parts = urlsplit(url.strip())
@@ -105,4 +106,5 @@ def base_url(url: str) -> str:
         raise EngineError(
             f"the address of {parts.hostname} holds a login or a query: give the key in the environment"
         )
+    check_proxy(url.strip())
     return url.strip().rstrip("/")

@@ -9,7 +9,7 @@ import pytest
 
 from microg_bench.engines.base import Engine
 from microg_bench.engines.gemini.engine import GeminiEngine
-from microg_bench.engines.http.clients import proxy_of, within
+from microg_bench.engines.http.clients import check_proxy, proxy_of, within
 from microg_bench.engines.openai_compatible.server import ServerEngine
 from microg_bench.errors import EngineError
 from microg_bench.options import Options
@@ -30,8 +30,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def told(kind: type[Engine], url: str, timeout: float = 5.0) -> str:
-    """Why the engine does not start."""
+def told(kind: type[Engine], url: str, timeout: float = 60.0) -> str:
+    """Why the engine does not start. A client tries three times within `timeout`, and waits in between."""
     with pytest.raises(EngineError) as caught:
         kind(Options(url=(url,), checkpoint="m", timeout=timeout)).start()
     assert "\n" not in str(caught.value)
@@ -46,7 +46,7 @@ def test_a_server_on_this_machine_is_asked_without_a_proxy(
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, proxy)
     with FaultServer(wire) as server:
-        engine = kind(Options(url=(server.url,), checkpoint="m", timeout=5.0))
+        engine = kind(Options(url=(server.url,), checkpoint="m", timeout=60.0))
         engine.start()
         assert isinstance(answers(engine, [job_of(0)])[0], Response)
 
@@ -99,6 +99,28 @@ def test_the_proxy_of_an_address_is_that_of_the_environment(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
+@pytest.mark.parametrize("value", ["htp:/bad", "htp://bad", "nonsense:::", "http://", "://h:1"])
+def test_what_is_no_address_of_a_proxy_is_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, value: str
+) -> None:
+    monkeypatch.setenv("all_proxy", value)
+    assert (
+        told(kind, "https://nobody.invalid/v1")
+        == f"all_proxy: not an address of a proxy (http://HOST:PORT): {value!r}"
+    )
+    monkeypatch.setenv("https_proxy", "user:hunter22@" + value)
+    assert "hunter22" not in told(kind, "https://nobody.invalid/v1")
+
+
+@pytest.mark.parametrize(
+    "value", ["proxy", "proxy:3128", "http://me:secret@proxy:3128/", "socks5h://[::1]:9/x"]
+)
+def test_what_may_be_a_proxy_is_taken(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("https_proxy", value)
+    check_proxy("https://example.com/v1")
+
+
+@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
 def test_a_host_without_an_address_is_told(kind: Any) -> None:
     assert "cannot be reached: the host is not known" in told(kind, "https://nobody.invalid/v1")
 
@@ -113,6 +135,12 @@ def test_why_a_certificate_is_refused_is_told(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert "not valid for '127.0.0.1'" in told(kind, f"https://127.0.0.1:{port}/v1")
         assert "501" in told(kind, f"https://localhost:{port}/v1")
+
+
+@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
+def test_a_server_that_wants_tls_is_told(kind: Any, tmp_path: Path) -> None:
+    with self_signed(tmp_path) as (port, _):
+        assert "give an address of https" in told(kind, f"http://localhost:{port}/v1")
 
 
 @pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
