@@ -27,6 +27,22 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not heading or heading in anchors(target), f"{target}#{heading}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_folder_is_named_by_a_digest_that_moves(page: Path) -> None:
+    digest = r"runs/\S+-[0-9a-f]{6}\b|submissions/\S+-[0-9a-f]{8}\b"
+    assert re.findall(digest, page.read_text(encoding="utf-8")) == []
+
+
+def ignored() -> set[str]:
+    return set((ROOT / ".gitignore").read_text().split())
+
+
+def test_what_the_commands_of_the_readme_write_is_no_part_of_the_checkout() -> None:
+    written = re.findall(r" --(?:out|run) (\w[\w.]*)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert set(written) == {"site", "sweeps", "predictions.parquet"}
+    assert {"/site/", "/sweeps/", "/predictions.parquet", "/runs/"} <= ignored()
+
+
 def links(page: Path) -> list[tuple[Path, str]]:
     """The files, with the headings, that the links of a page lead to."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
