@@ -149,8 +149,7 @@ def parse_json(
     Raises:
         DataError: it is not JSON, where the line is named, or could hold too many values.
     """
-    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
-        raise DataError(f"holds more than {MAX_JSON_VALUES:,} values", path=path, item=item)
+    _check_values(text, path, item)
     try:
         return json.loads(text, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
@@ -160,6 +159,11 @@ def parse_json(
     except ValueError as error:  # a number of too many digits
         reason = first_line(error)
     raise DataError(f"not JSON: {reason}", path=path, item=item)
+
+
+def _check_values(text: bytes, path: Path, item: str | None = None) -> None:
+    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
+        raise DataError(f"holds more than {MAX_JSON_VALUES:,} values", path=path, item=item)
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -196,6 +200,7 @@ def read_strict_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise DataError(f"is larger than {limit:,} bytes", path=path)
+    _check_values(content, path)
     try:
         return strict_json(content)
     except ValueError as error:

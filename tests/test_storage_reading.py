@@ -193,3 +193,10 @@ def test_strict_json_is_read_within_its_bound(tmp_path: Path) -> None:
         read_strict_json(file, 7)
     with pytest.raises(DataError, match="a.csv: damaged: not JSON: "):
         read_strict_json(written(tmp_path, gzip.compress(b"{}")))
+
+
+def test_strict_json_holds_no_more_values_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "MAX_JSON_VALUES", 3)
+    assert read_strict_json(written(tmp_path, b"[1, 2, 3]")) == [1, 2, 3]
+    with pytest.raises(DataError, match="holds more than 3 values"):
+        read_strict_json(written(tmp_path, b"[1, 2, 3, 4]"))

@@ -7,6 +7,7 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DataError, MicrogError, RunError
 from microg_bench.records import Response
 from microg_bench.runs.budget import find_price
+from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, SCORECARD_FILE, RunRecord
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import ModelEntry, Scorecard
@@ -46,8 +47,9 @@ def read_entries(runs: Iterable[RunRecord], dataset: Dataset | None) -> tuple[li
     """
     found: dict[str, Entry] = {}
     errors: list[MicrogError] = []
-    for run in runs:
+    for record in runs:
         try:
+            run = public(record) if record.has_journal else record  # nothing in a submission is private
             check_admissible(run)
             statistics = run.statistics if run.has_statistics else None
             entry = Entry(run, statistics, _references(run, dataset), _dollars(run))

@@ -13,10 +13,13 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError, RunError
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import RunRecord
-from microg_bench.submissions.faults import copies, doubts, faults
+from microg_bench.submissions.faults import answered, copies, doubts, faults
 from microg_bench.submissions.load import Submission, load
 from microg_bench.submissions.rescore import RECOMPUTED, Outcome, claimed_options, compared, told
 from microg_bench.text import first_line
+
+LONGEST = 500  # characters of a problem or a note
+TOGETHER = 20_000_000  # characters of the answers that are scored together
 
 
 @dataclass
@@ -70,7 +73,14 @@ def check(
     accepted = {one.folder: one for one in found if one.record}
     for record, line in copies([one.record for one in accepted.values() if one.record]):
         accepted[record.path].notes.append(line)
+    for one in found:
+        one.problems, one.notes = list(map(_cut, one.problems)), list(map(_cut, one.notes))
     return found
+
+
+def _cut(line: str) -> str:
+    """`line` within the length of one, whatever it quotes."""
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 @contextmanager
@@ -91,13 +101,23 @@ Pairs = list[tuple[Checked, Submission]]
 Group = tuple[Pairs, ScoringOptions, bool]
 
 
-def _alike(submissions: Pairs, options: ScoringOptions) -> list[Group]:
-    """Submissions that claim to be scored alike, which are scored together."""
+def _alike(submissions: Pairs, options: ScoringOptions) -> Iterator[Group]:
+    """Submissions that claim to be scored alike, which are scored together as far as memory allows."""
     groups: dict[tuple[str, ScoringOptions, bool], Pairs] = defaultdict(list)
     for pair in submissions:
         card = pair[1].record.scorecard
         groups[card.task, *claimed_options(card, options)].append(pair)
-    return [(pairs, how, baselines) for (_, how, baselines), pairs in groups.items()]
+    for (_, how, baselines), pairs in groups.items():
+        part: Pairs = []
+        left = TOGETHER
+        for pair in pairs:
+            size = answered(pair[1].record)
+            if part and size > left:
+                yield part, how, baselines
+                part, left = [], TOGETHER
+            part.append(pair)
+            left -= size
+        yield part, how, baselines
 
 
 def _rescore(pairs: Pairs, dataset: Dataset, options: ScoringOptions, baselines: bool) -> None:

@@ -31,6 +31,7 @@ from microg_bench.text import first_line, listed, one_line
 
 MAX_TEXT = 100_000  # characters of an answer; the longest in the published ones have less than 2,000
 CHARACTERS = 256  # of a token; no common tokenizer has a longer one
+MAX_TEXTS = 10_000_000  # characters of all answers together; the published ones have less than 1,000,000
 SLACK = 16  # tokens that an engine may count beside those of its limit
 MAX_ARGUMENTS = 2000  # characters of engine arguments, as JSON
 MAX_SECONDS = 1e7
@@ -124,8 +125,6 @@ def _claims(settings: Settings, card: Scorecard) -> Iterator[str]:
         yield f"claims scores of unknown metrics of {settings.task}: {listed(unknown)}"
     if without := [name for name, one in card.scores.items() if one.value is None and not one.unavailable]:
         yield f"gives neither a value nor a reason for the scores of {listed(without)}"
-    if card.interval and card.interval.clusters == "all":
-        yield "claims intervals without clusters"
     for name in {card.dataset, settings.dataset}:
         if name != (due := REFERENCES.get(settings.fingerprint, name)):
             yield f"claims the dataset {name}, but references with this fingerprint are those of {due}"
@@ -193,6 +192,8 @@ def _answers(record: RunRecord) -> Iterator[str]:
     """Faults of the answers as they stand."""
     settings, answers = record.settings, record.answers
     limit = None if "max_tokens" in record.rejected else settings.generation.max_tokens
+    if answered(record) > MAX_TEXTS:
+        yield f"answers have more than {MAX_TEXTS:,} characters together"
     yield from _named(
         {
             "answers have an id that is no plain name": [one for one in answers if not _ID.fullmatch(one)],
@@ -220,6 +221,11 @@ def _answers(record: RunRecord) -> Iterator[str]:
             ],
         }
     )
+
+
+def answered(record: RunRecord) -> int:
+    """How many characters the answers of a run have together."""
+    return sum(len(one.answer) for one in record.answers.values())
 
 
 def _possible(one: Answer, limit: int | None) -> bool:
@@ -328,12 +334,13 @@ def copies(records: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, str]]:
     for (one, said), (other, theirs) in chain.from_iterable(
         combinations(group, 2) for group in alike.values()
     ):
-        if sum(theirs.get(name) == text for name, text in said.items()) >= COPIED * len(said):
+        same = sum(theirs.get(name) == text for name, text in said.items())
+        if one.path != other.path and same >= COPIED * len(said):
             found[one.path].append(other.path.name)
             found[other.path].append(one.path.name)
     for record in records:
         if names := found.get(record.path):
-            yield record, f"{COPIED:.0%} or more of its answers are the same as those of {listed(names)}"
+            yield record, f"{COPIED:.0%} or more of its answers are those of {listed(names)}"
 
 
 def _told(text: str) -> str:

@@ -26,7 +26,7 @@ from microg_bench.runs.migration import read_object
 from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord, scorecard_of
 from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Media, PromptId, Settings
-from microg_bench.storage import open_plain, read_bytes
+from microg_bench.storage import MAX_LINE_BYTES, open_plain, read_bytes
 from microg_bench.submissions.pack import FILES, PACKED_JOURNAL, PUBLIC_OPTIONS
 from microg_bench.text import first_line, strict_json
 
@@ -113,6 +113,13 @@ class PackedReparse(Record):
     changed: Number
 
 
+class PackedRequest(Record):
+    """One of the requests that a start asked, with the SHA-256 of its prompt."""
+
+    id: Name
+    sha256: Sha256
+
+
 class PackedStart(Record):
     """One start of a run: see `runs.start.provenance`."""
 
@@ -122,8 +129,8 @@ class PackedStart(Record):
     engine: Annotated[dict[Word, Word], Field(max_length=MAX_KEYS)] = Field(default_factory=dict)
     usage: PackedUsage | None = None
     rejected: tuple[Rejected, ...] = ()
-    prompted: dict[Literal["id", "sha256"], Word] | None = None
     reparsed: PackedReparse | None = None
+    prompted: PackedRequest | None = None
 
 
 class PackedRun(Record):
@@ -272,5 +279,7 @@ def _lines(file: Path) -> Iterator[bytes]:
     while start < len(content):
         end = content.find(b"\n", start)
         end = len(content) if end < 0 else end
+        if end - start > MAX_LINE_BYTES:
+            raise RunError(f"a line is longer than {MAX_LINE_BYTES >> 20} MiB", path=file)
         yield content[start:end]
         start = end + 1

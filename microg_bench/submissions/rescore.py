@@ -147,10 +147,12 @@ def _intervals(claimed: Scorecard, ours: Scorecard, notes: list[str]) -> bool:
     if theirs is None or (theirs.clusters, theirs.method) == ("source", METHOD):
         return True
     if theirs.clusters == "source":
-        what = f"are of another method ({theirs.method}): {METHOD}"
+        notes.append(f"its intervals are of another method ({theirs.method}): {METHOD} takes their place")
     else:
-        what = f"are over {theirs.clusters}s, not over source videos: those over source videos"
-    notes.append(f"its intervals {what} take{'s' if theirs.clusters == 'source' else ''} their place")
+        over = {"clip": "clips", "all": "all items"}[theirs.clusters]
+        notes.append(
+            f"its intervals are over {over}, not over source videos: those of source videos take their place"
+        )
     return False
 
 

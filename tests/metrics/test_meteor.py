@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from microg_bench.metrics import METRICS, Score, Unavailable, score, score_tasks
-from microg_bench.metrics.meteor import data, paraphrases
+from microg_bench.metrics.meteor import data, metric, paraphrases
 from microg_bench.metrics.meteor.metric import MAX_WORDS
 from microg_bench.metrics.texts import prepare
 from tests.metrics.conftest import Oracle
@@ -160,6 +160,17 @@ def test_a_megabyte_is_cut_and_counted() -> None:
     assert ours.notes == (f"2 text(s) cut to their first {MAX_WORDS} words and 20000 characters",)
     assert 0 < ours.per_item[0] < 20
     assert ours.per_item[1:] == pytest.approx([0, 100])
+
+
+def test_pairs_in_blocks_have_the_same_counts(
+    oracles: dict[str, Oracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oracle = oracles["caption"]
+    whole = meteor(oracle.candidates, oracle.references)
+    for words in (1, 1000):
+        monkeypatch.setattr(metric, "_BLOCK", words)
+        parted = meteor(oracle.candidates, oracle.references)
+        assert np.array_equal(parted.statistics, whole.statistics)
 
 
 def test_the_users_locale_does_not_move_the_score(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,15 @@ def test_a_damaged_run_is_named_and_leaves_the_others(scored: Path, tmp_path: Pa
     assert [str(error).split(":")[0] for error in errors] == [str(broken / "journal.jsonl"), str(unscored)]
 
 
+def test_a_run_is_an_entry_without_what_is_private(scored: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(scored, tmp_path / "r")
+    for name in (RUN, CARD):
+        edit(folder / name, settings__checkpoint="/home/ann/weights")
+    (entry,), errors = read_entries([RunRecord.read(folder)], None)
+    assert errors == []
+    assert entry.run.settings.checkpoint == "weights"
+
+
 def test_a_submission_cannot_name_a_dataset_of_ours(submission: Path, scored: Path) -> None:
     run = RunRecord.read(scored)
     (entry,), _ = read_entries([run], None)

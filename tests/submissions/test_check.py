@@ -16,7 +16,7 @@ from microg_bench.metrics import METRICS
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import REFERENCES, Scorecard
-from microg_bench.submissions import rescore
+from microg_bench.submissions import faults, rescore
 from microg_bench.submissions.check import check as check_all
 from microg_bench.submissions.load import find_submissions, load
 from microg_bench.submissions.pack import pack
@@ -456,7 +456,7 @@ def test_intervals_over_clips_are_told_and_replaced(run: Path, data: Path, tmp_p
     assert done.returncode == 0, done.stderr
     found = check(pack(RunRecord.read(copy), tmp_path), data)
     assert found.problems == []
-    over = "its intervals are over clips, not over source videos: those over source videos take their place"
+    over = "its intervals are over clips, not over source videos: those of source videos take their place"
     assert over in found.notes
     assert found.record is not None
     shown, ours = found.record.scorecard, RunRecord.read(run).scorecard
@@ -485,9 +485,52 @@ def test_answers_that_are_the_references_are_noted(data: Path, packed: Path) -> 
 def test_answers_that_are_those_of_another_submission_are_noted(packed: Path, data: Path) -> None:
     copy = Path(shutil.copytree(packed, packed.with_name("copy")))
     first, second = check_all([packed, copy], load_dataset(data))
-    alike = "90% or more of its answers are the same as those of"
+    alike = "90% or more of its answers are those of"
     assert first.notes == [f"{alike} copy"]
     assert second.notes == [f"{alike} {packed.name}"]
+
+
+def test_answers_are_bounded_one_by_one_and_together(
+    packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "MAX_TEXTS", 10)
+    assert "answers have more than 10 characters together" in check(packed, data).problems
+    edit_journal(packed, lambda records: records[0].update(text="a " * 60_000, answer="a"))
+    assert "1 answers are longer than 100,000 characters: a_000#1" in check(packed, data).problems
+
+
+def test_what_is_scored_together_is_bounded(
+    packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, sizes = rescore.RECOMPUTED["vqa"], []
+
+    def scores(records: Any, *rest: Any) -> Any:
+        sizes.append(len(records))
+        return real(records, *rest)
+
+    monkeypatch.setitem(rescore.RECOMPUTED, "vqa", scores)  # type: ignore[arg-type]
+    folders = [packed] * 3
+    assert all(one.record for one in check_all(folders, load_dataset(data)))
+    monkeypatch.setattr("microg_bench.submissions.check.TOGETHER", 1)
+    assert all(one.record for one in check_all(folders, load_dataset(data)))
+    assert sizes == [3, 1, 1, 1]
+
+
+def test_no_verdict_is_long(packed: Path, data: Path) -> None:
+    edit(packed / "scorecard.json", lambda card: card.update(status="s" * 100_000, dataset="d" * 100_000))
+    assert all(len(line) <= 500 for line in check(packed, data).problems)
+
+
+def test_a_submission_is_no_copy_of_itself(packed: Path, data: Path) -> None:
+    assert [one.notes for one in check_all([packed, packed], load_dataset(data))] == [[], []]
+
+
+def test_intervals_over_all_items_are_replaced(packed: Path, data: Path) -> None:
+    edit(packed / "scorecard.json", lambda card: card["interval"].update(clusters="all"))
+    found = check(packed, data)
+    assert found.problems == []
+    over = "its intervals are over all items, not over source videos: those of source videos take their place"
+    assert found.notes == [over]
 
 
 def test_each_submission_has_a_verdict_whatever_befalls_another(

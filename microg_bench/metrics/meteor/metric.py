@@ -20,6 +20,7 @@ from microg_bench.metrics.texts import Lazy, Texts, single_spaced
 
 MAX_WORDS = 2000
 MAX_CHARACTERS = 20_000
+_BLOCK = 50_000_000  # pairs of words; those of all the published answers and references fit in one block
 
 # The jar's parameters for English, and its weights of exact, stem, synonym and paraphrase matches.
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.20, 0.60, 0.75
@@ -123,11 +124,20 @@ def _count_all(sets: Sequence[Texts]) -> list[Array]:
     candidates, references = np.array(pairs).T
     sides = ([texts[place] for place in np.unique(side)] for side in (references, candidates))
     corpus = Corpus(texts, read_pairs(*sides))
-    counts = _without_perfect_chunks(_count(corpus, candidates, references))
+    blocks = [
+        _count(corpus, candidates[rows], references[rows]) for rows in _blocks(corpus, candidates, references)
+    ]
+    counts = _without_perfect_chunks(np.concatenate(blocks))
     points = dict(zip(pairs, Meteor.per_item(counts).tolist(), strict=True))
     row = {pair: place for place, pair in enumerate(pairs)}
     # Of several references the first with the best score counts.
     return [counts[[row[max(item, key=points.__getitem__)] for item in some]] for some in items]
+
+
+def _blocks(corpus: Corpus, candidates: Ints, references: Ints) -> list[Ints]:
+    """The rows of pairs in blocks, for the memory that their matches may take."""
+    most = np.cumsum(corpus.words(candidates) * corpus.words(references))
+    return np.split(np.arange(len(candidates)), np.flatnonzero(np.diff(most // _BLOCK)) + 1)
 
 
 def _count(corpus: Corpus, candidates: Ints, references: Ints) -> Array:
