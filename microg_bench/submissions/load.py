@@ -252,6 +252,8 @@ def _responses(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     seen: set[str] = set()
     for number, line in enumerate(_lines(file), start=1):
         item = f"line {number}"
+        if len(line) > MAX_LINE_BYTES:
+            raise RunError(f"is longer than {MAX_LINE_BYTES >> 20} MiB", path=file, item=item)
         try:
             record = strict_json(line)
         except ValueError as error:
@@ -279,7 +281,5 @@ def _lines(file: Path) -> Iterator[bytes]:
     while start < len(content):
         end = content.find(b"\n", start)
         end = len(content) if end < 0 else end
-        if end - start > MAX_LINE_BYTES:
-            raise RunError(f"a line is longer than {MAX_LINE_BYTES >> 20} MiB", path=file)
         yield content[start:end]
         start = end + 1

@@ -123,7 +123,7 @@ def test_a_line_has_a_bound(packed: Path, data: Path, monkeypatch: pytest.Monkey
     """A line of brackets takes many times its size in memory."""
     monkeypatch.setattr(loading, "MAX_LINE_BYTES", 1024**2)
     (packed / "journal.jsonl.gz").write_bytes(gzip.compress(b"[" + b"{}," * 1_000_000, 1))
-    assert check(packed, data).problems == ["journal.jsonl.gz: a line is longer than 1 MiB"]
+    assert check(packed, data).problems == ["journal.jsonl.gz: line 1: is longer than 1 MiB"]
 
 
 def test_a_packed_journal_has_bounds(packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
