@@ -7,7 +7,7 @@ BENCH := $(VENV)/bin/microg-bench
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test test-vllm check format wheel clean
+.PHONY: help demo paper test test-vllm fuzz check format wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,11 @@ test-vllm: $(VENV_VLLM)/.installed ## Test the engine vllm in an environment of 
 	$(VENV_VLLM)/bin/python -m pytest $(PYTEST_ARGS) \
 	  tests/engines/test_registry.py tests/engines/vllm tests/engines/openai_compatible/test_server_vllm.py \
 	  tests/model_adapters/test_open_weights_vllm.py
+
+FUZZ_EXAMPLES ?= 5000
+
+fuzz: $(VENV)/.installed-dev ## Try damaged files on every reader of files from elsewhere (FUZZ_EXAMPLES=, for each reader)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/fuzz
 
 check: $(VENV)/.installed-dev ## Check format, lint and strict types
 	$(VENV)/bin/ruff format --check .

@@ -17,14 +17,15 @@ from pydantic import ValidationError
 from microg_bench.errors import DataError, UsageError
 from microg_bench.records import Record, Request, TaskName, first_fault
 from microg_bench.settings import PromptId
-from microg_bench.storage import shipped
-from microg_bench.text import unknown
+from microg_bench.storage import read_text, shipped
+from microg_bench.text import first_line, unknown
 
 if TYPE_CHECKING:
     import jinja2
 
 
 PROMPTS = shipped("prompts")
+MAX_BYTES = 1024**2  # of a prompt file
 
 
 class Instruction(Record):
@@ -85,14 +86,18 @@ def read_template(path: Path) -> Template:
     """Read one template file.
 
     Raises:
-        DataError: the file is not TOML or lacks a field.
+        DataError: the file cannot be read, holds more than 1 MiB, is not TOML or lacks a field.
     """
+    return _parsed(read_text(path, MAX_BYTES).decode(), path)
+
+
+def _parsed(text: str, path: Path) -> Template:
     try:
-        return Template.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"prompt file cannot be read: {error}", path=path) from error
+        return Template.model_validate(tomllib.loads(text))
     except ValidationError as error:
         raise DataError(f"prompt file: field {first_fault(error)}", path=path) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"prompt file cannot be read: {first_line(error)}", path=path) from error
 
 
 def shipped_templates() -> dict[str, Template]:
@@ -103,7 +108,7 @@ def shipped_templates() -> dict[str, Template]:
     """
     found: dict[str, Template] = {}
     for path in sorted(PROMPTS.glob("*.toml")):
-        template = read_template(path)
+        template = _parsed(path.read_text(encoding="utf-8"), path)
         if template.id in found:
             raise DataError(f"the prompt id {template.id!r} is taken", path=path)
         found[template.id] = template

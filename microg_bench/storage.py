@@ -35,7 +35,7 @@ LOCK_FILE = ".lock"
 # Sixty times the largest published table; also bounds what a dictionary of xz may take.
 MAX_BYTES = 256 * 1024**2
 MAX_JSON_BYTES = 64 * 1024**2  # twenty times the largest published file
-MAX_JSON_VALUES = 5_000_000  # they may take thirty times their bytes of JSON
+MAX_JSON_VALUES = 1_500_000  # of up to 650 bytes in `data check`; the largest published file has 36,000
 MAX_LINE_BYTES = 8 * 1024**2  # of a journal; an answer with all its thoughts has at most half of it
 # A chunk of xz may unpack to some thousand times its size.
 CHUNK_BYTES = 8 * 1024

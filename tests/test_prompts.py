@@ -65,6 +65,9 @@ def test_a_template_that_reaches_for_more_is_refused(tmp_path: Path, user: str) 
     [
         ("id = 3", "p.toml: prompt file: field id: "),
         ("= x", "cannot be read"),
+        ("a = " + "[" * 100_000, "cannot be read"),
+        ("a = " + "9" * 5_000, "cannot be read"),
+        ("#" * 2**20 + "\n", "holds more than 1 MiB"),
         ("id = 'p'\nversion = 1\ntask = 'vqa'\npurpose = 'x'\n", "prompt file: field user: "),
         ("id = 'p'\nversion = 1\ntask = 'dance'\npurpose = 'x'\nuser = 'u'\n", "prompt file: field task: "),
     ],

@@ -45,7 +45,7 @@ def parse_parquet(content: bytes, path: Path, names: Collection[str]) -> DataFra
 
     try:
         _check_sizes(content, names, path)
-        with _without_panic_messages():
+        with without_panic_messages():
             columns = polars.read_parquet_schema(io.BytesIO(content))
             wanted = [name for name in columns if name in names]
             if not wanted:
@@ -60,7 +60,7 @@ def parse_parquet(content: bytes, path: Path, names: Collection[str]) -> DataFra
 
 
 @contextmanager
-def _without_panic_messages() -> Iterator[None]:
+def without_panic_messages() -> Iterator[None]:
     """Keep what Polars prints of damaged files, beside raising it, off the standard error stream."""
     with _STDERR_LOCK, Path(os.devnull).open("wb") as nothing:
         stderr = os.dup(2)

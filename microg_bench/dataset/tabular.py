@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.dataset.annotations import safe_id
-from microg_bench.dataset.parquet import read_parquet
+from microg_bench.dataset.parquet import read_parquet, without_panic_messages
 from microg_bench.errors import DataError
 from microg_bench.storage import read_text
 from microg_bench.text import first_line
@@ -145,12 +145,14 @@ def _csv_table(text: bytes, path: Path, layout: Sequence[TableColumn]) -> Table:
         # In one piece, so that arrays are views of it.
         return _table(frame.rechunk(), places, path, 2 if header else 1)
 
-    with suppress(polars.exceptions.PolarsError, DataError):
+    broken = polars.exceptions.PolarsError, polars.exceptions.PanicException
+    with suppress(*broken, DataError), without_panic_messages():
         return parsed(types)
     # Once more, as text: a fault is then named by its row and quoted as the file has it.
     try:
-        return parsed(None)
-    except polars.exceptions.PolarsError as error:
+        with without_panic_messages():
+            return parsed(None)
+    except broken as error:
         raise _not_csv(text, separator, path, first_line(error)) from error
 
 

@@ -7,14 +7,13 @@ item's cosine is taken from its own two vectors alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microg_bench.errors import MetricUnavailableError
+from microg_bench.errors import DataError, MetricUnavailableError
 from microg_bench.metrics.base import Array, MeanMetric
 from microg_bench.metrics.encoders import (
     BF16_NOTE,
@@ -29,6 +28,7 @@ from microg_bench.metrics.encoders import (
 )
 from microg_bench.metrics.packages import require
 from microg_bench.metrics.texts import Texts
+from microg_bench.storage import read_json
 from microg_bench.text import well_formed
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SentenceBert(MeanMetric):
         def load() -> Any:
             from sentence_transformers import SentenceTransformer
 
-            _refuse_other_folders(folder)
+            check_modules(folder)
             model = SentenceTransformer(str(folder), device=torch_device(self.options.device))
             return model.float()
 
@@ -104,13 +104,23 @@ class SentenceVqa(SentenceBert):
     name = "S-VQA"
 
 
-def _refuse_other_folders(folder: Path) -> None:
-    """Refuse what the library would otherwise make an encoder of, or run code of."""
-    modules = folder / "modules.json"
-    if not modules.is_file():
+def check_modules(folder: Path) -> None:
+    """Refuse what the library would otherwise make an encoder of, or run code of.
+
+    Raises:
+        MetricUnavailableError: it is not the folder of a sentence encoder, or has code of its own.
+    """
+    file = folder / "modules.json"
+    if not file.is_file():
         raise MetricUnavailableError(
-            "not the folder of a sentence encoder: it has no modules.json", path=folder
+            f"not the folder of a sentence encoder: it has no {file.name}", path=folder
         )
-    for module in json.loads(modules.read_text(encoding="utf-8")):
-        if not str(module["type"]).startswith("sentence_transformers."):
-            raise MetricUnavailableError(f"wants code of its own to be run: {module['type']!r}", path=folder)
+    try:
+        kinds = [module["type"] for module in read_json(file)]
+    except DataError as error:
+        raise MetricUnavailableError(error.reason, path=file) from error
+    except (LookupError, TypeError) as error:
+        raise MetricUnavailableError("is no list of modules with their types", path=file) from error
+    for kind in kinds:
+        if not str(kind).startswith("sentence_transformers."):
+            raise MetricUnavailableError(f"wants code of its own to be run: {kind!r}", path=folder)

@@ -14,10 +14,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, ValidationError
 
 from microg_bench.engines.base import QueueFullError
-from microg_bench.records import Failure, Response
+from microg_bench.errors import RunError
+from microg_bench.records import Failure, Record, Response, first_fault
 from microg_bench.storage import Journal, read_journal
 
 if TYPE_CHECKING:
@@ -44,6 +47,18 @@ class Batch:
     dollars: float = 0.0
 
 
+class _Line(Record):
+    """A line of the ledger: what became of the batch with this token; see `Batch` for the rest."""
+
+    type: Literal["sending", "sent", "ended", "refused"]
+    token: str
+    name: str = ""
+    requests: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    clips: dict[str, str] = Field(default_factory=dict)
+    dollars: float = Field(default=0.0, ge=0)
+    queue_limit: int | None = Field(default=None, ge=1)
+
+
 @dataclass
 class Batches:
     """The batches of a run folder.
@@ -67,18 +82,24 @@ class Batches:
             RunError: the file is damaged.
         """
         found = cls(path)
-        for _, line in read_journal(path):
-            token = line["token"]
-            if line["type"] == "sending":
-                requests = {name: tuple(frames) for name, frames in line["requests"].items()}
-                clips, dollars = line.get("clips", {}), line.get("dollars", 0.0)
-                found.open[token] = Batch(token, requests, clips=clips, dollars=dollars)
-            elif line["type"] == "sent":
-                found.open[token].name = line["name"]
-            else:
-                found.open.pop(token, None)
-                found.queue_limit = line.get("queue_limit", found.queue_limit)
+        for number, content in read_journal(path):
+            try:
+                found._count(_Line.model_validate(content))
+            except (ValidationError, KeyError) as error:
+                fault = (
+                    first_fault(error) if isinstance(error, ValidationError) else "its batch was never sent"
+                )
+                raise RunError(f"damaged: {fault}", path=path, item=f"line {number}") from error
         return found
+
+    def _count(self, line: _Line) -> None:
+        if line.type == "sending":
+            self.open[line.token] = Batch(line.token, line.requests, clips=line.clips, dollars=line.dollars)
+        elif line.type == "sent":
+            self.open[line.token].name = line.name
+        else:
+            self.open.pop(line.token, None)
+            self.queue_limit = line.queue_limit or self.queue_limit
 
     @property
     def pending(self) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,14 @@ from microg_bench.metrics import METRICS
 from microg_bench.metrics.base import Array
 from microg_bench.records import Request
 from microg_bench.storage import write_bytes
+from microg_bench.text import first_line
+
+MAX_BYTES = 128 * 1024**2  # unpacked: half a million items of 32 numbers each
+# What numpy and zipfile raise for a file that is broken, or tells of more than there is memory for.
+_DAMAGED = (
+    *(AttributeError, EOFError, KeyError, MemoryError, NotImplementedError, OSError, RuntimeError),
+    *(SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +73,15 @@ def read_statistics(file: Path) -> Statistics:
         raise RunError(f"has not been scored: {again} first", path=file.parent)
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            ids, sources = (tuple(map(str, arrays[key])) for key in ("ids", "sources"))
+            if sum(member.file_size for member in arrays.zip.infolist()) > MAX_BYTES:
+                raise ValueError(f"it holds more than {MAX_BYTES >> 20} MiB")
+            names = [arrays[key] for key in ("ids", "sources")]
             metrics = {name: arrays[name].astype(np.float64) for name in arrays.files if name in METRICS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"damaged ({error}); {again} again", path=file) from error
-    if len(sources) != len(ids) or any(len(values) != len(ids) for values in metrics.values()):
+    except _DAMAGED as error:
+        raise RunError(f"damaged ({first_line(error)}); {again} again", path=file) from error
+    if any(one.shape != names[0].shape[:1] or one.dtype.kind != "U" for one in names) or any(
+        values.ndim != 2 or len(values) != len(names[0]) for values in metrics.values()
+    ):
         raise RunError(f"damaged (its arrays differ in length); {again} again", path=file)
+    ids, sources = (tuple(map(str, one)) for one in names)
     return Statistics(ids, sources, metrics)

@@ -174,6 +174,7 @@ def test_every_spreadsheet_writes_the_same_table(
         (b"a_1;r;1;12\na_2;r;1;12;13\n", "row 2: 5 fields where the first row has 4"),
         (b"a_1,r,1,12\n\na_2,r,1,12\n", "row 2: lacks 'video_id'"),
         (b'a_1,r,1,12\n"a_2,r,1,12\n', "row 2: 1 fields where the first row has 4"),
+        (b'a_1,r,1,12\na_2,r,1,"\n', "cannot be read as CSV: "),
         (b"a_1\tr\t1,5\t12\n", "row 1: 'person_id' is '1,5', not a whole number"),
         (b"M\xfcller_1,r,1,12\n", "line 1: is not UTF-8 text; save it as UTF-8"),
         (b"x" * 20_000 + b",r,1,12\n", "its lines are too long, or too many, for a table of actions"),

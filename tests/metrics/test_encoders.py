@@ -16,6 +16,7 @@ from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics import Score, Unavailable, score
 from microg_bench.metrics.bertscore import TokenEncoder
 from microg_bench.metrics.encoders import in_batches
+from microg_bench.metrics.sentence import check_modules
 from microg_bench.options import ScoringOptions
 from tests.metrics.conftest import Oracle
 from tests.metrics.published_bertscore import small_roberta
@@ -93,6 +94,13 @@ def test_another_kind_of_model_is_refused(tiny_qwen: Path) -> None:
     token, sentence = reasons(tiny_qwen)
     assert token.startswith(f"{tiny_qwen}: encoder cannot be loaded: ")
     assert sentence == f"{tiny_qwen}: not the folder of a sentence encoder: it has no modules.json"
+
+
+@pytest.mark.parametrize("modules", ["", "[", "[1]", "[{}]", "7", '{"type": 1}'])
+def test_a_list_of_modules_that_is_none_is_refused(tmp_path: Path, modules: str) -> None:
+    (tmp_path / "modules.json").write_text(modules)
+    with pytest.raises(MetricUnavailableError, match=r"modules\.json: (not JSON|is no list of modules)"):
+        check_modules(tmp_path)
 
 
 @pytest.mark.parametrize("kept", [0, 100_000])

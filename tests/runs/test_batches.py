@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from microg_bench.engines.base import Answered, BatchEngine, BatchState, Job, Outcome, QueueFullError
-from microg_bench.errors import EngineError
+from microg_bench.errors import EngineError, RunError
 from microg_bench.records import Answer, Clip, Failure, Response
 from microg_bench.runs.batches import BATCHES_FILE, Batches
 from microg_bench.runs.budget import Budget, Price
@@ -285,3 +285,23 @@ def test_a_batch_that_failed_as_a_whole_is_not_sent_again_in_the_same_start(tmp_
     assert "batch batch-0: failed: the model is not known: 0 of 5 answered" in notes
     assert start_fitting(tmp_path, vendor)[0] == 5
     assert len(vendor.batches) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ({}, "type: Field required"),
+        ({"type": "sent", "token": "u", "name": "b"}, "its batch was never sent"),
+        ({"type": "lost", "token": "t"}, "type: Input should be"),
+        ({"type": "sending", "token": ["t"]}, "token: Input should be"),
+        ({"type": "sending", "token": "t", "requests": {"a": ["x"]}}, "requests.a.0: Input should be"),
+        ({"type": "sending", "token": "t", "dollars": -1}, "dollars: Input should be"),
+        ({"type": "ended", "token": "t", "queue_limit": -1}, "queue_limit: Input should be"),
+    ],
+)
+def test_a_damaged_ledger_is_named_with_its_line(tmp_path: Path, line: dict[str, object], fault: str) -> None:
+    first = {"type": "sending", "token": "t", "requests": {"a_0": [1]}}
+    file = tmp_path / BATCHES_FILE
+    file.write_text(f"{json.dumps(first)}\n{json.dumps(line)}\n")
+    with pytest.raises(RunError, match=rf"{BATCHES_FILE}: line 2: damaged: {fault}"):
+        Batches.read(file)

@@ -52,6 +52,8 @@ IDS, SOURCES = np.array(["a", "b"]), np.array(["s", "s"])
         (b"PK\x03\x04", "damaged"),
         (archive(ids=IDS), "damaged"),
         (archive(ids=IDS, sources=np.array(["s"])), "its arrays differ in length"),
+        (archive(ids=IDS, sources=SOURCES).replace(b"\x93NUMPY", b"\x93NUMPX"), "damaged"),
+        (archive(ids=IDS, sources=SOURCES, CIDEr=np.zeros(2)), "its arrays differ in length"),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.zeros((3, 1))), "its arrays differ in length"),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.array(["x", "y"])), "damaged"),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.array([{}, {}], dtype=object)), "damaged"),

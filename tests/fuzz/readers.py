@@ -1,0 +1,267 @@
+"""Every reader of files from elsewhere, each with a file that it reads.
+
+``python -m tests.fuzz.readers NAME FILE`` reads a file as the reader NAME does, and prints how many bytes of
+memory that took at most, and what the product said.
+"""
+
+import io
+import json
+import resource
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import polars
+
+from microg_bench import har, storage
+from microg_bench.dataset import check, fetch
+from microg_bench.dataset.annotations import read_annotations
+from microg_bench.dataset.labels import read_actions, read_label_map
+from microg_bench.dataset.load import load
+from microg_bench.dataset.tabular import read_table
+from microg_bench.errors import MicrogError
+from microg_bench.har.convert import BOXES
+from microg_bench.har.reports import read_scorecards
+from microg_bench.metrics.sentence import check_modules
+from microg_bench.options import read_toml
+from microg_bench.prompts import read_template
+from microg_bench.records import Answer, Failure, Request, TaskName
+from microg_bench.runs.batches import Batches
+from microg_bench.runs.budget import find_price
+from microg_bench.runs.record import RunRecord
+from microg_bench.runs.statistics import Statistics, read_statistics
+from microg_bench.scoring.predictions import read_predictions
+from microg_bench.submissions import load as submissions
+from microg_bench.submissions.pack import pack
+from microg_bench.tasks import Item
+from microg_bench.video.decode import decode
+from microg_bench.video.sampling import FrameSpec
+from microg_bench.video.source import probe
+from tests.har import small
+from tests.helpers.cards import make_card
+from tests.helpers.datasets import record
+from tests.helpers.runs import make_settings
+from tests.helpers.videos import write_clip
+
+MOST_MEMORY = 4 << 30  # bytes that a reader gets; what it may take is less
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader, the content of a file that it reads, and the name of that file in its folder.
+
+    `beside` are other files of that folder, which are whole.
+    """
+
+    read: Callable[[Path], object]
+    content: bytes
+    name: str = "file"
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+
+    @contextmanager
+    def file(self, content: bytes) -> Iterator[Path]:
+        """A file with this content."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, whole in self.beside.items():
+                Path(folder, name).write_bytes(whole)
+            file = Path(folder, self.name)
+            file.write_bytes(content)
+            yield file
+
+
+def _as_json(content: Any) -> bytes:
+    return json.dumps(content, indent=1).encode()
+
+
+def _read_run(file: Path) -> None:
+    run = RunRecord.read(file.parent)
+    _ = run.answers, run.failures, run.scorecard, run.rejected, run.requests(), list(run.scorecard.remarks())
+
+
+def _run() -> dict[str, bytes]:
+    """The files of a run with an answer and a failure, and of its submission."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "run")
+        settings = make_settings(task="vqa", fingerprint="f" * 64)
+        start = {"started": "2026-01-01T00:00:00+00:00", "git": None, "versions": {"numpy": "2"}}
+        with RunRecord.open(folder, settings, {"model": "m"}, start) as run:
+            run.add(Answer(id="a_001#1", text="Yes.", answer="Yes.", frames=(1, 3), output_tokens=2))
+        card = make_card(settings=settings)
+        storage.write_json(folder / "scorecard.json", card.to_json())
+        requests = [Request(id="a_001#1", task="vqa", video_id="a_001", source="a")]
+        Statistics.of(requests, {"ROUGE-L": np.zeros((1, 2))}).write(folder / "statistics.npz")
+        packed = pack(RunRecord.read(folder), Path(name))
+        found = {f"packed {file.name}": file.read_bytes() for file in packed.iterdir()}
+        with RunRecord.reopen(folder) as run:
+            run.add(Failure(id="a_001#2", stage="engine", reason="busy"))
+        return found | {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+RUN = _run()
+PACKED = {name.removeprefix("packed "): content for name, content in RUN.items() if "packed" in name}
+
+
+def _parquet() -> bytes:
+    out = io.BytesIO()
+    polars.DataFrame([record("a_001"), record("b_001", 1)]).write_parquet(out)
+    return out.getvalue()
+
+
+def _archive() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("videos/a_001.mp4", b"one" * 100)
+        bundle.writestr("videos/b_001.mp4", b"two")
+    return out.getvalue()
+
+
+def _video(ending: str, codec: str = "libx264") -> bytes:
+    with tempfile.TemporaryDirectory() as name:
+        return write_clip(Path(name, f"a.{ending}"), frames=12, size=(48, 32), codec=codec).read_bytes()
+
+
+def _decode(file: Path) -> None:
+    probe(file, full=True, limit_s=5)
+    decode(file, FrameSpec(count=3), limit_s=5, threads=1)
+
+
+def _unpack(file: Path) -> None:
+    target = file.with_name("target")
+    target.mkdir()
+    fetch.unpack(file, target)
+    assert {path.name for path in file.parent.iterdir()} == {file.name, "target"}
+
+
+def _batches() -> bytes:
+    lines = [
+        {"type": "sending", "token": "t", "requests": {"a_001": [1, 2]}, "clips": {"a_001": "0" * 16}},
+        {"type": "sent", "token": "t", "name": "batch_1"},
+        {"type": "ended", "token": "t", "queue_limit": 100},
+        {"type": "sending", "token": "u", "requests": {"a_002": []}, "clips": {}, "dollars": 0.5},
+    ]
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def _har() -> bytes:
+    """A scorecard of a few actions."""
+    card = json.loads((storage.shipped("results") / "actions" / "X3D_L.test.json").read_bytes())
+    facts = card["har"]
+    return _as_json({**card, "har": {**facts, "actions": facts["actions"][:3]}})
+
+
+def _predictions() -> dict[str, Reader]:
+    """A reader of each layout of predictions files, and each format."""
+    item = Item(REQUEST, "A man.")
+    answers = [{"index": 0, "video": "a_001", "question": "Who?", "prediction": "A man."}]
+    logged = {"doc_id": 0, "target": "A man.", "input": "Who?", "filtered_resps": ["A man."]}
+    exported = {"model": "m", "task": "vqa", "id": "a_001#1", "question": "Who?", "answer": "A man."}
+    frame, book, parquet = polars.DataFrame(answers), openpyxl.Workbook(), io.BytesIO()
+    frame.write_parquet(parquet)
+    for row in (frame.columns, *frame.iter_rows()):
+        book.active.append(list(row))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "a.xlsx")
+        book.save(file)
+        workbook = file.read_bytes()
+    files: dict[str, tuple[TaskName, bytes]] = {
+        "records": ("vqa", ANNOTATIONS),
+        "captions": ("caption", _as_json({"a_001": "A man.", "b_001": "Two."})),
+        "lmms-eval": ("vqa", json.dumps(logged).encode() + b"\n" + json.dumps(logged).encode() + b"\n"),
+        "export": ("vqa", _as_json([exported])),
+        "csv": ("vqa", frame.write_csv().encode()),
+        "parquet": ("vqa", parquet.getvalue()),
+        "workbook": ("vqa", workbook),
+    }
+    return {
+        name: Reader(lambda file, task=task: read_predictions(file, task, [item]), content)  # type: ignore[misc]
+        for name, (task, content) in files.items()
+    }
+
+
+LABELS = read_label_map()
+TEMPLATE = b"""id = "mine"
+version = 1
+task = "vqa"
+purpose = "to try"
+system = "You watch."
+user = "{{ question }}{% if question %}!{% endif %}"
+"""
+PRICES = b'[openai."gpt-4o"]\ninput = 2.5\noutput = 10.0\ndate = "2026-01-01"\n'
+ANNOTATIONS = _as_json([record("a_001"), {**record("b_001", 1), "source": "b"}])
+REQUEST = Request(id="a_001#1", task="vqa", video_id="a_001", source="a", question="Who?")
+
+READERS: dict[str, Reader] = {
+    "text": Reader(storage.read_text, "id,text\n1,Ärmel\n".encode()),
+    "json": Reader(storage.read_json, ANNOTATIONS),
+    "annotations": Reader(read_annotations, ANNOTATIONS, "a.json"),
+    "annotations in parquet": Reader(read_annotations, _parquet(), "a.parquet"),
+    "dataset": Reader(lambda file: load(str(file)), ANNOTATIONS, "a.json"),
+    "data check": Reader(lambda file: check.check(str(file)), ANNOTATIONS, "a.json"),
+    "actions": Reader(
+        lambda file: read_actions(file, LABELS),
+        b"video_id,movie_or_real,person_id,action\na_001,r,0,12\nb_001,m,1,17\n",
+    ),
+    "detections": Reader(
+        lambda file: har.read_detections(file, LABELS), small.DETECTIONS[:2000].rpartition("\n")[0].encode()
+    ),
+    "ground truth": Reader(lambda file: har.read_ground_truth(file, LABELS), small.TRUTH.encode()),
+    "boxes": Reader(
+        lambda file: read_table(file, BOXES),
+        b"video_id,frame_id,person_id,xmin,ymin,xmax,ymax\na_001,3,0,1,2,30,40\n",
+    ),
+    "label map": Reader(
+        read_label_map, b'item {\n  name: "run"\n  id: 1\n}\nitem {\n  name: "sit"\n  id: 2\n}\n'
+    ),
+    "template": Reader(lambda file: read_template(file).render(REQUEST), TEMPLATE, "t.toml"),
+    "options": Reader(read_toml, b'model = "blind"\ntasks = ["vqa"]\n[engine-args]\na = 1\n'),
+    "prices": Reader(lambda file: find_price("openai", "gpt-4o", file), PRICES),
+    "scorecards of actions": Reader(read_scorecards, _har()),
+    **{f"predictions: {layout}": reader for layout, reader in _predictions().items()},
+    "batches": Reader(Batches.read, _batches()),
+    "statistics": Reader(read_statistics, RUN["statistics.npz"]),
+    "archive": Reader(_unpack, _archive(), "a.zip"),
+    "modules of an encoder": Reader(
+        lambda file: check_modules(file.parent),
+        _as_json([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]),
+        "modules.json",
+    ),
+    **{
+        f"run: {name}": Reader(_read_run, RUN[name], name, RUN)
+        for name in ("run.json", "journal.jsonl", "scorecard.json")
+    },
+    **{
+        f"submission: {name}": Reader(lambda file: submissions.load(file.parent), PACKED[name], name, PACKED)
+        for name in PACKED
+    },
+    "video in mp4": Reader(_decode, _video("mp4"), "a.mp4"),
+    "video in mkv": Reader(_decode, _video("mkv"), "a.mkv"),
+    "video in webm": Reader(_decode, _video("webm", "libvpx"), "a.webm"),
+    "video in avi": Reader(_decode, _video("avi", "mpeg4"), "a.avi"),
+}
+
+
+def main(name: str, file: Path) -> None:
+    """Read a file, with a bound on memory."""
+    reader = READERS[name]
+    with reader.file(reader.content) as whole:
+        reader.read(whole)  # so that what is imported late does not count
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    said = ""
+    try:
+        reader.read(file)
+    except MicrogError as error:
+        said = str(error)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10)  # noqa: T201
+    print(said)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
