@@ -23,11 +23,11 @@ from microg_bench.progress import Show, shown
 from microg_bench.records import Answer, Record, TaskName
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.record import RunRecord, find_runs
-from microg_bench.scorecard import ServedModel
+from microg_bench.scorecard import Counts, ServedModel
 from microg_bench.scoring.compare import runs_by_task
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.scoring.intervals import Clusters, paired
-from microg_bench.scoring.score import served_models
+from microg_bench.scoring.score import counts_of, served_models
 from microg_bench.settings import Settings
 from microg_bench.storage import write_json
 from microg_bench.tables.markdown import table
@@ -74,7 +74,8 @@ class TaskDrift(Record):
     `asked` requests are the sample, of the `answers` of the run; `failed` and `missing` (not asked yet) have
     no new answer. Of those that have one, `identical` is the share, from 0 to 1, whose answer is the same
     text, `identical_words` the share that is the same but for white space; None where there are none. `then`
-    and `now` are the models that the server named. `sources` is the number of source videos, `other_clips`
+    and `now` are the models that the server named, `counts_then` and `counts_now` tell how many of the
+    answers compared are empty, cut or the like. `sources` is the number of source videos, `other_clips`
     that of the new answers to a clip whose file is another than then. `unavailable` says why a metric could
     not be computed.
     """
@@ -87,6 +88,8 @@ class TaskDrift(Record):
     identical_words: float | None
     then: tuple[ServedModel, ...]
     now: tuple[ServedModel, ...]
+    counts_then: Counts
+    counts_now: Counts
     sources: int
     other_clips: int
     metrics: dict[str, MetricDrift]
@@ -296,15 +299,18 @@ def _task_drift(
     pairs = [(old.answers[one.id], new.answers[one.id]) for one in requests]
     clusters = Clusters.of([one.source for one in requests])
     failed = sum(item.request.id in new.failures for item in items)
+    missing = len(items) - len(pairs) - failed
     return TaskDrift(
         answers=len(old.answers),
         asked=len(items),
         failed=failed,
-        missing=len(items) - len(pairs) - failed,
+        missing=missing,
         identical=_share([a.answer == b.answer for a, b in pairs]),
         identical_words=_share([a.answer.split() == b.answer.split() for a, b in pairs]),
         then=served_models(old.settings, (a for a, _ in pairs)),
         now=served_models(old.settings, (b for _, b in pairs)),
+        counts_then=counts_of([a for a, _ in pairs], 0, 0),
+        counts_now=counts_of([b for _, b in pairs], failed, missing),
         sources=clusters.count,
         other_clips=sum(a.shows_another_file(b) for a, b in pairs),
         metrics={name: _metric_drift(then.scores[name], one, clusters) for name, one in now.scores.items()},
@@ -357,6 +363,8 @@ def _notes(found: TaskDrift, settings: Settings, report: DriftReport) -> Iterato
     if found.other_clips:
         of = f"{found.other_clips:,} of {found.answered:,} answers"
         yield f"the files of the clips have changed since then: {of}"
+    for when, counts in (("then", found.counts_then), ("now", found.counts_now)):
+        yield from (f"{when}: {line}" for line in counts.flags())
     for when, served in (("then", found.then), ("now", found.now)):
         named = ", ".join(_named(one, settings) for one in served)
         yield f"who answered {when}: {named or 'no model was named'}"

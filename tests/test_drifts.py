@@ -105,6 +105,19 @@ def test_another_model_behind_the_same_name_is_found(vendor: Vendor, data: Path,
     assert "- who answered now: n-2 (12, not m)\n" in table
 
 
+def test_answers_that_are_none_are_told_of_both_times(vendor: Vendor, data: Path, tmp_path: Path) -> None:
+    vendor.says = {QUESTIONS[0]: "Hmm, let me think."}
+    vendor.run(tmp_path / "r", data)
+    vendor.says = dict.fromkeys(QUESTIONS, "")
+    found = again(tmp_path, 18, "r/vqa")
+    drifted = found["vqa"]
+    assert (drifted.counts_then.thoughts, drifted.counts_then.empty) == (9, 0)
+    assert (drifted.counts_now.answered, drifted.counts_now.empty, drifted.counts_now.flagged) == (18, 18, 18)
+    table = found.table()
+    assert "- then: 9 of 18 answers look like thinking, not like an answer\n" in table
+    assert "- now: 18 of 18 answers are empty\n" in table
+
+
 def test_both_sets_of_answers_are_scored_on_the_sample_alone(
     vendor: Vendor, data: Path, tmp_path: Path
 ) -> None:

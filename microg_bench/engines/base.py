@@ -93,7 +93,11 @@ class Engine(ABC):
 
     @classmethod
     def served_name(cls, checkpoint: str, options: Options) -> str:
-        """The name by which the weights `checkpoint` are asked for, where the user gives none."""
+        """The name by which the weights `checkpoint` are asked for, where the user gives none.
+
+        Raises:
+            EngineError: a server that must tell it does not.
+        """
         return checkpoint
 
     @abstractmethod

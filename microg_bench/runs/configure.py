@@ -218,12 +218,12 @@ def configure(
     if adapter.checkpoint is None and options.checkpoint is not None:
         raise UsageError(f"does not apply: model {adapter.name} has no weights", item="--checkpoint")
     engine = choose_engine(adapter.name, adapter.engines, adapter.architecture, options)
+    thinking = _thinking(adapter, options, engine)
     engine_options = _engine_options(adapter, options, engine)
     engine.check(engine_options)
     given = options.given()
     dataset = dataset or load(options.data)
     clips = select(dataset, options.clips, options.limit)
-    thinking = _thinking(adapter, options, engine)
     configuration = Configuration(
         options, given, adapter, dataset, clips, templates, engine, engine_options, frames, thinking
     )

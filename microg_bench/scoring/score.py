@@ -152,18 +152,12 @@ def answer_facts(
 ) -> dict[str, Any]:
     """What a scorecard tells of a run beside its scores, by the names of its fields."""
     shown = max((len(answer.frames) for answer in answers), default=0)
-    counts = Counts(
-        answered=len(answers),
-        failed=len(failures),
-        missing=missing,
-        **_flagged([flags(one.answer, one.finish_reason) for one in answers]),
-    )
     return {
         "model": ModelEntry(
             name=settings.model, title=settings.title, frames=settings.frames, frame_count=shown
         ),
         "settings": settings,
-        "counts": counts,
+        "counts": counts_of(answers, len(failures), missing),
         "rejected": rejected,
         "served": served_models(settings, answers, _name),
         "failures": _failed_stages(failures.values()),
@@ -176,6 +170,12 @@ def _signed(entry: ScoreEntry, thinking: str) -> ScoreEntry:
         return entry
     values = {**entry.signature.values, "thinking": thinking}
     return entry.model_copy(update={"signature": Signature(metric=entry.signature.metric, values=values)})
+
+
+def counts_of(answers: Sequence[Answer], failed: int, missing: int) -> Counts:
+    """What became of the requests of a run: `answers`, `failed` and `missing` part them."""
+    flagged = _flagged([flags(one.answer, one.finish_reason) for one in answers])
+    return Counts(answered=len(answers), failed=failed, missing=missing, **flagged)
 
 
 def _flagged(answers: Sequence[tuple[str, ...]]) -> dict[str, int]:

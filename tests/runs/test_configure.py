@@ -42,7 +42,9 @@ def test_the_commit_of_an_adapter_belongs_to_its_own_weights() -> None:
 
 @pytest.mark.usefixtures("_extras")
 def test_a_server_is_asked_for_the_model_of_an_adapter_without_its_commit() -> None:
-    one = configured(model="qwen2.5-vl", url="http://127.0.0.1:1/v1")
+    with FaultServer() as server:
+        server.models = ["a", "b"]
+        one = configured(model="qwen2.5-vl", url=server.url)
     settings = one.settings("caption")
     assert (one.engine.name, settings.checkpoint, settings.revision) == (
         "server",
@@ -251,7 +253,7 @@ def test_there_must_be_something_to_ask(tmp_path: Path) -> None:
 
 
 def thinking(**given: Any) -> tuple[str | None, dict[str, Any], int]:
-    one = configured(url="http://127.0.0.1:1/v1", **given)
+    one = configured(url="http://127.0.0.1:1/v1", checkpoint="m", **given)
     return one.settings("vqa").thinking, dict(one.switches), one.generation("vqa").max_tokens
 
 
@@ -300,7 +302,7 @@ def test_a_model_that_does_not_think_takes_no_level() -> None:
     assert thinking(model="qwen2.5-vl") == (None, {}, 64)
     with pytest.raises(UsageError, match="--thinking: does not apply: .*qwen2.5-vl declares no thinking"):
         thinking(model="qwen2.5-vl", thinking="off")
-    with pytest.raises(UsageError, match="--thinking: engine function does not take it"):
+    with pytest.raises(UsageError, match="--thinking: does not apply: .*blind declares no thinking"):
         configured(model="blind", thinking="on")
 
 

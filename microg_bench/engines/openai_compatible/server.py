@@ -62,10 +62,7 @@ class ServerEngine(ChatEngine):
         """The name of the one model that the first server has; `checkpoint` where it has several, or none."""
         if options.serve or not options.url:
             return checkpoint
-        try:
-            access, models = cls._found(base_url(options.url[0]), options.timeout)
-        except EngineError:
-            return checkpoint  # `start` says what is wrong
+        access, models = cls._found(base_url(options.url[0]), options.timeout)
         names = [one.id for one in models if one.id == access.secrets.line(one.id)]
         return names[0] if len(names) == len(models) == 1 else checkpoint
 
