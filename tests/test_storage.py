@@ -5,7 +5,8 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,13 +117,28 @@ def test_a_read_only_file_system_is_named(disk: Path) -> None:
         Journal(disk / "j")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+@pytest.fixture
+def read_only() -> Iterator[Path]:
+    """A folder that this process may read only. Root may write everywhere, so it is nobody for a while."""
+    root, nobody = os.geteuid() == 0, 65534
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        if root:
+            os.seteuid(nobody)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(read_only: Path) -> None:
     with pytest.raises(RunError, match="cannot be written: no permission to write there"):
-        write_text(tmp_path / "card.json", "x")
+        write_text(read_only / "card.json", "x")
     with pytest.raises(RunError, match="cannot be written to: no permission to write there"):
-        FolderLock(tmp_path)
+        FolderLock(read_only)
 
 
 def failing(number: int) -> Callable[[int], None]:
