@@ -1,4 +1,4 @@
-"""Writes docs/options.md, the reference of all options, from their declaration in `microg_bench.options`.
+"""Writes docs/reference/options.md, the reference of all options, from their declaration in `microg_bench.options`.
 
 python scripts/make_options_reference.py
 """
@@ -12,7 +12,7 @@ from typing import get_args
 from microg_bench.options import Group, Options, about, choices, default_words, flag, kind
 from microg_bench.storage import write_text
 
-PAGE = Path(__file__).parent.parent / "docs/options.md"
+PAGE = Path(__file__).parent.parent / "docs/reference/options.md"
 
 INTRO = """\
 # Options
@@ -24,7 +24,7 @@ INTRO = """\
 to one verb, such as `--run` and `--dry-run`, are in `microg-bench VERB --help`.
 
 - **In Python**, an option is a keyword argument of `evaluate`, named as its field: `--max-tokens 64` is
-  `max_tokens=64`. See [api.md](api.md).
+  `max_tokens=64`. See [Python API](../how-to/api.md).
 - **In a file**, `--config FILE.toml` reads options by the name of the field or of the flag. An option on the
   command line overrides the file.
 

@@ -1,4 +1,4 @@
-"""docs/options.md tells of every option as it is declared."""
+"""docs/reference/options.md tells of every option as it is declared."""
 
 import runpy
 from pathlib import Path
@@ -10,14 +10,14 @@ ROOT = Path(__file__).parent.parent
 
 def test_the_page_is_up_to_date() -> None:
     script = runpy.run_path(str(ROOT / "scripts/make_options_reference.py"))
-    told = (ROOT / "docs/options.md").read_text(encoding="utf-8")
+    told = (ROOT / "docs/reference/options.md").read_text(encoding="utf-8")
     assert told == script["page"](), "run: python scripts/make_options_reference.py"
 
 
 def test_every_option_has_one_row() -> None:
     rows = [
         line
-        for line in (ROOT / "docs/options.md").read_text(encoding="utf-8").splitlines()
+        for line in (ROOT / "docs/reference/options.md").read_text(encoding="utf-8").splitlines()
         if "| `--" in line
     ]
     assert [sum(line.startswith(f"| `{flag(name)}`") for line in rows) for name in Options.model_fields] == [
