@@ -7,7 +7,7 @@ BENCH := $(VENV)/bin/microg-bench
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test test-vllm fuzz check format wheel clean
+.PHONY: help demo paper test test-vllm fuzz check docs format wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,14 @@ check: $(VENV)/.installed-dev ## Check format, lint and strict types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.installed-docs ## Build the documents as a site in build/docs; a warning is an error
+	$(VENV)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
+	@echo build/docs/index.html
 
 format: $(VENV)/.installed-dev ## Format, and fix what lint can fix
 	$(VENV)/bin/ruff format .

@@ -21,7 +21,7 @@ INTRO = """\
 
 `run` takes all of these options. `caption` and `vqa` take all but `--tasks`. `sweep` takes all but
 `--batch`, and lists as `--frames` and `--prompt`. `score` takes those under *Scoring*. Options that belong
-to one verb, such as `--run` and `--dry-run`, are in `microg-bench VERB --help`.
+to one verb, such as `--run` and `--dry-run`, are in [Command line](command-line.md).
 
 - **In Python**, an option is a keyword argument of `evaluate`, named as its field: `--max-tokens 64` is
   `max_tokens=64`. See [Python API](../how-to/api.md).

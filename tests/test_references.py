@@ -1,0 +1,157 @@
+"""The generated pages of the reference tell what is declared, and the tables of file formats every field."""
+
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from microg_bench.__main__ import VERBS
+from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
+from microg_bench.options import Options, flag
+from microg_bench.records import Answer, Failure, Generation, Response, Withdrawal
+from microg_bench.runs.record import RunFile
+from microg_bench.scorecard import (
+    Abstention,
+    ActionEntry,
+    ActionFacts,
+    BaselineEntry,
+    Counts,
+    FailedStage,
+    IntervalEntry,
+    ModelEntry,
+    Scorecard,
+    ScoreEntry,
+    ServedModel,
+    Signature,
+    SliceEntry,
+)
+from microg_bench.settings import Media, PromptId, Settings
+from microg_bench.submissions.load import PackedReparse, PackedRequest, PackedStart, PackedUsage
+from microg_bench.video.sampling import FrameSpec
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs/reference"
+
+
+@pytest.mark.parametrize("script", ["make_options_reference", "make_command_reference"])
+def test_a_generated_page_is_up_to_date(script: str) -> None:
+    made = runpy.run_path(str(ROOT / f"scripts/{script}.py"))
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), f"run: python scripts/{script}.py"
+
+
+def test_every_option_has_one_row() -> None:
+    lines = (REFERENCE / "options.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| `--")]
+    assert [sum(line.startswith(f"| `{flag(name)}`") for line in rows) for name in Options.model_fields] == [
+        1
+    ] * len(rows)
+
+
+def test_every_verb_has_a_section() -> None:
+    text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.*)$", text, flags=re.MULTILINE) == list(VERBS)
+
+
+# The tables of fields: page and heading, and the record that is described there.
+TABLES: dict[tuple[str, str], type[BaseModel]] = {
+    ("journal", "Response"): Response,
+    ("journal", "Answer"): Answer,
+    ("journal", "Failure"): Failure,
+    ("journal", "Withdrawal"): Withdrawal,
+    ("run", "Fields"): RunFile,
+    ("run", "Settings"): Settings,
+    ("run", "FrameSpec"): FrameSpec,
+    ("run", "Media"): Media,
+    ("run", "PromptId"): PromptId,
+    ("run", "Generation"): Generation,
+    ("run", "Start"): PackedStart,
+    ("run", "Usage"): PackedUsage,
+    ("run", "Reparse"): PackedReparse,
+    ("run", "Prompted"): PackedRequest,
+    ("scorecard", "Fields"): Scorecard,
+    ("scorecard", "ScoreEntry"): ScoreEntry,
+    ("scorecard", "Signature"): Signature,
+    ("scorecard", "IntervalEntry"): IntervalEntry,
+    ("scorecard", "Counts"): Counts,
+    ("scorecard", "FailedStage"): FailedStage,
+    ("scorecard", "ModelEntry"): ModelEntry,
+    ("scorecard", "ServedModel"): ServedModel,
+    ("scorecard", "BaselineEntry"): BaselineEntry,
+    ("scorecard", "SliceEntry"): SliceEntry,
+    ("scorecard", "Abstention"): Abstention,
+    ("scorecard", "ActionFacts"): ActionFacts,
+    ("scorecard", "ActionEntry"): ActionEntry,
+    ("drift", "Fields"): DriftReport,
+    ("drift", "TaskDrift"): TaskDrift,
+    ("drift", "MetricDrift"): MetricDrift,
+}
+NAMES = {model: heading for (_, heading), model in TABLES.items()}
+WORDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", Any: "value"}
+
+
+@pytest.mark.parametrize(("page", "heading"), TABLES)
+def test_a_table_has_every_field_with_its_type(page: str, heading: str) -> None:
+    told = [cells[:2] for cells in table(REFERENCE / f"formats/{page}.md", heading)]
+    assert told == [(f"`{name}`", kind) for name, kind in described(TABLES[page, heading])]
+
+
+def test_every_kind_of_record_has_its_table() -> None:
+    """What a described record holds is described too."""
+    left = {inner for model in TABLES.values() for inner in records(model)} - set(NAMES)
+    assert {model for model in left if not named(model)} == set()
+
+
+def described(model: type[BaseModel]) -> list[tuple[str, str]]:
+    """The fields of a record, with their types, that no table of a base of it has."""
+    bases = {name for base in model.__mro__[1:] if base in NAMES for name in base.model_fields}
+    fields = model.model_fields.items()
+    return [(one.alias or name, words(one.annotation)) for name, one in fields if name not in bases]
+
+
+def table(page: Path, heading: str) -> list[tuple[str, ...]]:
+    """The cells of the first table below a heading, links as their words."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", page.read_text(encoding="utf-8"))
+    section = re.split(rf"^#+ {heading}$", text, flags=re.MULTILINE)[1]
+    rows = re.search(r"(?:^\|.*\n)+", section, flags=re.MULTILINE)
+    assert rows
+    return [tuple(re.split(r"(?<!\\)\| *", row)[1:-1]) for row in rows[0].replace(" |", "|").splitlines()[2:]]
+
+
+def words(kind: Any) -> str:
+    """A type as the tables call it, in the words of JSON."""
+    origin, arms = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return ", ".join(f"`{one}`" for one in arms)
+    if origin is Annotated:
+        return words(arms[0])
+    if origin in (Union, UnionType):
+        return " or ".join(map(words, arms))
+    if origin is dict:
+        return f"object of {words(arms[1])}"
+    if origin in (tuple, list):
+        several = Ellipsis in arms or origin is list
+        return f"array of {words(arms[0])}" if several else f"array of {len(arms)} × {words(arms[0])}"
+    return WORDS.get(kind) or NAMES[named(kind) or kind]
+
+
+def named(kind: type) -> type | None:
+    """The described record that is, or is a base of, a kind of record."""
+    return next((one for one in kind.__mro__ if one in NAMES), None)
+
+
+def records(kind: Any) -> Iterator[type]:
+    """The kinds of records that a record holds."""
+    for one in [field.annotation for field in kind.model_fields.values()]:
+        yield from _within(one)
+
+
+def _within(kind: Any) -> Iterator[type]:
+    if isinstance(kind, type) and not get_origin(kind) and issubclass(kind, BaseModel):
+        yield kind
+    for arm in get_args(kind):
+        yield from _within(arm)
