@@ -74,7 +74,7 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 	@touch $@
 
 docs: $(VENV)/.installed-docs ## Build the documents as a site in build/docs; a warning is an error
-	$(VENV)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
+	$(VENV)/bin/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --nitpicky docs build/docs
 	@echo build/docs/index.html
 
 format: $(VENV)/.installed-dev ## Format, and fix what lint can fix

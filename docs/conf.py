@@ -20,15 +20,18 @@ STAND_INS = {
 }
 
 project = "microg-bench"
-author = copyright = "The microg-bench developers"  # noqa: A001 - Sphinx reads this name
+author = copyright = "The microg-bench developers"
 version = release = microg_bench.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["plugin-example/tests"]
 
 html_theme = "furo"
 html_title = f"microg-bench {release}"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_show_sphinx = False
 html_copy_source = False
+html_show_search_summary = False  # a page that is opened as a file cannot read the others
 
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
@@ -45,7 +48,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!microg_bench\.).*")]
 
 
 def rebased(text: str, origin: Path, page: Path) -> str:
-    """The Markdown of `origin` with its links as `page` has them; links to files with a stand-in lead there."""
+    """The Markdown of `origin` with links as `page` has them; a stand-in takes those to its file."""
     pages = {ROOT / file: ROOT / "docs" / f"{name}.md" for name, file in STAND_INS.items()}
 
     def link(found: re.Match[str]) -> str:

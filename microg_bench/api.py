@@ -333,7 +333,8 @@ def score(
     """Score runs again, or a predictions file from elsewhere; nothing is asked.
 
     Args:
-        source: a run folder, a folder of runs at any depth, or a predictions file (docs/reference/formats/predictions.md).
+        source: a run folder, a folder of runs at any depth, or a predictions file in any of the layouts of
+            docs/reference/formats/predictions.md.
         task: the task of a predictions file.
         data: where the dataset is; None takes the place that a run was started with.
         allow_missing: score a predictions file though items are missing or unknown.

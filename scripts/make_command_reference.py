@@ -24,9 +24,9 @@ INTRO = """\
 
 <!-- Written by scripts/make_command_reference.py: edit the modules of microg_bench/cli instead. -->
 
-`microg-bench --help` lists the verbs, and `microg-bench VERB --help` shows one. `microg-bench --version` prints the
-version. Results go to standard output, notes and errors to standard error. An error ends the command with a status
-that is not 0; [Runs](../how-to/runs.md#resume) lists the exit statuses.
+`microg-bench --help` lists the verbs, and `microg-bench VERB --help` shows one. `microg-bench --version`
+prints the version. Results go to standard output, notes and errors to standard error. An error ends the
+command with a status that is not 0; [Runs](../how-to/runs.md#resume) lists the exit statuses.
 
 Options that several verbs share are described in [Options](options.md). Here they are only named.
 

@@ -1,4 +1,4 @@
-"""Writes docs/reference/options.md, the reference of all options, from their declaration in `microg_bench.options`.
+"""Writes docs/reference/options.md, the reference of all options, as `microg_bench.options` declares them.
 
 python scripts/make_options_reference.py
 """

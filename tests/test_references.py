@@ -11,6 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from microg_bench.__main__ import VERBS
+from microg_bench.dataset.annotations import FIELDS as ANNOTATION_FIELDS
+from microg_bench.dataset.labels import LAYOUT
 from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
 from microg_bench.options import Options, flag
 from microg_bench.records import Answer, Failure, Generation, Response, Withdrawal
@@ -98,6 +100,15 @@ WORDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(N
 def test_a_table_has_every_field_with_its_type(page: str, heading: str) -> None:
     told = [cells[:2] for cells in table(REFERENCE / f"formats/{page}.md", heading)]
     assert told == [(f"`{name}`", kind) for name, kind in described(TABLES[page, heading])]
+
+
+@pytest.mark.parametrize(
+    ("heading", "columns"),
+    [("Records", ANNOTATION_FIELDS), ("Action labels", tuple(column.name for column in LAYOUT))],
+)
+def test_a_table_has_every_column_of_a_dataset(heading: str, columns: tuple[str, ...]) -> None:
+    told = [cells[0] for cells in table(REFERENCE / "formats/dataset.md", heading)]
+    assert told == [f"`{name}`" for name in columns]
 
 
 def test_every_kind_of_record_has_its_table() -> None:
