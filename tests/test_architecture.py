@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "microg_bench"
-# Each imports only from those before it. docs/explanation/architecture.md explains them in this order.
+# Each imports only from those before it. docs/architecture.md explains them in this order.
 ORDER = (
     *(
         "errors",
