@@ -298,12 +298,13 @@ class ActionFacts(Record):
     """What is particular to a scorecard of action recognition.
 
     `detections` and `groundtruth` are names of files without their folder; `map_over_ties` the lowest and
-    highest mAP in %, over all orders of equal scores; `counts` videos, frames, boxes and what was left out.
+    highest mAP in %, over all orders of equal scores, None where it is not known; `counts` videos, frames,
+    boxes and what was left out.
     """
 
     detections: str
     groundtruth: str
-    map_over_ties: tuple[float, float]
+    map_over_ties: tuple[float, float] | None
     counts: dict[str, int]
     actions: tuple[ActionEntry, ...]
 

@@ -330,7 +330,7 @@ def test_drift_is_no_row_of_a_table_and_hides_no_run(tmp_path: Path) -> None:
         mb.evaluate(model, "sample", "vqa", run=tmp_path / model, **FAST)
     mb.drift(tmp_path / "constant" / "vqa", 5, progress=None)
     assert len(list((tmp_path / "constant").glob(f"vqa-drift-{date.today()}"))) == 1
-    records, errors = gather([tmp_path])
+    records, _, errors = gather([tmp_path])
     assert ([record.settings.model for record in records], errors) == (["blind", "constant"], [])
     assert len(mb.compare(tmp_path / "constant", tmp_path / "blind")) == 2
 

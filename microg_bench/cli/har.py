@@ -13,7 +13,7 @@ import typer
 from microg_bench.cli.console import columns, messages, note, output
 from microg_bench.dataset.labels import DEFAULT
 from microg_bench.errors import UsageError
-from microg_bench.har import evaluate, read_detections, read_ground_truth, read_label_map
+from microg_bench.har import GroundTruth, evaluate, read_detections, read_ground_truth, read_label_map
 from microg_bench.har.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
 from microg_bench.scorecard import ActionFacts, Scorecard
 from microg_bench.storage import write_json, write_text
@@ -40,6 +40,21 @@ WIDTH = 160
 LabelMapOption = Annotated[
     Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
 ]
+# Of the verbs that check submissions.
+GroundTruthOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--groundtruth",
+        help="Ground truth on which submissions of action recognition are scored again; give it again for "
+        "another split. Without it their scores are unverified.",
+        metavar="FILE",
+    ),
+]
+
+
+def read_truths(paths: Sequence[Path] | None) -> list[GroundTruth]:
+    """The ground truth in files, for the actions of MicroG-4M."""
+    return [read_ground_truth(path, read_label_map()) for path in paths or ()]
 
 
 @app.command(epilog=EPILOG)

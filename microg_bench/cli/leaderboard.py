@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from microg_bench.cli.console import left_out, output
+from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.cli.submit import SUBMISSIONS
 from microg_bench.dataset.load import load
 from microg_bench.har.reports import read_scorecards
@@ -58,6 +59,7 @@ def build(
             "Submissions are scored again on it, which takes minutes; without it their scores are unverified."
         ),
     ] = None,
+    groundtruth: GroundTruthOption = None,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Show the frames that the models were shown.")
     ] = True,
@@ -70,12 +72,13 @@ def build(
     if not (runs or submissions) and SUBMISSIONS.is_dir():
         submissions = [SUBMISSIONS]
     dataset = load(data) if data else None
-    records, unread = gather(runs or [], submissions or [], dataset)
+    records, submitted, unread = gather(runs or [], submissions or [], dataset, read_truths(groundtruth))
     with RichProgress() as progress:
         rows, refused = build_site(
             out,
             records,
             [card for file in har or [] for card in read_scorecards(file)],
+            submitted,
             dataset=dataset,
             pictures=pictures,
             progress=progress,

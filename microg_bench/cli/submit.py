@@ -1,4 +1,4 @@
-"""`microg-bench submit`: pack a run for others, and check what others have packed."""
+"""`microg-bench submit`: pack results for others, and check what others have packed."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,10 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.cli.console import messages, note, output
+from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.cli.options import with_options
 from microg_bench.dataset.load import load
+from microg_bench.errors import UsageError
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.submissions.actions import pack_actions
 from microg_bench.submissions.check import check as check_submissions
 from microg_bench.submissions.pack import pack as pack_run
 from microg_bench.text import visible
@@ -17,39 +20,73 @@ from microg_bench.text import visible
 SUBMISSIONS = Path("results/submissions")
 ENCODERS = ("sentence_model", "bertscore_model", "bf16", "device")
 
+EPILOG = """Examples:
+
+    microg-bench submit pack runs/my-model-microg-4m-1a2b3c
+
+    microg-bench submit pack x3d.json --detections X3D_L.test.csv
+
+    microg-bench submit check results/submissions/*/ --data microg-4m --groundtruth groundtruth_test.csv
+"""
+
 app = typer.Typer(
-    help="Pack a run for the leaderboard, or check what was packed.",
-    epilog="Examples:  `microg-bench submit pack runs/my-model-microg-4m-1a2b3c`  ·  "
-    "`microg-bench submit check results/submissions/* --data microg-4m`",
+    help="Pack results for the leaderboard, or check what was packed.",
+    epilog=EPILOG,
     rich_markup_mode="markdown",
     add_completion=False,
     no_args_is_help=True,
 )
 
 
-@app.command(epilog="Example:  `microg-bench submit pack runs/my-model-microg-4m-1a2b3c`")
+@app.command(epilog=EPILOG)
 def pack(
-    run: Annotated[Path, typer.Argument(help="A scored run, or a folder of runs.")],
+    result: Annotated[
+        Path,
+        typer.Argument(
+            help="A scored run, or a folder of runs; with --detections, the scorecards of `har score --out`."
+        ),
+    ],
+    detections: Annotated[
+        list[Path] | None,
+        typer.Option(help="Scored detections of actions; may be repeated.", metavar="FILE"),
+    ] = None,
     into: Annotated[Path, typer.Option(help="Where the submission's folder goes.")] = SUBMISSIONS,
 ) -> None:
-    """Write what others need to check a run: its scorecard, answers and settings; nothing private."""
-    for path in find_runs(run):
+    """Write what others need to check a result: scorecard, answers and settings, or detections.
+
+    Nothing private is written.
+    """
+    if detections:
+        if result.is_dir():
+            reason = "is a folder; with --detections give the file of their scorecards"
+            raise UsageError(f"{result}: {reason}")
+        for folder in pack_actions(result, detections, into):
+            output().print(str(folder))
+        return
+    if result.is_file():
+        raise UsageError(f"{result}: is a file; give the folder of a run, or --detections too")
+    for path in find_runs(result):
         record = RunRecord.read(path)
         output().print(str(pack_run(record, into)))
         note(*(f"note: {line}" for line in record.scorecard.remarks()))
 
 
-@app.command(epilog="Example:  `microg-bench submit check results/submissions/* --data microg-4m`")
+@app.command(epilog=EPILOG)
 @with_options(ENCODERS)
 def check(
     folders: Annotated[list[Path], typer.Argument(help="Submissions.")],
-    data: Annotated[str | None, typer.Option(help="The dataset that they were made on.")] = None,
+    data: Annotated[str | None, typer.Option(help="The dataset that runs were made on.")] = None,
+    groundtruth: GroundTruthOption = None,
     **given: Any,
 ) -> None:
-    """Check submissions as hostile input, score their answers again, and say precisely what is wrong."""
+    """Check submissions as hostile input, score them again, and say precisely what is wrong.
+
+    Answers are scored against --data, detections of actions against --groundtruth. Without it their scores
+    are not verified.
+    """
     options = ScoringOptions.of(given)
     with messages().status(f"checking {len(folders)} submissions"):
-        checked = check_submissions(folders, load(data), options)
+        checked = check_submissions(folders, load(data), options, read_truths(groundtruth))
     for found in checked:
         output().print(f"{'REFUSED' if found.problems else 'ok     '}  {visible(str(found.folder))}")
         for line in [*found.problems, *(f"note: {one}" for one in found.notes)]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from microg_bench.cli.console import left_out, output
+from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.dataset.load import load
 from microg_bench.errors import UsageError
 from microg_bench.har.reports import read_scorecards
@@ -62,6 +63,7 @@ def tables(
             "Without it their scores are unverified."
         ),
     ] = None,
+    groundtruth: GroundTruthOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Write files into this folder, in all formats unless some are named.")
     ] = None,
@@ -76,9 +78,11 @@ def tables(
     them, and they are never marked as best. Submissions that `submit check` refuses are left out.
     """
     chosen = _formats(format_, list(FORMATS) if out else ["md"])
-    records, errors = gather(runs or [], submissions or [], load(data) if data else None)
+    dataset, truths = load(data) if data else None, read_truths(groundtruth)
+    records, submitted, errors = gather(runs or [], submissions or [], dataset, truths)
     scored = [card for file in har or [] for card in read_scorecards(file)]
-    found = paper_tables([record.scorecard for record in records], scored, published=paper)
+    cards = [record.scorecard for record in records]
+    found = paper_tables(cards, scored, published=paper, submitted=submitted)
     if not found and not errors:
         raise UsageError("there is nothing to show: give --runs, --submissions or --har, or --paper")
     if out is None:

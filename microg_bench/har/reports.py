@@ -66,20 +66,30 @@ def _scorecard(content: Any, old: bool, path: Path, item: str | None) -> Scoreca
         card = _ReportV1.model_validate(content).scorecard() if old else Scorecard.model_validate(content)
     except ValidationError as error:
         raise DataError(f"damaged: {first_fault(error)}", path=path, item=item) from error
+    facts_of(card, path, item)
+    return card
+
+
+def facts_of(card: Scorecard, path: Path, item: str | None = None) -> ActionFacts:
+    """The part of a scorecard, read from `path`, that is particular to action recognition.
+
+    Raises:
+        DataError: it has none, or a score that is not a number from 0 to 100.
+    """
     if card.har is None:
         raise DataError("damaged: har: Field required", path=path, item=item)
     for name, value in _numbers(card, card.har):
         if not 0 <= value <= MAX_SCORE:
             reason = f"damaged: {name} is {value}, not a number from 0 to 100"
             raise DataError(reason, path=path, item=item)
-    return card
+    return card.har
 
 
 def _numbers(card: Scorecard, facts: ActionFacts) -> Iterator[tuple[str, float]]:
     """All scores of a scorecard, with their names."""
     for name, entry in card.scores.items():
         yield from ((name, value) for value in (entry.value, *(entry.interval or ())) if value is not None)
-    yield from (("mAP over ties", value) for value in facts.map_over_ties)
+    yield from (("mAP over ties", value) for value in facts.map_over_ties or ())
     for action in facts.actions:
         for name in ("AP", "F1", "recall", "AUROC"):
             if (value := getattr(action, name)) is not None:

@@ -114,7 +114,7 @@ def evaluate(
             name: ScoreEntry(
                 value=_percent(values[0]),
                 interval=_interval(drawn[name]) if name in drawn else None,
-                signature=matched.signature(name),
+                signature=signature(name, labels, truth.fingerprint, len(detections)),
             )
             for name, values in matched.means(by_action).items()
         },
@@ -291,18 +291,19 @@ class MatchedBoxes:
             "actions_with_examples": int((self.examples > 0).sum()),
         }
 
-    def signature(self, score: str) -> Signature:
-        """What moves a score, apart from the detections."""
-        return Signature(
-            metric=score,
-            values={
-                **RULES[score],
-                "labels": self.labels.fingerprint[:12],
-                "groundtruth": self.truth.fingerprint[:12],
-                "items": str(len(self.detections)),
-                "version": __version__,
-            },
-        )
+
+def signature(score: str, labels: LabelMap, groundtruth: str, boxes: int) -> Signature:
+    """What moves a score, apart from the detections; `groundtruth` is the fingerprint of the ground truth."""
+    return Signature(
+        metric=score,
+        values={
+            **RULES[score],
+            "labels": labels.fingerprint[:12],
+            "groundtruth": groundtruth[:12],
+            "items": str(boxes),
+            "version": __version__,
+        },
+    )
 
 
 def _percent(value: float) -> float | None:

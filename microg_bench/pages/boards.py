@@ -18,13 +18,18 @@ PUBLISHED = "Published in the paper"
 
 
 def boards(
-    entries: Sequence[Entry], pages: Sequence[str], pairs: Sequence[Comparison], har: Sequence[Scorecard]
+    entries: Sequence[Entry],
+    pages: Sequence[str],
+    pairs: Sequence[Comparison],
+    har: Sequence[Scorecard],
+    submitted: Sequence[Scorecard] = (),
 ) -> list[Json]:
     """All boards, as the page's scripts read them; those of the paper's protocol and references come first.
 
     The board of the sample set, which is no benchmark, comes last, and nothing on it is ranked.
 
-    `pages` are the pages of the entries, relative to that of the leaderboard, `pairs` comparisons of entries.
+    `pages` are the pages of the entries, relative to that of the leaderboard, `pairs` comparisons of entries,
+    `har` and `submitted` scorecards of actions; see `action_rows`.
     """
     facts = read_facts()
     tables: dict[str, PublishedTable] = {
@@ -47,7 +52,7 @@ def boards(
         for key in keys
     ]
     actions = (read_published(table) for table in facts.tables if table.task == "har")
-    return found + [_har_board(table, facts, har) for table in actions]
+    return found + [_har_board(table, facts, action_rows(table, facts, har, submitted)) for table in actions]
 
 
 def _is_papers(facts: Facts, protocol: str, fingerprint: str) -> bool:
@@ -113,7 +118,7 @@ def _row(row: OwnRow, columns: Sequence[str]) -> Json:
         "bounds": [_bounds(*(one.interval or ())) for one in scores],
         "signatures": [one.signature.long() if one.signature else "" for one in scores],
         "faults": [row.faults.get(name, "") for name in columns],
-        "notes": [*row.faults.values(), *row.notes],
+        "notes": list(dict.fromkeys([*row.faults.values(), *row.notes])),
         "counts": _counted(row.counts) if row.counts else "",
         "doubtful": row.doubtful,
         "ranked": row.access != "baseline",
@@ -184,10 +189,10 @@ def _pairs(pairs: Sequence[Comparison], pages: Mapping[Path, str]) -> list[Json]
     ]
 
 
-def _har_board(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) -> Json:
+def _har_board(table: PublishedTable, facts: Facts, own: Sequence[OwnRow]) -> Json:
     columns = [column.name for column in table.facts.columns]
     rows = []
-    for row in action_rows(table, facts, cards):
+    for row in own:
         shown = _row(row, columns)
         rows.append({**shown, "ranked": not row.marks, "notes": [*row.marks, *shown["notes"]]})
     return {
@@ -199,6 +204,6 @@ def _har_board(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) 
         "items": None,
         "unit": "in %",
         "warning": "",
-        "groups": [{"kind": "model", "title": "Scored here", "rows": rows}, _published(table, facts)],
+        "groups": [{"kind": "model", "title": "Models", "rows": rows}, _published(table, facts)],
         "pairs": [],
     }

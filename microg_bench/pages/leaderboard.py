@@ -25,6 +25,7 @@ def build(
     out: Path,
     runs: Sequence[RunRecord],
     har: Sequence[Scorecard] = (),
+    submitted: Sequence[Scorecard] = (),
     *,
     dataset: Dataset | None = None,
     pictures: bool = True,
@@ -36,6 +37,7 @@ def build(
         out: a folder that is new, empty, or holds a leaderboard that was written here.
         runs: scored runs, and submissions that were accepted; see `tables.gather`.
         har: scorecards of action recognition.
+        submitted: those of submissions that were accepted.
         dataset: the references and videos of the pages; see `read_entries`.
         pictures: whether the frames that models were shown are drawn.
         progress: told of the comparing and the drawing.
@@ -53,10 +55,12 @@ def build(
         names = [f"runs/{_name(entry)}" for entry in entries]
         pairs = comparisons(entries, progress)
         _write_runs(folder, entries, names, pictures, progress)
-        found = boards(entries, [f"{name}/index.html" for name in names], pairs, har)
-        page = render("leaderboard", COMPONENTS, {"boards": found}, title=TITLE, rows=len(entries))
+        found = boards(entries, [f"{name}/index.html" for name in names], pairs, har, submitted)
+        actions = (board["groups"][0] for board in found if board["task"].startswith("har"))
+        rows = len(entries) + sum(len(group["rows"]) for group in actions)
+        page = render("leaderboard", COMPONENTS, {"boards": found}, title=TITLE, rows=rows)
         folder.write("index.html", page)
-    return len(entries), errors
+    return rows, errors
 
 
 def _name(entry: Entry) -> str:

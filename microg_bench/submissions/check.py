@@ -4,21 +4,30 @@ What another verb shows of submissions comes from here, so that all show the sam
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError, RunError
+from microg_bench.har.boxes import GroundTruth
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import RunRecord
-from microg_bench.submissions.faults import answered, copies, doubts, faults
-from microg_bench.submissions.load import Submission, load
+from microg_bench.scorecard import Scorecard
+from microg_bench.submissions.actions import (
+    action_faults,
+    boxes_of,
+    load_actions,
+    truth_of,
+)
+from microg_bench.submissions.faults import Said, answered, answers_of, copies, doubts, faults
+from microg_bench.submissions.load import RunSubmission, Submission, is_of_actions, load
 from microg_bench.submissions.rescore import RECOMPUTED, Outcome, claimed_options, compared, told
 from microg_bench.text import first_line
 
 LONGEST = 500  # characters of a problem or a note
+MOST = 12  # problems or notes of one submission that are told
 TOGETHER = 20_000_000  # characters of the answers that are scored together
 
 
@@ -26,13 +35,14 @@ TOGETHER = 20_000_000  # characters of the answers that are scored together
 class Checked:
     """What was found out about a submission; `problems`, a line each, are why it is refused.
 
-    `record` holds what is to be shown of it: its answers, the scorecard that they give, and the statistics of
-    its items where it was scored again. It is None where the submission is refused. `notes` say what could
-    not be checked, and what a reader of the scores must know.
+    `record` holds what is to be shown of a run: its answers, the scorecard that they give, and the statistics
+    of its items where it was scored again; `actions` the scorecard of detections. Both are None where the
+    submission is refused. `notes` say what could not be checked, and what a reader of the scores must know.
     """
 
     folder: Path
     record: RunRecord | None = None
+    actions: Scorecard | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -44,43 +54,64 @@ class Checked:
 
 
 def check(
-    folders: Iterable[Path], dataset: Dataset | None, options: ScoringOptions | None = None
+    folders: Iterable[Path],
+    dataset: Dataset | None,
+    options: ScoringOptions | None = None,
+    truths: Sequence[GroundTruth] = (),
 ) -> list[Checked]:
     """Check submissions, each of which gets a verdict of its own, whatever it holds.
 
     Args:
         folders: the submissions.
-        dataset: the one that they were made on. With it they are scored again; without it all their scores
+        dataset: the one that runs were made on. With it they are scored again; without it all their scores
             are marked as unverified.
-        options: how they are scored, but for metrics, protocol and clusters; None takes the defaults.
+        options: how runs are scored, but for metrics, protocol and clusters; None takes the defaults.
+        truths: what detections of actions were scored against, of one split or more. With it they are scored
+            again; without it all their scores are marked as unverified.
     """
     found = [Checked(folder) for folder in folders]
-    sound: list[tuple[Checked, Submission]] = []
+    runs: list[tuple[Checked, RunSubmission]] = []
+    said: list[Said] = []
     for one in found:
         with _guard(one):
-            submission = load(one.folder)
-            one.problems += faults(submission, dataset)
-            if not one.problems:
-                one.notes += doubts(submission.record, dataset)
-                sound.append((one, submission))
-    if dataset is None:
-        for one, submission in sound:
-            with _guard(one):
-                _decide(one, submission, told(submission.record, submission.schema))
-    else:
-        for group, how, baselines in _alike(sound, options or ScoringOptions()):
-            _rescore(group, dataset, how, baselines)
-    accepted = {one.folder: one for one in found if one.record}
-    for record, line in copies([one.record for one in accepted.values() if one.record]):
-        accepted[record.path].notes.append(line)
+            if is_of_actions(one.folder):
+                said.append(_check_actions(one, truths))
+            else:
+                runs.append((one, _run(one, dataset)))
+    sound = [(one, submission) for one, submission in runs if not one.problems]
+    for group, how, baselines in _alike(sound, options or ScoringOptions()):
+        _settle(group, dataset, how, baselines)
+    said += [answers_of(one.record) for one in found if one.record]
+    accepted = {one.folder: one for one in found if not one.problems}
+    for folder, line in copies({one.folder: one for one in said if one.folder in accepted}.values()):
+        accepted[folder].notes.append(line)
     for one in found:
-        one.problems, one.notes = list(map(_cut, one.problems)), list(map(_cut, one.notes))
+        one.problems, one.notes = _cut(one.problems), _cut(one.notes)
     return found
 
 
-def _cut(line: str) -> str:
-    """`line` within the length of one, whatever it quotes."""
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+def _run(checked: Checked, dataset: Dataset | None) -> RunSubmission:
+    """A packed run; what shows before it is scored again is added to `checked`."""
+    submission = load(checked.folder)
+    checked.problems += faults(submission, dataset)
+    if not checked.problems:
+        checked.notes += doubts(submission.record, dataset)
+    return submission
+
+
+def _check_actions(checked: Checked, truths: Sequence[GroundTruth]) -> Said:
+    """Give a submission of action recognition its verdict; its detections, which are large, are not kept."""
+    submission = load_actions(checked.folder)
+    checked.problems += action_faults(submission)
+    if not checked.problems:
+        _settle([(checked, submission)], truth_of(submission, truths), ScoringOptions(), False)
+    return boxes_of(checked.folder, submission)
+
+
+def _cut(lines: Sequence[str]) -> list[str]:
+    """At most as many lines as are read, each within the length of one, whatever it quotes."""
+    more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
+    return [line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…" for line in lines[:MOST]] + more
 
 
 @contextmanager
@@ -94,21 +125,21 @@ def _guard(checked: Checked) -> Iterator[None]:
     except Exception as error:  # a stranger's file must not end the check of the others
         checked.problems.append(f"cannot be checked: {type(error).__name__}: {first_line(error)}")
     if checked.problems:
-        checked.record = None
+        checked.record = checked.actions = None
 
 
-Pairs = list[tuple[Checked, Submission]]
-Group = tuple[Pairs, ScoringOptions, bool]
+Runs = list[tuple[Checked, RunSubmission]]
+Group = tuple[Runs, ScoringOptions, bool]
 
 
-def _alike(submissions: Pairs, options: ScoringOptions) -> Iterator[Group]:
+def _alike(submissions: Runs, options: ScoringOptions) -> Iterator[Group]:
     """Submissions that claim to be scored alike, which are scored together as far as memory allows."""
-    groups: dict[tuple[str, ScoringOptions, bool], Pairs] = defaultdict(list)
+    groups: dict[tuple[str, ScoringOptions, bool], Runs] = defaultdict(list)
     for pair in submissions:
-        card = pair[1].record.scorecard
+        card = pair[1].claimed
         groups[card.task, *claimed_options(card, options)].append(pair)
     for (_, how, baselines), pairs in groups.items():
-        part: Pairs = []
+        part: Runs = []
         left = TOGETHER
         for pair in pairs:
             size = answered(pair[1].record)
@@ -120,15 +151,25 @@ def _alike(submissions: Pairs, options: ScoringOptions) -> Iterator[Group]:
         yield part, how, baselines
 
 
-def _rescore(pairs: Pairs, dataset: Dataset, options: ScoringOptions, baselines: bool) -> None:
-    """Score submissions of one task again; where that fails for one of them, each on its own."""
-    records = [submission.record for _, submission in pairs]
+def _settle(
+    pairs: Sequence[tuple[Checked, Submission]], references: object, options: ScoringOptions, baselines: bool
+) -> None:
+    """Score submissions of one task again; where that fails for one of them, each on its own.
+
+    Where there are no `references`, a dataset or ground truth, their claims stay unverified.
+    """
+    if references is None:
+        for checked, submission in pairs:
+            with _guard(checked):
+                _decide(checked, submission, told(submission))
+        return
     try:
-        scored = RECOMPUTED[records[0].scorecard.task](records, dataset, options, baselines)
+        task = pairs[0][1].claimed.task
+        scored = RECOMPUTED[task]([one.evidence for _, one in pairs], references, options, baselines)
     except Exception:
         if len(pairs) > 1:
             for pair in pairs:
-                _rescore([pair], dataset, options, baselines)
+                _settle([pair], references, options, baselines)
         else:
             with _guard(pairs[0][0]):
                 raise
@@ -137,15 +178,19 @@ def _rescore(pairs: Pairs, dataset: Dataset, options: ScoringOptions, baselines:
         with _guard(checked):
             if isinstance(ours, MicrogError):
                 raise ours
-            submission.record.statistics = ours.statistics
-            _decide(
-                checked, submission, compared(submission.record.scorecard, ours.scorecard, submission.schema)
-            )
+            if isinstance(submission, RunSubmission) and ours.statistics:
+                submission.record.statistics = ours.statistics
+            _decide(checked, submission, compared(submission, ours.scorecard))
 
 
 def _decide(checked: Checked, submission: Submission, outcome: Outcome) -> None:
     """Give a submission its verdict, and the scorecard that is shown."""
+    card = outcome.scorecard
     checked.problems += outcome.problems
-    checked.notes += [*outcome.notes, *outcome.scorecard.remarks()]
-    checked.record = submission.record
-    checked.record.scorecard = outcome.scorecard
+    checked.notes += [*outcome.notes, *card.remarks()]
+    if isinstance(submission, RunSubmission):
+        checked.record = submission.record
+        checked.record.scorecard = card
+    else:
+        checked.notes += card.warnings
+        checked.actions = card

@@ -5,10 +5,14 @@ import math
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from microg_bench.adapters.base import Adapter
 from microg_bench.adapters.registry import find_adapter, is_generic, registered, source_sha256
@@ -26,7 +30,7 @@ from microg_bench.scoring.evaluate import task_metrics
 from microg_bench.settings import Settings
 from microg_bench.storage import read_json, shipped
 from microg_bench.submissions.frames import frame_faults, other_files
-from microg_bench.submissions.load import MAX_TOKENS, MAX_WORD, Submission, numbers
+from microg_bench.submissions.load import MAX_TOKENS, MAX_WORD, RunSubmission, numbers
 from microg_bench.text import first_line, listed, one_line
 
 MAX_TEXT = 100_000  # characters of an answer; the longest in the published ones have less than 2,000
@@ -44,15 +48,16 @@ _SHA256 = re.compile(r"[0-9a-f]{16}")
 _LOOKALIKES = str.maketrans("авеіјкмнорстухѕԁԛѡ" + "αβεηικμνορτυχζ", "abeijkmhopctyxsdqw" + "abehikmnoptuxz")
 
 
-def faults(submission: Submission, dataset: Dataset | None) -> Iterator[str]:
-    """All faults of a submission but those of its scores, a line each.
+def faults(submission: RunSubmission, dataset: Dataset | None) -> Iterator[str]:
+    """All faults of a packed run but those of its scores, a line each.
 
     Without the `dataset`, what needs references or videos is not looked at.
     """
     record = submission.record
-    for name, content in submission.contents.items():
-        yield from _texts(name, content)
-    yield from _incomplete(record.settings, record.scorecard)
+    yield from text_faults(submission.contents)
+    yield from incomplete(record.scorecard)
+    if record.settings.part:
+        yield f"asks {record.settings.part}, not the whole dataset"
     yield from _claims(record.settings, record.scorecard)
     yield from _asked(record)
     yield from _title(record.settings)
@@ -69,11 +74,12 @@ def faults(submission: Submission, dataset: Dataset | None) -> Iterator[str]:
         yield from _against(record, dataset)
 
 
-def _texts(file: str, content: Any) -> Iterator[str]:
-    """Texts of run.json or scorecard.json that are too long, private, or no plain text."""
-    for place, text in _strings(content):
-        if flaw := _flaw(text):
-            yield f"{file}: {_short(place)} {flaw}"
+def text_faults(contents: Mapping[str, Any]) -> Iterator[str]:
+    """Texts in the JSON `contents` of files that are too long, private, or no plain text."""
+    for file, content in contents.items():
+        for place, text in _strings(content):
+            if flaw := _flaw(text):
+                yield f"{file}: {_short(place)} {flaw}"
 
 
 def _flaw(text: str) -> str | None:
@@ -100,15 +106,13 @@ def _strings(content: Any, place: str = "") -> Iterator[tuple[str, str]]:
         yield place, content
 
 
-def _incomplete(settings: Settings, card: Scorecard) -> Iterator[str]:
-    """What keeps a run off a leaderboard, by its own words."""
+def incomplete(card: Scorecard) -> Iterator[str]:
+    """What keeps a scorecard off a leaderboard, by its own words."""
     if not card.complete:
         yield f"is not complete: its status is {card.status}"
     for name in ("failed", "missing", "unknown", "repeated"):
         if count := getattr(card.counts, name):
             yield f"is not complete: counts.{name} is {count}"
-    if settings.part:
-        yield f"asks {settings.part}, not the whole dataset"
 
 
 def _claims(settings: Settings, card: Scorecard) -> Iterator[str]:
@@ -324,23 +328,44 @@ def _skeleton(title: str) -> str:
     return "".join(sign for sign in plain if sign.isalnum())
 
 
-def copies(records: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, str]]:
-    """Complete runs of which most answers are those of others, each with a line that names these."""
-    alike: dict[tuple[str, str], list[tuple[RunRecord, dict[str, str]]]] = defaultdict(list)
-    for record in records:
-        said = {name: _told(one.answer) for name, one in record.answers.items()}
-        alike[record.settings.task, record.settings.fingerprint].append((record, said))
+@dataclass(frozen=True)
+class Said:
+    """What a submission says of each item, as 64-bit hashes, each once.
+
+    Two submissions are compared where they say it `about` the same: a task, and references by fingerprint.
+    """
+
+    folder: Path
+    about: tuple[str, str]
+    hashes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, folder: Path, card: Scorecard, things: Iterable[Hashable]) -> "Said":
+        """What the submission in `folder` says, of which `card` is the scorecard."""
+        return cls(folder, (card.task, card.fingerprint), np.unique(np.fromiter(map(hash, things), np.int64)))
+
+
+def answers_of(record: RunRecord) -> Said:
+    """The answers of a run, whatever their case and spaces are."""
+    things = ((name, _told(one.answer)) for name, one in record.answers.items())
+    return Said.of(record.path, record.scorecard, things)
+
+
+def copies(said: Collection[Said]) -> Iterator[tuple[Path, str]]:
+    """Submissions that mostly say what others say, each with a line that names these."""
+    alike: dict[tuple[str, str], list[Said]] = defaultdict(list)
+    for one in said:
+        alike[one.about].append(one)
     found: dict[Path, list[str]] = defaultdict(list)
-    for (one, said), (other, theirs) in chain.from_iterable(
-        combinations(group, 2) for group in alike.values()
-    ):
-        same = sum(theirs.get(name) == text for name, text in said.items())
-        if one.path != other.path and same >= COPIED * len(said):
-            found[one.path].append(other.path.name)
-            found[other.path].append(one.path.name)
-    for record in records:
-        if names := found.get(record.path):
-            yield record, f"{COPIED:.0%} or more of its answers are those of {listed(names)}"
+    for one, other in chain.from_iterable(combinations(group, 2) for group in alike.values()):
+        same = len(np.intersect1d(one.hashes, other.hashes, assume_unique=True))
+        if one.folder != other.folder and same >= COPIED * len(one.hashes):
+            found[one.folder].append(other.folder.name)
+            found[other.folder].append(one.folder.name)
+    for one in said:
+        if names := found.get(one.folder):
+            things = "boxes, with their scores," if one.about[0] == "har" else "answers"
+            yield one.folder, f"{COPIED:.0%} or more of its {things} are those of {listed(names)}"
 
 
 def _told(text: str) -> str:

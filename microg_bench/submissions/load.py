@@ -4,7 +4,7 @@ Nothing is imported, executed or opened because a file names it.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,11 +27,17 @@ from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord, scorec
 from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Media, PromptId, Settings
 from microg_bench.storage import MAX_LINE_BYTES, open_plain, read_bytes
-from microg_bench.submissions.pack import FILES, PACKED_JOURNAL, PUBLIC_OPTIONS
+from microg_bench.submissions.pack import (
+    ACTION_FILES,
+    PACKED_DETECTIONS,
+    PACKED_JOURNAL,
+    PUBLIC_OPTIONS,
+    RUN_FILES,
+)
 from microg_bench.text import first_line, strict_json
 
 MAX_JSON = 5_000_000  # bytes of run.json and of scorecard.json
-MAX_PACKED = 50_000_000  # bytes of the packed journal
+MAX_PACKED = 50_000_000  # bytes of the packed journal, or of the packed detections
 MAX_JOURNAL = 96 * 1024**2  # bytes of the journal, unpacked
 MAX_ANSWERS = 100_000
 MAX_WORD = 300  # characters of a name or setting
@@ -143,15 +149,35 @@ class PackedRun(Record):
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission that was read. `contents` holds run.json and scorecard.json as they are written."""
+    """A submission that was read: what it claims, and its JSON files as they are written.
 
-    record: RunRecord
+    `evidence` is what the claimed scorecard is computed from.
+    """
+
+    claimed: Scorecard
     contents: Mapping[str, dict[str, Any]]
 
     @property
     def schema(self) -> object:
         """The schema of its scorecard."""
         return self.contents[SCORECARD_FILE].get("schema")
+
+    @property
+    def evidence(self) -> Any:
+        """A run, or detections of actions."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class RunSubmission(Submission):
+    """A packed run, whose answers give its scorecard."""
+
+    record: RunRecord
+
+    @property
+    def evidence(self) -> RunRecord:
+        """The run."""
+        return self.record
 
 
 def find_submissions(folder: Path) -> list[Path]:
@@ -162,7 +188,7 @@ def find_submissions(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise RunError("no such folder", path=folder)
-    if any(os.path.lexists(folder / name) for name in FILES):
+    if any(os.path.lexists(folder / name) for name in {*RUN_FILES, *ACTION_FILES}):
         return [folder]
     found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not found:
@@ -172,17 +198,22 @@ def find_submissions(folder: Path) -> list[Path]:
 
 def is_submission(folder: Path) -> bool:
     """Whether the folder is that of a submission, sound or not, and not that of a run."""
-    return os.path.lexists(folder / PACKED_JOURNAL)
+    return os.path.lexists(folder / PACKED_JOURNAL) or is_of_actions(folder)
 
 
-def load(folder: Path) -> Submission:
-    """The submission in a folder, all of whose files have been read, each once.
+def is_of_actions(folder: Path) -> bool:
+    """Whether the folder is that of a submission of action recognition, sound or not."""
+    return os.path.lexists(folder / PACKED_DETECTIONS)
+
+
+def load(folder: Path) -> RunSubmission:
+    """The packed run in a folder, all of whose files have been read, each once.
 
     Raises:
         MicrogError: the folder holds other files than those of a submission, or one of them is no plain file,
             is too large, is damaged, or holds what `pack` does not write.
     """
-    _check_files(folder)
+    check_files(folder, RUN_FILES)
     contents = {name: read_object(folder / name, MAX_JSON) for name in (RUN_FILE, SCORECARD_FILE)}
     record = RunRecord.of(folder, contents[RUN_FILE], _responses, PACKED_JOURNAL)
     record.scorecard = scorecard_of(contents[SCORECARD_FILE], folder / SCORECARD_FILE)
@@ -190,7 +221,7 @@ def load(folder: Path) -> Submission:
     _check_packed(record)
     if not record.answers:
         raise RunError("holds no answer", path=folder / PACKED_JOURNAL)
-    return Submission(record, contents)
+    return RunSubmission(record.scorecard, contents, record)
 
 
 def check_finite(card: Scorecard, file: Path) -> None:
@@ -217,14 +248,19 @@ def numbers(card: Scorecard) -> Iterator[tuple[str, str, float]]:
         yield from ((f"{place}.scores.{name}", name, value) for name, value in scores.items())
 
 
-def _check_files(folder: Path) -> None:
+def check_files(folder: Path, files: Collection[str]) -> None:
+    """Accept a folder that holds exactly these `files`.
+
+    Raises:
+        RunError: it holds others, or is no folder.
+    """
     if folder.is_symlink() or not folder.is_dir():
         raise RunError("is not a folder", path=folder)
     with os.scandir(folder) as entries:  # of which there may be millions
-        names = sorted(entry.name for entry in islice(entries, len(FILES) + 1))
-    if names != sorted(FILES):
+        names = sorted(entry.name for entry in islice(entries, len(files) + 1))
+    if names != sorted(files):
         found = ", ".join(first_line(name, 60) for name in names) or "nothing"
-        raise RunError(f"must hold exactly {', '.join(FILES)}; holds {found}", path=folder)
+        raise RunError(f"must hold exactly {', '.join(files)}; holds {found}", path=folder)
 
 
 def _check_packed(record: RunRecord) -> None:
@@ -271,11 +307,7 @@ def _responses(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _lines(file: Path) -> Iterator[bytes]:
     """The lines of a gzip file, which is unpacked no further than the limit."""
-    with open_plain(file) as packed:
-        if os.fstat(packed.fileno()).st_size > MAX_PACKED:
-            raise RunError(f"is larger than {MAX_PACKED:,} bytes", path=file)
-        if packed.read(2) != b"\x1f\x8b":
-            raise RunError("is no gzip file", path=file)
+    check_packed(file)
     content = read_bytes(file, MAX_JOURNAL, plain=True)
     start = 0
     while start < len(content):
@@ -283,3 +315,16 @@ def _lines(file: Path) -> Iterator[bytes]:
         end = len(content) if end < 0 else end
         yield content[start:end]
         start = end + 1
+
+
+def check_packed(file: Path) -> None:
+    """Accept a plain gzip file of the size that evidence has, packed.
+
+    Raises:
+        MicrogError: it is another file.
+    """
+    with open_plain(file) as packed:
+        if os.fstat(packed.fileno()).st_size > MAX_PACKED:
+            raise RunError(f"is larger than {MAX_PACKED:,} bytes", path=file)
+        if packed.read(2) != b"\x1f\x8b":
+            raise RunError("is no gzip file", path=file)

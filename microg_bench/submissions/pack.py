@@ -1,9 +1,14 @@
-"""Packs a scored run into a folder for others: complete, small, and with nothing private in it."""
+"""Packs a scored run into a folder for others: complete, small, and with nothing private in it.
+
+Holds what all submissions share, too: their files, and where they are written.
+"""
 
 import gzip
 import hashlib
 import json
 import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from microg_bench.errors import RunError
@@ -17,7 +22,9 @@ from microg_bench.settings import Settings
 from microg_bench.storage import write_bytes, write_json
 
 PACKED_JOURNAL = f"{JOURNAL_FILE}.gz"
-FILES = (SCORECARD_FILE, RUN_FILE, PACKED_JOURNAL)
+PACKED_DETECTIONS = "detections.csv.gz"
+RUN_FILES = (SCORECARD_FILE, RUN_FILE, PACKED_JOURNAL)
+ACTION_FILES = (SCORECARD_FILE, PACKED_DETECTIONS)
 # Options of the model, not of the machine.
 PUBLIC_OPTIONS = frozenset(name for name in Options.model_fields if about(name).moves_answer)
 
@@ -46,18 +53,34 @@ def pack(record: RunRecord, into: Path) -> Path:
         "settings": settings.model_dump(mode="json"),
         "starts": record.starts,
     }
-    digest = hashlib.sha256(journal + json.dumps(content["settings"], sort_keys=True).encode()).hexdigest()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", settings.model)
-    folder = into / f"{name}-{card.task}-{digest[:8]}"
-    with whole_folder(folder, _check_free) as new:
+    evidence = journal + json.dumps(content["settings"], sort_keys=True).encode()
+    folder = place(into, settings.model, card.task, evidence)
+    with new_submission(folder, RUN_FILES) as new:
         write_bytes(new / PACKED_JOURNAL, gzip.compress(journal, mtime=0))
         write_json(new / RUN_FILE, content)
         write_json(new / SCORECARD_FILE, card.to_json())
     return folder
 
 
-def _check_free(folder: Path) -> None:
-    """Accept a place where nothing is, or the files of a submission, which may be replaced.
+def place(into: Path, name: str, task: str, evidence: bytes) -> Path:
+    """Where the submission of a model goes: a folder named by the model, the task and the `evidence`."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    return into / f"{plain}-{task}-{hashlib.sha256(evidence).hexdigest()[:8]}"
+
+
+@contextmanager
+def new_submission(folder: Path, files: Collection[str]) -> Iterator[Path]:
+    """Give a folder to fill with these `files`; see `whole_folder`.
+
+    Raises:
+        RunError: at `folder` is something else than such a submission, or it cannot be written.
+    """
+    with whole_folder(folder, lambda there: _check_free(there, files)) as new:
+        yield new
+
+
+def _check_free(folder: Path, files: Collection[str]) -> None:
+    """Accept a place where nothing is, or the `files` of a submission, which may be replaced.
 
     Raises:
         RunError: anything else.
@@ -65,7 +88,7 @@ def _check_free(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise RunError("is a link or a file, not the folder of a submission", path=folder)
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
-    if others := sorted(set(names) - set(FILES)):
+    if others := sorted(set(names) - set(files)):
         raise RunError(f"holds files that are not of a submission ({others[0]})", path=folder)
 
 

@@ -5,19 +5,21 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError
+from microg_bench.har.boxes import Detections, GroundTruth
+from microg_bench.har.scoring import evaluate
 from microg_bench.metrics import METRICS
 from microg_bench.options import ScoringOptions
-from microg_bench.privacy import without_private
 from microg_bench.runs.migration import SCORECARD_SCHEMA_1
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.statistics import Statistics
-from microg_bench.scorecard import COMPLETE, REFERENCES, Scorecard, ScoreEntry
-from microg_bench.scoring.intervals import METHOD
+from microg_bench.scorecard import COMPLETE, REFERENCES, Counts, IntervalEntry, Scorecard, ScoreEntry
 from microg_bench.scoring.score import answer_facts, score_records
+from microg_bench.submissions.actions import ActionSubmission, public_card
+from microg_bench.submissions.load import RunSubmission, Submission
 from microg_bench.text import first_line
 
 EXACT, ENCODED = 1e-6, 0.02  # points by which a score may differ: of our own code, of an encoder elsewhere
@@ -30,20 +32,21 @@ _NEW = {
 }
 # All fields of a scorecard, but settings and the name of the dataset, which are looked at on their own.
 _TOLD = {"task", "status", "items", "counts", "failures", "fingerprint", "model", "rejected", "served"}
-_TOLD |= {"recipe", "har"}
-_SCORED = {"protocol", "scores", "interval", "baselines", "slices", "abstention", "warnings"}
+_TOLD |= {"recipe"}
+_SCORED = {"protocol", "scores", "interval", "baselines", "slices", "abstention", "warnings", "har"}
 Place = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What the files of a run give: its scorecard, and the statistics of its items."""
+    """What answers or detections give: a scorecard, and of answers the statistics of their items."""
 
     scorecard: Scorecard
-    statistics: Statistics
+    statistics: Statistics | None = None
 
 
-Recompute = Callable[[Sequence[RunRecord], Dataset, ScoringOptions, bool], list[Recomputed | MicrogError]]
+# Takes runs and their dataset, or detections and their ground truth.
+Recompute = Callable[[Sequence[Any], Any, ScoringOptions, bool], list[Recomputed | MicrogError]]
 
 
 def from_answers(
@@ -56,7 +59,18 @@ def from_answers(
     ]
 
 
-RECOMPUTED: Mapping[str, Recompute] = {"caption": from_answers, "vqa": from_answers}
+def from_detections(
+    detections: Sequence[Detections], truth: GroundTruth, options: ScoringOptions, baselines: bool
+) -> list[Recomputed | MicrogError]:
+    """Score detections, of which nothing is optional."""
+    return [Recomputed(evaluate(one, truth)) for one in detections]
+
+
+RECOMPUTED: Mapping[str, Recompute] = {
+    "caption": from_answers,
+    "vqa": from_answers,
+    "har": from_detections,
+}
 
 
 def claimed_options(card: Scorecard, options: ScoringOptions) -> tuple[ScoringOptions, bool]:
@@ -81,19 +95,20 @@ class Outcome:
     def refuse(self, differences: Iterable[tuple[Place, Any, Any]], schema: object) -> None:
         """Refuse the claim for what differs, but for what a file in `schema` does not hold."""
         untold = _NEW if schema == SCORECARD_SCHEMA_1 else set()
+        given = "detections" if self.scorecard.har else "answers"
         self.problems += [
-            f"scorecard.json claims {'.'.join(place)} = {_short(claim)}, but the answers give {_short(value)}"
+            f"scorecard.json claims {'.'.join(place)} = {_short(claim)}, but the {given} give {_short(value)}"
             for place, claim, value in differences
             if place not in untold
         ]
 
 
-def told(record: RunRecord, schema: object) -> Outcome:
-    """Compare the scorecard of a run, of a file in `schema`, with what its answers alone tell.
+def told(submission: Submission) -> Outcome:
+    """Compare what a submission claims with what its answers or detections alone tell.
 
     Shown is the latter, and of the claims the values of the scores, each marked as unverified.
     """
-    claimed, answers = record.scorecard, list(record.answers.values())
+    claimed = submission.claimed
     scores = {
         name: ScoreEntry(value=one.value, signature=one.signature, unverified=True)
         for name, one in claimed.scores.items()
@@ -101,31 +116,49 @@ def told(record: RunRecord, schema: object) -> Outcome:
     }
     found = Outcome(
         Scorecard(
-            task=record.settings.task,
+            task=claimed.task,
             status=COMPLETE,
             protocol=claimed.protocol,
-            items=len(answers),
             dataset=dataset_name(claimed.fingerprint),
             fingerprint=claimed.fingerprint,
             scores=scores,
-            **answer_facts(record.settings, answers, record.failures, record.rejected, missing=0),
+            **_alone(submission),
         )
     )
-    found.refuse(_differences(_told(claimed), _told(found.scorecard)), schema)
+    found.refuse(_differences(_told(claimed), _told(found.scorecard)), submission.schema)
     return found
 
 
-def compared(claimed: Scorecard, ours: Scorecard, schema: object) -> Outcome:
-    """Compare a claimed scorecard, of a file in `schema`, with the one that was computed again.
+def _alone(submission: Submission) -> dict[str, Any]:
+    """The fields of a scorecard that need no references."""
+    match submission:
+        case RunSubmission(record=run):
+            answers = list(run.answers.values())
+            facts = answer_facts(run.settings, answers, run.failures, run.rejected, missing=0)
+            return {"items": len(answers), **facts}
+        case ActionSubmission(facts=claimed, detections=boxes):
+            unknown = {"groundtruth": submission.claimed.fingerprint[:12], "map_over_ties": None}
+            return {
+                "items": len(boxes),
+                "counts": Counts(answered=len(boxes)),
+                "har": claimed.model_copy(update={**unknown, "counts": {}, "actions": ()}),
+                "warnings": boxes.notes,
+            }
+    raise TypeError(f"no kind of submission: {submission}")
+
+
+def compared(submission: Submission, ours: Scorecard) -> Outcome:
+    """Compare what a submission claims with the scorecard that was computed again.
 
     Shown is the latter. It keeps the claimed values and signatures where they agree with it, so that a run
     and its submission look alike; and claimed scores that could not be computed again, marked as unverified.
     """
-    ours = Scorecard.model_validate(without_private(ours.to_json()))
+    claimed, schema = submission.claimed, submission.schema
+    ours = public_card(ours)
     found = Outcome(ours)
     sound = _intervals(claimed, ours, found.notes)
     scored = {name for name, one in claimed.scores.items() if one.value is not None}
-    both = {name for name in scored if ours.scores[name].value is not None}
+    both = {name for name in scored if not ours.scores[name].unavailable}
     for name in sorted(scored - both):
         reason = ours.scores[name].unavailable
         found.notes.append(f"{name} cannot be computed here, its claim is not verified: {reason}")
@@ -143,11 +176,11 @@ def compared(claimed: Scorecard, ours: Scorecard, schema: object) -> Outcome:
 
 def _intervals(claimed: Scorecard, ours: Scorecard, notes: list[str]) -> bool:
     """Whether the claimed intervals were made as ours are; ours take the place of others."""
-    theirs = claimed.interval
-    if theirs is None or (theirs.clusters, theirs.method) == ("source", METHOD):
+    theirs, own = claimed.interval, cast(IntervalEntry, ours.interval)
+    if theirs is None or (theirs.clusters, theirs.method) == (own.clusters, own.method):
         return True
     if theirs.clusters == "source":
-        notes.append(f"its intervals are of another method ({theirs.method}): {METHOD} takes their place")
+        notes.append(f"its intervals are of another method ({theirs.method}): {own.method} takes their place")
     else:
         over = {"clip": "clips", "all": "all items"}[theirs.clusters]
         notes.append(
@@ -177,8 +210,11 @@ def _told(card: Scorecard) -> dict[str, Any]:
 def _scored(card: Scorecard, metrics: Collection[str], intervals: bool) -> dict[str, Any]:
     """What answers give beside references: scores by `metrics`, and intervals where both are alike."""
     left_out = {"signature", *(() if intervals else ("interval",))}
-    include = _SCORED if intervals else _SCORED - {"interval"}
+    include = _SCORED if intervals else _SCORED - {"interval", "warnings"}  # some of which are about them
     facts = card.model_dump(mode="json", include=include, exclude={"scores": {"__all__": left_out}})
+    if har := facts["har"]:  # whose file of the ground truth may be called as its owner likes
+        del har["groundtruth"]
+        har["actions"] = {one["name"]: one for one in har["actions"]}
     slices = (part for kind in facts["slices"].values() for part in kind.values())
     for part in (facts, *facts["baselines"].values(), *slices):
         part["scores"] = {name: one for name, one in part["scores"].items() if name in metrics}

@@ -1,11 +1,13 @@
 """Collects what goes into tables and plots: scored runs and submissions, each once."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError, RunError
+from microg_bench.har.boxes import GroundTruth
 from microg_bench.privacy import without_private
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
@@ -15,10 +17,21 @@ from microg_bench.submissions.load import check_finite, find_submissions, is_sub
 from microg_bench.text import first_line
 
 
+class Gathered(NamedTuple):
+    """What goes into tables: runs, scorecards of actions, and the error of each that is left out."""
+
+    runs: list[RunRecord]
+    actions: list[Scorecard]
+    errors: list[MicrogError]
+
+
 def gather(
-    runs: Iterable[Path], submissions: Iterable[Path] = (), dataset: Dataset | None = None
-) -> tuple[list[RunRecord], list[MicrogError]]:
-    """The scored runs and submissions in folders of any depth, and the error of each that is left out.
+    runs: Iterable[Path],
+    submissions: Iterable[Path] = (),
+    dataset: Dataset | None = None,
+    truths: Sequence[GroundTruth] = (),
+) -> Gathered:
+    """The scored runs and submissions in folders of any depth.
 
     What was given twice, a run and its submission for example, counts once, as the run. A run that asks a
     sample of requests measures drift, and is no row of a table. The order is that of the content, so that it
@@ -27,12 +40,14 @@ def gather(
     Args:
         runs: folders of scored runs.
         submissions: folders of submissions; those that `submissions.check` accepts are taken.
-        dataset: what submissions are checked against; without it their scores are unverified.
+        dataset: what submissions of runs are checked against; without it their scores are unverified.
+        truths: what those of action recognition are checked against; without it theirs are.
 
     Raises:
         RunError: a folder does not exist or holds no run.
     """
     records: list[RunRecord] = []
+    actions: list[Scorecard] = []
     errors: list[MicrogError] = []
     for path in [path for folder in runs for path in find_runs(folder)]:
         try:
@@ -42,22 +57,26 @@ def gather(
         except Exception as error:  # the run may be a stranger's
             errors.append(RunError(f"cannot be read: {first_line(repr(error))}", path=path))
     packed = [path for folder in submissions for path in find_submissions(folder)]
-    for checked in check(packed, dataset):
+    for checked in check(packed, dataset, truths=truths):
         if checked.record:
             records.append(checked.record)
+        elif checked.actions:
+            actions.append(checked.actions)
         else:
             errors.append(checked.error)
-    return _unique(one for one in records if one.settings.requests is None), errors
+    return Gathered(_unique(one for one in records if one.settings.requests is None), actions, errors)
 
 
 def read_scored(path: Path, dataset: Dataset | None = None) -> RunRecord:
     """The run at `path`, which holds a scorecard with finite scores, as others may see it, or the submission.
 
     Raises:
-        RunError: it holds none, is damaged, or is a submission that is refused.
+        RunError: it holds none, is damaged, or is a submission that is refused or of action recognition.
     """
     if is_submission(path):
         (checked,) = check([path], dataset)
+        if checked.actions:
+            raise RunError("is a submission of action recognition, which holds no answers", path=path)
         if checked.record is None:
             raise checked.error
         return checked.record

@@ -1,25 +1,36 @@
 """Our rows for the paper's tables of action recognition, from scorecards of `microg-bench har score`."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from microg_bench.errors import DataError
-from microg_bench.scorecard import ActionFacts, Scorecard
-from microg_bench.tables.published import Facts, PublishedTable
+from microg_bench.scorecard import ActionFacts, Scorecard, ScoreEntry
+from microg_bench.tables.published import Column, Facts, PublishedTable
 from microg_bench.tables.rows import OwnRow, fault_of
 
 _WORD = re.compile(r"[a-z0-9]+")
 
 
-def action_rows(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) -> list[OwnRow]:
+def action_rows(
+    table: PublishedTable, facts: Facts, cards: Sequence[Scorecard], submitted: Sequence[Scorecard] = ()
+) -> list[OwnRow]:
     """One row for each model whose detections were scored; its splits share it.
 
     A file belongs to the published row that holds all words of its name (`X3D_L.test.csv.xz`: X3D and L), and
-    to the table whose keyword it has. What was scored against another ground truth has a row of its own.
+    to the table whose keyword it has. What was scored against another ground truth has a row of its own, and
+    so has each scorecard that was submitted, since anyone may give a file any name. A scorecard that is there
+    already is not shown again.
+
+    Args:
+        table: the published table.
+        facts: what all tables share.
+        cards: scorecards of our own.
+        submitted: those of submissions that were accepted.
 
     Raises:
-        DataError: two scorecards of detections of one name and split have different scores.
+        DataError: two of our own scorecards, of detections of one name and split, have different scores.
     """
     models: dict[tuple[str, str], dict[str, Scorecard]] = {}
     for card in sorted(cards, key=lambda one: (_har(one).detections, one.model_dump_json())):
@@ -33,7 +44,27 @@ def action_rows(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard])
                 f"two scorecards of {_har(card).detections} against {_har(card).groundtruth} have different "
                 "scores: give one of them, or scores of files with other names"
             )
-    return [_action_row(table, facts, stem, other, splits) for (stem, other), splits in models.items()]
+    rows = [_action_row(table, facts, stem, other, splits) for (stem, other), splits in models.items()]
+    for card in _not_among(cards, submitted):
+        stem, split = _stem(card), _split(facts, card)
+        if _belongs(table, facts, stem):
+            other = "" if split else _har(card).groundtruth
+            rows.append(_action_row(table, facts, stem, other, {split or "test": card}))
+    return rows
+
+
+def _not_among(cards: Sequence[Scorecard], submitted: Sequence[Scorecard]) -> Iterator[Scorecard]:
+    """Each scorecard that was submitted and is not among `cards`, once, as it was verified, in order."""
+    seen = {_identity(card) for card in cards}
+    for card in sorted(submitted, key=lambda one: (_identity(one), one.unverified, one.model_dump_json())):
+        if _identity(card) not in seen:
+            seen.add(_identity(card))
+            yield card
+
+
+def _identity(card: Scorecard) -> str:
+    """What two scorecards share of the same detections and ground truth, of which old ones tell 12 digits."""
+    return json.dumps([_stem(card), card.fingerprint[:12], _rounded(card)])
 
 
 def _har(card: Scorecard) -> ActionFacts:
@@ -84,15 +115,23 @@ def _action_row(
         faults={
             column.name: fault
             for column, one in scores.items()
-            if (fault := fault_of(facts, column.score, one.signature))
+            if (fault := _fault(facts, column, one, splits))
         },
-        notes=tuple(_tie_notes(splits)),
+        notes=tuple(_notes(splits)),
     )
 
 
-def _tie_notes(splits: Mapping[str, Scorecard]) -> Iterator[str]:
+def _fault(facts: Facts, column: Column, entry: ScoreEntry, splits: Mapping[str, Scorecard]) -> str:
+    """Why a score is not compared with the published one; empty for nothing."""
+    if entry.unverified:
+        return splits[column.split].unverified
+    return fault_of(facts, column.score, entry.signature)
+
+
+def _notes(splits: Mapping[str, Scorecard]) -> Iterator[str]:
     for split, card in splits.items():
-        low, high = (f"{bound:.2f}" for bound in _har(card).map_over_ties)
+        yield from card.remarks()
+        low, high = (f"{bound:.2f}" for bound in _har(card).map_over_ties or (0, 0))
         if low != high:
             yield f"{split} mAP is between {low} and {high}, by the order of equal scores"
 

@@ -68,9 +68,11 @@ def paper_tables(
     actions: Sequence[Scorecard],
     published: bool = True,
     folder: Path | None = None,
+    submitted: Sequence[Scorecard] = (),
 ) -> list[PaperTable]:
     """The tables of the paper in their order, from scorecards of our runs and of detections of actions.
 
+    `submitted` are scorecards of actions of submissions that were accepted; see `action_rows`.
     Without `published`, published rows are left out, and so are tables without rows of ours. `folder` holds
     the published numbers; None takes those that ship with the package.
 
@@ -82,7 +84,10 @@ def paper_tables(
     tables = []
     for one in facts.tables:
         table = read_published(one, folder)
-        rows = action_rows(table, facts, actions) if one.task == "har" else text_rows(table, facts, cards)
+        if one.task == "har":
+            rows = action_rows(table, facts, actions, submitted)
+        else:
+            rows = text_rows(table, facts, cards)
         rows = sorted(rows, key=lambda row: len(row.marks))  # comparable rows come first
         if not published:
             table, rows = replace(table, rows=()), [replace(row, published=None) for row in rows]

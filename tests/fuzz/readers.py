@@ -39,6 +39,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.runs.statistics import Statistics, read_statistics
 from microg_bench.scoring.predictions import read_predictions
 from microg_bench.submissions import load as submissions
+from microg_bench.submissions.actions import load_actions
 from microg_bench.submissions.pack import pack
 from microg_bench.tasks import Item
 from microg_bench.video.decode import decode
@@ -49,6 +50,7 @@ from tests.helpers.cards import make_card
 from tests.helpers.datasets import record
 from tests.helpers.runs import make_settings
 from tests.helpers.videos import write_clip
+from tests.submissions.hostile.actions import honest_actions
 
 MOST_MEMORY = 4 << 30  # bytes that a reader gets; what it may take is less
 
@@ -106,6 +108,15 @@ def _run() -> dict[str, bytes]:
 
 RUN = _run()
 PACKED = {name.removeprefix("packed "): content for name, content in RUN.items() if "packed" in name}
+
+
+def _packed_actions() -> dict[str, bytes]:
+    """The files of a submission of action recognition."""
+    with tempfile.TemporaryDirectory() as name:
+        return {file.name: file.read_bytes() for file in honest_actions(Path(name)).iterdir()}
+
+
+PACKED_ACTIONS = _packed_actions()
 
 
 def _parquet() -> bytes:
@@ -235,6 +246,12 @@ READERS: dict[str, Reader] = {
     **{
         f"run: {name}": Reader(_read_run, RUN[name], name, RUN)
         for name in ("run.json", "journal.jsonl", "scorecard.json")
+    },
+    **{
+        f"submission of actions: {name}": Reader(
+            lambda file: load_actions(file.parent), PACKED_ACTIONS[name], name, PACKED_ACTIONS
+        )
+        for name in PACKED_ACTIONS
     },
     **{
         f"submission: {name}": Reader(lambda file: submissions.load(file.parent), PACKED[name], name, PACKED)

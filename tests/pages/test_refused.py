@@ -41,7 +41,7 @@ def submission(scored: Path, tmp_path: Path) -> Path:
 
 def read(folder: Path, dataset: Dataset | None = None) -> tuple[list[Entry], list[MicrogError]]:
     """The entries of all submissions beside the one in `folder`."""
-    records, refused = gather([], [folder.parent], dataset)
+    records, _, refused = gather([], [folder.parent], dataset)
     entries, errors = read_entries(records, dataset)
     return entries, refused + errors
 
@@ -155,7 +155,7 @@ def test_a_submission_cannot_name_a_dataset_of_ours(submission: Path, scored: Pa
 
 
 def test_a_run_and_its_submission_are_one_row(submission: Path, scored: Path) -> None:
-    records, errors = gather([scored], [submission])
+    records, _, errors = gather([scored], [submission])
     (entry,), more = read_entries(records, None)
     assert errors + more == [] and entry.run.path == scored
 

@@ -18,9 +18,11 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.submissions.pack import pack
 from tests.helpers.datasets import bench
 from tests.submissions.hostile import HOSTILE
+from tests.submissions.hostile.actions import honest_actions
 from tests.submissions.hostile.changes import METRICS, Content, Hostile
 from tests.submissions.hostile.forms import TYPED
 
+REFERENCES = ("--data", "sample", "--groundtruth", "har/g.csv")
 MEMORY, CPU_SECONDS = 2 << 30, 300
 MOST_LINES = 20  # of a verdict
 # Never found in a file with this ending.
@@ -60,12 +62,18 @@ def honest(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def submissions(place: Path, honest: Path) -> dict[str, Path]:
+def honest_har(place: Path) -> Path:
+    """An honest submission of action recognition."""
+    return honest_actions(place / "har")
+
+
+@pytest.fixture(scope="module")
+def submissions(place: Path, honest: Path, honest_har: Path) -> dict[str, Path]:
     """The folder of each hostile submission."""
     found = {}
     for number, one in enumerate(HOSTILE):
         folder = place / "all" / (one.folder or f"{number:04}")
-        one.change(Path(shutil.copytree(honest, folder)))
+        one.change(Path(shutil.copytree({"run": honest, "har": honest_har}[one.of], folder)))
         found[one.name] = folder
     return found
 
@@ -90,10 +98,12 @@ def limited(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[st
 
 
 @pytest.fixture(scope="module")
-def checked(place: Path, honest: Path, submissions: dict[str, Path]) -> subprocess.CompletedProcess[str]:
+def checked(
+    place: Path, honest: Path, honest_har: Path, submissions: dict[str, Path]
+) -> subprocess.CompletedProcess[str]:
     """The check of all of them, between two honest ones."""
-    folders = [honest, *submissions.values(), honest]
-    return limited("submit", "check", "--data", "sample", "--", *folders, cwd=place)
+    folders = [honest, *submissions.values(), honest_har]
+    return limited("submit", "check", *REFERENCES, "--", *folders, cwd=place)
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +156,7 @@ def parted(place: Path, submissions: dict[str, Path], verdicts: list[Verdict]) -
 
 def rows(place: Path, folder: Path) -> tuple[list[Any], str]:
     """The rows of ours in the tables of a folder of submissions, and what was said."""
-    done = limited(
-        "tables", "--submissions", folder, "--data", "sample", "--out", f"{folder}.tables", cwd=place
-    )
+    done = limited("tables", "--submissions", folder, *REFERENCES, "--out", f"{folder}.tables", cwd=place)
     assert "Traceback" not in done.stderr
     files = Path(f"{folder}.tables").glob("table*.json")
     found = chain.from_iterable(json.loads(file.read_text())["rows"] for file in files)
@@ -169,7 +177,7 @@ def test_no_table_shows_what_is_refused(place: Path, parted: tuple[Path, Path]) 
 def test_no_page_shows_what_is_refused(place: Path, parted: tuple[Path, Path]) -> None:
     for folder, expected in zip(parted, (0, 1), strict=True):
         done = limited(
-            *("leaderboard", "build", "--submissions", folder, "--data", "sample", "--no-pictures"),
+            *("leaderboard", "build", "--submissions", folder, *REFERENCES, "--no-pictures"),
             *("--out", f"{folder}.site"),
             cwd=place,
         )

@@ -58,5 +58,5 @@ def test_a_dataset_is_named_by_its_references(tmp_path: Path) -> None:
     assert (record.settings.dataset, record.scorecard.dataset) == ("sample", "sample")
     found = check(folder, copy)
     assert found.problems == []
-    records, errors = gather([tmp_path / "r"], [folder])
+    records, _, errors = gather([tmp_path / "r"], [folder])
     assert ([one.path for one in records], errors) == ([tmp_path / "r"], [])  # one row, not two

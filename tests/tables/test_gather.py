@@ -36,9 +36,9 @@ def test_a_run_and_its_submission_count_once(scored: Path, tmp_path: Path) -> No
         card = json.loads((run / "scorecard.json").read_text())
         edit(run / "scorecard.json", model={**card["model"], "title": card["model"]["title"] + " (model)"})
         pack(RunRecord.read(run), submissions)
-    packed, errors = gather([], [submissions])
+    packed, _, errors = gather([], [submissions])
     assert (tasks(packed), errors) == (["caption", "vqa"], [])
-    records, errors = gather([scored], [submissions])
+    records, _, errors = gather([scored], [submissions])
     assert ([record.path for record in records], errors) == ([scored / "caption", scored / "vqa"], [])
     assert gather([scored / "vqa", scored], [submissions])[0][0].path == scored / "caption"
 
@@ -69,7 +69,7 @@ def test_a_run_that_lacks_a_file_is_named_and_the_others_are_read(
     scored: Path, file: str, message: str
 ) -> None:
     (scored / "caption" / file).unlink()
-    records, (error,) = gather([scored])
+    records, _, (error,) = gather([scored])
     assert tasks(records) == ["vqa"]
     assert isinstance(error, RunError)
     assert message in str(error)
@@ -101,7 +101,7 @@ def test_another_version_and_damage_are_named(
     scored: Path, file: str, changed: dict[str, Any], message: str
 ) -> None:
     edit(scored / "caption" / file, **changed)
-    records, (error,) = gather([scored])
+    records, _, (error,) = gather([scored])
     assert tasks(records) == ["vqa"]
     assert message in str(error)
 
@@ -121,7 +121,7 @@ def test_a_broken_submission_is_named_and_the_others_are_read(scored: Path, tmp_
     for run in find_runs(scored):
         folder = pack(RunRecord.read(run), tmp_path / "submissions")
     (folder / "run.json").unlink()
-    records, (error,) = gather([], [tmp_path / "submissions"])
+    records, _, (error,) = gather([], [tmp_path / "submissions"])
     assert tasks(records) == ["caption"]
     assert str(error).startswith(f"{folder}: must hold exactly")
 
@@ -131,20 +131,20 @@ def test_a_submission_is_shown_where_it_is_accepted(scored: Path, tmp_path: Path
     data = load(json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"])
     for run in find_runs(scored):
         folder = pack(RunRecord.read(run), tmp_path / "submissions")
-    records, errors = gather([], [tmp_path / "submissions"])
+    records, _, errors = gather([], [tmp_path / "submissions"])
     assert (tasks(records), errors) == (["caption", "vqa"], [])
     assert all(one.unverified for record in records for one in record.scorecard.scores.values())
-    records, errors = gather([], [tmp_path / "submissions"], data)
+    records, _, errors = gather([], [tmp_path / "submissions"], data)
     assert (tasks(records), errors) == (["caption", "vqa"], [])
     assert not any(record.scorecard.unverified for record in records)
     card = json.loads((folder / "scorecard.json").read_text())
     card["scores"]["CIDEr"]["value"] += 1
     edit(folder / "scorecard.json", scores=card["scores"])
-    records, (error,) = gather([], [tmp_path / "submissions"], data)
+    records, _, (error,) = gather([], [tmp_path / "submissions"], data)
     assert tasks(records) == ["caption"]
     assert str(error).startswith(f"{folder}: scorecard.json claims scores.CIDEr.value = ")
     for given in (None, data):
-        records, (error,) = gather([folder], [], given)
+        records, _, (error,) = gather([folder], [], given)
         assert (records, error.reason) == ([], "is a submission: give it with --submissions")
 
 
@@ -184,7 +184,7 @@ def test_runs_of_others_are_read_as_strictly(
     scored: Path, change: Callable[[Path], None], message: str
 ) -> None:
     change(scored / "caption")
-    records, errors = gather([scored])
+    records, _, errors = gather([scored])
     if errors:
         assert tasks(records) == ["vqa"]
         assert message in str(errors[0])

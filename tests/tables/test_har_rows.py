@@ -139,3 +139,21 @@ def test_two_files_of_one_name_with_other_scores_are_refused() -> None:
         DataError, match=r"two scorecards of X3D_L\.test\.csv\.xz against groundtruth_test\.csv"
     ):
         rows(1, [first, with_har(second, detections=first.har.detections)])
+
+
+def test_each_submission_has_a_row_of_its_own_once() -> None:
+    """A stranger's file of the same name ends nothing, and its scores join no other row."""
+    first, second = reported("X3D_L.test", "SLOWONLY_4x16_R50.test")
+    assert first.har is not None
+    same_name = with_har(second, detections=first.har.detections)
+    claimed = {name: one.model_copy(update={"unverified": True}) for name, one in first.scores.items()}
+    unverified = first.model_copy(update={"scores": claimed})
+    table = read_published(FACTS.tables[0])
+    (row,) = action_rows(table, FACTS, [first], [unverified, first])
+    assert row.faults == {}
+    ours, theirs = action_rows(table, FACTS, [first], [same_name, same_name, unverified])
+    assert (ours.labels, ours.values["test_mAP"]) == (theirs.labels, first.values()["mAP"])
+    assert theirs.values["test_mAP"] == second.values()["mAP"]
+    (row,) = action_rows(table, FACTS, [], [unverified])
+    assert set(row.faults.values()) == {"claimed and not verified: mAP, F1, recall, AUROC"}
+    assert not any(row.comparable(column) for column in row.scores)

@@ -34,6 +34,7 @@ class Hostile:
 
     `becomes` is `refused`; `noted`: let in, with a note; or `neutralised`: let in or not, but nowhere shown
     as it stands. The pattern `says` is found in its verdict. `folder` names the folder, where that matters.
+    The honest submission is `of` a run or of action recognition.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Hostile:
     becomes: Literal["refused", "noted", "neutralised"] = "refused"
     says: str = ""
     folder: str = ""
+    of: Literal["run", "har"] = "run"
 
 
 FIRST = r"line 1\b|pedestrians-a_000"  # how a verdict names the first line of the journal
