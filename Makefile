@@ -7,7 +7,7 @@ BENCH := $(VENV)/bin/microg-bench
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test test-vllm fuzz check docs format wheel clean
+.PHONY: help demo paper test test-vllm fuzz mutate check docs format wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ FUZZ_EXAMPLES ?= 5000
 
 fuzz: $(VENV)/.installed-dev ## Try damaged files on every reader of files from elsewhere (FUZZ_EXAMPLES=, for each reader)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/fuzz
+
+MODULE ?=
+LINES ?=
+
+mutate: $(VENV)/.installed-dev ## Break a module in one place at a time; list what no test near it notices (MODULE=, LINES=)
+	$(VENV)/bin/python scripts/mutate.py $(MODULE) $(addprefix --lines ,$(LINES))
 
 check: $(VENV)/.installed-dev ## Check format, lint and strict types
 	$(VENV)/bin/ruff format --check .

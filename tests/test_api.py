@@ -345,6 +345,27 @@ def test_check_model_checks_an_adapter() -> None:
         mb.check_model("qwen2.5")
 
 
+def test_a_model_that_was_shown_fewer_frames_than_it_takes_fails_its_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As from a harness that drops a frame: the run is a real one, its answers are short of a frame."""
+    evaluate = mb.api.evaluate
+    drop = 0
+
+    def dropping(**options: Any) -> mb.Results:
+        results = evaluate(**options)
+        for run in results.records.values():
+            for name, answer in run.answers.items():
+                shown = answer.frames[: len(answer.frames) - drop]
+                run.answers[name] = answer.model_copy(update={"frames": shown})
+        return results
+
+    monkeypatch.setattr(mb.api, "evaluate", dropping)
+    assert mb.api._smoke_test(model="nearest-clip") == ""
+    drop = 1
+    assert "4 frames were asked for, [3] were shown" in mb.api._smoke_test(model="nearest-clip")
+
+
 def test_check_model_tells_what_goes_wrong_with_a_checkpoint() -> None:
     pytest.importorskip("transformers")
     checks = mb.check_model("qwen2.5-vl", "./nowhere", "transformers")

@@ -15,6 +15,7 @@ from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import MicrogError
 from microg_bench.pages.boards import boards
 from microg_bench.pages.entries import Entry, read_entries
+from microg_bench.runs.budget import find_price
 from microg_bench.runs.record import RunRecord
 from microg_bench.submissions.pack import pack
 from microg_bench.tables.gather import gather
@@ -162,13 +163,20 @@ def test_a_run_and_its_submission_are_one_row(submission: Path, scored: Path) ->
 
 def test_what_a_priced_model_cost_is_told_without_the_cache(submission: Path) -> None:
     make_priced(submission)
-    edit_answer(submission, prompt_tokens=1_000_000, output_tokens=0)
+    edit_answer(submission, prompt_tokens=1_000_000, output_tokens=20)
     (entry,), errors = read(submission)
     assert errors == []
-    first = entry.dollars
-    assert first is not None
-    assert first > 0
-    edit_answer(submission, prompt_tokens=1_000_000, output_tokens=0, from_cache=True)
+    first, price = entry.dollars, find_price("openai", "gpt-4o")
+    assert price is not None
+    assert first == pytest.approx(price.input + 20 * price.output / 1e6)
+    rows = [
+        row
+        for board in boards([entry], ["page"], [], [])
+        for group in board["groups"]
+        for row in group["rows"]
+    ]
+    assert [row["dollars"] for row in rows if row.get("page")] == [round(first or 0, 2)]
+    edit_answer(submission, prompt_tokens=1_000_000, output_tokens=20, from_cache=True)
     (entry,), _ = read(submission)
     assert entry.dollars == first  # an answer from the cache had its price, too
 

@@ -1,21 +1,22 @@
 """Run variants that share an engine: one decoding of each clip, and each run as if it had been alone."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from microg_bench.engines.base import FunctionEngine, Job
+from microg_bench.engines.base import Answered, FunctionEngine, Job
 from microg_bench.options import Options
 from microg_bench.progress import Progress
-from microg_bench.records import TaskName
+from microg_bench.records import Response, TaskName
 from microg_bench.runs.configure import Configuration, configure
-from microg_bench.runs.execute import Execution, open_work
+from microg_bench.runs.execute import Execution, ask, open_work
 from microg_bench.runs.frames import decoded
 from microg_bench.runs.record import RunRecord
 from microg_bench.video.decode import Frames, decode
@@ -109,6 +110,44 @@ def test_a_clip_that_cannot_be_decoded_fails_in_every_variant(tmp_path: Path) ->
         assert sorted(records["caption"].failures) == ["a_001"]
         assert sorted(records["vqa"].failures) == ["a_001#1", "a_001#2"]
         assert len(texts(records)) == 6
+
+
+class Forgets(FunctionEngine):
+    """Comes back with every second job alone."""
+
+    name = "forgets"
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__(function=describe)
+
+    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
+        asked = [job async for job in jobs]
+        for job in asked[::2]:
+            yield [(job, Response(id=job.request.id, text=describe(job)))]
+
+
+def test_what_is_lost_is_recorded_in_each_of_the_runs_that_are_asked_together(
+    data: Path, tmp_path: Path
+) -> None:
+    variants = [replace(configured(data, frames), engine=Forgets) for frames in (2, 3)]
+    roots = [tmp_path / "two", tmp_path / "three"]
+    with ExitStack() as stack:
+        pairs = zip(roots, variants, strict=True)
+        outcomes = asyncio.run(
+            ask([stack.enter_context(opened(root, one)) for root, one in pairs], tmp_path, Progress())
+        )
+    records = [
+        record for root, one in zip(roots, variants, strict=True) for record in read(root, one).values()
+    ]
+    answers = [answer for record in records for answer in record.answers.values()]
+    failures = [failure for record in records for failure in record.failures.values()]
+    assert len(answers) == len(failures) == outcomes.failed == 3 * len(IDS)
+    assert {failure.stage for failure in failures} == {"engine"}
+    assert all(failure.retryable for failure in failures)
+    for record in records:
+        assert record.settings.frames is not None
+        counts = {len(answer.frames) for answer in record.answers.values()}
+        assert counts <= {record.settings.frames.count}
 
 
 def test_frames_taken_from_a_union_are_those_decoded_alone(data: Path) -> None:

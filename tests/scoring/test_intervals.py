@@ -146,6 +146,7 @@ def test_clusters_that_score_alike_give_an_interval_without_width() -> None:
     for value in (0.0, 0.3, 1.0):
         found = interval(MEAN, column([value] * 4), clusters, weights(3))
         assert found == pytest.approx((100 * value, 100 * value))
+    assert interval(MEAN, column([0.3, 0.3]), alone(2), weights(2)) == pytest.approx((30, 30))
 
 
 def test_an_interval_holds_no_impossible_score() -> None:
@@ -245,7 +246,7 @@ def test_the_p_value_is_scipys_permutation_test() -> None:
 
 def test_holm_steps_down() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.5, 0.9]) == holm([0.9, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
 
 
@@ -272,9 +273,18 @@ def test_the_same_seed_gives_the_same_resamples() -> None:
     assert (resample(5, 10).sum(axis=1) == 5).all()
 
 
+def test_numbers_that_nothing_else_is_said_of_are_from_1000_resamples_of_seed_0() -> None:
+    assert (resample(9) == resample(9, 1000, seed=0)).all()
+    assert (exchanges(13) == exchanges(13, 1000, seed=0)).all()
+    assert smallest_p(13) == 1 / 1001
+    rows, others = NORMAL.random((2, 60, 1))
+    clusters = Clusters.of([str(number % 20) for number in range(60)])
+    assert paired(MEAN, rows, others, clusters) == paired(MEAN, rows, others, clusters, 1000, seed=0)
+
+
 def test_bounds_are_percentiles_of_what_is_defined() -> None:
     values = NORMAL.normal(size=101)
-    expected = tuple(np.percentile(values, [2.5, 97.5]))
+    expected = pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
     assert bounds(values) == expected
     assert bounds(np.append(values, np.nan)) == expected
     assert bounds(values, level=0.5) == tuple(np.percentile(values, [25, 75]))
