@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import microg_bench as mb
+from microg_bench.errors import DataError, RunError
 from microg_bench.progress import Progress
 from microg_bench.records import Failure
 from tests.helpers.datasets import make_dataset, record, write_annotations
@@ -343,6 +344,17 @@ def test_check_model_checks_an_adapter() -> None:
     assert [check for check in checks if check.problem] == []
     with pytest.raises(mb.MicrogError, match="unknown model 'qwen2.5'"):
         mb.check_model("qwen2.5")
+
+
+def test_the_errors_of_several_runs_are_all_told() -> None:
+    mb.api._raise([])
+    one, other = RunError("damaged", path="a"), DataError("missing", path="b")
+    with pytest.raises(DataError) as alone:
+        mb.api._raise([other])
+    assert alone.value is other
+    with pytest.raises(RunError) as both:
+        mb.api._raise([one, other])
+    assert str(one) in str(both.value) and str(other) in str(both.value)
 
 
 def test_a_model_that_was_shown_fewer_frames_than_it_takes_fails_its_check(

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from microg_bench.dataset.load import Dataset, fingerprint
+from microg_bench.errors import MicrogError
 from microg_bench.options import ScoringOptions
-from microg_bench.records import Answer
+from microg_bench.records import Answer, Clip
 from microg_bench.runs.migration import SCORECARD_SCHEMA_1
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import (
@@ -23,7 +25,15 @@ from microg_bench.scorecard import (
     ServedModel,
 )
 from microg_bench.scoring.intervals import METHOD
-from microg_bench.submissions.rescore import Outcome, claimed_options, compared, dataset_name, told
+from microg_bench.submissions.rescore import (
+    Outcome,
+    Recomputed,
+    claimed_options,
+    compared,
+    dataset_name,
+    from_answers,
+    told,
+)
 from tests.helpers.cards import make_card, signature
 from tests.helpers.runs import open_run
 
@@ -127,6 +137,7 @@ def test_no_number_is_near_nan() -> None:
         (("interval", "cluster_count"), 31),
         (("interval", "seed"), 1),
         (("abstention", "unanswerable"), 21),
+        (("abstention", "rate_on_answerable"), None),
         (("slices", "source", "QvTmdIhYnes", "items"), 28),
         (("baselines", "blind", "title"), "Another"),
         (("scores", "CIDEr", "notes"), ["cut"]),
@@ -249,6 +260,23 @@ def test_a_claim_is_scored_as_it_says_but_over_source_videos() -> None:
     assert (options.protocol, options.clusters, baselines) == ("coco", "source", True)
     assert options.metrics == tuple(card.scores)
     assert not claimed_options(changed(card, "baselines", to={}), ScoringOptions())[1]
+
+
+def test_answers_are_scored_again_and_the_error_of_one_run_is_its_own(tmp_path: Path) -> None:
+    clips = [Clip(video_id=name, source=name, caption=f"a pen floats by {name}") for name in ("a", "b")]
+    data = Dataset("refs", tuple(clips), fingerprint(clips))
+    records = []
+    for name, references in (("sound", data.fingerprint), ("other", "e" * 64)):
+        with open_run(tmp_path / name, fingerprint=references, dataset="refs") as record:
+            for clip in clips:
+                text = clip.caption or ""
+                record.add(Answer(id=clip.video_id, text=text, answer=text, frames=tuple(range(8))))
+        records.append(RunRecord.read(tmp_path / name))
+    sound, other = from_answers(records, data, ScoringOptions(metrics=("ROUGE-L",)), baselines=False)
+    assert isinstance(sound, Recomputed)
+    assert sound.scorecard.values() == {"ROUGE-L": 100.0}
+    assert sound.statistics.ids == ("a", "b")
+    assert isinstance(other, MicrogError)
 
 
 @pytest.fixture

@@ -1,0 +1,358 @@
+"""What no honest submission holds: each fault alone, beside a sound run made by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microg_bench.dataset.load import Dataset, fingerprint
+from microg_bench.metrics import METRICS
+from microg_bench.records import Answer, Clip, Generation, Question
+from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import REFERENCES, Counts, ScoreEntry, Signature
+from microg_bench.settings import Media
+from microg_bench.submissions import faults as module
+from microg_bench.submissions.faults import answered, copies, doubts, faults, videos_of
+from microg_bench.submissions.load import MAX_TOKENS, MAX_WORD, Submission
+from microg_bench.video.sampling import FrameSpec
+from tests.helpers.cards import make_card
+from tests.helpers.runs import open_run
+
+WORDS = ("a red pen floats", "the crew smiles", "a man turns", "tools float in the air")
+CLIPS = tuple(
+    Clip(
+        video_id=f"a_{n}",
+        source="a",
+        caption=f"caption {n}",
+        questions=(Question(text="q?", answer=f"Ref {n}."),),
+    )
+    for n in range(4)
+)
+DATA = Dataset("refs", CLIPS, fingerprint(CLIPS))
+LIMIT = 16
+
+
+def answer(n: int = 0, **changed: Any) -> Answer:
+    values = {"id": f"a_{n}#1", "text": WORDS[n], "answer": WORDS[n], "frames": (22, 67)}
+    return Answer(**{**values, "prompt_tokens": 10, "output_tokens": 5, **changed})
+
+
+def made(
+    folder: Path,
+    *changed: Answer,
+    options: Mapping[str, Any] | None = None,
+    card: Any = None,
+    **settings: Any,
+) -> RunRecord:
+    """A sound run of four answers, some of which are others, in which something may be changed."""
+    answers = {f"a_{n}#1": answer(n) for n in range(4)} | {one.id: one for one in changed}
+    fields = {"task": "vqa", "frames": FrameSpec(count=2), "fingerprint": DATA.fingerprint, "dataset": "refs"}
+    fields |= {"generation": Generation(max_tokens=LIMIT), **settings}
+    with open_run(folder / "r", **fields) as record:
+        record.add(*answers.values())
+    found = RunRecord.read(folder / "r")
+    found.options = dict(options or {"model": "m"})
+    scorecard = make_card(
+        items=4,
+        counts=Counts(answered=4),
+        fingerprint=found.settings.fingerprint,
+        task=found.settings.task,
+        dataset=found.settings.dataset,
+        settings=found.settings,
+    )
+    found.scorecard = scorecard.model_copy(update=card or {})
+    return found
+
+
+def found(record: RunRecord, dataset: Dataset | None = None, **contents: Any) -> list[str]:
+    return list(faults(Submission(record, contents), dataset))
+
+
+def test_a_sound_run_has_no_fault(tmp_path: Path) -> None:
+    record = made(tmp_path)
+    assert found(record) == found(record, DATA) == []
+    assert answered(record) == sum(map(len, WORDS))
+
+
+def alone(faults: list[str], *words: str) -> None:
+    """One fault, which names these."""
+    (fault,) = faults
+    assert all(word in fault for word in words), fault
+
+
+@pytest.mark.parametrize(
+    ("text", "sound"),
+    [
+        ("x" * MAX_WORD, True),
+        ("x" * (MAX_WORD + 1), False),
+        ("/home/ann/data", False),
+        ("<script>x</script>", False),
+        ("javascript:alert(1)", False),
+        ("a < b and b > a", True),
+        ("two\nlines", False),
+        ("\x1b[2J", False),
+        ("Größe 3", True),
+    ],
+)
+@pytest.mark.parametrize("place", ["value", "key", "item"])
+def test_texts_are_plain_and_short(tmp_path: Path, text: str, sound: bool, place: str) -> None:
+    content = {"value": {"a": {"b": text}}, "key": {"a": {text: 1}}, "item": {"a": [1, [text]]}}[place]
+    where = {"value": "a.b", "key": "the key of a", "item": "a[1][0]"}[place]
+    if sound:
+        assert found(made(tmp_path), file=content) == []
+    else:
+        alone(found(made(tmp_path), file=content), "file: ", where)
+
+
+@pytest.mark.parametrize("name", ["failed", "missing", "unknown", "repeated"])
+def test_a_run_that_is_not_complete_is_refused(tmp_path: Path, name: str) -> None:
+    record = made(tmp_path, card={"counts": Counts(**{"answered": 4, name: 1})})
+    alone(found(record), f"counts.{name} is 1")
+    record.scorecard = record.scorecard.model_copy(update={"counts": Counts(answered=4), "status": "half"})
+    alone(found(record), "half")
+
+
+def test_a_run_on_a_part_is_refused(tmp_path: Path) -> None:
+    record = made(tmp_path, clips=("a_0",))
+    assert record.settings.part
+    alone(found(record), record.settings.part)
+
+
+def scores(record: RunRecord, **changed: ScoreEntry) -> dict[str, Any]:
+    return {"scores": {**record.scorecard.scores, **changed}}
+
+
+def test_claims_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    record = made(tmp_path)
+    sound, given = record.scorecard, record.settings
+
+    def claims(**changed: Any) -> list[str]:
+        record.scorecard = sound.model_copy(update=changed)
+        return found(record)
+
+    alone(claims(settings=given.model_copy(update={"title": "Other"})), "settings")
+    alone(claims(task="caption"), "different tasks")
+    alone(claims(fingerprint="e" * 64), "fingerprint")
+    alone(claims(protocol="mine"), "mine")
+    assert claims(protocol="coco") == []
+    alone(claims(scores={}), "no scores")
+    alone(claims(**scores(record, **{"S-BERT": ScoreEntry(value=1.0)})), "S-BERT")
+    assert any("Beauty" in one for one in claims(scores={"Beauty": ScoreEntry(unavailable="x")}))
+    alone(claims(scores={"CIDEr": ScoreEntry()}), "CIDEr")
+    assert claims(scores={"CIDEr": ScoreEntry(unavailable="no Java")}) == []
+    assert claims(scores={"CIDEr": ScoreEntry(value=0.0)}) == []
+
+
+def test_known_references_go_by_their_own_name(tmp_path: Path) -> None:
+    known, name = next(iter(REFERENCES.items()))
+    record = made(tmp_path, fingerprint=known, dataset=name)
+    assert found(record) == []
+    record.scorecard = record.scorecard.model_copy(update={"dataset": "mine"})
+    alone(found(record), "mine", name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"checkpoint": "org/m"}, "settings.checkpoint"),
+        ({"dtype": "float16"}, "settings.dtype"),
+        ({"quantization": "awq"}, "settings.quantization"),
+        ({"attn_implementation": "eager"}, "settings.attn_implementation"),
+        ({"engine_args": {"x": 1}}, "settings.engine_args"),
+        ({"media": Media(kind="images", jpeg_quality=90)}, "settings.media"),
+    ],
+)
+def test_settings_that_the_engine_does_not_take_are_refused(
+    tmp_path: Path, settings: dict[str, Any], named: str
+) -> None:
+    alone(found(made(tmp_path, **settings)), named)
+
+
+def test_options_that_the_engine_does_not_take_are_refused(tmp_path: Path) -> None:
+    alone(found(made(tmp_path, options={"model": "m", "tensor_parallel": 2})), "options")
+
+
+@pytest.mark.parametrize(
+    ("media", "sound"),
+    [
+        ({"kind": "images", "jpeg_quality": 90}, True),
+        ({"kind": "images", "jpeg_quality": None}, False),
+        ({"kind": "clip", "jpeg_quality": None}, True),
+        ({"kind": "clip", "jpeg_quality": 90}, False),
+    ],
+)
+def test_only_images_have_a_quality(tmp_path: Path, media: dict[str, Any], sound: bool) -> None:
+    record = made(tmp_path, engine="openai", checkpoint="gpt-4o", media=Media(**media))
+    assert not found(record) if sound else len(found(record)) == 1
+
+
+def test_engine_arguments_are_bounded(tmp_path: Path) -> None:
+    room = module.MAX_ARGUMENTS - len('{"a": ""}')
+    for more, sound in ((0, True), (1, False)):
+        record = made(
+            tmp_path / str(more), engine="vllm", checkpoint="org/m", engine_args={"a": "x" * (room + more)}
+        )
+        assert not found(record) if sound else len(found(record)) == 1
+
+
+@pytest.mark.parametrize("name", ["CIDEr", "BLEU-4", "BERTScore"])
+def test_no_score_is_out_of_reach(tmp_path: Path, name: str) -> None:
+    record = made(tmp_path)
+    low, high = METRICS[name].extremes
+    low = -high if low == -math.inf else low
+    raised = Signature(metric=name, values={"rescaled": "yes"})
+
+    def claims(value: float, **more: Any) -> list[str]:
+        record.scorecard = record.scorecard.model_copy(
+            update=scores(record, **{name: ScoreEntry(value=value, **more)})
+        )
+        return found(record)
+
+    for value in (low, high, low - 0.5e-6, high + 0.5e-6):
+        assert claims(value) == []
+    for value in (low - 2e-6, high + 2e-6):
+        alone(claims(value), f"scores.{name}.value")
+    alone(claims(50.0, interval=(low, high + 1)), f"scores.{name}.interval")
+    assert bool(claims(low - 1, signature=raised)) == (METRICS[name].extremes[0] != -math.inf)
+
+
+POSSIBLE: list[tuple[dict[str, Any], bool]] = [
+    ({"prompt_tokens": MAX_TOKENS}, True),
+    ({"prompt_tokens": MAX_TOKENS + 1}, False),
+    ({"prompt_tokens": -1}, False),
+    ({"prompt_tokens": None, "output_tokens": None}, True),
+    ({"cached_tokens": 10}, True),
+    ({"cached_tokens": 11}, False),
+    ({"cached_tokens": -1}, False),
+    ({"prompt_tokens": None, "cached_tokens": 1}, False),
+    ({"output_tokens": LIMIT + module.SLACK}, True),
+    ({"output_tokens": LIMIT + module.SLACK + 1}, False),
+    ({"output_tokens": -1}, False),
+    ({"reasoning_tokens": 5}, True),
+    ({"reasoning_tokens": 6}, False),
+    ({"reasoning_tokens": -1}, False),
+    ({"output_tokens": None, "reasoning_tokens": LIMIT + module.SLACK}, True),
+    ({"output_tokens": None, "reasoning_tokens": LIMIT + module.SLACK + 1}, False),
+    ({"seconds": 0.0}, True),
+    ({"seconds": module.MAX_SECONDS}, True),
+    ({"seconds": module.MAX_SECONDS * 1.01}, False),
+    ({"seconds": -0.1}, False),
+]
+
+
+@pytest.mark.parametrize(("changed", "sound"), POSSIBLE)
+def test_tokens_and_seconds_are_possible(changed: dict[str, Any], sound: bool) -> None:
+    assert module._possible(answer(**changed), LIMIT) == sound
+
+
+def test_without_a_limit_an_answer_may_have_as_many_tokens_as_any() -> None:
+    assert module._possible(answer(output_tokens=MAX_TOKENS), None)
+    assert not module._possible(answer(output_tokens=MAX_TOKENS + 1), None)
+
+
+BROKEN: list[tuple[dict[str, Any], str]] = [
+    ({"output_tokens": 1000}, "tokens or seconds"),
+    ({"text": "x" * (LIMIT * module.CHARACTERS + 1)}, f"{LIMIT} tokens"),
+    ({"answer": "x" * (module.MAX_TEXT + 1)}, "100,000 characters"),
+    ({"answer": "<script>"}, "markup"),
+    ({"text": "<img src=x>"}, "markup"),
+    ({"reasoning": "javascript:x"}, "markup"),
+    ({"clip_sha256": "0" * 15}, "hash"),
+    ({"served_model": "/home/ann/m"}, "what served them"),
+    ({"served_version": "two\nlines"}, "what served them"),
+]
+
+
+@pytest.mark.parametrize(("changed", "named"), BROKEN)
+def test_an_answer_that_cannot_be_is_named(tmp_path: Path, changed: dict[str, Any], named: str) -> None:
+    alone(found(made(tmp_path, answer(2, **changed))), "1 answers", named, "a_2#1")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"text": "x" * (LIMIT * module.CHARACTERS)},
+        {"answer": "x" * module.MAX_TEXT},
+        {"reasoning": None, "served_model": "m", "served_version": "1"},
+    ],
+)
+def test_an_answer_at_its_bounds_is_sound(tmp_path: Path, changed: dict[str, Any]) -> None:
+    assert found(made(tmp_path, answer(2, **changed))) == []
+
+
+def test_a_limit_that_the_model_rejected_binds_no_answer(tmp_path: Path) -> None:
+    long = answer(2, text="x" * (LIMIT * module.CHARACTERS + 1), output_tokens=1000)
+    record = made(tmp_path, long)
+    assert len(found(record)) == 2
+    record.starts[-1]["rejected"] = ["max_tokens"]
+    assert found(record) == []
+
+
+@pytest.mark.parametrize("name", [".hidden", "a/b", "a\\b", "a\x00", "a#0", "a#x", "a#1234567"])
+def test_an_id_is_a_plain_name(tmp_path: Path, name: str) -> None:
+    assert any("plain name" in one for one in found(made(tmp_path, answer(id=name))))
+
+
+def test_answers_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = made(tmp_path)
+    monkeypatch.setattr(module, "MAX_TEXTS", answered(record))
+    assert found(record) == []
+    monkeypatch.setattr(module, "MAX_TEXTS", answered(record) - 1)
+    alone(found(record), "together")
+
+
+def test_answers_are_those_of_the_items_of_the_dataset(tmp_path: Path) -> None:
+    record = made(tmp_path, answer(id="b_0#1"))
+    del record.answers["a_3#1"]
+    missing, strange = found(record, DATA)
+    assert missing.startswith("1 items") and "a_3#1" in missing
+    assert strange.startswith("1 answers") and "b_0#1" in strange
+    other = Dataset("other", CLIPS[:2], fingerprint(CLIPS[:2]))
+    alone(found(record, other), other.fingerprint[:12], DATA.fingerprint[:12])
+
+
+def test_answers_that_are_their_references_are_doubted(tmp_path: Path) -> None:
+    def same(record: RunRecord) -> list[str]:
+        return [line for line in doubts(record, DATA) if "the same as their references" in line]
+
+    assert same(made(tmp_path / "1", answer(0, answer="ref  0."))) == []  # 1 of 4, less than 30%
+    alone(same(made(tmp_path / "2", answer(0, answer="ref 0."), answer(1, answer="Ref  1."))), "2 of 4")
+    assert not any("references" in line for line in doubts(made(tmp_path / "3"), None))
+
+
+def test_runs_of_the_same_answers_name_each_other(tmp_path: Path) -> None:
+    one, other = made(tmp_path / "1"), made(tmp_path / "2")
+    different = made(tmp_path / "3", answer(0, answer="no"))
+    another = made(tmp_path / "4", fingerprint="e" * 64)
+    lines = [(record.path, line) for record, line in copies([one, other, different, another])]
+    assert [path for path, _ in lines] == [one.path, other.path]
+    assert [*copies([one, one])] == []
+
+
+def test_the_letters_of_a_title_count_and_not_how_they_are_written() -> None:
+    assert module._skeleton("GРT-4о") == module._skeleton("gpt 4O")
+    assert module._skeleton("GPT-4o") != module._skeleton("GPT-4.1")
+
+
+def test_a_title_like_that_of_a_model_of_other_weights_is_doubted(tmp_path: Path) -> None:
+    def like(**settings: Any) -> list[str]:
+        record = made(tmp_path / str(len(list(tmp_path.iterdir()))), engine="openai", **settings)
+        return [line for line in doubts(record, None) if "looks like" in line]
+
+    alone(like(checkpoint="org/mine", title="GPT-4o"), "GPT-4o")
+    assert like(checkpoint="org/mine", title="Mine") == []
+
+
+def test_the_title_of_a_known_model_is_its_own(tmp_path: Path) -> None:
+    given = {"engine": "transformers", "model": "qwen2.5-vl", "checkpoint": "Qwen/Qwen2.5-VL-7B-Instruct"}
+    record = made(tmp_path, title="Another", **given)
+    alone(found(record), "Another", "qwen2.5-vl")
+
+
+def test_videos_are_those_that_there_are(tmp_path: Path) -> None:
+    with_video = CLIPS[0].model_copy(update={"video": tmp_path / "a.mp4"})
+    assert videos_of(Dataset("d", (with_video, CLIPS[1]), "f")) == {"a_0": tmp_path / "a.mp4"}
