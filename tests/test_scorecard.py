@@ -84,6 +84,13 @@ def test_requests_are_those_answered_failed_and_missing() -> None:
     assert counts.requests == 123
 
 
+def test_half_is_most_and_none_of_nothing_is_not() -> None:
+    assert not Counts().mostly_failed and not Counts().mostly_flagged
+    assert Counts(answered=1, failed=1).mostly_failed and not Counts(answered=2, failed=1).mostly_failed
+    assert Counts(answered=2, flagged=1).mostly_flagged and not Counts(answered=3, flagged=1).mostly_flagged
+    assert set(Counts().model_dump().values()) == {ServedModel(name="m").answers} == {0}
+
+
 def test_a_signature_is_written_whole_and_short() -> None:
     full = {"protocol": "paper", "idf": "no", "dtype": "float16", "x": "1", "items": "90", "version": "1"}
     one = Signature(metric="BERTScore", values=full)
@@ -147,6 +154,7 @@ def test_intervals_are_noted_and_so_are_those_that_are_lacking() -> None:
     assert list(interval(clusters="all").notes({"CIDEr": bounds})) == []
     (note,) = interval().notes({"CIDEr": bounds})
     assert f"1,000 resamples of {FEW} source videos" in note and "fewer than" not in note
+    assert FEW == 20
     (note,) = interval(cluster_count=FEW - 1, clusters="clip").notes({"CIDEr": bounds})
     assert f"{FEW - 1} clips" in note and f"fewer than {FEW}" in note
     _, without = interval().notes({"CIDEr": bounds, "METEOR": None, "BLEU-4": None})

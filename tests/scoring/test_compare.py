@@ -2,15 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import microg_bench as mb
-from microg_bench.errors import DataError, RunError
+from microg_bench.errors import DataError, RunError, UsageError
+from microg_bench.records import Answer
 from microg_bench.runs.record import RunRecord
-from microg_bench.scoring.compare import compare, most_different
+from microg_bench.scoring.compare import comparable, compare, most_different, other_clips, runs_by_task
 from tests.helpers.datasets import record, write_annotations
+from tests.helpers.runs import open_run
 
 NAMES = ("a_001", "a_002", "b_001", "c_001")
 
@@ -69,6 +73,60 @@ def test_what_differs_is_named(runs: Path) -> None:
         compare([blind, read(runs, "coco")], ("ROUGE-L",))
 
 
+def test_only_metrics_that_all_runs_have_are_compared(runs: Path) -> None:
+    blind, constant = read(runs, "blind"), read(runs, "constant")
+    del constant.statistics.metrics["CIDEr"]
+    for pair in ([blind, constant], [constant, blind]):
+        assert [one.metric for one in compare(pair)] == ["ROUGE-L"]
+    assert compare([blind, constant], ("CIDEr",)) == []
+    with pytest.raises(UsageError, match="Beauty"):
+        compare([blind, constant], ("Beauty",))
+
+
+def test_items_in_another_order_are_not_compared(runs: Path) -> None:
+    blind, constant = read(runs, "blind"), read(runs, "constant")
+    constant.statistics = replace(constant.statistics, ids=constant.statistics.ids[::-1])
+    with pytest.raises(DataError, match="order"):
+        compare([blind, constant])
+
+
+def test_clips_of_another_file_are_named_once(tmp_path: Path) -> None:
+    found = []
+    for name, files in (("one", ("0" * 16, "1" * 16, None)), ("other", ("0" * 16, "2" * 16, "3" * 16))):
+        with open_run(tmp_path / name, task="vqa") as run:
+            for clip, sha256 in zip("abc", files, strict=True):
+                for question in (1, 2):
+                    run.add(Answer(id=f"{clip}#{question}", text="x", answer="x", clip_sha256=sha256))
+        found.append(RunRecord.read(tmp_path / name))
+    assert other_clips(*found) == ["b"]
+    assert other_clips(found[0], found[0]) == []
+    del found[1].answers["b#1"], found[1].answers["b#2"]
+    assert other_clips(*found) == []
+
+
+def test_runs_are_compared_in_the_tasks_that_all_have(runs: Path) -> None:
+    found = comparable([runs / "blind", runs / "constant"])
+    assert {task: [one.path for one in some] for task, some in found.items()} == {
+        task: [runs / name / task for name in ("blind", "constant")] for task in ("caption", "vqa")
+    }
+    assert list(comparable([runs / "blind", read(runs, "constant")])) == ["vqa"]
+    for same in ([runs / "blind"], [runs / "blind" / "vqa"] * 2, [read(runs, "blind")] * 2):
+        with pytest.raises(UsageError, match="two or more"):
+            comparable(same)
+    with pytest.raises(UsageError, match="no task in common"):
+        comparable([runs / "blind" / "vqa", runs / "blind" / "caption"])
+
+
+def test_of_two_runs_of_a_task_only_a_sample_asked_again_may_be_passed_over(runs: Path) -> None:
+    blind, constant = read(runs, "blind"), read(runs, "constant")
+    assert runs_by_task([blind, blind]) == {"vqa": blind}
+    with pytest.raises(RunError, match="task vqa"):
+        runs_by_task([blind, constant])
+    constant.settings = constant.settings.model_copy(update={"requests": ("a_001#1",)})
+    assert runs_by_task([constant, blind]) == runs_by_task([blind, constant]) == {"vqa": blind}
+    assert runs_by_task([constant]) == {"vqa": constant}
+
+
 def test_the_items_that_differ_most_come_first(runs: Path) -> None:
     blind, constant = read(runs, "blind"), read(runs, "constant")
     found = most_different(blind, constant, "ROUGE-L", count=3)
@@ -78,8 +136,22 @@ def test_the_items_that_differ_most_come_first(runs: Path) -> None:
         abs(score - constant.item_scores()["ROUGE-L"][name])
         for name, score in blind.item_scores()["ROUGE-L"].items()
     )
+    assert [one.id for one in most_different(blind, constant, "ROUGE-L")][:3] == [one.id for one in found]
+    assert most_different(blind, blind, "ROUGE-L") == []
     with pytest.raises(RunError, match="was not scored under METEOR"):
         most_different(blind, constant, "METEOR")
+
+
+def test_ten_items_are_told_the_widest_gap_first_whoever_is_better(runs: Path) -> None:
+    blind, constant = read(runs, "blind"), read(runs, "constant")
+    ids = tuple(f"x_{n}" for n in range(12))
+    gaps = np.array([0.1, -0.4, 0.0, 0.3, -0.2, 0.6, -0.5, 0.35, 0.45, -0.55, 0.15, 0.25])
+    for one, scores in ((blind, 0.6 + gaps / 2), (constant, 0.6 - gaps / 2)):
+        one.statistics = replace(one.statistics, ids=ids, metrics={"ROUGE-L": scores[:, None]})
+    found = most_different(blind, constant, "ROUGE-L")
+    assert [one.id for one in found] == [ids[k] for k in np.argsort(-np.abs(gaps))[:10]]
+    assert [one.first - one.second for one in found] == pytest.approx(sorted(100 * gaps, key=abs)[:1:-1])
+    assert len(most_different(blind, constant, "ROUGE-L", count=20)) == 11, "one is the same"
 
 
 def test_runs_that_differ_in_thinking_are_compared(runs: Path, tmp_path: Path) -> None:
