@@ -4,6 +4,7 @@ python scripts/mutate.py microg_bench/scoring/intervals.py [--lines 200-245]
 
 The tests of a module are those of `NEAR`. Each change is tried in a copy of the checkout, in a process that
 is forked from one that has loaded the libraries. Processes that the tests start run the changed module too.
+Changed code may delete the wrong file: do not run this as root outside a container.
 """
 
 from __future__ import annotations

@@ -70,11 +70,13 @@ def test_a_missing_journal_is_an_empty_one(tmp_path: Path) -> None:
 FULL = "the disk is full: free space, then run the same command again"
 
 
-def test_a_full_device_is_one_clear_error() -> None:
-    told = f"/dev/full: cannot be written: {FULL} to resume; every answer before it is safe"
-    with Journal(Path("/dev/full")) as journal, pytest.raises(RunError, match=told):
+def test_a_full_device_is_one_clear_error_and_is_left_alone(tmp_path: Path) -> None:
+    device = tmp_path / "full"  # a link, so that no fault of the code takes away the device itself
+    device.symlink_to("/dev/full")
+    told = f"full: cannot be written: {FULL} to resume; every answer before it is safe"
+    with Journal(device) as journal, pytest.raises(RunError, match=told):
         journal.append({"id": "1"})
-    assert Path("/dev/full").exists()
+    assert os.path.lexists(device)
 
 
 def test_a_disk_that_fills_up_loses_nothing_and_is_resumed(disk: Path) -> None:
@@ -169,6 +171,43 @@ def test_a_quota_that_shows_when_flushing_takes_the_lines_back(
     with Journal(tmp_path / "j") as again:
         again.append({"id": "2"})
     assert [record["id"] for record in recorded(tmp_path / "j")] == ["1", "2"]
+
+
+def test_lines_are_flushed_when_more_than_a_second_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, flushed, fsync = 100.0, [], os.fsync
+    monkeypatch.setattr("microg_bench.storage.time.monotonic", lambda: now)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(now), fsync(descriptor)))
+    with Journal(tmp_path / "j") as journal:
+        for now in (100.5, 101.0, 101.5, 102.0, 102.5, 103.0):
+            journal.append({"id": str(now)})
+        assert flushed == [101.5, 103.0]
+    assert flushed == [101.5, 103.0, 103.0], "the last lines when it is closed"
+    assert (tmp_path / "j").stat().st_mode & 0o777 == 0o644 & ~umask()
+
+
+def umask() -> int:
+    found = os.umask(0)
+    os.umask(found)
+    return found
+
+
+def test_a_folder_that_cannot_be_locked_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / ".lock").touch()
+    before = sorted(tmp_path.rglob("*"))
+
+    def full(lock: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", full)
+    for folder in (tmp_path / "there", tmp_path / "new" / "below"):
+        with pytest.raises(RunError, match="cannot be written to"):
+            FolderLock(folder)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_disk_that_is_full_when_closing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
