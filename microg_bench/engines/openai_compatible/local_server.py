@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from microg_bench.engines.checkpoint import locate
-from microg_bench.engines.vllm.arguments import arguments, check_arguments, flags
+from microg_bench.engines.vllm.arguments import arguments, flags
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.options import Options
 
@@ -50,11 +50,9 @@ class LocalServer:
         Raises:
             EngineError: the checkpoint or the port cannot be used, or the server ended.
             MissingExtraError: vLLM is not installed.
-            UsageError: an engine argument goes by another name here.
         """
         if find_spec("vllm") is None:
             raise MissingExtraError("--serve", "vllm", "no module vllm")
-        check_arguments(self._options)
         checkpoint = locate(self._options.checkpoint, self._options.revision)
         port = _free_port(self._options.port)
         self.commit = checkpoint.commit

@@ -16,6 +16,7 @@ from microg_bench.engines.openai_compatible.chat import (
 )
 from microg_bench.engines.openai_compatible.client import ChatBody
 from microg_bench.engines.openai_compatible.local_server import LocalServer
+from microg_bench.engines.vllm.arguments import check_arguments
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options, flag, takes
 from microg_bench.privacy import may_get_keys
@@ -44,7 +45,7 @@ class ServerEngine(ChatEngine):
 
     @classmethod
     def check(cls, options: Options) -> None:
-        """Refuse also an option that needs `serve`, and both an address and `serve`, or neither."""
+        """Refuse also both an address and `serve`, or neither; what needs `serve`; what vLLM must not get."""
         super().check(options)
         if options.serve and options.url:
             raise UsageError("either --serve or --url: a server is started here, or it runs already")
@@ -52,6 +53,8 @@ class ServerEngine(ChatEngine):
             raise UsageError("engine server needs --url http://HOST:PORT/v1, or --serve to start vLLM here")
         if options.serve and not options.checkpoint:
             raise UsageError("--serve needs a checkpoint: a hub id (org/model) or a local folder")
+        if options.serve:
+            check_arguments(options, server=True)
         for name in options.given():
             of_local_server = takes("server", name) and not takes("openai", name)
             if not options.serve and of_local_server:

@@ -53,7 +53,7 @@ class VllmEngine(Engine):
 
     @classmethod
     def check(cls, options: Options) -> None:
-        """Refuse also engine arguments that the harness sets by options of its own."""
+        """Refuse also engine arguments that vLLM must not get or does not have."""
         super().check(options)
         check_arguments(options)
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from microg_bench.engines.checkpoint import Checkpoint, load_failure
 from microg_bench.engines.transformers.loading import load_processor
-from microg_bench.engines.vllm.arguments import CPU_ARGUMENTS, arguments, check_known, prepare_cpu
+from microg_bench.engines.vllm.arguments import CPU_ARGUMENTS, arguments, prepare_cpu
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.options import Options
 from microg_bench.text import first_line
@@ -79,14 +79,12 @@ def load(checkpoint: Checkpoint, options: Options) -> RunningVllm:
 
     Raises:
         MissingExtraError: vLLM or something that it needs is not installed.
-        UsageError: vLLM has no such engine argument.
         EngineError: vLLM does not fit this machine, or the checkpoint cannot be loaded.
     """
     stderr = CapturedStderr()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _import_vllm()
-        check_known(options)
         try:
             return _load(checkpoint, options, stderr)
         except EngineError:

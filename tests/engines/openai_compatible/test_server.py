@@ -339,7 +339,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-port = int(sys.argv[sys.argv.index("--port") + 1])
+(port,) = [int(one.removeprefix("--port=")) for one in sys.argv if one.startswith("--port=")]
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
@@ -447,7 +447,7 @@ def test_a_server_started_here_loads_the_commit_that_is_told(
         assert engine._local is not None
         assert engine._local._process is not None
         command = list(engine._local._process.args)  # type: ignore[arg-type]
-        assert command[command.index("--revision") + 1] == commit
+        assert f"--revision={commit}" in command
         assert engine.provenance()["commit"] == commit
     finally:
         engine.close()
@@ -464,15 +464,15 @@ def test_the_options_become_flags_of_vllm() -> None:
     )
     flags = " ".join(serving._command(options, 8000)[3:])
     for wanted in (
-        "--model org/model",
-        "--host 127.0.0.1 --port 8000",
-        "--tensor-parallel-size 2",
-        "--max-model-len 4096",
-        "--gpu-memory-utilization 0.5",
+        "--model=org/model",
+        "--host=127.0.0.1 --port=8000",
+        "--tensor-parallel-size=2",
+        "--max-model-len=4096",
+        "--gpu-memory-utilization=0.5",
         "--trust-remote-code",
-        "--max-num-seqs 64",
-        "--served-model-name org/model",
-        '--limit-mm-per-prompt {"video": 1}',
+        "--max-num-seqs=64",
+        "--served-model-name=org/model",
+        '--limit-mm-per-prompt={"video": 1}',
         "--no-enforce-eager",
         "--lora-modules a b",
     ):

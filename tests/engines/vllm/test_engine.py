@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +22,7 @@ if ENGINES["vllm"].missing():
     pytest.skip("vLLM is not installed here: make test-vllm", allow_module_level=True)
 
 from microg_bench.engines.transformers.engine import TransformersEngine
-from microg_bench.engines.vllm.arguments import OPTION_OF, arguments, check_known
+from microg_bench.engines.vllm.arguments import _CODE, _PLUGINS, OPTION_OF, _known, arguments
 from microg_bench.engines.vllm.engine import VllmEngine
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.records import (
@@ -36,6 +36,7 @@ from microg_bench.records import (
     ThinkingLevel,
     Video,
 )
+from microg_bench.torchvision_repair import ensure_torchvision
 from tests.engines.conftest import AnswerAll, answers, grey_frames, job_of, noise_frames, variants_of
 from tests.helpers.datasets import bench
 from tests.helpers.hub_cache import fill_cache
@@ -332,16 +333,20 @@ def test_what_has_an_option_is_no_engine_argument(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_an_engine_argument_that_vllm_does_not_have_is_refused_with_the_nearest(tiny_qwen: Path) -> None:
-    wrong = Options(checkpoint=str(tiny_qwen), engine_args={"enforce_eagre": True})
+def test_an_engine_argument_that_vllm_does_not_have_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         UsageError, match="has no engine argument 'enforce_eagre': did you mean enforce_eager"
     ):
-        VllmEngine(wrong).start()
+        VllmEngine.check(Options(engine_args={"enforce_eagre": True}))
 
 
-def test_every_option_for_an_argument_is_one_that_the_engine_takes_and_vllm_knows() -> None:
-    check_known(Options(engine_args=dict.fromkeys(OPTION_OF)))
+def test_the_arguments_are_read_in_the_source_of_vllm() -> None:
+    ensure_torchvision()
+    known = {field.name for field in fields(import_module("vllm").AsyncEngineArgs)}
+    assert _known(server=False) == known
+    assert known < _known(server=True)
+    assert known >= set(OPTION_OF)
+    assert {*_CODE, *_PLUGINS} - _known(server=True) == {"config"}  # which the server's parser takes apart
     assert all(takes("vllm", option) for option in OPTION_OF.values())
 
 
