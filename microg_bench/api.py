@@ -327,6 +327,7 @@ def score(
     *,
     allow_missing: bool = False,
     reparse: bool = False,
+    model: str | None = None,
     progress: Show = "rich",
     **options: Any,
 ) -> list[Scorecard]:
@@ -339,6 +340,7 @@ def score(
         data: where the dataset is; None takes the place that a run was started with.
         allow_missing: score a predictions file though items are missing or unknown.
         reparse: parse the kept texts of runs again with their adapters, which were edited, before scoring.
+        model: the adapter to parse with; needed where it is a .py file, which no run can have imported.
         progress: as in `evaluate`.
         options: any option of `microg_bench.options.ScoringOptions`.
 
@@ -351,12 +353,18 @@ def score(
     chosen = ScoringOptions.of(options)
     path = Path(source)
     predictions = not path.is_dir() and (task is not None or path.is_file())
-    refused = {"--reparse": reparse} if predictions else {"--task": task, "--allow-missing": allow_missing}
+    refused = (
+        {"--reparse": reparse, "--model": model}
+        if predictions
+        else {"--task": task, "--allow-missing": allow_missing}
+    )
     for item, given in refused.items():
         if given:
             raise UsageError(f"does not apply to {'predictions' if predictions else 'runs'}", item=item)
+    if model and not reparse and not predictions:
+        raise UsageError("needs --reparse: nothing else is done with an adapter", item="--model")
     if not predictions:
-        cards, errors = score_runs(path, chosen, data, progress, reparse)
+        cards, errors = score_runs(path, chosen, data, progress, reparse, model)
         _raise(errors)
         return list(cards.values())
     if task is None:
@@ -371,6 +379,7 @@ def score_runs(
     data: str | Path | Dataset | None = None,
     progress: Show = "rich",
     reparse: bool = False,
+    model: str | None = None,
 ) -> tuple[dict[Path, Scorecard], list[MicrogError]]:
     """Score the run at `path`, or all runs below it, again; see `score`.
 
@@ -385,7 +394,7 @@ def score_runs(
     with shown(progress) as callback:
         for one in find_runs(path):
             try:
-                records.append(reparsed(one, path, data, callback) if reparse else RunRecord.read(one))
+                records.append(reparsed(one, model, data, callback) if reparse else RunRecord.read(one))
             except MicrogError as error:
                 unread.append(error)
         tables, errors = _score_and_save(records, options, data, callback)

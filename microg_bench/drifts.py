@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.api import Results, in_loop, run_configuration
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError, UsageError
@@ -37,7 +38,7 @@ from microg_bench.text import markdown, unknown
 DRIFT_FILE = "drift.json"
 SAMPLE_SIZE = 50
 _TRUST = "trust_remote_code"
-# What may be given: it moves no answer, or allows code, which a run cannot. A cache would hide every drift.
+# What may be given: it moves no answer, or has code run, which a run cannot. A cache would hide every drift.
 OPTIONS = (
     *(
         name
@@ -45,6 +46,7 @@ OPTIONS = (
         if not about(name).moves_answer and name not in ("tasks", "cache")
     ),
     _TRUST,
+    "model",
 )
 # Options of the run that are not taken over.
 _LEFT_OUT = ("cache", "batch", "max_cost", "limit", "clips", "tasks")
@@ -177,7 +179,8 @@ def drift(
         run: the folder of the new runs; None takes one beside `source`, ``NAME-drift-DATE``.
         progress: as in `evaluate`.
         yes: spend money without a question.
-        options: options of `microg_bench.options.Options` that move no answer, over those of the run.
+        options: options of `microg_bench.options.Options` that move no answer, over those of the run; `model`
+            where its adapter is a .py file, which no run can have imported.
 
     Raises:
         RunError: the folder holds no run, several runs of one task, or no answer; or the run cannot be asked
@@ -252,6 +255,9 @@ def _configured(
     if kept.get(_TRUST) and not options.get(_TRUST):
         reason = "the run allowed the code of its checkpoint to run: give this option too, if you trust it"
         raise UsageError(reason, path=first.path, item=flag(_TRUST))
+    model = str(kept.get("model", ""))
+    if is_file(model) and "model" not in options:
+        raise UsageError(f"its adapter is a file: {name_it(model)}", path=first.path)
     place = None if isinstance(data, Dataset) else data
     chosen = Options.of(kept, options, {"data": place, "clips": clips, "tasks": list(old)})
     one = replace(configure(chosen, dataset), only=only)

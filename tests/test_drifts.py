@@ -210,7 +210,7 @@ def test_the_report_is_the_same_bytes_each_time(tmp_path: Path) -> None:
     mb.evaluate(str(adapter), str(refs), "caption", run=tmp_path / "r", **FAST)
     reports = []
     for name in ("one", "two"):
-        mb.drift(tmp_path / "r", 4, run=tmp_path / name, progress=None)
+        mb.drift(tmp_path / "r", 4, run=tmp_path / name, progress=None, model=str(adapter))
         reports.append((tmp_path / name / DRIFT_FILE).read_bytes())
     assert reports[0] == reports[1]
     found = json.loads(reports[0])
@@ -287,15 +287,29 @@ def test_what_cannot_be_asked_as_it_was_is_refused_by_name(tmp_path: Path) -> No
     adapter.write_text(MINE)
     refs = write_annotations(tmp_path / "refs.json", [record("a_000"), record("b_000", 1)])
     mb.evaluate(str(adapter), str(refs), "vqa", run=tmp_path / "r", **FAST)
-    assert again(tmp_path)["vqa"].identical == 1.0
+    assert again(tmp_path, model=str(adapter))["vqa"].identical == 1.0
 
     adapter.write_text(MINE.replace("A man.", "A woman."))
     with pytest.raises(mb.MicrogError, match=r"r/vqa: cannot be asked again as it was \(the file of"):
-        again(tmp_path)
+        again(tmp_path, model=str(adapter))
     adapter.write_text(MINE)
     write_annotations(refs, [record("a_000", 7), record("b_000", 1)])
     with pytest.raises(mb.MicrogError, match="r/vqa: was made on refs with fingerprint"):
+        again(tmp_path, model=str(adapter))
+    write_annotations(refs, [record("a_000"), record("b_000", 1)])
+    with pytest.raises(mb.MicrogError, match=r"cannot be asked again as it was \(model: mine → constant\)"):
+        again(tmp_path, model="constant", data=str(refs))
+
+
+def test_an_adapter_file_is_run_only_where_the_caller_names_it(tmp_path: Path) -> None:
+    adapter = tmp_path / "mine.py"
+    adapter.write_text(MINE)
+    refs = write_annotations(tmp_path / "refs.json", [record("a_000"), record("b_000", 1)])
+    mb.evaluate(str(adapter), str(refs), "vqa", run=tmp_path / "r", **FAST)
+    adapter.write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\n{MINE}")
+    with pytest.raises(mb.MicrogError, match="its adapter is a file: give --model .*mine.py, if you trust"):
         again(tmp_path)
+    assert not (tmp_path / "imported").exists()
 
 
 @pytest.mark.parametrize(
@@ -345,7 +359,7 @@ def test_the_folder_is_beside_the_run() -> None:
 
 def test_only_options_that_move_no_answer_can_be_given() -> None:
     assert {"url", "data", "max_cost", "batch", "metrics", "num_workers"} <= set(OPTIONS)
-    assert not {"model", "frames", "seed", "thinking", "cache", "clips", "limit", "tasks"} & set(OPTIONS)
+    assert not {"checkpoint", "frames", "seed", "thinking", "cache", "clips", "limit", "tasks"} & set(OPTIONS)
 
 
 def test_a_run_cannot_allow_the_code_of_its_checkpoint(vendor: Vendor, data: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from microg_bench.adapters.base import Adapter
 from microg_bench.errors import UsageError
 from microg_bench.privacy import without_private
 from microg_bench.records import Thinking, first_fault
-from microg_bench.text import first_line, unknown
+from microg_bench.text import first_line, one_line, unknown
 
 GROUP = "microg_bench.adapters"
 MARK = "FILL IN"  # stands in an adapter where its author has to write something
@@ -57,7 +57,7 @@ def find_adapter(model: str) -> Adapter:
     """
     if is_generic(model):
         return generic(model)
-    if model.endswith(".py"):
+    if is_file(model):
         return _from_file(Path(model))()
     points = _points()
     if model not in points:
@@ -224,6 +224,16 @@ def _same_file(point: EntryPoint, path: Path) -> bool:
 def is_generic(model: str) -> bool:
     """Whether `model` has the form `ENGINE:NAME` with an engine that asks models by name."""
     return model.partition(":")[0] in MODEL_ENGINES and ":" in model
+
+
+def is_file(model: str) -> bool:
+    """Whether `model` is an adapter's file, which is run when it is imported."""
+    return model.endswith(".py") and not is_generic(model)
+
+
+def name_it(model: str) -> str:
+    """What to do where a file from elsewhere names the adapter's file `model`."""
+    return f"give --model {one_line(model)}, if you trust its author"
 
 
 def generic(model: str) -> Adapter:

@@ -4,16 +4,18 @@ The three verbs take the same options; `run` alone says with `--tasks` what to a
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.api import Results, run_configuration
 from microg_bench.cli.console import note, output, warn_of_doubts
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
+from microg_bench.engines.vendors import check_address
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.progress import shown
@@ -53,14 +55,15 @@ def _command(verb: str) -> Callable[..., None]:
         **given: Any,
     ) -> None:
         from_file, repeat = read_config(config) if config else ({}, None)
-        if from_file.get("trust_remote_code") and given["trust_remote_code"] is None:
-            reason = "a file cannot allow the code of a checkpoint to run: add this option to the command"
-            raise UsageError(
-                f"{reason} if you trust its authors", path=config, item=flag("trust_remote_code")
-            )
         tasks = {} if verb == "run" else {"tasks": verb}
         options = Options.of(from_file, given, tasks)
+        if config:
+            _check_code(config, from_file, given)
+            named = options.url if given["url"] is None else ()
+            check_address(named)
         one = configure(options, note=note)
+        if config:
+            check_address(named, one.engine.name)
         if repeat and options == Options.of(from_file, tasks):
             _check_repeats(one, repeat)
         if dry_run:
@@ -82,6 +85,20 @@ def _command(verb: str) -> Callable[..., None]:
     command.__doc__ = VERBS[verb]
     names = [*ASKING, *SCORING]
     return with_options(names if verb == "run" else [name for name in names if name != "tasks"])(command)
+
+
+def _check_code(config: Path, from_file: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse a file that has code run where the command line does not.
+
+    Raises:
+        UsageError: naming the option to add to the command.
+    """
+    if from_file.get("trust_remote_code") and given["trust_remote_code"] is None:
+        reason = "a file cannot allow the code of a checkpoint to run: add this option to the command"
+        raise UsageError(f"{reason} if you trust its authors", path=config, item=flag("trust_remote_code"))
+    model = str(from_file.get("model", ""))
+    if is_file(model) and given["model"] is None:
+        raise UsageError(f"a file cannot have an adapter's file run: {name_it(model)}", path=config)
 
 
 def _check_repeats(one: Configuration, settings: Settings) -> None:

@@ -33,7 +33,7 @@ EPILOG = """Examples:
 
     microg-bench score runs/nearest-clip-sample-1a2b3c --plots
 
-    microg-bench score runs/my-model-sample-1a2b3c/vqa --reparse
+    microg-bench score runs/my-model-sample-1a2b3c/vqa --reparse --model my_model.py
 
     microg-bench score --task vqa --predictions answers.json --data sample --out scorecard.json
 
@@ -68,6 +68,13 @@ def score(
     reparse: Annotated[
         bool, typer.Option("--reparse", help="Parse the kept texts of a run again, with its edited adapter.")
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The adapter to parse with, by its name or .py file.",
+            show_default="the run's; a .py file must be given",
+        ),
+    ] = None,
     plots: Annotated[
         bool, typer.Option("--plots", help="Draw the scores into the run's folder; needs the extra plots.")
     ] = False,
@@ -85,19 +92,20 @@ def score(
             what = f"these metrics: add {' or '.join(metrics)} to --metrics"
             _refuse(what, {flag(name): given[name] for name in names})
     if run is None:
-        _refuse("predictions: give a run", {"--plots": plots, "--reparse": reparse})
+        _refuse("predictions: give a run", {"--plots": plots, "--reparse": reparse, "--model": model})
     else:
         _refuse("a run: it has its own task and items", {"--task": task, "--allow-missing": allow_missing})
         _refuse(
             "several runs: their scorecards are in their folders", {"--out": out and len(find_runs(run)) > 1}
         )
+        _refuse("scores alone: add --reparse", {"--model": model if not reparse else None})
     _check_extras(plots, track)
     found: dict[Path, Scorecard] = {}
     errors: list[MicrogError] = []
     if run is None:
         cards = api.score(predictions or Path(), task, data, allow_missing=allow_missing, **given)
     else:
-        found, errors = api.score_runs(run, options, data, reparse=reparse)
+        found, errors = api.score_runs(run, options, data, reparse=reparse, model=model)
         cards = list(found.values())
     if out is not None and cards:
         write_json(out, cards[0].to_json())

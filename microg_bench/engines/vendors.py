@@ -3,16 +3,30 @@
 `vendors.toml` holds it, each entry with its date and source. Nothing is asked of a vendor here.
 """
 
+import os
 import re
 import tomllib
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
+from microg_bench.errors import UsageError
+from microg_bench.options import flag
+from microg_bench.privacy import may_get_keys
 from microg_bench.records import Record
 
 _FILE = Path(__file__).with_name("vendors.toml")
+SERVER_KEY = "MICROG_BENCH_SERVER_KEY"
+# What an engine takes its key from, the first that is set, and the vendors' own hosts.
+_KEYS = {
+    "server": (SERVER_KEY, "OPENAI_API_KEY"),
+    "openai": ("OPENAI_API_KEY",),
+    "gemini": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+}
+_HOSTS = ("api.openai.com", "generativelanguage.googleapis.com")
 _DATED = re.compile(r"-(20\d\d-\d\d-\d\d|20\d{6}|\d\d-20\d\d|\d{3})$")
 
 
@@ -83,6 +97,30 @@ def is_snapshot(engine: str, asked: str, served: str) -> bool:
         vendors = list(_vendor_models().values())
     listed = any(asked in models and served in models[asked].snapshots for models in vendors)
     return served == asked or listed or undated(served) == asked
+
+
+def check_address(urls: Sequence[str], engine: str = "server") -> None:
+    """Accept the addresses `urls` that a file names, if `engine` sends no key of a vendor there.
+
+    Raises:
+        UsageError: it would, to others than the vendor.
+    """
+    names = _KEYS.get(engine, ())
+    key = next((name for name in names if os.environ.get(name, "").strip()), SERVER_KEY)
+    if key != SERVER_KEY and any(map(_takes_key, urls)):
+        reason = f"the key in {key} would be sent where a file says: add {flag('url')} to the command"
+        other = f", or give the key of that server in {SERVER_KEY}" if SERVER_KEY in names else ""
+        raise UsageError(f"{reason} if you trust that address{other}", item=flag("url"))
+
+
+def _takes_key(url: str) -> bool:
+    """Whether a key would be sent to `url` that is no vendor's."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:  # no address, as the engine will say
+        return False
+    vendor = parts.scheme == "https" and parts.hostname in _HOSTS
+    return not vendor and may_get_keys(url.strip())
 
 
 def undated(model: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from microg_bench.adapters.registry import is_file
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import (
     REJECTABLE,
@@ -215,7 +216,7 @@ class RunRecord:
             record = cls._resumed(path)
             if record.settings.changed(content.settings):
                 if record.answers or _pending(path):
-                    raise _refusal(path, record.settings, content.settings)
+                    raise _refusal(path, record.settings, content)
                 record._begin_again(content)
             else:
                 record.starts += content.starts
@@ -469,12 +470,14 @@ def _journal_line(found: Entry) -> dict[str, Any]:
     return {"type": kind, **found.model_dump(mode="json", exclude_none=True)}
 
 
-def _refusal(path: Path, before: Settings, now: Settings) -> RunError:
+def _refusal(path: Path, before: Settings, content: RunFile) -> RunError:
     """Why a run is not resumed, and what to do."""
-    changed, anew = before.difference(now), "--run DIR for a new run"
+    now, anew = content.settings, "--run DIR for a new run"
+    changed, model = before.difference(now), str(content.options.get("model", ""))
     match before.changed(now):
         case "adapter_sha256":
-            parsed = f"`microg-bench score {path} --reparse` parses the kept texts again with it"
+            named = f" --model {model}" if is_file(model) else ""
+            parsed = f"`microg-bench score {path} --reparse{named}` parses the kept texts again with it"
             reason = f"{changed} since the run was started: {parsed}, --run DIR asks anew"
         case "checkpoint_sha256":
             reason = f"{changed} since the run was started; put the old ones back to resume, or give {anew}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microg_bench.adapters.base import Adapter, made_prompt, read_answer
-from microg_bench.adapters.registry import find_adapter, source_sha256
+from microg_bench.adapters.registry import find_adapter, is_file, name_it, source_sha256
 from microg_bench.errors import RunError, UsageError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 REASON = "parsed again with the edited adapter"
 
 
-def reparsed(path: Path, root: Path, data: str | Path | Dataset | None, progress: Progress) -> RunRecord:
+def reparsed(
+    path: Path, model: str | None, data: str | Path | Dataset | None, progress: Progress
+) -> RunRecord:
     """Parse the text of each answer, and of each failure to find one, again; the run with what was found.
 
     Its settings name the adapter as it is now, and its last start tells what was done. Texts that the adapter
@@ -37,19 +39,19 @@ def reparsed(path: Path, root: Path, data: str | Path | Dataset | None, progress
 
     Args:
         path: the run folder.
-        root: the folder that the user gave; an adapter that lies in it is not run.
+        model: name or file of the adapter, as the user gives it; None takes the run's, which must be no file.
         data: where the dataset is; None takes the place that the run was started with.
         progress: is told how many answers have changed.
 
     Raises:
-        RunError: it was made by version 0.1, its adapter cannot be found or does not ask as it did, another
-            process writes to it, or it is damaged or cannot be written.
+        RunError: it was made by version 0.1, its adapter is a file that is not given, cannot be found or does
+            not ask as it did, another process writes to it, or it is damaged or cannot be written.
         DataError: its dataset cannot be read.
     """
     record = RunRecord.read(path)
     if record.migrated:
         raise RunError("was made by version 0.1 and is only read: its texts are not parsed again", path=path)
-    adapter, dataset = _adapter(record, root), record.dataset(data)
+    adapter, dataset = _adapter(record, model), record.dataset(data)
     requests = {item.request.id: item.request for item in record.items(dataset)}
     if source_sha256(adapter) != record.settings.adapter_sha256:
         _check_prompt(record, adapter, requests, dataset, progress)
@@ -113,18 +115,15 @@ def _said(one: Answer | Failure) -> Response | None:
     return Response(**{name: getattr(one, name) for name in Response.model_fields})
 
 
-def _adapter(record: RunRecord, root: Path) -> Adapter:
-    model = str(record.options.get("model", record.settings.model))
-    if model.endswith(".py") and Path(model).resolve().is_relative_to(root.resolve()):
-        # A run of others may bring code with it.
-        raise RunError(
-            f"its adapter {model} lies beside it and is not run; move it elsewhere", path=record.path
-        )
+def _adapter(record: RunRecord, named: str | None) -> Adapter:
+    model = named or str(record.options.get("model", record.settings.model))
+    if named is None and is_file(model):
+        raise RunError(f"its adapter is a file: {name_it(model)}", path=record.path)
     try:
         adapter = find_adapter(model)
     except UsageError as error:
         raise RunError(f"its adapter cannot be found: {error}", path=record.path) from error
     if adapter.name != record.settings.model:
-        reason = f"its adapter cannot be found: {model} is now {adapter.name}, it was {record.settings.model}"
+        reason = f"its adapter cannot be found: {model} is {adapter.name}, it was {record.settings.model}"
         raise RunError(reason, path=record.path)
     return adapter

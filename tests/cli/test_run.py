@@ -379,3 +379,41 @@ def test_a_file_cannot_allow_the_code_of_a_checkpoint(tmp_path: Path) -> None:
     )
     done = bench("caption", "--config", "c.toml", "--trust-remote-code", cwd=tmp_path)
     assert "runs on vllm, not on server" in done.stderr
+
+
+IMPORTED = """
+from pathlib import Path
+from microg_bench.adapters.base import Baseline
+
+Path("imported").touch()
+
+class Mine(Baseline):
+    name, title = "mine", "Mine"
+
+    def answer(self, request, descriptor, others):
+        return "A man."
+"""
+
+
+def test_an_adapter_file_is_run_only_where_the_command_line_names_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(IMPORTED)
+    (tmp_path / "c.toml").write_text('model = "mine.py"\ndata = "sample"\nlimit = 1\nmetrics = ["ROUGE-L"]\n')
+    done = bench("vqa", "--config", "c.toml", "--run", "r", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "c.toml: a file cannot have an adapter's file run: give --model mine.py" in done.stderr
+    named = ("vqa", "--model", "mine.py", "--run", "r")
+    assert not (tmp_path / "imported").exists()
+    done = bench(*named, "--config", "c.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "imported").unlink()
+    refused = [("vqa", "--config", "r/run.json"), ("drift", "r"), ("score", "r", "--reparse")]
+    for command in refused:
+        done = bench(*command, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), command
+        assert "give --model mine.py, if you trust its author" in done.stderr
+    for plain in (("score", "r", "--metrics", "ROUGE-L"), ("report", "r"), ("compare", "r", "r")):
+        bench(*plain, cwd=tmp_path)
+    assert not (tmp_path / "imported").exists()
+    for command in refused:
+        done = bench(*command, "--model", "mine.py", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr

@@ -197,6 +197,7 @@ PREDICTIONS = ("--predictions", "p.json", "--task", "caption")
         ),
         ((*PREDICTIONS, "--plots"), "--plots: does not apply to predictions: give a run"),
         ((*PREDICTIONS, "--reparse"), "--reparse: does not apply to predictions: give a run"),
+        (("r", "--model", "own.py"), "--model: does not apply to scores alone: add --reparse"),
         (
             ("r", "--device", "cpu"),
             "--device: does not apply to these metrics: add S-BERT or S-VQA or BERTScore",
@@ -264,8 +265,14 @@ def test_a_run_is_parsed_again_with_its_edited_adapter(data: Path, tmp_path: Pat
         file.write("\n    def parse(self, request, text):\n        return text.upper()\n")
     done = bench(*command, cwd=tmp_path)
     assert done.returncode == 1
-    assert "`microg-bench score r --reparse` parses the kept texts again with it" in done.stderr
-    done = bench("score", "r", "--reparse", "--metrics", "ROUGE-L", cwd=tmp_path)
+    assert (
+        "`microg-bench score r --reparse --model own.py` parses the kept texts again with it" in done.stderr
+    )
+    again = ("score", "r", "--reparse", "--metrics", "ROUGE-L")
+    done = bench(*again, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "give --model own.py" in done.stderr
+    done = bench(*again, "--model", "own.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == ["r: 6 texts were parsed again, 6 answers changed"]
     assert bench(*command, cwd=tmp_path).returncode == 0

@@ -50,9 +50,9 @@ def evaluate(adapter: Path, data: Path, run: Path, **options: Any) -> mb.Results
     return mb.evaluate(str(adapter), str(data), run=run, metrics="ROUGE-L", progress=None, **options)
 
 
-def reparsed(run: Path, **options: Any) -> Notes:
-    notes = Notes()
-    mb.score(run, metrics="ROUGE-L", progress=notes, reparse=True, **options)
+def reparsed(run: Path, adapter: Path | None, **options: Any) -> Notes:
+    notes, model = Notes(), str(adapter) if adapter else None
+    mb.score(run, metrics="ROUGE-L", progress=notes, reparse=True, model=model, **options)
     return notes
 
 
@@ -66,7 +66,7 @@ def test_texts_are_parsed_again_and_the_run_goes_on(adapter: Path, data: Path, t
         RunError, match=r"caption: the file of the adapter chatty was edited since .* --reparse"
     ):
         evaluate(adapter, data, run)
-    notes = reparsed(run)
+    notes = reparsed(run, adapter)
     assert notes.notes == [
         f"{run}/caption: 2 texts were parsed again, 2 answers changed",
         f"{run}/vqa: 4 texts were parsed again, 4 answers changed",
@@ -101,7 +101,7 @@ def test_a_failure_to_parse_becomes_an_answer(adapter: Path, data: Path, tmp_pat
     evaluate(adapter, data, run, tasks="vqa")
     assert list(RunRecord.read(run / "vqa").failures) == ["a_002#2"]
     adapter.write_text(ADAPTER)
-    reparsed(run / "vqa")
+    reparsed(run / "vqa", adapter)
     found = RunRecord.read(run / "vqa")
     assert (len(found.answers), found.failures, len(found.responses)) == (4, {}, 4)
     assert found.answers["a_002#2"].answer == "Well: a_002#2: nothing"
@@ -112,9 +112,9 @@ def test_parsing_twice_changes_nothing(adapter: Path, data: Path, tmp_path: Path
     run = tmp_path / "r"
     evaluate(adapter, data, run)
     adapter.write_text(ADAPTER.replace(READS, EDITED))
-    reparsed(run)
+    reparsed(run, adapter)
     before = content(run)
-    assert reparsed(run).notes[0].endswith("0 answers changed")
+    assert reparsed(run, adapter).notes[0].endswith("0 answers changed")
     assert content(run) == before
 
 
@@ -134,35 +134,43 @@ def test_what_was_shown_stays_known(adapter: Path, data: Path, tmp_path: Path) -
     journal = run / "caption" / "journal.jsonl"
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
     adapter.write_text(ADAPTER.replace(READS, EDITED))
-    reparsed(run)
+    reparsed(run, adapter)
     found = RunRecord.read(run / "caption").answers
     assert {name: (one.answer, one.frames, one.clip_sha256) for name, one in found.items()} == {
         name: (answer, (1, 2), "0123456789abcdef") for name, answer in (("a_001", "x"), ("a_002", "y"))
     }
 
 
-def refused(run: Path, message: str) -> None:
+def refused(run: Path, message: str, adapter: Path | None = None) -> None:
     before = content(run)
     with pytest.raises(MicrogError, match=message):
-        reparsed(run)
+        reparsed(run, adapter)
     assert content(run) == before
 
 
 def test_a_run_whose_adapter_is_not_there_is_refused(adapter: Path, data: Path, tmp_path: Path) -> None:
     evaluate(adapter, data, tmp_path / "r", tasks="caption")
     adapter.write_text(ADAPTER.replace('"chatty"', '"quiet"'))
-    refused(tmp_path / "r", r"its adapter cannot be found: .*chatty.py is now quiet, it was chatty")
+    refused(tmp_path / "r", r"its adapter cannot be found: .*chatty.py is quiet, it was chatty", adapter)
     adapter.unlink()
-    refused(tmp_path / "r", r"r/caption: its adapter cannot be found: .*chatty.py: no such file")
+    refused(tmp_path / "r", r"r/caption: its adapter cannot be found: .*chatty.py: no such file", adapter)
 
 
-def test_an_adapter_that_came_with_the_run_is_not_run(data: Path, tmp_path: Path) -> None:
-    file = tmp_path / "r" / "chatty.py"
-    file.parent.mkdir()
-    file.write_text(ADAPTER)
-    evaluate(file, data, tmp_path / "r", tasks="caption")
-    file.write_text("raise SystemExit(3)")
-    refused(tmp_path / "r", "r/caption: its adapter .* lies beside it and is not run; move it elsewhere")
+def test_an_adapter_file_is_run_only_where_the_caller_names_it(
+    adapter: Path, data: Path, tmp_path: Path
+) -> None:
+    evaluate(adapter, data, tmp_path / "r", tasks="caption")
+    kept = adapter.read_text()
+    adapter.write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\n{kept}")
+    refused(tmp_path / "r", r"r/caption: its adapter is a file: give --model .*chatty.py, if you trust")
+    mb.score(tmp_path / "r", metrics="ROUGE-L", progress=None)
+    assert not (tmp_path / "imported").exists()
+    with pytest.raises(UsageError, match="--model: needs --reparse"):
+        mb.score(tmp_path / "r", metrics="ROUGE-L", progress=None, model=str(adapter))
+    refused(tmp_path / "r", "constant is constant, it was chatty", Path("constant"))
+    assert not (tmp_path / "imported").exists()
+    reparsed(tmp_path / "r", adapter)
+    assert (tmp_path / "imported").exists()
 
 
 def test_a_run_of_version_0_1_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -193,7 +201,7 @@ def test_an_adapter_that_asks_otherwise_is_refused(adapter: Path, data: Path, tm
     adapter.write_text(ADAPTER.replace(READS, EDITED) + ASKS)
     told = r"r/vqa: its adapter was edited, and now asks a_001#1 with another prompt: --run DIR asks anew"
     with pytest.raises(RunError, match=told):
-        reparsed(tmp_path / "r")
+        reparsed(tmp_path / "r", adapter)
     assert content(tmp_path / "r") == before
 
 
@@ -204,5 +212,5 @@ def test_what_a_run_does_not_tell_of_its_prompts_is_said(adapter: Path, data: Pa
     assert written["starts"][0].pop("prompted")["id"] == "a_001#1"
     file.write_text(json.dumps(written))
     adapter.write_text(ADAPTER.replace(READS, EDITED))
-    notes = reparsed(tmp_path / "r")
+    notes = reparsed(tmp_path / "r", adapter)
     assert notes.notes[0] == f"{tmp_path}/r/vqa: whether the adapter still asks as it did cannot be told"

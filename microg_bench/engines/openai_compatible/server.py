@@ -16,6 +16,7 @@ from microg_bench.engines.openai_compatible.chat import (
 )
 from microg_bench.engines.openai_compatible.client import ChatBody
 from microg_bench.engines.openai_compatible.local_server import LocalServer
+from microg_bench.engines.vendors import SERVER_KEY
 from microg_bench.engines.vllm.arguments import check_arguments
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options, flag, takes
@@ -23,7 +24,6 @@ from microg_bench.privacy import may_get_keys
 from microg_bench.records import ThinkingLevel, template_switches
 from microg_bench.text import unknown
 
-_KEY = "MICROG_BENCH_SERVER_KEY"
 _NO_KEY = "EMPTY"  # the client wants one even where the server does not
 # These servers would apply the settings in the checkpoint where a request names none, and leave out the marks
 # around thoughts where they are control tokens.
@@ -148,6 +148,6 @@ class ServerEngine(ChatEngine):
 
 def _access(url: str) -> Access:
     """The key for `url`; OpenAI's own stays here where others could read it on its way."""
-    names = [_KEY, "OPENAI_API_KEY"] if may_get_keys(url) else [_KEY]
-    name, key = read_key(names, url) or (_KEY, _NO_KEY)
+    names = [SERVER_KEY, "OPENAI_API_KEY"] if may_get_keys(url) else [SERVER_KEY]
+    name, key = read_key(names, url) or (SERVER_KEY, _NO_KEY)
     return Access(url, key, name, Secrets(key))
