@@ -57,6 +57,7 @@ _THINKING = re.compile(
 # What stands around an answer behind thoughts, of OpenThinker and gpt-oss.
 _FRAME = re.compile(r"<\|(begin_of_solution|end_of_solution|return)\|>")
 _TAG = re.compile(r"<(/?)([\w:]+)>")
+_CODE = re.compile(r"&#[0-9]{9,}")  # of no character, and too long for a number
 _FINISH_FLAGS = {"length": "truncated", "content_filter": "filtered", "refusal": "declined"}
 
 
@@ -254,7 +255,7 @@ def flags(answer: str, finish_reason: FinishReason = "stop") -> tuple[str, ...]:
     found = {
         "empty": not answer.strip(),
         _FINISH_FLAGS.get(finish_reason, ""): finish_reason in _FINISH_FLAGS,
-        "thoughts": split_thoughts(html.unescape(answer))[0] is not None
+        "thoughts": split_thoughts(html.unescape(_CODE.sub("", answer)))[0] is not None
         or _THINKING.match(plain) is not None,
     }
     return tuple(name for name, true in found.items() if true)

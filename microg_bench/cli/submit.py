@@ -82,11 +82,11 @@ def check(
     """Check submissions as hostile input, score them again, and say precisely what is wrong.
 
     Answers are scored against --data, detections of actions against --groundtruth. Without it their scores
-    are not verified.
+    are not verified: nothing is scored, and no dataset is taken in its place.
     """
     options = ScoringOptions.of(given)
     with messages().status(f"checking {len(folders)} submissions"):
-        checked = check_submissions(folders, load(data), options, read_truths(groundtruth))
+        checked = check_submissions(folders, load(data) if data else None, options, read_truths(groundtruth))
     for found in checked:
         output().print(f"{'REFUSED' if found.problems else 'ok     '}  {visible(str(found.folder))}")
         for line in [*found.problems, *(f"note: {one}" for one in found.notes)]:

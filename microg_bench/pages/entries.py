@@ -53,6 +53,7 @@ def read_entries(runs: Iterable[RunRecord], dataset: Dataset | None) -> tuple[li
             check_admissible(run)
             statistics = run.statistics if run.has_statistics else None
             entry = Entry(run, statistics, _references(run, dataset), _dollars(run))
+            run.forget()
         except MicrogError as error:
             errors.append(error)
         else:

@@ -87,6 +87,7 @@ def _write_runs(
             "../../index.html",
         )
         folder.write(f"{name}/index.html", page)
+        entry.run.forget()
 
 
 def _draw(

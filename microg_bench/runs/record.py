@@ -138,11 +138,7 @@ class RunRecord:
 
     @classmethod
     def of(
-        cls,
-        path: Path,
-        written: dict[str, Any],
-        lines: Lines = read_journal,
-        journal: str = JOURNAL_FILE,
+        cls, path: Path, written: dict[str, Any], lines: Lines = read_journal, journal: str = JOURNAL_FILE
     ) -> RunRecord:
         """The run at `path` whose run.json has been read, and whose journal `lines` reads; see `read`."""
         file, first = path / RUN_FILE, migration.RUN_SCHEMA_1
@@ -255,6 +251,10 @@ class RunRecord:
         for number, line in self._lines(self._file):
             state.count(migration.read_line(line, self._file, number, self.migrated))
         return state
+
+    def forget(self) -> None:
+        """Drop what the journal holds; it is read again when it is needed."""
+        vars(self).pop("_state", None)
 
     @property
     def answers(self) -> dict[str, Answer]:

@@ -21,23 +21,26 @@ from microg_bench.submissions.actions import (
     load_actions,
     truth_of,
 )
-from microg_bench.submissions.faults import Said, answered, answers_of, copies, doubts, faults
+from microg_bench.submissions.faults import Said, answers_of, copies, doubts, faults, said
 from microg_bench.submissions.load import RunSubmission, Submission, is_of_actions, load
 from microg_bench.submissions.rescore import RECOMPUTED, Outcome, claimed_options, compared, told
 from microg_bench.text import first_line
 
 LONGEST = 500  # characters of a problem or a note
 MOST = 12  # problems or notes of one submission that are told
-TOGETHER = 20_000_000  # characters of the answers that are scored together
+TOGETHER = 50_000_000  # bytes, about, of submissions that are scored together
+ANSWER = 500  # bytes, about, of an answer beside its texts
 
 
 @dataclass
 class Checked:
     """What was found out about a submission; `problems`, a line each, are why it is refused.
 
-    `record` holds what is to be shown of a run: its answers, the scorecard that they give, and the statistics
-    of its items where it was scored again; `actions` the scorecard of detections. Both are None where the
-    submission is refused. `notes` say what could not be checked, and what a reader of the scores must know.
+    `record` holds what is to be shown of a run: the scorecard that its answers give, and the statistics of
+    its items where it was scored again; `actions` the scorecard of detections. Both are None where the
+    submission is refused. The answers of a record are read again when they are needed: those of many
+    submissions would not fit into memory. `notes` say what could not be checked, and what a reader of the
+    scores must know.
     """
 
     folder: Path
@@ -70,20 +73,28 @@ def check(
             again; without it all their scores are marked as unverified.
     """
     found = [Checked(folder) for folder in folders]
-    runs: list[tuple[Checked, RunSubmission]] = []
-    said: list[Said] = []
+    sound: dict[Alike, list[tuple[Checked, int]]] = defaultdict(list)
+    things: dict[Path, Said] = {}
     for one in found:
         with _guard(one):
             if is_of_actions(one.folder):
-                said.append(_check_actions(one, truths))
+                things[one.folder] = _check_actions(one, truths)
+                continue
+            submission = _run(one, dataset)
+            if one.problems:
+                continue
+            things[one.folder] = answers_of(submission.record)
+            if dataset is None:
+                _settle([(one, submission)], None, ScoringOptions(), False)
             else:
-                runs.append((one, _run(one, dataset)))
-    sound = [(one, submission) for one, submission in runs if not one.problems]
-    for group, how, baselines in _alike(sound, options or ScoringOptions()):
-        _settle(group, dataset, how, baselines)
-    said += [answers_of(one.record) for one in found if one.record]
+                card = submission.claimed
+                how, baselines = claimed_options(card, options or ScoringOptions())
+                sound[card.task, how, baselines].append((one, _size(submission)))
+    for (_, how, baselines), members in sound.items():
+        for part in _parts(members):
+            _settle(_again(part), dataset, how, baselines)
     accepted = {one.folder: one for one in found if not one.problems}
-    for folder, line in copies({one.folder: one for one in said if one.folder in accepted}.values()):
+    for folder, line in copies([one for folder, one in things.items() if folder in accepted]):
         accepted[folder].notes.append(line)
     for one in found:
         one.problems, one.notes = _cut(one.problems), _cut(one.notes)
@@ -128,27 +139,36 @@ def _guard(checked: Checked) -> Iterator[None]:
         checked.record = checked.actions = None
 
 
-Runs = list[tuple[Checked, RunSubmission]]
-Group = tuple[Runs, ScoringOptions, bool]
+# What submissions that are scored together share: the task, how it is scored, and whether with baselines.
+Alike = tuple[str, ScoringOptions, bool]
 
 
-def _alike(submissions: Runs, options: ScoringOptions) -> Iterator[Group]:
-    """Submissions that claim to be scored alike, which are scored together as far as memory allows."""
-    groups: dict[tuple[str, ScoringOptions, bool], Runs] = defaultdict(list)
-    for pair in submissions:
-        card = pair[1].claimed
-        groups[card.task, *claimed_options(card, options)].append(pair)
-    for (_, how, baselines), pairs in groups.items():
-        part: Runs = []
-        left = TOGETHER
-        for pair in pairs:
-            size = answered(pair[1].record)
-            if part and size > left:
-                yield part, how, baselines
-                part, left = [], TOGETHER
-            part.append(pair)
-            left -= size
-        yield part, how, baselines
+def _size(submission: RunSubmission) -> int:
+    """How much memory it takes, about, in bytes."""
+    claims = sum((submission.record.path / name).stat().st_size for name in submission.contents)
+    return ANSWER * len(submission.record.answers) + said(submission.record) + claims
+
+
+def _parts(members: Sequence[tuple[Checked, int]]) -> Iterator[list[Checked]]:
+    """Submissions with their sizes in parts that memory allows to be scored together."""
+    part: list[Checked] = []
+    left = TOGETHER
+    for one, size in members:
+        if part and size > left:
+            yield part
+            part, left = [], TOGETHER
+        part.append(one)
+        left -= size
+    yield part
+
+
+def _again(part: Sequence[Checked]) -> list[tuple[Checked, RunSubmission]]:
+    """Submissions that were read before, and not kept."""
+    found = []
+    for one in part:
+        with _guard(one):
+            found.append((one, load(one.folder)))
+    return found
 
 
 def _settle(
@@ -158,6 +178,8 @@ def _settle(
 
     Where there are no `references`, a dataset or ground truth, their claims stay unverified.
     """
+    if not pairs:
+        return
     if references is None:
         for checked, submission in pairs:
             with _guard(checked):
@@ -191,6 +213,7 @@ def _decide(checked: Checked, submission: Submission, outcome: Outcome) -> None:
     if isinstance(submission, RunSubmission):
         checked.record = submission.record
         checked.record.scorecard = card
+        checked.record.forget()
     else:
         checked.notes += card.warnings
         checked.actions = card

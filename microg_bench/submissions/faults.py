@@ -34,15 +34,18 @@ from microg_bench.submissions.load import MAX_TOKENS, MAX_WORD, RunSubmission, n
 from microg_bench.text import first_line, listed, one_line
 
 MAX_TEXT = 100_000  # characters of an answer; the longest in the published ones have less than 2,000
+MAX_REASONING = 500_000  # characters of the thoughts beside an answer
 CHARACTERS = 256  # of a token; no common tokenizer has a longer one
 MAX_TEXTS = 10_000_000  # characters of all answers together; the published ones have less than 1,000,000
+MAX_SAID = 50_000_000  # characters of answers, texts and thoughts together
 SLACK = 16  # tokens that an engine may count beside those of its limit
 MAX_ARGUMENTS = 2000  # characters of engine arguments, as JSON
 MAX_SECONDS = 1e7
 ROUNDING = 1e-6
 KNOWN, COPIED = 0.3, 0.9  # shares of answers that are those of somebody else, from which it is noted
 _ID = re.compile(rf"(?!\.)[^\x00-\x1f/\\#]{{1,{MAX_ID_LENGTH}}}(#[1-9][0-9]{{0,5}})?")
-_MARKUP = re.compile(r"<\s*/?\s*(script|iframe|object|embed|svg|img|style|link|meta)\b|javascript:", re.I)
+# Patterns here meet texts from elsewhere: none of them reads a text more than once.
+_MARKUP = re.compile(r"<[\s/]{0,9}(script|iframe|object|embed|svg|img|style|link|meta)\b|javascript:", re.I)
 _SHA256 = re.compile(r"[0-9a-f]{16}")
 # Cyrillic and Greek letters that look like Latin ones.
 _LOOKALIKES = str.maketrans("авеіјкмнорстухѕԁԛѡ" + "αβεηικμνορτυχζ", "abeijkmhopctyxsdqw" + "abehikmnoptuxz")
@@ -51,9 +54,13 @@ _LOOKALIKES = str.maketrans("авеіјкмнорстухѕԁԛѡ" + "αβεηι
 def faults(submission: RunSubmission, dataset: Dataset | None) -> Iterator[str]:
     """All faults of a packed run but those of its scores, a line each.
 
-    Without the `dataset`, what needs references or videos is not looked at.
+    Without the `dataset`, what needs references or videos is not looked at. Where the answers are too long,
+    nothing else is.
     """
     record = submission.record
+    if too_long := list(_too_long(record)):
+        yield from too_long
+        return
     yield from text_faults(submission.contents)
     yield from incomplete(record.scorecard)
     if record.settings.part:
@@ -192,21 +199,41 @@ def _title(settings: Settings) -> Iterator[str]:
         yield f"claims the title {settings.title}, but {settings.model} is called {due}"
 
 
-def _answers(record: RunRecord) -> Iterator[str]:
-    """Faults of the answers as they stand."""
-    settings, answers = record.settings, record.answers
-    limit = None if "max_tokens" in record.rejected else settings.generation.max_tokens
-    if answered(record) > MAX_TEXTS:
+def _too_long(record: RunRecord) -> Iterator[str]:
+    """Which answers, with their thoughts, are longer than they can be, and whether all together are."""
+    answers, limit = record.answers, _limit(record)
+    if sum(len(one.answer) for one in answers.values()) > MAX_TEXTS:
         yield f"answers have more than {MAX_TEXTS:,} characters together"
+    if said(record) > MAX_SAID:
+        yield f"answers, texts and reasoning have more than {MAX_SAID:,} characters together"
     yield from _named(
         {
-            "answers have an id that is no plain name": [one for one in answers if not _ID.fullmatch(one)],
             f"answers are longer than {MAX_TEXT:,} characters": [
                 name for name, one in answers.items() if max(len(one.text), len(one.answer)) > MAX_TEXT
             ],
-            f"answers are longer than {limit} tokens can be": [
-                name for name, one in answers.items() if limit and len(one.text) > limit * CHARACTERS
+            f"answers have reasoning of more than {MAX_REASONING:,} characters": [
+                name for name, one in answers.items() if len(one.reasoning or "") > MAX_REASONING
             ],
+            f"answers are longer than {limit} tokens can be": [
+                name
+                for name, one in answers.items()
+                if limit and max(len(one.text), len(one.reasoning or "")) > limit * CHARACTERS
+            ],
+        }
+    )
+
+
+def _limit(record: RunRecord) -> int | None:
+    """How many tokens an answer may have; None where the model rejected the limit."""
+    return None if "max_tokens" in record.rejected else record.settings.generation.max_tokens
+
+
+def _answers(record: RunRecord) -> Iterator[str]:
+    """Faults of the answers as they stand, but for their length."""
+    answers, limit = record.answers, _limit(record)
+    yield from _named(
+        {
+            "answers have an id that is no plain name": [one for one in answers if not _ID.fullmatch(one)],
             "answers have impossible counts of tokens or seconds": [
                 name for name, one in answers.items() if not _possible(one, limit)
             ],
@@ -227,9 +254,9 @@ def _answers(record: RunRecord) -> Iterator[str]:
     )
 
 
-def answered(record: RunRecord) -> int:
-    """How many characters the answers of a run have together."""
-    return sum(len(one.answer) for one in record.answers.values())
+def said(record: RunRecord) -> int:
+    """How many characters the answers, texts and thoughts of a run have together."""
+    return sum(len(one.answer) + len(one.text) + len(one.reasoning or "") for one in record.answers.values())
 
 
 def _possible(one: Answer, limit: int | None) -> bool:

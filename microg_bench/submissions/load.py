@@ -36,7 +36,8 @@ from microg_bench.submissions.pack import (
 )
 from microg_bench.text import first_line, strict_json
 
-MAX_JSON = 5_000_000  # bytes of run.json and of scorecard.json
+MAX_RUN = 1_000_000  # bytes of run.json
+MAX_JSON = 5_000_000  # bytes of scorecard.json
 MAX_PACKED = 50_000_000  # bytes of the packed journal, or of the packed detections
 MAX_JOURNAL = 96 * 1024**2  # bytes of the journal, unpacked
 MAX_ANSWERS = 100_000
@@ -214,7 +215,8 @@ def load(folder: Path) -> RunSubmission:
             is too large, is damaged, or holds what `pack` does not write.
     """
     check_files(folder, RUN_FILES)
-    contents = {name: read_object(folder / name, MAX_JSON) for name in (RUN_FILE, SCORECARD_FILE)}
+    limits = {RUN_FILE: MAX_RUN, SCORECARD_FILE: MAX_JSON}
+    contents = {name: read_object(folder / name, limit) for name, limit in limits.items()}
     record = RunRecord.of(folder, contents[RUN_FILE], _responses, PACKED_JOURNAL)
     record.scorecard = scorecard_of(contents[SCORECARD_FILE], folder / SCORECARD_FILE)
     check_finite(record.scorecard, folder / SCORECARD_FILE)

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from microg_bench.runs.record import RunRecord
+from microg_bench.submissions.faults import MAX_REASONING
 from microg_bench.submissions.pack import pack
 from tests.helpers.datasets import bench
 from tests.submissions.hostile import HOSTILE
 from tests.submissions.hostile.actions import honest_actions
-from tests.submissions.hostile.changes import METRICS, Content, Hostile
+from tests.submissions.hostile.changes import METRICS, Content, Hostile, put
 from tests.submissions.hostile.forms import TYPED
 
 REFERENCES = ("--data", "sample", "--groundtruth", "har/g.csv")
@@ -78,11 +79,11 @@ def submissions(place: Path, honest: Path, honest_har: Path) -> dict[str, Path]:
     return found
 
 
-def limited(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def limited(*arguments: str | Path, cwd: Path, memory: int = MEMORY) -> subprocess.CompletedProcess[str]:
     """The program, with bounds to its memory and the time that it computes."""
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
 
     return subprocess.run(
@@ -132,6 +133,17 @@ def test_what_becomes_of_it(number: int, one: Hostile, verdicts: list[Verdict]) 
         assert verdict.refused == (one.becomes == "refused"), verdict.lines
     assert re.search(one.says, verdict.lines, re.IGNORECASE), verdict.lines
     assert len(verdict.lines.splitlines()) < MOST_LINES
+
+
+def test_many_of_the_largest_size_fit_into_memory(place: Path, honest: Path) -> None:
+    # Each takes 170 MB where it is read, for its thoughts are kept in four bytes a character.
+    large = place / "large" / "00"
+    shutil.copytree(honest, large)
+    thoughts = "\N{ROCKET}" + "x" * (MAX_REASONING - 1)
+    put(("both.generation.max_tokens", 10_000), ("lines.reasoning", thoughts))(large)
+    folders = [large, *(Path(shutil.copytree(large, large.with_name(f"{k:02}"))) for k in range(1, 20))]
+    done = limited("submit", "check", *folders, cwd=place, memory=1 << 30)
+    assert done.stdout.count("ok     ") == len(folders), done.stdout[-2000:]
 
 
 def test_nothing_runs_because_a_file_names_it(place: Path, checked: subprocess.CompletedProcess[str]) -> None:

@@ -174,6 +174,14 @@ def texts() -> Iterator[Hostile]:
         yield Hostile(
             f"an answer of {words:,} words", put(("line.answer", long), ("line.text", long)), says=FIRST
         )
+    spaces = "<" + " " * 8_000_000
+    yield Hostile("a text of a mark and endless spaces", put(("line.text", spaces)), says=FIRST)
+    yield Hostile("reasoning without end", put(("line.reasoning", "\N{ROCKET}" * 600_000)), says=FIRST)
+    for start in ("<", "</", "<think", "eyJ", "&#", "a@", "//", "so "):
+        change = put(("line.reasoning", (start * 20_000)[:16_000]), ("line.output_tokens", 60))
+        yield Hostile(f"reasoning of nothing but {start!r}", change, "neutralised")
+        change = scored(*_elsewhere(), ("line.text", start * 4_000), ("line.answer", start * 4_000))
+        yield Hostile(f"a text of nothing but {start!r}", change, "neutralised")
     for value in MARKUP:
         change = put(("line.answer", value), ("line.text", value))
         yield Hostile(f"an answer of {value!r}", change, says=f"{FIRST}|claims")
