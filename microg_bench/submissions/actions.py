@@ -17,7 +17,8 @@ from microg_bench.runs.migration import read_object
 from microg_bench.runs.record import SCORECARD_FILE, scorecard_of
 from microg_bench.scorecard import ActionEntry, ActionFacts, Scorecard
 from microg_bench.storage import write_bytes, write_json
-from microg_bench.submissions.faults import ROUNDING, Said, incomplete, text_faults
+from microg_bench.submissions.claims import ROUNDING
+from microg_bench.submissions.faults import Said, incomplete, text_faults
 from microg_bench.submissions.load import MAX_JSON, Submission, check_files, check_packed
 from microg_bench.submissions.pack import ACTION_FILES, PACKED_DETECTIONS, new_submission, place
 from microg_bench.text import listed

@@ -1,7 +1,6 @@
 """What no honest submission holds, as far as it can be told without scoring it again."""
 
 import json
-import math
 import re
 import unicodedata
 from collections import defaultdict
@@ -14,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.base import Adapter, Baseline
 from microg_bench.adapters.registry import find_adapter, is_generic, registered, source_sha256
 from microg_bench.dataset.annotations import MAX_ID_LENGTH
 from microg_bench.dataset.load import Dataset
@@ -24,13 +23,15 @@ from microg_bench.options import CLIENTS, Options, ScoringOptions, check_engine,
 from microg_bench.privacy import without_private
 from microg_bench.records import Answer, Request, TaskName
 from microg_bench.runs.configure import model_title
-from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord
-from microg_bench.scorecard import REFERENCES, Scorecard, ScoreEntry
+from microg_bench.runs.record import RUN_FILE, RunRecord
+from microg_bench.scorecard import REFERENCES, Scorecard
 from microg_bench.scoring.evaluate import task_metrics
 from microg_bench.settings import Settings
 from microg_bench.storage import read_json, shipped
+from microg_bench.submissions.baselines import other_answers
+from microg_bench.submissions.claims import claim_faults
 from microg_bench.submissions.frames import frame_faults, other_files
-from microg_bench.submissions.load import MAX_TOKENS, MAX_WORD, RunSubmission, numbers
+from microg_bench.submissions.load import MAX_CONTEXT, MAX_WORD, RunSubmission
 from microg_bench.text import first_line, listed, one_line
 
 MAX_TEXT = 100_000  # characters of an answer; the longest in the published ones have less than 2,000
@@ -40,8 +41,7 @@ MAX_TEXTS = 10_000_000  # characters of all answers together; the published ones
 MAX_SAID = 50_000_000  # characters of answers, texts and thoughts together
 SLACK = 16  # tokens that an engine may count beside those of its limit
 MAX_ARGUMENTS = 2000  # characters of engine arguments, as JSON
-MAX_SECONDS = 1e7
-ROUNDING = 1e-6
+MAX_SECONDS = 24 * 3600  # of an answer
 KNOWN, COPIED = 0.3, 0.9  # shares of answers that are those of somebody else, from which it is noted
 _ID = re.compile(rf"(?!\.)[^\x00-\x1f/\\#]{{1,{MAX_ID_LENGTH}}}(#[1-9][0-9]{{0,5}})?")
 # Patterns here meet texts from elsewhere: none of them reads a text more than once.
@@ -67,9 +67,9 @@ def faults(submission: RunSubmission, dataset: Dataset | None) -> Iterator[str]:
         yield f"asks {record.settings.part}, not the whole dataset"
     yield from _claims(record.settings, record.scorecard)
     yield from _asked(record)
-    yield from _title(record.settings)
+    yield from _adapter(record.settings)
     yield from _answers(record)
-    yield from _reach(record.scorecard)
+    yield from claim_faults(record.scorecard)
     if dataset is None:
         yield from frame_faults(record, {}, benchmark=record.settings.fingerprint in REFERENCES)
     elif dataset.fingerprint != record.settings.fingerprint:
@@ -164,22 +164,6 @@ def _scores(task: TaskName, metric: str) -> bool:
     return metric in METRICS and task_metrics(task, (metric,)) == (metric,)
 
 
-def _reach(card: Scorecard) -> Iterator[str]:
-    """The first score, bound, baseline or slice that no answers can have."""
-    for place, name, value in numbers(card):
-        low, high = METRICS[name].extremes if name in METRICS else (0.0, 0.0)
-        if low == -math.inf and not _rescaled(card.scores.get(name)):
-            low = -high
-        if not low - ROUNDING <= value <= high + ROUNDING:
-            reach = f"which lies outside of {low:g} to {high:g}"
-            yield f"{SCORECARD_FILE} claims {_short(place)} = {value:g}, {reach}"
-            return
-
-
-def _rescaled(entry: ScoreEntry | None) -> bool:
-    return bool(entry and entry.signature and entry.signature.values.get("rescaled") == "yes")
-
-
 def known_adapter(model: str) -> Adapter | None:
     """The adapter that is registered here under this name, or the generic one; a file is never imported."""
     try:
@@ -188,11 +172,16 @@ def known_adapter(model: str) -> Adapter | None:
         return None
 
 
-def _title(settings: Settings) -> Iterator[str]:
-    """A title that is not that of the model, where it is known here."""
+def _adapter(settings: Settings) -> Iterator[str]:
+    """What the adapter does not declare, where it is known here; and a baseline of another version."""
     adapter = known_adapter(settings.model)
     if adapter is None:
         return
+    if settings.engine not in adapter.engines:
+        runs_on = " or ".join(adapter.engines)
+        yield f"claims the engine {settings.engine}, but {settings.model} runs on {runs_on}"
+    if isinstance(adapter, Baseline) and source_sha256(adapter) != settings.adapter_sha256:
+        yield f"is of {settings.model} in another version than here: a baseline is the same for all"
     weights = settings.checkpoint, settings.revision, settings.checkpoint_sha256
     due = without_private(model_title(adapter, *weights))
     if settings.title != due:
@@ -262,9 +251,11 @@ def said(record: RunRecord) -> int:
 def _possible(one: Answer, limit: int | None) -> bool:
     """Whether the tokens and seconds of an answer of at most `limit` tokens can be."""
     prompt, written = one.prompt_tokens, one.output_tokens
-    most = MAX_TOKENS if limit is None else limit + SLACK
+    most = MAX_CONTEXT if limit is None else limit + SLACK
+    counts_nothing = prompt == 0 or (written == 0 and bool(one.text or one.reasoning))
     return (
-        0 <= (prompt or 0) <= MAX_TOKENS
+        not counts_nothing
+        and 0 <= (prompt or 0) <= MAX_CONTEXT
         and 0 <= (one.cached_tokens or 0) <= (prompt or 0)
         and 0 <= (written or 0) <= most
         and 0 <= (one.reasoning_tokens or 0) <= (most if written is None else written)
@@ -299,6 +290,9 @@ def _against(record: RunRecord, dataset: Dataset) -> Iterator[str]:
             if name in requests and _parsed(adapter, requests[name], one.text) != one.answer
         ]
         yield from _named({f"answers are not what adapter {adapter.name} finds in the texts": other})
+        if isinstance(adapter, Baseline):
+            others = other_answers(record, adapter, dataset) or []
+            yield from _named({f"answers are not those that {adapter.title} gives here": others})
 
 
 def videos_of(dataset: Dataset) -> dict[str, Path]:
@@ -331,6 +325,8 @@ def doubts(record: RunRecord, dataset: Dataset | None) -> Iterator[str]:
         yield from _like_another(settings)
     if dataset is None:
         return
+    if isinstance(adapter, Baseline) and other_answers(record, adapter, dataset) is None:
+        yield "its answers were not computed again: clips are not here, or were other files"
     references = {item.request.id: item.reference for item in record.items(dataset)}
     same = sum(_told(one.answer) == _told(references[name]) for name, one in record.answers.items())
     if same >= KNOWN * len(references):

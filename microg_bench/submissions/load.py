@@ -45,6 +45,7 @@ MAX_WORD = 300  # characters of a name or setting
 MAX_KEYS = 100  # of engine arguments, versions and what an engine tells
 MAX_STARTS = 1000
 MAX_TOKENS = 10_000_000
+MAX_CONTEXT = 2_000_000  # tokens of one question with its answer
 MAX_SCORE = 1e6  # far above any score; the largest, CIDEr, is at most 1,000
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

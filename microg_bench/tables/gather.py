@@ -8,11 +8,13 @@ from typing import NamedTuple
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError, RunError
 from microg_bench.har.boxes import GroundTruth
+from microg_bench.metrics import METRICS
 from microg_bench.privacy import without_private
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
 from microg_bench.scorecard import Scorecard
 from microg_bench.submissions.check import check
+from microg_bench.submissions.claims import ROUNDING, claim_faults
 from microg_bench.submissions.load import check_finite, find_submissions, is_submission
 from microg_bench.text import first_line
 
@@ -82,7 +84,26 @@ def read_scored(path: Path, dataset: Dataset | None = None) -> RunRecord:
         return checked.record
     record = RunRecord.read(path)
     check_finite(record.scorecard, path / SCORECARD_FILE)
+    _check_scores(record)
     return public(record)
+
+
+def _check_scores(record: RunRecord) -> None:
+    """Accept a run whose scores can be, and are those of its statistics where these are at hand.
+
+    Raises:
+        RunError: they are others.
+    """
+    card = record.scorecard
+    if fault := next(claim_faults(card), None):
+        raise RunError(f"{fault}; score it again", path=record.path)
+    statistics = record.statistics.metrics if record.has_statistics else {}
+    for name, rows in statistics.items():
+        value = card.scores[name].value if name in card.scores else None
+        given = METRICS[name].aggregate(rows) if len(rows) else None
+        if value is not None and given is not None and not abs(value - given) <= ROUNDING:
+            reason = f"{SCORECARD_FILE} claims {name} = {value:g}, its statistics give {given:g}"
+            raise RunError(f"{reason}; score it again", path=record.path)
 
 
 def _with_answers(path: Path) -> RunRecord:

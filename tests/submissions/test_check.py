@@ -56,7 +56,7 @@ def test_who_answered_is_noted_and_no_path_of_theirs_is_packed(run: Path, data: 
     lines = [json.loads(line) for line in (copy / "journal.jsonl").read_text().splitlines()]
     served = [{**line, "served_model": "/home/ann/models/other"} for line in lines]
     (copy / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in served))
-    asked = {"engine": "server", "checkpoint": "org/asked", "title": "Baseline: nearest clip (org/asked)"}
+    asked = {"engine": "server", "checkpoint": "org/asked", "model": "mine", "title": "Mine"}
     edit(copy / "run.json", lambda content: content["settings"].update(asked))
     done = bench("score", copy, *FAST, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -286,14 +286,11 @@ def test_another_dataset_is_named(packed: Path, tmp_path: Path) -> None:
     assert "was made on references with fingerprint" in problem
 
 
-def test_an_adapter_of_another_version_is_a_note(packed: Path, data: Path) -> None:
+def test_a_baseline_of_another_version_is_refused(packed: Path, data: Path) -> None:
     for name in ("run.json", "scorecard.json"):
         edit(packed / name, lambda content: content["settings"].update(adapter_sha256="0" * 64))
-    found = check(packed, data)
-    assert found.problems == []
-    assert found.notes == [
-        "adapter nearest-clip is here in another version: the answers that it found were not checked"
-    ]
+    (problem,) = check(packed, data).problems
+    assert problem.startswith("is of nearest-clip in another version than here")
 
 
 def test_the_command_line_packs_and_checks(run: Path, data: Path, tmp_path: Path) -> None:
@@ -383,7 +380,20 @@ def test_a_title_that_looks_like_anothers_is_noted(packed: Path, data: Path, tit
 
 
 def claim(value: float, **more: Any) -> dict[str, Any]:
-    return {"value": value, "signature": {"metric": "BERTScore", "values": {"model": "x"}}, **more}
+    values = {
+        "protocol": "paper",
+        "tokenizer": "none",
+        "model": "x@0123456789ab",
+        "layers": "17",
+        "idf": "no",
+        "rescaled": "no",
+        "dtype": "float32",
+        "transformers": "5.1",
+        "torch": "2.13.0+cpu",
+        "items": "8",
+        "version": "0.2.0",
+    }
+    return {"value": value, "signature": {"metric": "BERTScore", "values": values}, **more}
 
 
 def without_encoder(folder: Path, data: Path, tmp_path: Path) -> Any:

@@ -8,7 +8,7 @@ from tests.submissions.hostile import actions, claims, forms
 
 _GROUPS = (
     *(forms.files, forms.journals, forms.encodings, forms.syntax, forms.types, forms.bounds),
-    *(claims.forged, claims.texts, claims.names, claims.suspicious),
+    *(claims.forged, claims.texts, claims.names, claims.baselines, claims.suspicious),
     *(actions.forged_actions, actions.files_of_actions, actions.suspicious_actions),
 )
 HOSTILE = [hostile for group in _GROUPS for hostile in group()]

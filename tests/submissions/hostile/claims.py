@@ -78,6 +78,13 @@ FORGED: dict[str, tuple[object, ...]] = {
     "card.interval.resamples": (0, -1, 10**12),
     "card.interval.seed": (1, -1),
     "line.answer": ("something else", ""),
+    "run.starts.0.started": ("9999-12-31T00:00:00+00:00", "9999-99-99T99:99:99+00:00"),
+    "run.options.model": ("blind", "gpt-4o"),
+    "run.options.temperature": (0.7,),
+    "run.options.max_tokens": (32,),
+    "run.options.seed": (7,),
+    "run.options.engine": ("vllm",),
+    "run.options.frames": (8,),
 }  # fmt: skip
 
 
@@ -98,12 +105,49 @@ def forged() -> Iterator[Hostile]:
             told = getattr(value, "__name__", None) or str(value)
             says = f"{says_of(place)}|{ELSE.get(place, 'digits')}"
             yield Hostile(f"{place} is forged: {told[:40]}", put((place, value)), says=says)
-    reach = {"value": 60.0, "interval": [50.0, 70.0], "signature": {"metric": "BERTScore", "values": {}}}
+    reach = {"value": 60.0, "interval": [50.0, 70.0], "signature": _bertscore()}
     unmeasured = put(("card.scores.BERTScore", reach))
     yield Hostile("a score that cannot be computed here", unmeasured, "noted", "BERTScore")
-    for far in ({"value": 250.0}, {"interval": [50.0, 250.0]}, {"interval": [-1e7, 70.0]}):
-        beyond = put(("card.scores.BERTScore", {**reach, **far}))
-        yield Hostile(f"a score that cannot be reached: {far}", beyond, says="BERTScore")
+    rescaled = {"signature": _bertscore(rescaled="yes"), "interval": None}
+    let_in = put(("card.scores.BERTScore", {**reach, **rescaled, "value": -40.0}))
+    yield Hostile("a rescaled score below 0", let_in, "noted", "BERTScore")
+    faulty: tuple[dict[str, Any], ...] = (
+        *({"value": value} for value in (250.0, -1e6, -101.0)),
+        *({**rescaled, "value": value} for value in (101.0, -1e6, -1100.0)),
+        *({"interval": bounds} for bounds in ([50.0, 250.0], [-1e7, 70.0])),
+        *({"interval": bounds} for bounds in ([0.0, 1.0], [70.0, 50.0], [61.0, 70.0])),
+        *({"signature": one} for one in (None, {"metric": "CIDEr", "values": {}})),
+        {"signature": {"metric": "BERTScore", "values": {}}},
+        {"signature": _bertscore(metric="S-VQA")},
+        {"signature": _bertscore(note="verified by the maintainers")},
+        {"signature": _bertscore(model="verified by the maintainers")},
+        {"signature": _bertscore(version="0.2.0 (verified)")},
+        {"signature": _bertscore(layers="best")},
+        {"signature": _bertscore(items="1237")},
+        {"signature": _bertscore(protocol="coco")},
+        {"signature": _bertscore(thinking="high")},
+    )
+    for change in faulty:
+        claim = put(("card.scores.BERTScore", {**reach, **change}))
+        yield Hostile(f"a score that cannot be: {str(change)[-90:]}", claim, says="BERTScore")
+
+
+def _bertscore(metric: str = "BERTScore", **changed: str) -> dict[str, Any]:
+    """The signature of an honest BERTScore of the sample set, with other values."""
+    values = {
+        "protocol": "paper",
+        "tokenizer": "none",
+        "model": "roberta-large@bcfe46d679df",
+        "layers": "17",
+        "idf": "no",
+        "rescaled": "no",
+        "dtype": "float32",
+        "transformers": "5.23.0",
+        "torch": "2.13.0+cpu",
+        "items": "84",
+        "version": "0.1.0",
+    }
+    return {"metric": metric, "values": {**values, **changed}}
 
 
 # Texts that are no name, and where they may be tried; all but the last are addresses or secrets.
@@ -244,11 +288,27 @@ def _copied(folder: Path) -> None:
     scored(*_elsewhere())(folder)
 
 
+MEDIA = {"kind": "images", "jpeg_quality": 90, "detail": "auto"}
+
+
+def baselines() -> Iterator[Hostile]:
+    """What claims to be a baseline, and is not."""
+    other = put(("both.adapter_sha256", "0" * 64))
+    yield Hostile("a baseline of another version", other, says="another version")
+    for engine in ("vllm", "transformers"):
+        yield Hostile(f"a baseline on {engine}", put(("both.engine", engine)), says="engine")
+    better = scored(("line.answer", "A man walks."), ("line.text", "A man walks."))
+    yield Hostile("an answer that the baseline does not give", better, says=FIRST)
+    unseen = scored(("lines.clip_sha256", "0" * 16), ("line.answer", "A man."), ("line.text", "A man."))
+    yield Hostile("a baseline on other clips", unseen, "noted", "not computed again")
+
+
 def suspicious() -> Iterator[Hostile]:
     """What may be honest, and is to be told."""
     yield Hostile("an adapter that is not here", scored(*_elsewhere()), "noted", "stranger is not here")
-    other = put(("both.adapter_sha256", "0" * 64))
-    yield Hostile("an adapter of another version", other, "noted", "another version")
+    stranger = scored(*_elsewhere(model="gpt-4o", title="GPT-4o"), ("run.settings.engine", "openai"),
+                      ("run.settings.checkpoint", "gpt-4o"), ("run.settings.media", MEDIA))  # fmt: skip
+    yield Hostile("an adapter of another version", stranger, "noted", "another version")
     yield Hostile("the sample set", put(), "noted", "no benchmark")
     yield Hostile("answers of another", scored(*_elsewhere()), "noted", "answers .*those of")
     yield Hostile("answers that are the references", _copied, "noted", "references")

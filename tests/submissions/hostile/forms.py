@@ -287,7 +287,7 @@ WORDS = {
     "line.id": (
         "", "../../etc/passwd#1", "__proto__", "constructor#1", "rocket-roll_000#99", "x" * 10_000,
     ),
-    "line.seconds": (-1.0, 1e300),
+    "line.seconds": (-1.0, 1e7, 1e300),
     "line.prompt_tokens": (-5, 10**30),
     "line.output_tokens": (-5, 10**6),
     "line.cached_tokens": (-5, 10**30),
@@ -315,6 +315,9 @@ def bounds() -> Iterator[Hostile]:
         {"prompt_tokens": 10, "cached_tokens": 11},
         {"output_tokens": 10, "reasoning_tokens": 11},
         {"prompt_tokens": 10, "output_tokens": 500},
+        {"prompt_tokens": 0, "output_tokens": 5},
+        {"prompt_tokens": 10, "output_tokens": 0},
+        {"prompt_tokens": 10_000_000, "output_tokens": 5},
     )
     for counts in tokens:
         change = put(*((f"line.{name}", count) for name, count in counts.items()))
