@@ -33,6 +33,12 @@ _OPTIONS = {
     "decoders": "num_workers",
     "urls": "url",
 }
+# What files of schema 1 hold.
+OPTIONS_1 = {*_OPTIONS, *Options.model_fields}
+ABSTENTION_1 = {"absent", "present", "rightly", "wrongly"}
+KEYS_1 = {"schema", "options", "settings", "starts"}
+KEYS_1 |= {"status", "task", "protocol", "items", "failures", "missing", "foreign", "empty", "dataset"}
+KEYS_1 |= {"fingerprint", "model", "scores", "interval", "floors", "slices", "abstention", "dropped"}
 _FINISH = {"end": "stop", "length": "length", "filter": "content_filter", "refusal": "refusal"}
 _SLICES = {"question word": "question_word"}
 _LABELS = {"absent": "unanswerable", "present": "answerable"}

@@ -15,6 +15,7 @@ from microg_bench.har.boxes import GroundTruth
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
+from microg_bench.settings import Settings
 from microg_bench.submissions.actions import (
     action_faults,
     boxes_of,
@@ -24,6 +25,7 @@ from microg_bench.submissions.actions import (
 from microg_bench.submissions.faults import Said, answers_of, copies, doubts, faults, said
 from microg_bench.submissions.load import RunSubmission, Submission, is_of_actions, load
 from microg_bench.submissions.rescore import RECOMPUTED, Outcome, claimed_options, compared, told
+from microg_bench.submissions.titles import same_titles
 from microg_bench.text import first_line
 
 LONGEST = 500  # characters of a problem or a note
@@ -75,6 +77,7 @@ def check(
     found = [Checked(folder) for folder in folders]
     sound: dict[Alike, list[tuple[Checked, int]]] = defaultdict(list)
     things: dict[Path, Said] = {}
+    models: dict[Path, Settings] = {}
     for one in found:
         with _guard(one):
             if is_of_actions(one.folder):
@@ -84,6 +87,7 @@ def check(
             if one.problems:
                 continue
             things[one.folder] = answers_of(submission.record)
+            models[one.folder] = submission.record.settings
             if dataset is None:
                 _settle([(one, submission)], None, ScoringOptions(), False)
             else:
@@ -95,6 +99,8 @@ def check(
             _settle(_again(part), dataset, how, baselines)
     accepted = {one.folder: one for one in found if not one.problems}
     for folder, line in copies([one for folder, one in things.items() if folder in accepted]):
+        accepted[folder].notes.append(line)
+    for folder, line in same_titles({folder: one for folder, one in models.items() if folder in accepted}):
         accepted[folder].notes.append(line)
     for one in found:
         one.problems, one.notes = _cut(one.problems), _cut(one.notes)

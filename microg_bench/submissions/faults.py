@@ -2,10 +2,10 @@
 
 import json
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, get_args
@@ -14,25 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.adapters.base import Adapter, Baseline
-from microg_bench.adapters.registry import find_adapter, is_generic, registered, source_sha256
+from microg_bench.adapters.registry import find_adapter, is_generic, source_sha256
 from microg_bench.dataset.annotations import MAX_ID_LENGTH
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import UsageError
 from microg_bench.metrics import METRICS
 from microg_bench.options import CLIENTS, Options, ScoringOptions, check_engine, takes
 from microg_bench.privacy import without_private
+from microg_bench.prompts import shipped_templates
 from microg_bench.records import Answer, Request, TaskName
 from microg_bench.runs.configure import model_title
 from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.scorecard import REFERENCES, Scorecard
 from microg_bench.scoring.evaluate import task_metrics
 from microg_bench.settings import Settings
-from microg_bench.storage import read_json, shipped
 from microg_bench.submissions.baselines import other_answers
 from microg_bench.submissions.claims import claim_faults
 from microg_bench.submissions.frames import frame_faults, other_files
 from microg_bench.submissions.load import MAX_CONTEXT, MAX_WORD, RunSubmission
-from microg_bench.text import first_line, listed, one_line
+from microg_bench.submissions.titles import is_blank, like_another
+from microg_bench.text import first_line, listed
 
 MAX_TEXT = 100_000  # characters of an answer; the longest in the published ones have less than 2,000
 MAX_REASONING = 500_000  # characters of the thoughts beside an answer
@@ -46,9 +47,8 @@ KNOWN, COPIED = 0.3, 0.9  # shares of answers that are those of somebody else, f
 _ID = re.compile(rf"(?!\.)[^\x00-\x1f/\\#]{{1,{MAX_ID_LENGTH}}}(#[1-9][0-9]{{0,5}})?")
 # Patterns here meet texts from elsewhere: none of them reads a text more than once.
 _MARKUP = re.compile(r"<[\s/]{0,9}(script|iframe|object|embed|svg|img|style|link|meta)\b|javascript:", re.I)
+_WORD = re.compile(r"[^\W_]+")
 _SHA256 = re.compile(r"[0-9a-f]{16}")
-# Cyrillic and Greek letters that look like Latin ones.
-_LOOKALIKES = str.maketrans("авеіјкмнорстухѕԁԛѡ" + "αβεηικμνορτυχζ", "abeijkmhopctyxsdqw" + "abehikmnoptuxz")
 
 
 def faults(submission: RunSubmission, dataset: Dataset | None) -> Iterator[str]:
@@ -145,9 +145,14 @@ def _asked(record: RunRecord) -> Iterator[str]:
     """Options and settings that the engine does not take."""
     settings = record.settings
     try:
-        check_engine(settings.engine, Options.of(record.options))
+        options = Options.of(record.options)
+        check_engine(settings.engine, options)
+        yield from _contradictions(options, settings)
     except UsageError as error:
         yield f"{RUN_FILE}: options: {error}"
+    for number, start in enumerate(record.starts):
+        if not _is_past(start["started"]):
+            yield f"{RUN_FILE}: starts[{number}].started is no time until now: {start['started']}"
     for name in ("checkpoint", "dtype", "attn_implementation", "quantization", "engine_args"):
         if getattr(settings, name) not in (None, {}, "auto") and not takes(settings.engine, name):
             yield f"{RUN_FILE}: settings.{name} is given, but engine {settings.engine} does not take it"
@@ -157,6 +162,34 @@ def _asked(record: RunRecord) -> Iterator[str]:
         yield f"{RUN_FILE}: settings.media of kind {settings.media.kind} has no such jpeg_quality"
     if len(json.dumps(settings.engine_args)) > MAX_ARGUMENTS:
         yield f"{RUN_FILE}: settings.engine_args is longer than {MAX_ARGUMENTS:,} characters"
+
+
+def _contradictions(options: Options, settings: Settings) -> Iterator[str]:
+    """Options as they were given that the settings, which follow from them, do not have."""
+    due: dict[str, Any] = {
+        **{
+            name: getattr(settings, name)
+            for name in ("engine", "dtype", "attn_implementation", "quantization")
+        },
+        **settings.generation.model_dump(),
+        "thinking": settings.thinking,
+        "model": options.model if options.model and options.model.endswith(".py") else settings.model,
+    }
+    if settings.frames and settings.frames.count:
+        due["frames"] = settings.frames.count
+    if settings.media:
+        due |= {"media": settings.media.kind}
+    for name, value in options.given().items():
+        if name in due and value != due[name]:
+            yield f"{RUN_FILE}: options.{name} is {value}, but settings have {due[name]}"
+
+
+def _is_past(time: str) -> bool:
+    """Whether a text is a time until now; a day more is let in, for clocks differ."""
+    try:
+        return datetime.fromisoformat(time) <= datetime.now(UTC) + timedelta(days=1)
+    except ValueError:
+        return False
 
 
 def _scores(task: TaskName, metric: str) -> bool:
@@ -174,6 +207,8 @@ def known_adapter(model: str) -> Adapter | None:
 
 def _adapter(settings: Settings) -> Iterator[str]:
     """What the adapter does not declare, where it is known here; and a baseline of another version."""
+    if is_blank(settings.title):
+        yield f"has a title without a letter or digit: {settings.title!a}"
     adapter = known_adapter(settings.model)
     if adapter is None:
         return
@@ -322,7 +357,11 @@ def doubts(record: RunRecord, dataset: Dataset | None) -> Iterator[str]:
         lacks = "is not here" if adapter is None else "is here in another version"
         yield f"adapter {settings.model} {lacks}: the answers that it found were not checked"
     if adapter is None:
-        yield from _like_another(settings)
+        yield from like_another(settings)
+    prompt = settings.prompt
+    shipped = shipped_templates().get(prompt.id) if prompt else None
+    if shipped and shipped.identity != prompt:
+        yield f"was asked with the prompt {prompt} of another version, here is {shipped.identity}"
     if dataset is None:
         return
     if isinstance(adapter, Baseline) and other_answers(record, adapter, dataset) is None:
@@ -333,22 +372,6 @@ def doubts(record: RunRecord, dataset: Dataset | None) -> Iterator[str]:
         yield f"{same} of {len(references)} answers are the same as their references"
     if record.settings.frames and (other := other_files(record, videos_of(dataset))):
         yield f"{len(other)} clips were other files than here: {listed(other)}"
-
-
-def _like_another(settings: Settings) -> Iterator[str]:
-    """Whose title that of a model looks like, which it is not."""
-    known = {one.adapter.title: one.adapter.checkpoint for one in registered() if one.adapter}
-    known |= read_json(shipped("results/published") / "paper.json")["checkpoints"]
-    title = _skeleton(settings.title)
-    for name, checkpoint in known.items():
-        if _skeleton(name) == title and (checkpoint is None or checkpoint != settings.checkpoint):
-            yield f"its title, {settings.title}, looks like that of another model, {name}"
-
-
-def _skeleton(title: str) -> str:
-    """What a reader sees of a title: letters and digits alone, those of other scripts as Latin ones."""
-    plain = unicodedata.normalize("NFKD", title).casefold().translate(_LOOKALIKES)
-    return "".join(sign for sign in plain if sign.isalnum())
 
 
 @dataclass(frozen=True)
@@ -369,7 +392,7 @@ class Said:
 
 
 def answers_of(record: RunRecord) -> Said:
-    """The answers of a run, whatever their case and spaces are."""
+    """The answers of a run by their words."""
     things = ((name, _told(one.answer)) for name, one in record.answers.items())
     return Said.of(record.path, record.scorecard, things)
 
@@ -392,4 +415,5 @@ def copies(said: Collection[Said]) -> Iterator[tuple[Path, str]]:
 
 
 def _told(text: str) -> str:
-    return one_line(text).casefold()
+    """The words of a text, whatever their case and the marks between them are."""
+    return " ".join(_WORD.findall(text.casefold()))

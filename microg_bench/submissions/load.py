@@ -22,7 +22,14 @@ from microg_bench.records import (
     first_fault,
     validated,
 )
-from microg_bench.runs.migration import read_object
+from microg_bench.runs.migration import (
+    ABSTENTION_1,
+    KEYS_1,
+    OPTIONS_1,
+    RUN_SCHEMA_1,
+    SCORECARD_SCHEMA_1,
+    read_object,
+)
 from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord, scorecard_of
 from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Media, PromptId, Settings
@@ -218,6 +225,8 @@ def load(folder: Path) -> RunSubmission:
     check_files(folder, RUN_FILES)
     limits = {RUN_FILE: MAX_RUN, SCORECARD_FILE: MAX_JSON}
     contents = {name: read_object(folder / name, limit) for name, limit in limits.items()}
+    for name, content in contents.items():
+        _check_keys(folder / name, content)
     record = RunRecord.of(folder, contents[RUN_FILE], _responses, PACKED_JOURNAL)
     record.scorecard = scorecard_of(contents[SCORECARD_FILE], folder / SCORECARD_FILE)
     check_finite(record.scorecard, folder / SCORECARD_FILE)
@@ -225,6 +234,20 @@ def load(folder: Path) -> RunSubmission:
     if not record.answers:
         raise RunError("holds no answer", path=folder / PACKED_JOURNAL)
     return RunSubmission(record.scorecard, contents, record)
+
+
+def _check_keys(file: Path, content: Mapping[str, Any]) -> None:
+    """Accept the keys of a file of schema 1, of which others would be left out when it is migrated.
+
+    Raises:
+        RunError: it has others.
+    """
+    if content.get("schema") not in (RUN_SCHEMA_1, SCORECARD_SCHEMA_1):
+        return
+    options, abstention = content.get("options"), content.get("abstention")
+    for part, known in ((content, KEYS_1), (options, OPTIONS_1), (abstention, ABSTENTION_1)):
+        if isinstance(part, dict) and (strange := sorted(set(part) - known)):
+            raise RunError(f"damaged: {first_line(strange[0], 60)}: is not of schema 1", path=file)
 
 
 def check_finite(card: Scorecard, file: Path) -> None:

@@ -9,6 +9,7 @@ from microg_bench.dataset.load import load
 from microg_bench.tasks import TASKS, items_of
 from tests.submissions.hostile.changes import (
     FIRST,
+    Change,
     Content,
     Hostile,
     places,
@@ -210,9 +211,11 @@ def texts() -> Iterator[Hostile]:
         "card.scores",
         "card.baselines",
     ):
-        yield Hostile(f"{place} has 100,000 keys", put((place, many)), says=says_of(place))
+        yield Hostile(f"{place} has 100,000 keys", put((place, many)), says=f"{says_of(place)}|bytes")
     for place in ("card.warnings", "card.served", "card.rejected", "run.starts", "both.transforms"):
-        yield Hostile(f"{place} has 100,000 parts", put((place, ["x"] * 100_000)), says=says_of(place))
+        yield Hostile(
+            f"{place} has 100,000 parts", put((place, ["x"] * 100_000)), says=f"{says_of(place)}|bytes"
+        )
     for words in (200_000, 5_000_000):
         long = "word " * words
         yield Hostile(
@@ -263,9 +266,18 @@ def names() -> Iterator[Hostile]:
     )  # fmt: skip
     for title in titles:
         yield Hostile(f"the title is {title}", scored(*_elsewhere(title=title)), "neutralised")
-    for title in ("GPT-4o", "gpt-4o", "GPT\u20114o", "G\u03a1T-4o", "Baseline: nearest clip", "QWEN2.5-VL"):
+    for title in (
+        *("GPT-4o", "gpt-4o", "GPT\u20114o", "G\u03a1T-4o", "Baseline: nearest clip", "QWEN2.5-VL", "GPT-40"),
+        *("GPT-4o (official)", "GPT-4\u0585", "GPT\u20114\u1d0f", "\ua4d6PT-4o", "Qwen2.5-VI"),
+        "Baseline: chance",
+    ):
         change = scored(*_elsewhere(title=title))
         yield Hostile(f"the title is another's: {title}", change, "noted", "title")
+    for title in ("\u2800", "\u3164", "\u2800 \u3164", "-", "\U0001f680"):
+        change = put(*_elsewhere(title=title), *(("both.title", title), ("both.model", "stranger")))
+        yield Hostile(f"the title shows nothing: {title!r}", change, says="title")
+    same = scored(*_elsewhere(model="other stranger", title="Stranger"))
+    yield Hostile("the title of two models", same, "noted", "title is that of another model too")
     folders = (
         "a\x1b[2Jb", "a\nok       all", "a\u202eb", "<b onmouseover=alert(1)>", "=HYPERLINK(1)", "a b", "-rf",
         "[red]x[", "x" * 250, os.fsdecode(b"a\xff"),
@@ -279,13 +291,17 @@ def _references() -> dict[str, str]:
     return {item.request.id: item.reference for item in items}
 
 
-def _copied(folder: Path) -> None:
-    """Answers that are the references."""
-    references, content = _references(), Content(folder)
-    for line in content.lines:
-        line["answer"] = line["text"] = references[line["id"]]
-    content.write(folder)
-    scored(*_elsewhere())(folder)
+def _copied(mark: str) -> Change:
+    """Answers that are the references, with a mark behind each."""
+
+    def change(folder: Path) -> None:
+        references, content = _references(), Content(folder)
+        for line in content.lines:
+            line["answer"] = line["text"] = references[line["id"]] + mark
+        content.write(folder)
+        scored(*_elsewhere())(folder)
+
+    return change
 
 
 MEDIA = {"kind": "images", "jpeg_quality": 90, "detail": "auto"}
@@ -311,7 +327,11 @@ def suspicious() -> Iterator[Hostile]:
     yield Hostile("an adapter of another version", stranger, "noted", "another version")
     yield Hostile("the sample set", put(), "noted", "no benchmark")
     yield Hostile("answers of another", scored(*_elsewhere()), "noted", "answers .*those of")
-    yield Hostile("answers that are the references", _copied, "noted", "references")
+    for mark in ("", "!", " \u2026"):
+        yield Hostile(f"answers that are the references{mark}", _copied(mark), "noted", "references")
+    prompt = {"id": "vqa-default", "version": 9, "hash": "0" * 8}
+    asked = scored(*_elsewhere(), ("run.settings.prompt", prompt))
+    yield Hostile("a prompt of another version", asked, "noted", "prompt .*another version")
     yield Hostile("intervals over clips", scored(clusters="clip"), "noted", "over clips, not over source")
     overall = put(("card.interval.clusters", "all"))
     yield Hostile("intervals over items", overall, "noted", "over all items, not over source")
