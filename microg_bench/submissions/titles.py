@@ -5,7 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 
 from microg_bench.adapters.base import Baseline
@@ -74,6 +74,7 @@ def _near(one: str, other: str) -> bool:
     short, long = sorted((one, other), key=len)
     if len(short) < SHORTEST or len(long) - len(short) > 1:
         return False
-    start = len(commonprefix([short, long]))
+    pairs = zip(short, long, strict=False)
+    start = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
     behind = start + (len(short) == len(long))
     return short[behind:] == long[start + 1 :] and not (long[start] + short[start:behind]).isdigit()

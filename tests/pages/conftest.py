@@ -11,7 +11,7 @@ import pytest
 
 from microg_bench.adapters.base import Baseline
 from microg_bench.adapters.references import References
-from microg_bench.adapters.registry import find_adapter
+from microg_bench.adapters.registry import find_adapter, source_sha256
 from microg_bench.dataset.load import Dataset, load
 from microg_bench.har.reports import read_scorecards
 from microg_bench.options import ScoringOptions
@@ -101,7 +101,8 @@ def baseline_run(path: Path, name: str, task: TaskName, data: str | Path) -> Pat
         shown = frames[request.video_id].indices if frames else ()
         return Answer(id=request.id, text=text, answer=text, frames=shown)
 
-    settings = make_settings(task, dataset, model=name, title=baseline.title, frames=spec)
+    made = {"model": name, "title": baseline.title, "adapter_sha256": source_sha256(baseline)}
+    settings = make_settings(task, dataset, frames=spec, **made)
     return make_run(path, settings, data, said)
 
 

@@ -293,6 +293,12 @@ def test_a_baseline_of_another_version_is_refused(packed: Path, data: Path) -> N
     assert problem.startswith("is of nearest-clip in another version than here")
 
 
+def test_without_data_the_command_line_scores_nothing(packed: Path, tmp_path: Path) -> None:
+    done = bench("submit", "check", packed, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "claimed and not verified: CIDEr, ROUGE-L" in done.stdout
+
+
 def test_the_command_line_packs_and_checks(run: Path, data: Path, tmp_path: Path) -> None:
     done = bench("submit", "pack", run, "--into", "subs", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

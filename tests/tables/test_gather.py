@@ -47,10 +47,32 @@ def test_a_run_and_its_submission_count_once(scored: Path, tmp_path: Path) -> No
 
 def test_two_runs_of_one_model_both_count(scored: Path, tmp_path: Path) -> None:
     again = Path(shutil.copytree(scored, tmp_path / "again"))
-    card = json.loads((again / "vqa" / "scorecard.json").read_text())
-    card["scores"]["CIDEr"]["value"] += 1
-    edit(again / "vqa" / "scorecard.json", scores=card["scores"])
+    for name in ("run.json", "scorecard.json"):
+        settings = json.loads((again / "vqa" / name).read_text())["settings"]
+        settings["generation"]["seed"] = 1
+        edit(again / "vqa" / name, settings=settings)
     assert sorted(tasks(gather([scored, again])[0])) == ["caption", "vqa", "vqa"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "entry", "reason"),
+    [
+        ("CIDEr", {"value": -500_000.0}, "lies outside of"),
+        ("CIDEr", {"value": 99.9, "interval": [99.0, 100.0]}, "its statistics give"),
+        ("CIDEr", {"interval": [70.0, 50.0]}, "not the bounds of"),
+        ("CIDEr", {"signature": {"metric": "CIDEr", "values": {"note": "verified"}}}, "signature"),
+    ],
+)
+def test_a_run_whose_scorecard_was_edited_is_left_out(
+    scored: Path, metric: str, entry: dict[str, Any], reason: str
+) -> None:
+    file = scored / "vqa" / "scorecard.json"
+    scores = json.loads(file.read_text())["scores"]
+    scores[metric].update(entry)
+    edit(file, scores=scores)
+    records, _, errors = gather([scored])
+    assert tasks(records) == ["caption"]
+    assert [reason in str(error) for error in errors] == [True]
 
 
 def test_the_order_does_not_depend_on_the_paths(scored: Path, tmp_path: Path) -> None:
