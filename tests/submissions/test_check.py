@@ -36,6 +36,7 @@ def test_a_sample_of_requests_is_no_submission(run: Path, packed: Path, data: Pa
     asked = {"requests": ["a_000#1"]}
     copy = Path(shutil.copytree(run, tmp_path / "r"))
     edit(copy / "run.json", lambda content: content["settings"].update(asked))
+    edit(copy / "run.json", lambda content: content["options"].update(model=content["settings"]["model"]))
     with pytest.raises(RunError, match="asks 1 requests only, not the whole dataset"):
         pack(RunRecord.read(copy), tmp_path / "other")
     edit(packed / "run.json", lambda content: content["settings"].update(asked))
@@ -58,6 +59,7 @@ def test_who_answered_is_noted_and_no_path_of_theirs_is_packed(run: Path, data: 
     (copy / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in served))
     asked = {"engine": "server", "checkpoint": "org/asked", "model": "mine", "title": "Mine"}
     edit(copy / "run.json", lambda content: content["settings"].update(asked))
+    edit(copy / "run.json", lambda content: content["options"].update(model=content["settings"]["model"]))
     done = bench("score", copy, *FAST, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     done = bench("submit", "pack", copy, "--into", "packed", cwd=tmp_path)
@@ -379,6 +381,7 @@ def test_a_title_that_looks_like_anothers_is_noted(packed: Path, data: Path, tit
     for name in ("run.json", "scorecard.json"):
         edit(packed / name, lambda content: content["settings"].update(changed))
     edit(packed / "scorecard.json", lambda card: card["model"].update(name="mine", title=title))
+    edit(packed / "run.json", lambda content: content["options"].update(model="mine"))
     found = check(packed, data)
     assert found.problems == []
     assert "adapter mine is not here: the answers that it found were not checked" in found.notes
