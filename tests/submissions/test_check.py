@@ -147,7 +147,7 @@ def not_a_number(card: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (raise_score, "scorecard.json claims scores.CIDEr.value = "),
+        (raise_score, "scorecard.json claims scores.CIDEr."),
         (widen_interval, "scorecard.json claims scores.ROUGE-L.interval = "),
         (hide_failures, "is not complete"),
         (lower_baseline, "scorecard.json claims baselines.blind.scores.CIDEr = "),
@@ -234,7 +234,7 @@ def failure(records: list[dict[str, Any]]) -> None:
         (drop, "1 items have no answer: a_001#1"),
         (invent, "1 answers are of no item of the dataset: stranger#1"),
         (repeat, "journal.jsonl.gz: line 9: answers a_000#1 again"),
-        (improve, "scorecard.json claims"),
+        (improve, "1 answers are not those that Baseline: nearest clip gives here: a_000#1"),
         (reread, "1 answers are not what adapter nearest-clip finds in the texts: a_000#1"),
         (fewer_frames, "were answered on different frames or files of one clip"),
         (script, "1 answers hold markup that a browser runs: a_000#1"),
@@ -311,7 +311,7 @@ def test_the_command_line_packs_and_checks(run: Path, data: Path, tmp_path: Path
     done = bench("submit", "check", folder, "--data", data, cwd=tmp_path)
     assert done.returncode == 1
     assert "REFUSED" in done.stdout
-    assert "claims scores.CIDEr.value" in done.stdout
+    assert "claims scores.CIDEr." in done.stdout
 
 
 def test_what_is_shown_was_computed_again(packed: Path, data: Path) -> None:
@@ -490,6 +490,8 @@ def test_answers_that_are_the_references_are_noted(data: Path, packed: Path) -> 
             one["answer"] = one["text"] = references[one["id"]]
 
     edit_journal(packed, copy)
+    edit(packed / "run.json", lambda content: content["settings"].update(model="mine", title="Mine"))
+    edit(packed / "run.json", lambda content: content["options"].update(model="mine"))
     record = load(packed).record
     ours = rescore.from_answers(
         [record], load_dataset(data), ScoringOptions(metrics=tuple(FAST[1].split(","))), True
