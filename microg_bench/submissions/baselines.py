@@ -8,17 +8,27 @@ from numpy.typing import NDArray
 
 from microg_bench.adapters.base import Baseline
 from microg_bench.adapters.references import References
-from microg_bench.adapters.registry import find_adapter
+from microg_bench.adapters.registry import find_adapter, source_sha256
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DecodeError
 from microg_bench.runs.record import RunRecord
+from microg_bench.settings import Settings
 from microg_bench.submissions.frames import other_files
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
 
+# Adapters of baselines in earlier versions, which answer as those that are here: names by SHA-256.
+EARLIER = {"597eb15617b34459c89aea306f5bfcf76afa1feac8e5a9a3f784f539925b31c8": "nearest-clip"}
+
+
+def is_known(settings: Settings, baseline: Baseline) -> bool:
+    """Whether a run is of a version of `baseline` that was published."""
+    sha256 = settings.adapter_sha256
+    return sha256 == source_sha256(baseline) or EARLIER.get(sha256) == baseline.name
+
 
 def other_answers(record: RunRecord, baseline: Baseline, dataset: Dataset) -> list[str] | None:
-    """The ids of the answers that `baseline`, which is here in the same version, gives otherwise.
+    """The ids of the answers that `baseline`, of a known version, gives otherwise.
 
     None where it looks at the video, and clips are not here, cannot be decoded, or were other files.
     """

@@ -28,7 +28,7 @@ from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.scorecard import REFERENCES, Scorecard
 from microg_bench.scoring.evaluate import task_metrics
 from microg_bench.settings import Settings
-from microg_bench.submissions.baselines import other_answers
+from microg_bench.submissions.baselines import is_known, other_answers
 from microg_bench.submissions.claims import claim_faults
 from microg_bench.submissions.frames import frame_faults, other_files
 from microg_bench.submissions.load import MAX_CONTEXT, MAX_WORD, RunSubmission
@@ -215,7 +215,7 @@ def _adapter(settings: Settings) -> Iterator[str]:
     if settings.engine not in adapter.engines:
         runs_on = " or ".join(adapter.engines)
         yield f"claims the engine {settings.engine}, but {settings.model} runs on {runs_on}"
-    if isinstance(adapter, Baseline) and source_sha256(adapter) != settings.adapter_sha256:
+    if isinstance(adapter, Baseline) and not is_known(settings, adapter):
         yield f"is of {settings.model} in another version than here: a baseline is the same for all"
     weights = settings.checkpoint, settings.revision, settings.checkpoint_sha256
     due = without_private(model_title(adapter, *weights))
@@ -325,7 +325,8 @@ def _against(record: RunRecord, dataset: Dataset) -> Iterator[str]:
             if name in requests and _parsed(adapter, requests[name], one.text) != one.answer
         ]
         yield from _named({f"answers are not what adapter {adapter.name} finds in the texts": other})
-        if isinstance(adapter, Baseline):
+    if isinstance(adapter, Baseline):
+        if is_known(record.settings, adapter):
             others = other_answers(record, adapter, dataset) or []
             yield from _named({f"answers are not those that {adapter.title} gives here": others})
 
