@@ -1,26 +1,31 @@
 PYTHON ?= python3
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
+VENV_LOWEST ?= .venv-lowest
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 PIP_VLLM := $(VENV_VLLM)/bin/pip --disable-pip-version-check
+PIP_LOWEST := $(VENV_LOWEST)/bin/pip --disable-pip-version-check
 BENCH := $(VENV)/bin/microg-bench
+# All but vllm, which has an environment of its own.
+EXTRAS := score,transformers,openai,gemini,plots,excel,mlflow
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test test-vllm fuzz mutate check docs format wheel clean
+.PHONY: help demo paper test test-vllm test-lowest resolve fuzz mutate check docs format wheel clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# torch goes first and pinned: it decides which builds of everything else fit.
+# torch goes first and pinned: it decides which builds of everything else fit. pip knows dependency groups since 25.1.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet 'pip>=25.1'
 	$(PIP) install --quiet --constraint constraints.txt torch
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[score]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[score,transformers,openai,gemini,plots,excel,mlflow,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]' --group dev
 	@touch $@
 
 # The hub is not used: no model is downloaded, and BERTScore is computed only if its encoder is cached.
@@ -59,6 +64,19 @@ test-vllm: $(VENV_VLLM)/.installed ## Test the engine vllm in an environment of 
 	  tests/engines/test_registry.py tests/engines/vllm tests/engines/openai_compatible/test_server_vllm.py \
 	  tests/model_adapters/test_open_weights_vllm.py
 
+$(VENV_LOWEST)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV_LOWEST)
+	$(PIP_LOWEST) install --quiet --constraint constraints.txt torch uv
+	$(VENV_LOWEST)/bin/uv pip install --quiet --python $(VENV_LOWEST)/bin/python --resolution lowest-direct \
+	  --constraint constraints.txt --editable '.[$(EXTRAS)]' --group test
+	@touch $@
+
+test-lowest: $(VENV_LOWEST)/.installed ## Run the tests with the lowest versions that pyproject.toml allows, of all but torch
+	$(VENV_LOWEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+resolve: $(VENV)/.installed-dev ## Check that every extra and group can be installed on every Python that is supported
+	$(VENV)/bin/python scripts/check_resolution.py
+
 FUZZ_EXAMPLES ?= 5000
 
 fuzz: $(VENV)/.installed-dev ## Try damaged files on every reader of files from elsewhere (FUZZ_EXAMPLES=, for each reader)
@@ -76,7 +94,7 @@ check: $(VENV)/.installed-dev ## Check format, lint and strict types
 	$(VENV)/bin/mypy
 
 $(VENV)/.installed-docs: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(PIP) install --quiet --constraint constraints.txt --group docs
 	@touch $@
 
 docs: $(VENV)/.installed-docs ## Build the documents as a site in build/docs; a warning is an error
@@ -91,4 +109,4 @@ wheel: $(VENV)/.installed-dev ## Build the wheel in dist
 	$(VENV)/bin/python -m build --wheel --outdir dist .
 
 clean: ## Remove the environments and the built wheel
-	rm -rf $(VENV) $(VENV_VLLM) dist
+	rm -rf $(VENV) $(VENV_VLLM) $(VENV_LOWEST) dist

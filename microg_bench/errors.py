@@ -56,7 +56,7 @@ class MissingExtraError(MicrogError):
 
     def __init__(self, what: str, extra: str, missing: str = "") -> None:
         detail = f" ({missing})" if missing else ""
-        super().__init__(f"{what} needs an extra{detail}: pip install 'microg-bench[{extra}]'")
+        super().__init__(f"{what} needs an extra{detail}: {install_command(extra)}")
         self.extra = extra
 
 
@@ -74,3 +74,8 @@ class MetricUnavailableError(MicrogError):
 
 class DecodeError(MicrogError):
     """A video that cannot be decoded; becomes the `Failure` of its clip, never the end of a run."""
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra to this installation; pip needs no index that has the distribution."""
+    return f"pip install 'microg-bench[{extra}]'"

@@ -1,6 +1,7 @@
 """The built wheel, in an environment of its own, is the same harness as the checkout."""
 
 import os
+import shlex
 import subprocess
 import sys
 import venv
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import numpy
 import pytest
+
+from microg_bench.errors import install_command
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPENDENCIES = Path(numpy.__file__).parents[
@@ -62,6 +65,16 @@ def test_it_has_the_same_models_and_prompts(bin_folder: Path, tmp_path: Path) ->
     prompts = run(bin_folder / "python", "-c", code, cwd=tmp_path).split()
     assert sorted(prompts) == sorted(path.name for path in (ROOT / "prompts").iterdir())
     assert prompts
+
+
+@pytest.mark.parametrize("extra", ["score", "transformers", "openai", "gemini", "plots", "excel", "mlflow"])
+def test_the_command_that_errors_print_needs_no_index_that_has_the_package(
+    bin_folder: Path, tmp_path: Path, extra: str
+) -> None:
+    pip, *command = shlex.split(install_command(extra))
+    python = ("--python", bin_folder / "python")
+    done = run(sys.executable, "-m", pip, *python, *command, "--dry-run", "--no-index", cwd=tmp_path)
+    assert f"Requirement already satisfied: microg-bench[{extra}]" in done
 
 
 def test_it_runs_the_sample_set_to_the_same_bytes(bin_folder: Path, tmp_path: Path) -> None:

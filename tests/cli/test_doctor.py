@@ -1,7 +1,12 @@
 """`microg-bench doctor`: what is usable here, and the command that fixes what is not."""
 
+import sys
+import venv
 from pathlib import Path
 
+import pytest
+
+from microg_bench.cli.doctor import findings
 from tests.helpers.datasets import bench
 
 
@@ -12,3 +17,17 @@ def test_doctor_names_what_is_missing_and_how_to_fix_it(tmp_path: Path) -> None:
     assert "MicroG-4M not fetched microg-bench data fetch" in found
     assert any(line.startswith("engine function usable") for line in found)
     assert any(line.startswith("Java (protocol coco) openjdk") for line in found)
+
+
+def test_doctor_tells_that_pip_would_install_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.create(tmp_path / "here", with_pip=False)
+    pip = tmp_path / "here/bin/pip"
+    pip.write_text("#!/bin/sh\n")
+    pip.chmod(0o755)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "here"))
+    told = [one for one in findings() if one.what == "pip"]
+    assert [one.fix for one in told] == [f"source {tmp_path / 'here/bin/activate'}"]
+    monkeypatch.setenv("PATH", str(pip.parent), prepend=":")
+    assert not [one for one in findings() if one.what == "pip"]
