@@ -14,7 +14,8 @@ MAX_DEPTH = 32  # levels of JSON that this program writes; the deepest has six
 MAX_DIGITS = 20  # of a whole number, as 64 bits hold it
 _TOO_DEEP = "nested too deeply"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~^$])")
+_EXTRA = r"(?<=\w)\[[a-z,]+\](?![\[(:])"  # as in a command to install one: no link, and copied as it stands
+_MARKDOWN = re.compile(rf"{_EXTRA}|([\\`*_{{}}\[\]#|~^$])")
 _LIST = re.compile(r"^(\d*)([-+.)])(?=[\s-]|$)")  # begins a list or a rule, where a paragraph begins
 
 
@@ -44,7 +45,8 @@ def one_line(text: str) -> str:
 def markdown(text: str) -> str:
     """`text` as it reads in a cell or paragraph of Markdown."""
     plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _LIST.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", plain))
+    escaped = _MARKDOWN.sub(lambda found: f"\\{found[1]}" if found[1] else found[0], plain)
+    return _LIST.sub(r"\1\\\2", escaped)
 
 
 def markdown_code(text: str) -> str:

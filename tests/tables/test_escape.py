@@ -51,6 +51,10 @@ def test_line_breaks_and_signs_that_steer_become_spaces() -> None:
     [
         ("<b>&amp;</b>", "&lt;b&gt;&amp;amp;&lt;/b&gt;"),
         ("[a](b)", r"\[a\](b)"),
+        ("pip install 'a-b[c,d]'", "pip install 'a-b[c,d]'"),
+        ("a[b](c)", r"a\[b\](c)"),
+        ("a[b][c]", r"a\[b\]\[c\]"),
+        ("a[b]: c", r"a\[b\]: c"),
         ("- item", r"\- item"),
         ("1. item", r"1\. item"),
         ("2) item", r"2\) item"),
