@@ -139,6 +139,11 @@ def test_a_users_table_comes_first(tmp_path: Path) -> None:
     assert own is not None
     assert (own.input, own.output) == (1, 2)
     assert find_price("openai", "gpt-4.1", file) == find_price("openai", "gpt-4.1")
+    file = tmp_path / "dated.toml"
+    file.write_text('[openai."gpt-4o-2024-11-20"]\ndate = 2026-11-01\ninput = 3\noutput = 4\n')
+    dated = find_price("openai", "gpt-4o-2024-11-20", file)
+    assert dated is not None
+    assert (dated.input, dated.output) == (3, 4), "before the name without its date"
 
 
 @pytest.mark.parametrize(
