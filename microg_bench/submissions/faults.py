@@ -325,10 +325,9 @@ def _against(record: RunRecord, dataset: Dataset) -> Iterator[str]:
             if name in requests and _parsed(adapter, requests[name], one.text) != one.answer
         ]
         yield from _named({f"answers are not what adapter {adapter.name} finds in the texts": other})
-    if isinstance(adapter, Baseline):
-        if is_known(record.settings, adapter):
-            others = other_answers(record, adapter, dataset) or []
-            yield from _named({f"answers are not those that {adapter.title} gives here": others})
+    if isinstance(adapter, Baseline) and is_known(record.settings, adapter):
+        others = other_answers(record, adapter, dataset) or []
+        yield from _named({f"answers are not those that {adapter.title} gives here": others})
 
 
 def videos_of(dataset: Dataset) -> dict[str, Path]:
