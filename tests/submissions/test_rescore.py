@@ -13,7 +13,7 @@ from microg_bench.errors import MicrogError
 from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, Clip
 from microg_bench.runs.migration import SCORECARD_SCHEMA_1
-from microg_bench.runs.record import RunRecord
+from microg_bench.runs.record import SCORECARD_FILE, RunRecord
 from microg_bench.scorecard import (
     SAMPLE_FINGERPRINT,
     SCORECARD_SCHEMA,
@@ -25,6 +25,7 @@ from microg_bench.scorecard import (
     ServedModel,
 )
 from microg_bench.scoring.intervals import METHOD
+from microg_bench.submissions.load import RunSubmission, Submission
 from microg_bench.submissions.rescore import (
     Outcome,
     Recomputed,
@@ -62,7 +63,7 @@ def at(card: Scorecard, *path: str | int) -> Any:
 
 
 def against(claimed: Scorecard, ours: Scorecard = OURS, schema: str = SCORECARD_SCHEMA) -> Outcome:
-    return compared(claimed, ours, schema)
+    return compared(Submission(claimed, {SCORECARD_FILE: {"schema": schema}}), ours)
 
 
 def places(found: Outcome) -> list[str]:
@@ -275,6 +276,7 @@ def test_answers_are_scored_again_and_the_error_of_one_run_is_its_own(tmp_path: 
     sound, other = from_answers(records, data, ScoringOptions(metrics=("ROUGE-L",)), baselines=False)
     assert isinstance(sound, Recomputed)
     assert sound.scorecard.values() == {"ROUGE-L": 100.0}
+    assert sound.statistics is not None
     assert sound.statistics.ids == ("a", "b")
     assert isinstance(other, MicrogError)
 
@@ -287,15 +289,17 @@ def run(tmp_path: Path) -> RunRecord:
             record.add(Answer(id=name, text=text, answer=text, frames=tuple(range(8))))
     found = RunRecord.read(tmp_path / "r")
     found.scorecard = make_card(task="caption", items=2, counts=Counts(answered=2, empty=1, flagged=1))
-    found.scorecard = found.scorecard.model_copy(
-        update={"model": told(found, SCORECARD_SCHEMA).scorecard.model}
-    )
+    found.scorecard = found.scorecard.model_copy(update={"model": unscored(found).scorecard.model})
     return found
+
+
+def unscored(run: RunRecord, schema: str = SCORECARD_SCHEMA) -> Outcome:
+    return told(RunSubmission(run.scorecard, {SCORECARD_FILE: {"schema": schema}}, run))
 
 
 def test_without_references_the_claims_are_shown_as_unverified(run: RunRecord) -> None:
     claimed = run.scorecard
-    found = told(run, SCORECARD_SCHEMA)
+    found = unscored(run)
     assert (found.problems, found.notes) == ([], [])
     assert found.scorecard.counts == claimed.counts
     assert found.scorecard.items == 2
@@ -311,9 +315,9 @@ def test_without_references_the_claims_are_shown_as_unverified(run: RunRecord) -
 def test_without_references_what_the_answers_tell_is_compared(run: RunRecord) -> None:
     claimed = run.scorecard
     run.scorecard = claimed.model_copy(update={"counts": Counts(answered=2)})
-    assert places(told(run, SCORECARD_SCHEMA)) == ["counts.empty", "counts.flagged"]
-    assert places(told(run, SCORECARD_SCHEMA_1)) == ["counts.empty"]
+    assert places(unscored(run)) == ["counts.empty", "counts.flagged"]
+    assert places(unscored(run, SCORECARD_SCHEMA_1)) == ["counts.empty"]
     run.scorecard = claimed.model_copy(update={"items": 3})
-    assert places(told(run, SCORECARD_SCHEMA)) == ["items"]
+    assert places(unscored(run)) == ["items"]
     run.scorecard = changed(claimed, "scores", "CIDEr", "value", to=None)
-    assert "CIDEr" not in told(run, SCORECARD_SCHEMA).scorecard.scores
+    assert "CIDEr" not in unscored(run).scorecard.scores
