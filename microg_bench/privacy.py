@@ -17,36 +17,73 @@ from pydantic import BaseModel
 
 from microg_bench.errors import UsageError
 
-_END = r"\s\"'`<>|,;()\[\]{}"  # what ends a path in running text
+_END = r"\s\"'`<>|,;()\[\]{}"  # what ends a path in running text, as an apostrophe within a word does not
+_REST = rf"(?:[^{_END}]|(?<=\w)'(?=\w))*"
 _HOST = r"[A-Za-z][\w-]{0,62}(?:\.[\w-]{1,63}){0,8}"
 _IP = r"\d{1,3}(?:\.\d{1,3}){3}"
+_IP6 = r"\[[\w:.%]*\]"
+_VARIABLE = r"\$\{?[A-Za-z_]\w*\}?"
+_MODELS = "vllm|transformers|server|openai|gemini"  # before the colon of a model's name
+_AFTER_MODELS = "|".join(f"(?<={name}:)" for name in _MODELS.split("|"))
+_ENDINGS = (
+    "py|pt|pth|bin|ckpt|gguf|onnx|safetensors|json|jsonl|toml|yaml|yml|csv|tsv|txt|log|parquet|npy|npz|pkl|"
+    "mp4|avi|mkv|mov|webm|jpg|png|xlsx|zip|gz"
+)
 _ADDRESS = re.compile(
     rf"""
-      (?P<web>   \b (?:https?|wss?|ftp) :// [^{_END}]* )
-    | (?P<store> \b [a-z][a-z0-9+.-]{{1,20}} :// [^{_END}]* )      # file, s3, gs, ssh …
-    | (?P<login> \b [\w.+-]{{1,64}} @ (?:                          # of scp, and of e-mail
-                   (?: {_HOST} | {_IP} ) : [^{_END}]* | {_HOST} \.[A-Za-z]{{2,}} \b ) )
-    | (?P<path>  \\\\ [\w.$-]+ \\ [^{_END}]*                         # \\host\share
-               | \b [A-Za-z] : [\\/] [^{_END}]*                      # C:\folder
-               | (?<![\w./~\\<-]) (?: ~[\w.-]{{0,64}} | \.{{1,2}} )? [/\\] [\w.~$%+@-] [^{_END}]* )
+      (?P<web>   \b (?i:https?|wss?|ftp) :// (?: [^{_END}@]* @ )? (?: {_IP6} )? {_REST} )
+    | (?P<store> \b [A-Za-z][A-Za-z0-9+.-]{{1,20}} :// {_REST} )       # file, s3, gs, ssh …
+    | (?P<login> (?<![\w./-]) [\w.+-]{{1,64}} @                       # of scp, and of e-mail
+                   (?! (?: [0-9a-f]{{7,40}} | main ) \b )                  # but not a commit
+                   (?: {_HOST} | {_IP} | {_IP6} ) (?: : {_REST} )?
+               | (?: (?<![\w./:\\-]) | {_AFTER_MODELS} ) (?! (?:{_MODELS}): )
+                   {_HOST} : [\w.~+-]+ / {_REST}                              # nas:folder/file
+               | (?<![\w.]) {_IP} [:/] [\w] {_REST} )
+    | (?P<path>  (?<![\w.]) [A-Za-z] : (?: [\\/] | [^{_END}\\/:]{{1,99}} \\ ) {_REST}   # C:\folder, C:file
+               | (?<![\w./~\\<-]) (?: ~[\w.-]{{0,64}} | \.{{1,2}} | {_VARIABLE} )?
+                   [/\\]{{1,2}} [\w.~$%+@-] {_REST}
+               | (?<=[<-]) / [\w.~$%+@-]+ / {_REST}                                     # no tag, as </think>
+               | (?<![\w./~\\@%+-]) [\w.+%-]+ (?: / [\w.+%-]+ )* / [\w.+%-]* \. (?:{_ENDINGS}) \b )
     """,
     re.VERBOSE,
 )
+# A text that is a path as a whole: blanks are part of it.
+_WHOLE = re.compile(
+    rf"""
+      \s* (?: (?: [/\\]{{1,2}} | (?: ~[\w.-]* | \.{{1,2}} | {_VARIABLE} ) [/\\] ) [^\s/\\]
+          | [A-Za-z] : [^\s\\/]* [\\/]
+          | (?! (?i:https?|wss?|ftp) : ) [A-Za-z][A-Za-z0-9+.-]{{1,20}} :// )
+      [^\n]* """,
+    re.VERBOSE,
+)
+_RELATIVE = re.compile(
+    rf"((?:{_MODELS}):)?(?!microg-bench/[a-z-]+/\d+$|[\d/]+$)(?![-<])[^\s/\\:=]+(?:[/\\][^\s/\\]+){{2,}}[/\\]?"
+)
 _TOKEN = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AIza[0-9A-Za-z_-]{20,}|gh[opsur]_[A-Za-z0-9]{20,}"
-    r"|github_pat_[A-Za-z0-9_]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16}"
+    r"|github_pat_[A-Za-z0-9_]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|A[KS]IA[0-9A-Z]{16}"
+    r"|(?:nvapi|glpat|pypi)-[A-Za-z0-9_-]{16,}|(?:xai|pplx)-[A-Za-z0-9]{16,}|(?:gsk|r8|npm)_[A-Za-z0-9]{16,}"
+    r"|ya29\.[A-Za-z0-9_-]{10,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}|dapi[0-9a-f]{16,}"
     r"|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*)"
-    r"|\bBearer\s+[A-Za-z0-9._~+/-]{8,}=*"
+    # Of a header; a word has no digit, and no capital after a small letter.
+    r"|\b(?:(?i:bearer|basic)\s+(?=[A-Za-z]{0,99}(?:[0-9=]|(?<=[a-z])[A-Z]))[A-Za-z0-9._~+/-]{8,}"
+    r"|(?i:token)\s+(?=[A-Za-z]{0,99}[0-9])[A-Za-z0-9._~+/-]{16,})=*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----",
 )
 
 _LOGIN = r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/?#@:]*:[^\s/?#@]+@|\bhttps?://[^\s/?#@]+@"
-_QUERY = r"[?&](?:[\w-]*(?:key|token|secret|password|signature|credential)|auth|code|sig)=[^\s&]"
+_QUERY = (
+    r"[?&](?:[\w-]*(?:key|token|secret|password|passphrase|pwd|signature|credential|session)|auth|code|sig)="
+    r"[^\s&]"
+)
 SECRET = re.compile(f"{_TOKEN.pattern}|(?i:{_LOGIN}|{_QUERY})")
+# The end of a name whose words are small and joined by underscores; counts and special tokens are no secrets.
 _SECRET_NAME = re.compile(
-    r"(?:api|access|secret|private|auth)[_-]?(?:key|token)$|(?:^|[._-])(?:secret|passw(?:or)?d|authorization"
-    r"|credentials?|cookie|(?<!eos_)(?<!bos_)(?<!pad_)(?<!image_)(?<!video_)token)$",
-    re.IGNORECASE,
+    r"(?:^|_)(?:secrets?|passw(?:or)?d|passphrase|pwd|auth|authorization(?:_header)?|bearer|(?<!allow_)credentials?|cookies?"
+    r"|session(?:_id)?|(?<!eos_)(?<!bos_)(?<!pad_)(?<!unk_)(?<!image_)(?<!video_)(?<!per_)token)$"
+    r"|^(?:(?:hf|hub|api|auth|access|secret|private|refresh|bearer|session|user)_)*tokens$"
+    r"|[a-z0-9](?<!cache)(?<!sort)(?<!hash)(?<!group)(?<!primary)(?<!public)(?<!num)(?<!max)_keys?$"
+    r"|^(?:api|access|secret|private|auth)keys?$"
 )
 _HOME = re.compile(r"[\\/](?:home|users)[\\/][^\\/]+[\\/]*$", re.IGNORECASE)
 # Accounts that are no person's, and words of results that an account may be called.
@@ -65,7 +102,7 @@ def without_private(content: Any) -> Any:
     Of a path the last part is left, unless it names a user; of an address on the web ``[address]``, of a
     secret ``[secret]``, of a user's folder ``[user]``. It says the same on every machine.
     """
-    return _with_texts(content, lambda text: _ADDRESS.sub(_left, without_secrets(text)))
+    return _with_texts(content, _public)
 
 
 def outgoing(content: Any) -> Any:
@@ -99,9 +136,15 @@ def secrets_in(content: Any, name: str = "") -> Iterator[str]:
         for value in content:
             yield from secrets_in(value, name)
     elif SECRET.search(name) or (
-        isinstance(content, str) and content and (SECRET.search(content) or _SECRET_NAME.search(name))
+        isinstance(content, str) and content and (SECRET.search(content) or _names_secret(name))
     ):
         yield without_secrets(name)
+
+
+def _names_secret(name: str) -> bool:
+    """Whether a part of the dotted `name` is called as a secret is: ``hf_token``, ``X-Api-Key``."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[ -]", "_", name).lower()
+    return any(_SECRET_NAME.search(part) for part in words.split("."))
 
 
 def is_loopback(url: str) -> bool:
@@ -131,14 +174,27 @@ def check_hub() -> None:
         raise UsageError("your token of the hub would be sent unencrypted: use https", item="HF_ENDPOINT")
 
 
+def _public(text: str) -> str:
+    text = without_secrets(text)
+    if _WHOLE.fullmatch(text):
+        text = _last(text)
+    elif found := _RELATIVE.fullmatch(text):
+        text = f"{found[1] or ''}{_last(text)}"
+    return _ADDRESS.sub(_left, text)
+
+
+def _last(path: str) -> str:
+    """The last part of a path, which is all that may be told of it."""
+    if _HOME.search(path):
+        return "[user]"
+    return PurePosixPath(path.replace("\\", "/").partition("?")[0]).name.strip() or "[path]"
+
+
 def _left(found: re.Match[str]) -> str:
     """What is left of an address or a path."""
     if found.lastgroup in ("web", "login"):
         return "[address]"
-    if _HOME.search(found[0]):
-        return "[user]"
-    text = found[0].partition("://")[2] if found.lastgroup == "store" else found[0]
-    return PurePosixPath(text.replace("\\", "/").partition("?")[0]).name or "[path]"
+    return _last(found[0])
 
 
 @cache

@@ -111,7 +111,7 @@ def test_a_title_names_the_checkpoint_that_is_not_the_adapters(
     assert title(**QWEN, checkpoint=str(weights)) == title(**QWEN, checkpoint=f"{weights}/.") == local
     assert title(model="blind") == "Baseline: blind"
     assert title(model="server:org/name", **url) == "org/name"
-    assert title(model="server:a/b/c/d", **url) == "a/b/c/d"
+    assert title(model="server:a/b/c/d", **url) == "d"
     assert title(model="server:/srv/private/m", **url) == "m"
     assert title(model=f"transformers:{weights}") == "finetuned"
     assert title(model="server:org/name", checkpoint="other", **url) == "org/name (other)"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import microg_bench as mb
 from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.errors import RunError
 from microg_bench.runs.record import RunRecord
@@ -13,6 +14,7 @@ from microg_bench.submissions.load import find_submissions, load
 from microg_bench.submissions.pack import pack
 from microg_bench.tables.gather import gather
 from tests.helpers.datasets import bench
+from tests.helpers.fault_server import FaultServer
 from tests.submissions.conftest import FAST, check
 
 
@@ -60,3 +62,58 @@ def test_a_dataset_is_named_by_its_references(tmp_path: Path) -> None:
     assert found.problems == []
     records, _, errors = gather([tmp_path / "r"], [folder])
     assert ([one.path for one in records], errors) == ([tmp_path / "r"], [])  # one row, not two
+
+
+MINE = """
+from microg_bench.adapters.base import Baseline
+
+class Mine(Baseline):
+    name, title = "mine", "Mine"
+
+    def answer(self, request, descriptor, others):
+        return "A man, and/or 1/2 of a crew at 10:30 km/h."
+"""
+
+
+def everything(folder: Path) -> str:
+    files = (path.read_bytes() for path in folder.iterdir())
+    return "\n".join((gzip.decompress(one) if one[:2] == b"\x1f\x8b" else one).decode() for one in files)
+
+
+def test_of_an_adapters_file_its_name_alone_is_packed(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "clients" / "acme_secret" / "my.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(MINE)
+    relative = file.relative_to(tmp_path)
+    done = bench("vqa", "--model", relative, "--data", data, "--run", "r", *FAST, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = pack(RunRecord.read(tmp_path / "r"), tmp_path / "packed")
+    assert "acme" not in everything(folder)
+    assert load(folder).record.options["model"] == "my.py"
+    assert {one.text for one in load(folder).record.answers.values()} == {
+        "A man, and/or 1/2 of a crew at 10:30 km/h."
+    }
+    assert check(folder, data).problems == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data/jdoe/secret/m", "/data/jdoe/secret/m", "C:\\Users\\jdoe\\secret\\m", "C:jdoe\\m", "~jdoe/m"),
+        *("$HOME/jdoe/m", "S3://bucket/jdoe/m", "jdoe@gpu1", "nas:jdoe/m", "/home/o'jdoe/secret/m"),
+    ],
+)
+def test_the_name_of_a_model_at_a_server_is_packed_without_places(
+    data: Path, tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("openai", reason="the extra openai is not installed")
+    with FaultServer() as server:
+        server.models = [name]
+        options = {"url": server.url, "frames": 2, "metrics": "ROUGE-L", "progress": None}
+        mb.evaluate(f"server:{name}", str(data), "vqa", run=tmp_path / "r", **options)
+        mb.evaluate("qwen2.5-vl", str(data), "vqa", run=tmp_path / "s", **options)
+    for run in ("r", "s"):
+        folder = pack(RunRecord.read(tmp_path / run / "vqa"), tmp_path / "packed")
+        assert "jdoe" not in everything(folder)
+        assert "jdoe" not in folder.name
+        assert check(folder, data).problems == []

@@ -25,6 +25,7 @@ from microg_bench.engines.transformers.engine import TransformersEngine
 from microg_bench.engines.vllm.arguments import _CODE, _PLUGINS, OPTION_OF, _known, arguments
 from microg_bench.engines.vllm.engine import VllmEngine
 from microg_bench.errors import EngineError, UsageError
+from microg_bench.privacy import secrets_in
 from microg_bench.records import (
     ENABLE_THINKING,
     Failure,
@@ -348,6 +349,7 @@ def test_the_arguments_are_read_in_the_source_of_vllm() -> None:
     assert known >= set(OPTION_OF)
     assert {*_CODE, *_PLUGINS} - _known(server=True) == {"config"}  # which the server's parser takes apart
     assert all(takes("vllm", option) for option in OPTION_OF.values())
+    assert set(secrets_in(dict.fromkeys(_known(server=True), "x"))) == {"hf_token", "api_key"}
 
 
 def test_no_gpu_and_no_build_for_the_cpu_is_told(tiny_qwen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
