@@ -46,6 +46,8 @@ async def outlive(engine: VllmEngine, end: Callable[[], None], outcomes: list[di
         outcomes += [outcome.model_dump() for _, outcome in answered]
         if first:
             end()
+    if end is interrupt:
+        await asyncio.sleep(60)  # a slow machine may give all answers at once: it is interrupted here
 
 
 def main() -> None:
