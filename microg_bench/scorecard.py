@@ -252,7 +252,13 @@ class IntervalEntry(Record):
             of = f"{self.cluster_count} {kind}{few}"
             yield f"intervals: {self.method}, {self.resamples:,} resamples of {of}"
         if without := [name for name, bounds in found.items() if bounds is None]:
-            yield f"no interval for {', '.join(without)}: too few {kind} ({self.cluster_count})"
+            count, names = self.cluster_count, ", ".join(without)
+            # Of so few, too many resamples hold a single one; of more, too many score alike.
+            too_few = count < 2 or count ** (1 - count) > 1 - self.level
+            reason = f"too few {kind} ({count})"
+            if not too_few:
+                reason = f"too few of the {count} {kind} score differently"
+            yield f"no interval for {names}: {reason}"
 
 
 class Abstention(Record):

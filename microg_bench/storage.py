@@ -156,8 +156,8 @@ def parse_json(
         reason = error.msg if item else f"{error.msg} in line {error.lineno}"
     except RecursionError:
         reason = "nested too deeply"
-    except ValueError as error:  # a number of too many digits
-        reason = first_line(error)
+    except ValueError as error:  # a number of too many digits, behind which Python gives advice
+        reason = first_line(error).partition(";")[0]
     raise DataError(f"not JSON: {reason}", path=path, item=item)
 
 

@@ -96,7 +96,7 @@ def strict_json(content: bytes) -> Any:
     try:
         found = json.loads(
             content.decode(),
-            object_pairs_hook=_object,
+            object_pairs_hook=each_key_once,
             parse_int=_whole,
             parse_float=_finite,
             parse_constant=_finite,
@@ -111,7 +111,12 @@ def strict_json(content: bytes) -> Any:
     return found
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON of its pairs.
+
+    Raises:
+        ValueError: a key occurs twice.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         times = Counter(name for name, _ in pairs)

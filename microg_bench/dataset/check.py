@@ -229,6 +229,8 @@ def _file_faults(
             yield DatasetFault(kind="missing-video", item=video_id, detail=detail)
     for path, reason in layout.rejected.items():
         yield DatasetFault(kind="rejected-video", item=path.name, detail=f"{reason}; it is not opened")
+    for path, reason in layout.rejected_actions.items():
+        yield DatasetFault(kind="unreadable-actions", item=path.name, detail=f"{reason}; it is not opened")
     if isinstance(labels, DatasetFault):
         yield labels
     else:

@@ -184,7 +184,8 @@ class Layout:
     """The files of a dataset. `videos` maps an id to its file; `doubles` lists further files of an id.
 
     `rejected` are files and folders that are not used as videos, with the reason. `actions` is the published
-    table of action labels, which covers more clips than the captions do.
+    table of action labels, which covers more clips than the captions do; `rejected_actions` are what is not
+    used as that table, with the reason.
     """
 
     annotations: Path
@@ -192,6 +193,7 @@ class Layout:
     videos: dict[str, Path] = field(default_factory=dict)
     doubles: tuple[Path, ...] = ()
     rejected: dict[Path, str] = field(default_factory=dict)
+    rejected_actions: dict[Path, str] = field(default_factory=dict)
 
 
 def find_layout(data: Path) -> Layout:
@@ -204,7 +206,21 @@ def find_layout(data: Path) -> Layout:
         return Layout(data)
     if not data.is_dir():
         raise DataError("no such dataset folder or annotation file", path=data)
-    return Layout(_find_annotations(data), _first_file(data, *ACTION_NAMES), *find_videos(data))
+    actions, faults = _find_actions(data)
+    return Layout(_find_annotations(data), actions, *find_videos(data), rejected_actions=faults)
+
+
+def _find_actions(root: Path) -> tuple[Path | None, dict[Path, str]]:
+    """The table of actions, and what is called as one but is not used, with the reason."""
+    home = Path(os.path.realpath(root))
+    faults: dict[Path, str] = {}
+    for path in (root / folder / name for folder in ANNOTATION_FOLDERS for name in ACTION_NAMES):
+        if os.path.lexists(path):
+            fault = _fault(path, home) or ("is a folder" if path.is_dir() else None)
+            if fault is None:
+                return path, faults
+            faults[path] = fault
+    return None, faults
 
 
 def _first_file(root: Path, *names: str) -> Path | None:

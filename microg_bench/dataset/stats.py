@@ -78,7 +78,7 @@ def with_shares(counts: Iterable[tuple[Key, int]]) -> tuple[tuple[Key, int, floa
 class Stats:
     """All counts of a dataset, by the name of their table; none of these is empty.
 
-    `notes` are those on its source videos (`Dataset.source_notes`).
+    `notes` are those on its source videos (`Dataset.source_notes`) and on an unusable table of actions.
     """
 
     data: str
@@ -114,10 +114,14 @@ def stats(data: str | Path | None) -> Stats:
         DataError: the dataset cannot be read, or its action labels are broken.
     """
     dataset = load(data)
-    actions = find_layout(locate(data)).actions
+    layout = find_layout(locate(data))
+    actions = layout.actions
     tables = [_sources(dataset), *_text_tables(_texts(dataset)), *(action_tables(actions) if actions else [])]
     found = {table.name: table for table in tables if table.rows}
-    return Stats(dataset.name, dataset.fingerprint, len(dataset.clips), found, dataset.source_notes)
+    notes = [f"{path.name} {reason}; it is not opened" for path, reason in layout.rejected_actions.items()]
+    return Stats(
+        dataset.name, dataset.fingerprint, len(dataset.clips), found, (*dataset.source_notes, *notes)
+    )
 
 
 def _texts(dataset: Dataset) -> dict[str, RequestTexts]:

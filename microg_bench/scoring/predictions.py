@@ -53,18 +53,11 @@ def read_predictions(path: Path, task: TaskName, items: Sequence[Item]) -> Match
     from microg_bench.scoring.rows import read_rows  # rarely needed
 
     repeated = 0
-
-    def counted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal repeated
-        found = dict(pairs)
-        repeated += len(pairs) - len(found)
-        return found
-
     texts: dict[str, str] = {}
     unknown: dict[str, str] = {}
     reader = _Reader(task, items)
     columns = {*_OTHER_FIELDS, *(field for fields in LAYOUTS.values() for field in fields)}
-    for place, fields in read_rows(path, columns, counted):
+    for place, fields in read_rows(path, columns):
         for one in reader.predictions(_Row(path, place, fields)):
             if one.text is not None:
                 known, name = (unknown, one.label) if one.item is None else (texts, one.item.request.id)

@@ -12,7 +12,7 @@ import json
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,9 @@ from microg_bench.dataset.parquet import MAGIC, parse_parquet
 from microg_bench.dataset.tabular import LONGEST_LINE, split_header
 from microg_bench.errors import DataError, MicrogError, MissingExtraError
 from microg_bench.storage import CHUNK_BYTES, MAX_JSON_BYTES, ZIP, as_text, parse_json, read_bytes
-from microg_bench.text import first_line
+from microg_bench.text import each_key_once, first_line
 
 Place = str | None  # of a row in its file: ``row 3``; None for an object that is the whole file
-Pairs = Callable[[list[tuple[str, Any]]], Any]
 MAX_ROWS = 500_000  # fifty times the largest published task
 MAX_COLUMNS = 200
 MAX_TAGS = 2_000_000  # of a workbook; a cell takes some seven
@@ -32,29 +31,28 @@ _MAX_MEMBERS = 1_000  # files in a workbook
 _WORKBOOK = "xl/workbook.xml"
 
 
-def read_rows(path: Path, names: Collection[str], pairs: Pairs | None = None) -> Iterator[tuple[Place, Any]]:
+def read_rows(path: Path, names: Collection[str]) -> Iterator[tuple[Place, Any]]:
     """The rows of a file with their places: mappings by field, but in JSON whatever the array holds.
 
     Args:
         path: the file.
         names: the columns that are read of a Parquet file.
-        pairs: makes an object of the pairs in JSON, as in `storage.read_json`.
 
     Raises:
-        DataError: the file is missing, empty, of none of the formats, damaged, or too large; the row is
-            named.
+        DataError: the file is missing, no regular file, empty, of none of the formats, damaged, or too large;
+            or an object of JSON has a key twice. The row is named.
         MissingExtraError: it is an Excel workbook, and what reads them is not installed.
     """
+    if path.exists() and not path.is_file():
+        raise DataError("is not a regular file", path=path)
     content = read_bytes(path, MAX_JSON_BYTES, zipped=True)
-    for number, found in enumerate(_rows(content, path, names, pairs)):
+    for number, found in enumerate(_rows(content, path, names)):
         if number == MAX_ROWS:
             raise DataError(f"holds more than {MAX_ROWS:,} rows", path=path)
         yield found
 
 
-def _rows(
-    content: bytes, path: Path, names: Collection[str], pairs: Pairs | None
-) -> Iterator[tuple[Place, Any]]:
+def _rows(content: bytes, path: Path, names: Collection[str]) -> Iterator[tuple[Place, Any]]:
     if content.startswith(ZIP):
         return _workbook_rows(content, path)
     if content.startswith(MAGIC):
@@ -67,8 +65,8 @@ def _rows(
     if start not in b"[{":
         return _csv_rows(text, path)
     if _has_lines(text):
-        return ((place, parse_json(line, path, pairs, place)) for place, line in _lines(text))
-    found = parse_json(text, path, pairs)
+        return ((place, parse_json(line, path, each_key_once, place)) for place, line in _lines(text))
+    found = parse_json(text, path, each_key_once)
     if isinstance(found, list):
         return ((f"record {n}", row) for n, row in enumerate(found, start=1))
     return iter([(None, found)])

@@ -139,8 +139,9 @@ def test_missing_and_unknown_items_are_named_and_scored_only_on_request(data: Pa
 
 
 def test_predictions_that_are_no_answers_are_said(data: Path, tmp_path: Path) -> None:
-    texts = '"a_001": "one", "a_001": "Let me see. It", "a_002": " ", "b_001": "<think>x</think> two"'
-    (tmp_path / "p.json").write_text(f"{{{texts}}}")
+    texts = [("a_001", "one"), ("a_001", "Let me see. It"), ("a_002", " "), ("b_001", "<think>x</think> two")]
+    rows = [{"video_id": video_id, "caption": text} for video_id, text in texts]
+    (tmp_path / "p.json").write_text(json.dumps(rows))
     command = ("score", "--task", "caption", "--predictions", "p.json", "--data", data, "--out", "c.json")
     done = bench(*command, "--metrics", "ROUGE-L", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

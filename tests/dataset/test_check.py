@@ -2,12 +2,14 @@ import codecs
 import os
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import polars
 import pytest
 
 from microg_bench.dataset.check import DatasetReport, check
+from microg_bench.dataset.stats import stats
 from microg_bench.progress import Progress
 from tests.helpers.datasets import make_dataset, record, write_annotations
 from tests.helpers.videos import write_clip
@@ -236,3 +238,23 @@ def test_what_is_not_used_as_a_video_is_named(tmp_path: Path) -> None:
         "a_004.mp4": "is a link that leads out of the dataset; it is not opened",
     }
     assert "undecodable-video" not in kinds(report)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (os.mkfifo, "is not a regular file"),
+        (Path.mkdir, "is a folder"),
+        (lambda path: path.symlink_to("/etc/hostname"), "is a link that leads out of the dataset"),
+        (lambda path: path.symlink_to("nowhere"), "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_table_of_actions_that_is_no_file_of_the_dataset_is_told(
+    tmp_path: Path, made: Callable[[Path], None], reason: str
+) -> None:
+    root = make_dataset(tmp_path / "set", ["a_000"])
+    made(root / "actions.csv")
+    assert kinds(check(root))["unreadable-actions"] == ["actions.csv"]
+    (fault,) = (one for one in check(root).faults if one.kind == "unreadable-actions")
+    assert fault.detail == f"{reason}; it is not opened"
+    assert f"actions.csv {reason}; it is not opened" in stats(root).notes

@@ -1,6 +1,7 @@
 """Predictions in every layout, laid beside the items of a dataset."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,6 @@ def test_captions_are_also_read_from_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "text", "repeated", "last"),
     [
-        ("caption", '{"a_001": "one", "a_002": "two", "a_001": "three"}', 1, "three"),
-        ("caption", '[{"video_id": "a_001", "caption": "one", "caption": "two"}]', 1, "two"),
         (
             "caption",
             '[{"video_id": "a_001", "caption": "1"}, {"video_id": "a_001", "caption": null}]',
@@ -123,6 +122,32 @@ def test_of_repeated_predictions_the_last_counts_and_the_others_are_counted(
     found = read_predictions(tmp_path / "p.json", task, items_for(task, tmp_path))
     assert found.repeated == repeated
     assert next(iter(found.answers.values()), "") == last
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a_001": "one", "a_002": "two", "a_001": "three"}', "the key 'a_001' occurs twice"),
+        ('[{"video_id": "a_001", "caption": "one", "caption": "two"}]', "the key 'caption' occurs twice"),
+        (
+            '{"video_id": "a_001", "caption": "x"}\n{"a": 1, "a": 2}',
+            "line 2: not JSON: the key 'a' occurs twice",
+        ),
+        ('{"a_001": ' + "1" * 5000 + "}", r"not JSON: [^;]* 5000 digits$"),
+    ],
+)
+def test_what_readers_take_differently_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(DataError, match=reason):
+        read_predictions(tmp_path / "p.json", "caption", items_for("caption", tmp_path))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    items = items_for("caption", tmp_path)
+    os.mkfifo(tmp_path / "p.json")
+    for path in (tmp_path / "p.json", tmp_path):
+        with pytest.raises(DataError, match="is not a regular file"):
+            read_predictions(path, "caption", items)
 
 
 @pytest.mark.parametrize("pack", [to_jsonl, to_parquet])

@@ -79,6 +79,21 @@ def test_a_score_without_an_interval_is_named_with_the_number_of_clusters() -> N
     assert "resamples of 3 source videos" in text
 
 
+@pytest.mark.parametrize(
+    ("count", "reason"),
+    [
+        (1, "too few source videos (1)"),
+        (7, "too few of the 7 source videos score differently"),
+        (5000, "5000"),
+    ],
+)
+def test_why_a_score_has_no_interval_is_told(count: int, reason: str) -> None:
+    found = IntervalEntry(level=0.95, clusters="source", cluster_count=count, resamples=1000, seed=0)
+    text = scorecard_table([card(scores={"BLEU-4": ScoreEntry(value=2.0)}, interval=found)])
+    (line,) = (line for line in text.splitlines() if "no interval for BLEU-4: " in line)
+    assert reason in line
+
+
 @pytest.mark.parametrize(("count", "few"), [(19, True), (20, False)])
 def test_fewer_than_20_clusters_are_warned_about(count: int, few: bool) -> None:
     how = IntervalEntry(
