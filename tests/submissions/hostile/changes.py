@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +124,17 @@ def put(*pairs: tuple[str, object]) -> Change:
         content.write(folder)
 
     return change
+
+
+def each_value(
+    values: Mapping[str, Sequence[object]], also: Mapping[str, str], verb: str
+) -> Iterator[Hostile]:
+    """One hostile submission for each of the `values` of a place; `also` are patterns of what may be said."""
+    for place, given in values.items():
+        says = f"{says_of(place)}|{also.get(place, 'digits')}"
+        for value in given:
+            told = getattr(value, "__name__", None) or str(value)
+            yield Hostile(f"{place} {verb} {told[:60]!r}", put((place, value)), says=says)
 
 
 def scored(*pairs: tuple[str, object], clusters: str = "source") -> Change:

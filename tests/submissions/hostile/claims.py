@@ -12,6 +12,7 @@ from tests.submissions.hostile.changes import (
     Change,
     Content,
     Hostile,
+    each_value,
     places,
     put,
     says_of,
@@ -101,11 +102,7 @@ ELSE = {
 
 def forged() -> Iterator[Hostile]:
     """Claims that do not follow from the answers."""
-    for place, values in FORGED.items():
-        for value in values:
-            told = getattr(value, "__name__", None) or str(value)
-            says = f"{says_of(place)}|{ELSE.get(place, 'digits')}"
-            yield Hostile(f"{place} is forged: {told[:40]}", put((place, value)), says=says)
+    yield from each_value(FORGED, ELSE, "is forged:")
     reach = {"value": 60.0, "interval": [50.0, 70.0], "signature": _bertscore()}
     unmeasured = put(("card.scores.BERTScore", reach))
     yield Hostile("a score that cannot be computed here", unmeasured, "noted", "BERTScore")

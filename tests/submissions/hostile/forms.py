@@ -17,6 +17,7 @@ from tests.submissions.hostile.changes import (
     bomb,
     device,
     doubled,
+    each_value,
     extra,
     instead,
     instead_of_folder,
@@ -307,10 +308,7 @@ MORE = {
 
 def bounds() -> Iterator[Hostile]:
     """Words and numbers that the product does not write, and counts that cannot be."""
-    for place, values in WORDS.items():
-        for value in values:
-            says = f"{says_of(place)}|{MORE.get(place, 'digits')}"
-            yield Hostile(f"{place} is {str(value)[:60]!r}", put((place, value)), says=says)
+    yield from each_value(WORDS, MORE, "is")
     tokens: tuple[dict[str, int], ...] = (
         {"prompt_tokens": 10, "cached_tokens": 11},
         {"output_tokens": 10, "reasoning_tokens": 11},
