@@ -31,7 +31,7 @@ DANGEROUS = {
     ".html": r"<b onmouseover|<img src=x|<script>alert|<svg/onload",
     ".md": r"<b onmouseover|(?<!\\)\]\(javascript|(?<!\\)\*\*Stranger",
     ".tex": r"\\input\{secret|\\write18|\$x\$",
-    ".csv": r'(?m)(^|,)"?[=+@-]',
+    ".csv": r'(?m)(^|,)"?[=+@-](?![\d.]+(,|$))',  # but for a negative number
 }
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 VERDICT = re.compile(r"^(REFUSED|ok     )  ", re.MULTILINE)
@@ -71,6 +71,7 @@ def honest_har(place: Path) -> Path:
 @pytest.fixture(scope="module")
 def submissions(place: Path, honest: Path, honest_har: Path) -> dict[str, Path]:
     """The folder of each hostile submission."""
+    assert len({one.name for one in HOSTILE}) == len(HOSTILE)
     found = {}
     for number, one in enumerate(HOSTILE):
         folder = place / "all" / (one.folder or f"{number:04}")

@@ -86,7 +86,7 @@ def no_folder(folder: Path) -> None:
         (pipe, "scorecard.json: is not a plain file"),
         (device, "journal.jsonl.gz: is not a plain file"),
         (socket_instead, "run.json: is not a plain file"),
-        (sparse, "run.json: is larger than 5,000,000 bytes"),
+        (sparse, "run.json: is larger than 1,000,000 bytes"),
         (not_json, "run.json: damaged: not JSON: nested too deeply"),
         (many_names, "must hold exactly"),
         (not_gzip, "journal.jsonl.gz: is no gzip file"),

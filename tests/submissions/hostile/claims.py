@@ -125,9 +125,9 @@ def forged() -> Iterator[Hostile]:
         {"signature": _bertscore(protocol="coco")},
         {"signature": _bertscore(thinking="high")},
     )
-    for change in faulty:
+    for number, change in enumerate(faulty):
         claim = put(("card.scores.BERTScore", {**reach, **change}))
-        yield Hostile(f"a score that cannot be: {str(change)[-90:]}", claim, says="BERTScore")
+        yield Hostile(f"a score that cannot be, {number}: {str(change)[-90:]}", claim, says="BERTScore")
 
 
 def _bertscore(metric: str = "BERTScore", **changed: str) -> dict[str, Any]:
