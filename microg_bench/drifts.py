@@ -260,7 +260,8 @@ def _configured(
         raise UsageError(f"its adapter is a file: {name_it(model)}", path=first.path)
     place = None if isinstance(data, Dataset) else data
     chosen = Options.of(kept, options, {"data": place, "clips": clips, "tasks": list(old)})
-    one = replace(configure(chosen, dataset), only=only)
+    named = () if "url" in options else chosen.url
+    one = replace(configure(chosen, dataset, named_by_file=named), only=only)
     for task, record in old.items():
         _check_same(record, one.settings(task))
     return one

@@ -64,7 +64,7 @@ _TOKEN = re.compile(
     r"|github_pat_[A-Za-z0-9_]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|A[KS]IA[0-9A-Z]{16}"
     r"|(?:nvapi|glpat|pypi)-[A-Za-z0-9_-]{16,}|(?:xai|pplx)-[A-Za-z0-9]{16,}|(?:gsk|r8|npm)_[A-Za-z0-9]{16,}"
     r"|ya29\.[A-Za-z0-9_-]{10,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}|dapi[0-9a-f]{16,}"
-    r"|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*)"
+    r"|(?<!-)eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*)"
     # Of a header; a word has no digit, and no capital after a small letter.
     r"|\b(?:(?i:bearer|basic)\s+(?=[A-Za-z]{0,99}(?:[0-9=]|(?<=[a-z])[A-Z]))[A-Za-z0-9._~+/-]{8,}"
     r"|(?i:token)\s+(?=[A-Za-z]{0,99}[0-9])[A-Za-z0-9._~+/-]{16,})=*"

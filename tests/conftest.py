@@ -70,7 +70,7 @@ def forged(scored: Path, tmp_path: Path) -> tuple[Path, Path, str]:
     assert done.returncode == 0, done.stderr
     caption, vqa = sorted((tmp_path / "subs").iterdir())
     card = json.loads((caption / "scorecard.json").read_text())
-    card["scores"]["CIDEr"]["value"] += 1
+    card["scores"]["CIDEr"].update(value=1.0, interval=[0.0, 2.0])
     (caption / "scorecard.json").write_text(json.dumps(card))
     data = json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"]
     return caption, vqa, data

@@ -60,6 +60,9 @@ class Vendor:
         given = {"frames": 2, "max_tokens": 8, "url": self.url, **FAST, **options}
         return mb.evaluate("openai:m", str(data), tasks, run=folder, **given)
 
+    def again(self, root: Path, sample: int = 6, source: str = "r", **options: Any) -> Drift:
+        return again(root, sample, source, url=self.url, **options)
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -85,7 +88,7 @@ def test_another_model_behind_the_same_name_is_found(vendor: Vendor, data: Path,
     vendor.name = "n-2"
     vendor.says = {QUESTIONS[0]: "Nobody.", QUESTIONS[1]: "A man  of clip number 1 floats. "}
     before = content(tmp_path / "r")
-    found = again(tmp_path, 12, "r/vqa")
+    found = vendor.again(tmp_path, 12, "r/vqa")
     assert content(tmp_path / "r") == before
 
     now = mb.load_run(tmp_path / "again")
@@ -109,7 +112,7 @@ def test_answers_that_are_none_are_told_of_both_times(vendor: Vendor, data: Path
     vendor.says = {QUESTIONS[0]: "Hmm, let me think."}
     vendor.run(tmp_path / "r", data)
     vendor.says = dict.fromkeys(QUESTIONS, "")
-    found = again(tmp_path, 18, "r/vqa")
+    found = vendor.again(tmp_path, 18, "r/vqa")
     drifted = found["vqa"]
     assert (drifted.counts_then.thoughts, drifted.counts_then.empty) == (9, 0)
     assert (drifted.counts_now.answered, drifted.counts_now.empty, drifted.counts_now.flagged) == (18, 18, 18)
@@ -123,7 +126,7 @@ def test_both_sets_of_answers_are_scored_on_the_sample_alone(
 ) -> None:
     vendor.run(tmp_path / "r", data)
     vendor.says = {QUESTIONS[0]: "Answer 0 about clip number 3."}
-    found = again(tmp_path, 12, "r/vqa")["vqa"]
+    found = vendor.again(tmp_path, 12, "r/vqa")["vqa"]
     now = mb.load_run(tmp_path / "again")
     assert found.sources == 3
     assert {name: one.now for name, one in found.metrics.items()} == now.scorecard.values()
@@ -149,14 +152,14 @@ def test_the_model_of_a_server_is_asked_again_under_the_name_it_has_there(
     vendor.server.models, vendor.name = ["/weights/tiny"], "/weights/tiny"
     ask: dict[str, Any] = {"frames": 2, "url": vendor.url, **FAST}
     mb.evaluate("qwen2.5-vl", str(data), "vqa", run=tmp_path / "r", **ask)
-    found = again(tmp_path, 3)
+    found = vendor.again(tmp_path, 3)
     assert {body["model"] for body in vendor.asked} == {"/weights/tiny"}
     assert "- who answered now: /weights/tiny (3)\n" in found.table()
     written = json.loads((tmp_path / "again" / DRIFT_FILE).read_text())
     assert written["settings"]["vqa"]["checkpoint"] == "tiny"
     vendor.server.models = ["other"]
     with pytest.raises(mb.MicrogError, match=r"cannot be asked again as it was \(checkpoint: .* → other\)"):
-        again(tmp_path, 3)
+        vendor.again(tmp_path, 3)
 
 
 def test_a_baseline_does_not_drift(tmp_path: Path) -> None:
@@ -223,15 +226,15 @@ def test_failures_are_told_and_asked_again_by_the_next_start(
 ) -> None:
     vendor.run(tmp_path / "r", data)
     vendor.refused = QUESTIONS[0]
-    found = again(tmp_path)["vqa"]
+    found = vendor.again(tmp_path)["vqa"]
     assert found.failed > 0
     assert (found.failed + found.answered, found.identical) == (6, 1.0)
     vendor.refused, vendor.asked = "", []
-    found = again(tmp_path)["vqa"]
+    found = vendor.again(tmp_path)["vqa"]
     assert (found.failed, found.answered) == (0, 6)
     assert len(vendor.asked) < 6
     vendor.asked = []
-    assert again(tmp_path)["vqa"] == found
+    assert vendor.again(tmp_path)["vqa"] == found
     assert vendor.asked == []
 
 
@@ -240,11 +243,11 @@ def test_a_response_cache_hides_no_drift(vendor: Vendor, data: Path, tmp_path: P
     vendor.run(tmp_path / "r", data, cache=str(cache))
     assert len(list(cache.rglob("*"))) > 1
     vendor.says = dict.fromkeys(QUESTIONS, "Something else.")
-    found = again(tmp_path)
+    found = vendor.again(tmp_path)
     assert found["vqa"].identical == 0.0
     assert not any(one.from_cache for one in found.results.records["vqa"].answers.values())
     with pytest.raises(mb.MicrogError, match="unknown option 'cache'"):
-        again(tmp_path, cache=str(cache))
+        vendor.again(tmp_path, cache=str(cache))
 
 
 def test_money_is_not_spent_without_consent(vendor: Vendor, data: Path, tmp_path: Path) -> None:
@@ -253,11 +256,13 @@ def test_money_is_not_spent_without_consent(vendor: Vendor, data: Path, tmp_path
     vendor.run(tmp_path / "r", data, prices=str(prices), max_cost=1e6)
     vendor.asked = []
     with pytest.raises(mb.MicrogError, match="this may cost"):
-        again(tmp_path)
+        vendor.again(tmp_path)
     assert vendor.asked == []
-    again(tmp_path, yes=True)
+    vendor.again(tmp_path, yes=True)
     assert len(vendor.asked) == 6
-    found = mb.drift(tmp_path / "r", 6, run=tmp_path / "poor", max_cost=1e-6, progress=None)
+    found = mb.drift(
+        tmp_path / "r", 6, run=tmp_path / "poor", max_cost=1e-6, progress=None, url=vendor.url
+    )
     assert (found.results.outcomes.exhausted, found["vqa"].missing, found["vqa"].identical) == (True, 6, None)
 
 
@@ -370,3 +375,14 @@ def test_a_run_cannot_allow_the_code_of_its_checkpoint(vendor: Vendor, data: Pat
     file.write_text(json.dumps(content))
     with pytest.raises(UsageError, match="--trust-remote-code: the run allowed the code of its checkpoint"):
         mb.drift(tmp_path / "r", progress=None)
+
+
+def test_a_run_does_not_say_where_the_key_of_a_vendor_goes(
+    vendor: Vendor, data: Path, tmp_path: Path
+) -> None:
+    vendor.run(tmp_path / "r", data)
+    vendor.asked = []
+    with pytest.raises(UsageError, match="the key in OPENAI_API_KEY would be sent where a file says"):
+        again(tmp_path)
+    assert not vendor.asked
+    assert not (tmp_path / "again").exists()

@@ -149,6 +149,11 @@ def test_what_only_looks_private_stays(text: str) -> None:
         "ftp://a@",
         "a/a.",
         "1.1.1.1:",
+        "-eyJaaaaaaaaaa",
+        "bearer ",
+        "-----BEGIN A",
+        "?key",
+        "a://:",
     ],
 )
 def test_long_texts_are_read_once(text: str) -> None:

@@ -15,7 +15,6 @@ from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.api import Results, run_configuration
 from microg_bench.cli.console import note, output, warn_of_doubts
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
-from microg_bench.engines.vendors import check_address
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.progress import shown
@@ -59,11 +58,8 @@ def _command(verb: str) -> Callable[..., None]:
         options = Options.of(from_file, given, tasks)
         if config:
             _check_code(config, from_file, given)
-            named = options.url if given["url"] is None else ()
-            check_address(named)
-        one = configure(options, note=note)
-        if config:
-            check_address(named, one.engine.name)
+        named = options.url if given["url"] is None else ()
+        one = configure(options, note=note, named_by_file=named)
         if repeat and options == Options.of(from_file, tasks):
             _check_repeats(one, repeat)
         if dry_run:

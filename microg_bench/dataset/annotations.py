@@ -18,7 +18,7 @@ from microg_bench.text import first_line
 
 _CLIP_NUMBER = re.compile(r"(?<=.)_\d+\Z")
 # What is no part of an id, though some files have it behind one: white space, the ending of the video file.
-ODD_END = re.compile(r"(\s|\.(mp4|mkv|webm|avi|mov))+\Z", re.IGNORECASE)
+ODD_END = re.compile(r"(\s|\.(mp4|mkv|webm|avi|mov)){1,9}\Z", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x1f/\\#]")  # "#" parts a clip from its question in request ids
 MAX_ID_LENGTH = 200
 NO_CLIP_NUMBER = "does not end in a clip number, as abc_012 does"

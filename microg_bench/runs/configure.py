@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -15,7 +15,7 @@ from microg_bench.adapters.registry import is_generic, source_sha256, usable_ada
 from microg_bench.dataset.load import SAMPLE, SAMPLE_FOLDER, Dataset, load, locate, select
 from microg_bench.engines.base import BatchEngine, Engine
 from microg_bench.engines.registry import CLOSED, choose_engine
-from microg_bench.engines.vendors import announced_end
+from microg_bench.engines.vendors import announced_end, check_address
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
 from microg_bench.privacy import SECRET, outgoing, secrets_in, without_private
@@ -192,7 +192,10 @@ class Configuration:
 
 
 def configure(
-    options: Options, dataset: Dataset | None = None, note: Callable[[str], None] = lambda text: None
+    options: Options,
+    dataset: Dataset | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    named_by_file: Sequence[str] = (),
 ) -> Configuration:
     """Check `options` against what is there.
 
@@ -200,9 +203,10 @@ def configure(
         options: what the user asked for.
         dataset: the dataset, where it has been loaded already.
         note: is told what takes long.
+        named_by_file: the addresses of servers that a file gave, not the user; no key of a vendor goes there.
 
     Raises:
-        UsageError: an unknown or unfitting name or option.
+        UsageError: an unknown or unfitting name or option, or a key would go where a file says.
         DataError: a dataset or prompt that cannot be read, or that has nothing to ask.
         MissingExtraError: the engine's packages are not installed.
         EngineError: the weights in a local folder cannot be read.
@@ -210,6 +214,8 @@ def configure(
     if options.model is None:
         raise UsageError("give a model: --model NAME (`microg-bench models` lists them)")
     _check_secrets(options)
+    if named_by_file:
+        check_address(named_by_file)
     if not options.tasks:
         raise UsageError("give at least one task: --tasks caption,vqa")
     adapter = usable_adapter(options.model)
@@ -220,6 +226,8 @@ def configure(
     engine = choose_engine(adapter.name, adapter.engines, adapter.architecture, options)
     thinking = _thinking(adapter, options, engine)
     engine_options = _engine_options(adapter, options, engine)
+    if named_by_file:
+        check_address(named_by_file, engine.name)
     engine.check(engine_options)
     given = options.given()
     dataset = dataset or load(options.data)

@@ -50,7 +50,7 @@ def test_a_killed_drift_is_resumed_and_what_fails_is_told(data: Path, tmp_path: 
         assert done.returncode == 0, done.stderr
         asked = server.asked.total()
         server.script = lambda question, attempt: "" if server.asked.total() <= asked + 6 else "silent"
-        again = ("drift", "r", "--sample", "12", "--run", "d", "--max-concurrency", "1")
+        again = ("drift", "r", "--sample", "12", "--run", "d", "--max-concurrency", "1", "--url", server.url)
         process = start_bench(*again, cwd=tmp_path, env={**os.environ, **ENV})
         journal = tmp_path / "d" / "journal.jsonl"
         wait_until(lambda: journal.is_file() and journal.read_text().count("\n") >= 6, process)
@@ -79,7 +79,7 @@ def test_a_name_from_a_server_stays_text(data: Path, tmp_path: Path) -> None:
         plain = server.wire.answer("A man.")
         named = plain | {"model": "<script>|[x](y)\x1b[2J\n- forged"}
         server.routes["POST", "/"] = lambda call: (200, named)
-        done = bench("drift", "r", "--run", "d", cwd=tmp_path, env=ENV)
+        done = bench("drift", "r", "--run", "d", "--url", server.url, cwd=tmp_path, env=ENV)
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if "who answered now" in line]
     assert "&lt;script&gt;\\|\\[x\\](y)" in line

@@ -85,7 +85,7 @@ def test_without_the_extra_it_is_one_line_and_nothing_is_done(
     ("changed", "message"),
     [
         (
-            {"protocol": "coco"},
+            {"protocol": "coco", "scores": {}},
             "error: r/caption and s/caption are not comparable: their protocols differ",
         ),
         ({"fingerprint": "0" * 64}, "their references differ"),

@@ -69,6 +69,12 @@ def test_the_source_is_the_id_without_its_clip_number(video_id: str, source: str
     assert id_fault(video_id) == fault
 
 
+@pytest.mark.parametrize("end", [" ", ".mp4", "\t.mov"])
+def test_a_long_id_is_read_once(end: str) -> None:
+    video_id = end * 200_000 + "x"
+    assert source_of(video_id) == video_id.strip()
+
+
 def test_a_record_may_name_its_source(tmp_path: Path) -> None:
     rows = [{**GOOD[0], "source": "a film"}, {**GOOD[1], "source": None}]
     expected = ["a film", None]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants
 
 from microg_bench.engines import checkpoint
 from microg_bench.engines.checkpoint import Checkpoint, content_sha256, locate
@@ -61,6 +61,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    close_session()  # which keeps the proxies of the environment that it was opened in
     yield answer_with
     for server in servers:
         server.shutdown()
