@@ -260,9 +260,7 @@ def test_money_is_not_spent_without_consent(vendor: Vendor, data: Path, tmp_path
     assert vendor.asked == []
     vendor.again(tmp_path, yes=True)
     assert len(vendor.asked) == 6
-    found = mb.drift(
-        tmp_path / "r", 6, run=tmp_path / "poor", max_cost=1e-6, progress=None, url=vendor.url
-    )
+    found = mb.drift(tmp_path / "r", 6, run=tmp_path / "poor", max_cost=1e-6, progress=None, url=vendor.url)
     assert (found.results.outcomes.exhausted, found["vqa"].missing, found["vqa"].identical) == (True, 6, None)
 
 

@@ -48,6 +48,11 @@ def registered() -> list[Registered]:
     return [_load(point) for point in _points().values()]
 
 
+def adapters_of(checkpoint: str | None) -> list[str]:
+    """The names of the registered adapters that are made for `checkpoint`."""
+    return [one.name for one in registered() if one.adapter and one.adapter.checkpoint == checkpoint]
+
+
 def find_adapter(model: str) -> Adapter:
     """The adapter called `model`, the one in the file `model` (which ends in `.py`), or for `ENGINE:NAME`.
 

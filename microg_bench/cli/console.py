@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from microg_bench.scorecard import Scorecard
 from microg_bench.text import printable, visible
@@ -61,11 +61,12 @@ def left_out(errors: Iterable[Exception]) -> None:
         note(f"left out: {visible(str(error))}", style="red")
 
 
-def columns(*names: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table without lines; the columns `right` are aligned to the right."""
+def columns(*names: str, right: tuple[str, ...] = (), whole: tuple[str, ...] = ()) -> Table:
+    """An empty table without lines; `right` are aligned to the right, texts of `whole` stay in one line."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for name in names:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(name, justify=side, overflow="fold", no_wrap=name in whole)
     return table

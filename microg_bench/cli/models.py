@@ -18,6 +18,8 @@ from microg_bench.errors import install_command
 from microg_bench.options import flag
 from microg_bench.text import printable
 
+NOTHING = "nothing"  # is to be installed
+
 app = typer.Typer(
     help="List the models, show one, start a new one, or check it.",
     epilog="Examples:  `microg-bench models`  ·  `microg-bench models new my-model`",
@@ -31,16 +33,21 @@ def list_models(context: typer.Context) -> None:
     """List the models, show one, start a new one, or check it."""
     if context.invoked_subcommand:
         return
-    table = columns("model", "engines", "frames", "checkpoint", "to install")
+    table = columns("model", "engines", "frames", "checkpoint", whole=("model", "checkpoint"))
+    missing: dict[str, list[str]] = {}
     for found in registered():
         if found.adapter is None:
-            table.add_row(found.name, "", "", "", found.problem)
+            table.add_row(found.name, "", "", "")
+            missing.setdefault(found.problem, []).append(found.name)
             continue
         adapter = found.adapter
         frames = str(adapter.frames) if adapter.sees_video else "–"
-        engines = ", ".join(adapter.engines)
-        table.add_row(found.name, engines, frames, adapter.checkpoint or "–", to_install(adapter))
+        table.add_row(found.name, ", ".join(adapter.engines), frames, adapter.checkpoint or "–")
+        if (needed := to_install(adapter)) != NOTHING:
+            missing.setdefault(f"to install: {needed}", []).append(adapter.name)
     output().print(table)
+    for what, names in missing.items():
+        output().print(f"{', '.join(names)}: {what}")
     output().print("\n".join(announced_ends(date.today())))
 
 
@@ -116,7 +123,7 @@ def _ends(adapter: Adapter | type[Adapter]) -> Iterator[End]:
 
 
 def to_install(adapter: type[Adapter]) -> str:
-    """The command that makes an engine of the adapter usable; "nothing" where one is.
+    """The command that makes an engine of the adapter usable; `NOTHING` where one is.
 
     Where an installed library has no class for the model, that is said instead. The engine `server` is usable
     for those who have a server.
@@ -127,7 +134,7 @@ def to_install(adapter: type[Adapter]) -> str:
     here = [info.name for info in known if not info.missing()]
     loading = [unsupported(name, adapter.architecture) for name in here if name != "server"]
     if "" in loading:
-        return "nothing"
+        return NOTHING
     needed = "; ".join(loading) or install_command(known[0].extra)
     return f"nothing with {flag('url')}, else: {needed}" if "server" in here else needed
 

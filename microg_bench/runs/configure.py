@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.adapters.registry import is_generic, source_sha256, usable_adapter
+from microg_bench.adapters.registry import adapters_of, is_generic, source_sha256, usable_adapter
 from microg_bench.dataset.load import SAMPLE, SAMPLE_FOLDER, Dataset, load, locate, select
 from microg_bench.engines.base import BatchEngine, Engine
 from microg_bench.engines.registry import CLOSED, choose_engine
@@ -125,6 +125,9 @@ class Configuration:
         if self.engine_options.checkpoint != (self.options.checkpoint or self.adapter.checkpoint):
             asked = f"asks {self.engine_options.checkpoint}, the one model that the server has"
             found.append(f"{asked}, not {self.adapter.checkpoint}; --checkpoint names another")
+        if ":" in (name := self.adapter.name):
+            own = adapters_of(self.adapter.checkpoint)
+            found += [f"{name} is asked in the plain form; --model {one} is made for it" for one in own]
         closed = self.engine.name in CLOSED
         if closed and (end := announced_end(self.engine.name, self.engine_options.checkpoint)):
             found.append(end.words(today))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from microg_bench.adapters.registry import find_adapter
+from microg_bench.adapters.registry import find_adapter, registered
 from microg_bench.cli.models import announced_ends, to_install
 from microg_bench.engines import registry
 from tests.helpers.datasets import bench
@@ -17,6 +17,14 @@ def test_models_lists_every_model_with_what_it_needs(tmp_path: Path) -> None:
     rows = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert {"constant", "blind", "nearest-clip", "qwen2.5-vl"} <= rows.keys()
     assert "Qwen/Qwen2.5-VL-7B-Instruct" in rows["qwen2.5-vl"]
+
+
+def test_models_breaks_no_name_in_a_narrow_window(tmp_path: Path) -> None:
+    told = bench("models", cwd=tmp_path, env={"COLUMNS": "80"}).stdout.split()
+    for found in registered():
+        assert found.name in told
+        assert found.adapter is not None
+        assert found.adapter.checkpoint is None or found.adapter.checkpoint in told
 
 
 def test_models_show_tells_everything_declared(tmp_path: Path) -> None:

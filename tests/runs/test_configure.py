@@ -157,6 +157,11 @@ def test_the_announced_end_of_a_model_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert configured(model="constant").warnings(TODAY) == []
 
 
+def test_a_model_that_has_an_adapter_is_not_asked_without_it_in_silence() -> None:
+    (line,) = configured(model="openai:gpt-5.4").warnings(TODAY)
+    assert line == "openai:gpt-5.4 is asked in the plain form; --model gpt-5.4 is made for it"
+
+
 def test_the_sample_set_is_no_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MICROG_BENCH_DATA", str(tmp_path / "none"))
     (line,) = configured(model="constant", data=None).warnings(TODAY)
