@@ -16,6 +16,7 @@ from microg_bench.dataset.labels import LAYOUT
 from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
 from microg_bench.options import Options, flag
 from microg_bench.records import Answer, Failure, Generation, Response, Withdrawal
+from microg_bench.runs.batches import _Line
 from microg_bench.runs.record import RunFile
 from microg_bench.scorecard import (
     Abstention,
@@ -75,6 +76,7 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("run", "Usage"): PackedUsage,
     ("run", "Reparse"): PackedReparse,
     ("run", "Prompted"): PackedRequest,
+    ("run", "Batch"): _Line,
     ("scorecard", "Fields"): Scorecard,
     ("scorecard", "ScoreEntry"): ScoreEntry,
     ("scorecard", "Signature"): Signature,
