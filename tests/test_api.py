@@ -20,6 +20,8 @@ from microg_bench.progress import Progress
 from microg_bench.records import Failure
 from tests.helpers.datasets import make_dataset, record, write_annotations
 
+pytestmark = pytest.mark.slow
+
 HEAVY = (
     "torch",
     "transformers",

@@ -58,6 +58,7 @@ NOT_IMPORTED = {
     "num2words": "processors of SmolVLM need it",
     "protobuf": "tokenizers of transformers need it",
     "pycocoevalcap": "its jars and tables",
+    "pytest-xdist": "plugin of pytest, for make test",
     "ruff": "program",
     "sentencepiece": "tokenizers of transformers need it",
     "torchvision": "video processors of transformers need it",

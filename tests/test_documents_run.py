@@ -23,6 +23,8 @@ from tests.helpers.fault_server import FaultServer
 from tests.helpers.predictions import lmms_eval_sample, vlmevalkit_table, write_lmms_eval, write_vlmevalkit
 from tests.helpers.vendor_of_documents import Snapshots, flaky, refusing
 
+pytestmark = pytest.mark.heavy
+
 SCRIPTS = {
     "http://127.0.0.1:41607": flaky,
     "http://127.0.0.1:33747": refusing,

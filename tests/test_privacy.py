@@ -19,6 +19,8 @@ from microg_bench.privacy import (
     without_private,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("text", "left"),

@@ -1,6 +1,7 @@
 """Text files from elsewhere: encodings, packed files, bounds, and bytes of any kind."""
 
 import codecs
+import contextlib
 import gzip
 import json
 import lzma
@@ -171,8 +172,8 @@ def test_only_a_plain_file_is_opened(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(file)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(tmp_path / "socket"))
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
+        server.bind("socket")
     with open_plain(file) as opened:
         assert opened.read() == b"{}"
     for name in ("link", "pipe", "folder", "socket"):

@@ -12,6 +12,8 @@ import pytest
 
 from microg_bench.errors import install_command
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).resolve().parents[1]
 DEPENDENCIES = Path(numpy.__file__).parents[
     1

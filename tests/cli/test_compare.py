@@ -9,6 +9,8 @@ import microg_bench as mb
 from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.videos import write_clip
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
 
 

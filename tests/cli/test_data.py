@@ -11,6 +11,8 @@ import pytest
 from microg_bench.dataset.stats import stats
 from tests.helpers.datasets import bench, record, without, write_annotations
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_tables_are_printed(tmp_path: Path) -> None:
     done = bench("data", "stats", "--data", "sample", cwd=tmp_path)

@@ -12,6 +12,8 @@ from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.runs import start_bench, wait_until
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--metrics", "ROUGE-L")
 ENV = {"OPENAI_API_KEY": "sk-none"}
 IDS = [f"{source}_{k:03d}" for source in "abc" for k in range(4)]

@@ -8,6 +8,8 @@ from huggingface_hub import ModelCard
 
 from tests.helpers.datasets import bench
 
+pytestmark = pytest.mark.slow
+
 
 def test_both_tasks_become_one_model_card(scored: Path, tmp_path: Path) -> None:
     printed = bench("export", scored, "--format", "model-index", cwd=tmp_path)

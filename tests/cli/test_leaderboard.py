@@ -8,6 +8,8 @@ import pytest
 
 from tests.helpers.datasets import bench
 
+pytestmark = pytest.mark.slow
+
 SUBMISSIONS = Path(__file__).resolve().parents[2] / "results" / "submissions"
 
 

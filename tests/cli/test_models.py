@@ -11,6 +11,8 @@ from microg_bench.engines import registry
 from tests.helpers.datasets import bench
 from tests.helpers.scaffold import fill_in
 
+pytestmark = pytest.mark.slow
+
 
 def test_models_lists_every_model_with_what_it_needs(tmp_path: Path) -> None:
     done = bench("models", cwd=tmp_path)

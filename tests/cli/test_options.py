@@ -19,6 +19,8 @@ from microg_bench.runs.record import RUN_SCHEMA
 from tests.helpers.datasets import bench
 from tests.helpers.runs import make_settings
 
+pytestmark = pytest.mark.slow
+
 # Another value than the default: as texts on the command line, and as it is read.
 VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "model": (("blind",), "blind"),
@@ -98,7 +100,7 @@ def read(call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Options]:
     """The options that `microg-bench run` makes of its arguments, instead of a run."""
     found: list[Options] = []
 
-    def configure(options: Options, note: object) -> None:
+    def configure(options: Options, **others: object) -> None:
         found.append(options)
         raise UsageError("that is enough")
 

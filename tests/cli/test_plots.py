@@ -13,6 +13,8 @@ pytest.importorskip("matplotlib")
 from tests.helpers.datasets import bench, without
 from tests.helpers.figures import svg_words
 
+pytestmark = pytest.mark.slow
+
 VQA = ["vqa-metrics", "vqa-source", "vqa-question-word", "vqa-answerable"]
 BOTH = ["caption-metrics", "caption-source", *VQA]
 

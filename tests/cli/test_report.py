@@ -10,6 +10,8 @@ import pytest
 from microg_bench.cli import main
 from tests.helpers.datasets import bench, make_dataset, record, write_annotations
 
+pytestmark = pytest.mark.slow
+
 Refused = Callable[..., str]
 FAST = ("--metrics", "CIDEr")
 

@@ -14,6 +14,8 @@ from microg_bench.records import TaskName
 from tests.helpers.datasets import bench, make_dataset, record, write_annotations
 from tests.helpers.videos import write_clip
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
 IDS = ["a_000", "a_001", "b_000", "b_001"]
 TASKS: tuple[TaskName, ...] = ("caption", "vqa")

@@ -10,6 +10,8 @@ from microg_bench.engines.checkpoint import content_sha256
 from tests.helpers.datasets import bench
 from tests.helpers.tiny_qwen import build_tiny_qwen
 
+pytestmark = pytest.mark.slow
+
 COMMAND = ("--model", "qwen2.5-vl", "--engine", "transformers", "--data", "sample", "--metrics", "ROUGE-L")
 
 

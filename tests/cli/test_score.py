@@ -11,6 +11,8 @@ from microg_bench.tables.markdown import scorecard_table
 from tests.helpers.datasets import bench, record, write_annotations
 from tests.helpers.runs import content
 
+pytestmark = pytest.mark.slow
+
 SLOW_BASELINE = Path(__file__).parents[1] / "helpers" / "slow_baseline.py"
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
 RECORDS = [record("a_001", 1), record("a_002", 2), record("b_001", 3)]
@@ -282,6 +284,7 @@ def test_a_run_is_parsed_again_with_its_edited_adapter(data: Path, tmp_path: Pat
     assert all(answer.isupper() for answer in answers)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("task", ["caption", "vqa"])
 @pytest.mark.parametrize("protocol", ["paper", "coco"])
 def test_the_small_oracle_is_scored_as_published(

@@ -9,6 +9,8 @@ import pytest
 import microg_bench as mb
 from tests.helpers.datasets import bench, make_dataset, without
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--metrics", "CIDEr,ROUGE-L")
 IDS = ["a_000", "a_001", "b_000"]
 

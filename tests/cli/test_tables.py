@@ -9,6 +9,8 @@ import pytest
 
 from tests.helpers.datasets import bench
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

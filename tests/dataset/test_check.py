@@ -14,6 +14,8 @@ from microg_bench.progress import Progress
 from tests.helpers.datasets import make_dataset, record, write_annotations
 from tests.helpers.videos import write_clip
 
+pytestmark = pytest.mark.slow
+
 
 def kinds(report: DatasetReport) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}

@@ -13,6 +13,8 @@ from microg_bench.dataset.near_duplicates import NearDuplicate, near_duplicates,
 from microg_bench.records import Request
 from microg_bench.tasks import TASKS, items_of
 
+pytestmark = pytest.mark.slow
+
 Texts = Sequence[tuple[Request, str]]
 
 

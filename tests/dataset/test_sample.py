@@ -17,6 +17,8 @@ from microg_bench.dataset.load import SAMPLE_FOLDER, load
 from microg_bench.records import Clip
 from tests.helpers.videos import full_decode
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_sample.py"
 CLIPS = load("sample").clips
 VIDEOS = sorted(SAMPLE_FOLDER.glob("videos/real/*/*.mp4"))

@@ -17,6 +17,8 @@ from tests.engines.conftest import grey_frames, job_of
 from tests.helpers.batch_vendors import GeminiVendor, OpenAIVendor
 from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-the-key-of-this-test"
 FATES = {
     "clip0": "", "clip1": "length", "clip2": "filter", "clip3": "400", "clip4": "500", "clip5": "expired",

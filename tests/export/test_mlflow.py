@@ -13,6 +13,8 @@ from microg_bench.export.mlflow import check_tracker, metrics, parameters, track
 from tests.export.test_model_card import SIGNATURE, make_card
 from tests.helpers.cards import with_settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def mlflow() -> Any:

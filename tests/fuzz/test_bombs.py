@@ -15,6 +15,8 @@ import pytest
 
 from tests.fuzz.readers import READERS
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).resolve().parents[2]
 GIBIBYTE = 1 << 30
 MIB = 1 << 20

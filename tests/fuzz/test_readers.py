@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from microg_bench.errors import MicrogError
 from tests.fuzz.readers import READERS, Reader
 
+pytestmark = pytest.mark.slow
+
 USUAL = 60
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", USUAL))
 fuzzed = settings(max_examples=EXAMPLES, derandomize=EXAMPLES == USUAL, deadline=None, database=None)

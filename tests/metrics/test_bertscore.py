@@ -19,7 +19,10 @@ from microg_bench.options import ScoringOptions
 from tests.metrics.conftest import Oracle
 from tests.metrics.published_bertscore import REFERENCE, small_roberta
 
-pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed"),
+]
 
 
 def scored(candidates: list[str], references: Any, folder: Path, **options: Any) -> Score:

@@ -21,9 +21,12 @@ from microg_bench.options import ScoringOptions
 from tests.metrics.conftest import Oracle
 from tests.metrics.published_bertscore import small_roberta
 
-pytestmark = pytest.mark.skipif(
-    find_spec("sentence_transformers") is None, reason="sentence-transformers is not installed"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("sentence_transformers") is None, reason="sentence-transformers is not installed"
+    ),
+]
 
 NAMES = ("BERTScore", "S-BERT")
 FOLDER = Path("encoder")

@@ -16,6 +16,8 @@ from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics import Score, Unavailable, score, tokenize
 from tests.metrics.conftest import Oracle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fake_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:

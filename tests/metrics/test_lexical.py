@@ -44,11 +44,13 @@ def assert_equal(
         np.testing.assert_allclose(ours.per_item, expected[name][1], rtol=0, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.heavy
 def test_scores_are_as_published_on_the_oracles(oracle: Oracle) -> None:
     keys = list(oracle.references)
     assert_as_published([oracle.candidates[key] for key in keys], [[oracle.references[key]] for key in keys])
 
 
+@pytest.mark.heavy
 def test_scores_under_coco_are_as_published_on_the_oracles(oracle: Oracle) -> None:
     needs_java()
     keys = list(oracle.references)

@@ -18,6 +18,8 @@ from microg_bench.metrics.texts import prepare
 from tests.metrics.conftest import Oracle
 from tests.metrics.reference import jar_counts, needs_java
 
+pytestmark = pytest.mark.slow
+
 published = pytest.importorskip("pycocoevalcap.meteor.meteor")
 
 
@@ -38,6 +40,7 @@ ODD = [
 ]
 
 
+@pytest.mark.heavy
 def test_every_item_is_as_the_published_driver_gives_it(oracles: dict[str, Oracle]) -> None:
     """Both tasks under both protocols, and odd texts, in one run of the driver.
 
@@ -84,6 +87,7 @@ def scrambled(text: str, draw: random.Random) -> str:
     return " ".join(words)
 
 
+@pytest.mark.heavy
 def test_every_count_of_scrambled_texts_is_the_jars(references: dict[str, dict[Any, str]]) -> None:
     """Repeated words fill the beam; one pair has more words than an integer bits; "an" is "c0" to Java."""
     needs_java()
@@ -162,6 +166,7 @@ def test_a_megabyte_is_cut_and_counted() -> None:
     assert ours.per_item[1:] == pytest.approx([0, 100])
 
 
+@pytest.mark.heavy
 def test_pairs_in_blocks_have_the_same_counts(
     oracles: dict[str, Oracle], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,8 @@ from microg_bench.errors import DataError, UsageError
 from microg_bench.metrics import METRICS, Score, score, score_tasks
 from tests.metrics.conftest import Oracle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("protocol", ["paper", "coco"])
 def test_oracles_score_as_published(oracles: dict[str, Oracle], protocol: str) -> None:

@@ -14,9 +14,12 @@ from microg_bench.metrics import Score, Unavailable, encoders, score
 from microg_bench.options import ScoringOptions
 from tests.metrics.conftest import Oracle
 
-pytestmark = pytest.mark.skipif(
-    find_spec("sentence_transformers") is None, reason="sentence-transformers is not installed"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("sentence_transformers") is None, reason="sentence-transformers is not installed"
+    ),
+]
 
 
 @pytest.fixture
@@ -27,6 +30,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     encoders._hub_folder.cache_clear()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("oracle", "name"),
     [("small-caption", "S-BERT"), ("small-vqa", "S-VQA"), ("full-vqa", "S-VQA")],

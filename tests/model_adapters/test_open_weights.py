@@ -21,6 +21,8 @@ from tests.helpers.tiny_parts import TINY
 from tests.model_adapters.cases import ADAPTERS, CASES, LEVELS, Case, instruction_of, job_for, levels_of
 from tests.model_adapters.conftest import Tiny
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[[str], TransformersEngine]
 
 

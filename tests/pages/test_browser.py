@@ -9,6 +9,8 @@ import pytest
 
 from tests.helpers.browser import visited
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 

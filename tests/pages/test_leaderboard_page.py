@@ -18,6 +18,8 @@ from tests.helpers.browser import visited
 from tests.pages.conftest import HOSTILE_TITLE as HOSTILE
 from tests.pages.conftest import ROOT, write_site
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

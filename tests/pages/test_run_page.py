@@ -30,6 +30,8 @@ from tests.pages.conftest import (
     write_page,
 )
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

@@ -27,6 +27,8 @@ from microg_bench.scorecard import (
 from tests.helpers.cards import METRICS, SLICES, make_card, signature, with_settings
 from tests.helpers.figures import crowded, svg_words
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "\x1b[31mA{$x_1$}\n$\\frac{$ \u202e \ud800 名前 -- & <b>]]> " + "long " * 60
 FRAMES = (1, 4, 8, 16, 90)
 

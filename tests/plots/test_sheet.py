@@ -18,6 +18,8 @@ from microg_bench.plots.sheet import CLOUD_HEIGHT, CLOUD_WIDTH, draw_sheet, word
 from tests.helpers.datasets import record, write_annotations
 from tests.helpers.figures import crowded, svg_words
 
+pytestmark = pytest.mark.slow
+
 TITLES = {
     "sources": "Clips by source video",
     "words": "Question words",
@@ -66,6 +68,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return found
 
 
+@pytest.mark.heavy
 def test_the_real_dataset_fills_a_sheet_on_which_nothing_touches(
     shared: Path, tmp_path: Path, kept: list[list[str]]
 ) -> None:

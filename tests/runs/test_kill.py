@@ -12,6 +12,8 @@ from microg_bench.storage import read_journal
 from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.runs import start_bench, wait_until
 
+pytestmark = pytest.mark.slow
+
 BASELINE = Path(__file__).parents[1] / "helpers" / "slow_baseline.py"
 IDS = [f"{source}_{n:03}" for source in ("a", "b", "c") for n in range(4)]
 RESULTS = ("scorecard.json", "predictions.json", "table.md")

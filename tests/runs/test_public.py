@@ -8,6 +8,8 @@ import pytest
 from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.fault_server import FaultServer
 
+pytestmark = pytest.mark.slow
+
 IDS = ["a_000", "a_001", "b_000", "b_001"]
 PRIVATE = (b"annabel", b"hidden-lab", b"127.0.0.1", b"bucket")
 

@@ -17,6 +17,8 @@ from microg_bench.tasks import TASKS, items_of
 from tests.helpers.datasets import make_dataset
 from tests.helpers.fault_server import FaultServer
 
+pytestmark = pytest.mark.slow
+
 IDS = ["a_000", "a_001", "b_000"]
 REQUESTS = 3 * len(IDS)
 GENERATED = 7  # tokens of each answer of the fault server

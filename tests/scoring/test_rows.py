@@ -25,6 +25,8 @@ from microg_bench.scoring.rows import read_rows
 from microg_bench.tasks import Item
 from tests.helpers.datasets import bench, record, without, write_annotations
 
+pytestmark = pytest.mark.slow
+
 ROWS = [{"id": "a", "answer": "x\ny"}, {"id": "b", "answer": 'é "q", '}]
 NAMES = ("id", "answer")
 

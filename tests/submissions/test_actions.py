@@ -25,6 +25,8 @@ from tests.helpers.datasets import bench
 from tests.submissions.conftest import edit
 from tests.submissions.hostile.actions import honest_actions
 
+pytestmark = pytest.mark.slow
+
 ACTIONS = Path(__file__).resolve().parents[2] / "results" / "actions"
 UNVERIFIED = "claimed and not verified: mAP, F1, recall, AUROC"
 

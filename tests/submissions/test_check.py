@@ -24,6 +24,8 @@ from microg_bench.tables.published import read_facts
 from tests.helpers.datasets import bench, record, write_annotations
 from tests.submissions.conftest import FAST, IDS, check, edit, edit_journal
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_was_packed_passes(packed: Path, data: Path) -> None:
     found = check(packed, data)

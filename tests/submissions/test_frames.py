@@ -16,6 +16,8 @@ from microg_bench.video.sampling import FrameSpec, indices
 from tests.helpers.datasets import bench
 from tests.submissions.conftest import FAST, check, edit, edit_journal
 
+pytestmark = pytest.mark.slow
+
 SPECS = [FrameSpec.parse(n, how) for n in (1, 2, 4, 8, 90) for how in ("uniform", "endpoints")]
 SPECS += [FrameSpec.parse(None, how) for how in ("fps:1", "fps:2", "fps:0.5", "all")]
 

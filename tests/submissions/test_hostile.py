@@ -23,6 +23,8 @@ from tests.submissions.hostile.actions import honest_actions
 from tests.submissions.hostile.changes import METRICS, Content, Hostile, put
 from tests.submissions.hostile.forms import TYPED
 
+pytestmark = pytest.mark.heavy
+
 REFERENCES = ("--data", "sample", "--groundtruth", "har/g.csv")
 MEMORY, CPU_SECONDS = 2 << 30, 300
 MOST_LINES = 20  # of a verdict

@@ -1,5 +1,6 @@
 """Submissions are read as hostile input: plain files within bounds, JSON of one meaning, typed narrowly."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -46,8 +47,8 @@ def device(folder: Path) -> None:
 
 def socket_instead(folder: Path) -> None:
     (folder / "run.json").unlink()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(folder / "run.json"))
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(folder):
+        server.bind("run.json")
 
 
 def sparse(folder: Path) -> None:

@@ -22,6 +22,8 @@ from microg_bench.video.pool import DecodePool
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.videos import write_clip
 
+pytestmark = pytest.mark.slow
+
 SPEC = FrameSpec(count=4)
 
 

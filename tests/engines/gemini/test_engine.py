@@ -35,6 +35,8 @@ from tests.helpers.gemini_messages import ThinkingConfig
 from tests.helpers.odd_answers import ANSWERED, REFUSED, RETRIED
 from tests.helpers.videos import write_clip
 
+pytestmark = pytest.mark.slow
+
 KEY = "AIzaSy0123456789abcdef"
 QUICK = RetryPolicy(max_attempts=3, initial_backoff=0.001)
 

@@ -18,6 +18,8 @@ from tests.engines.conftest import answers, job_of
 from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
 from tests.helpers.tls import self_signed
 
+pytestmark = pytest.mark.slow
+
 KINDS: list[Any] = [(ServerEngine, OpenAIWire), (GeminiEngine, GeminiWire)]
 NOBODY = "http://127.0.0.1:9"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

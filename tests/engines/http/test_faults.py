@@ -16,6 +16,8 @@ from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
 from tests.helpers.odd_answers import ANSWERED, REFUSED, RETRIED
 from tests.helpers.remote_runs import SHORT, clips, run_all
 
+pytestmark = pytest.mark.slow
+
 CLIPS = clips(286)  # with a caption and 6 questions each: 2,002 requests
 PASSING = (
     "429",
@@ -85,6 +87,7 @@ def failures(states: dict[Any, RunRecord]) -> dict[str, Any]:
     return {name: failure for state in states.values() for name, failure in state.failures.items()}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("name", "wire"), KINDS)
 def test_every_request_ends_once_and_a_second_start_asks_the_rest_again(
     tmp_path: Path, name: str, wire: Any

@@ -22,6 +22,8 @@ from tests.engines.conftest import AnswerAll, grey_frames, job_of
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.odd_answers import ANSWERED, REFUSED, RETRIED
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-proj-0123456789abcdef"
 QUICK = RetryPolicy(max_attempts=3, initial_backoff=0.001)
 

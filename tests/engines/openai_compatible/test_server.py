@@ -22,6 +22,8 @@ from tests.helpers.fault_server import FaultServer
 from tests.helpers.hub_cache import fill_cache
 from tests.helpers.videos import write_clip
 
+pytestmark = pytest.mark.slow
+
 QUICK = RetryPolicy(max_attempts=3, initial_backoff=0.001, unreachable_pause=0.05, unreachable_timeout=1.0)
 
 

@@ -26,6 +26,8 @@ from microg_bench.records import THOUGHT_MARKS, Failure, Generation, Image, Resp
 from tests.engines.conftest import AnswerAll, grey_frames, job_of, noise_frames, stream_of, variants_of
 from tests.helpers.tiny_qwen import CONTEXT, SPECIAL_TOKENS
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., TransformersEngine]
 LEVELS = [10, 240, 30, 200, 60, 160, 90, 120, 250]
 
