@@ -16,6 +16,8 @@ import yaml
 from microg_bench.cli.doctor import PACKAGES
 from microg_bench.engines.registry import ENGINES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 DECLARED: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT: dict[str, Any] = DECLARED["project"]

@@ -204,7 +204,8 @@ def test_the_same_seed_draws_the_same_requests_and_a_larger_sample_holds_a_small
     assert draw(ids, 50, 0) != draw(ids, 50, 1)
     assert draw(ids, 1000, 0) == set(ids)
     # Every id is drawn about as often: of 200 samples of a sixth, none strays by five standard deviations.
-    counts = [sum(name in draw(ids, 50, seed) for seed in range(200)) for name in ids]
+    samples = [draw(ids, 50, seed) for seed in range(200)]
+    counts = [sum(name in sample for sample in samples) for name in ids]
     assert all(abs(count - 200 / 6) < 5 * (200 * 1 / 6 * 5 / 6) ** 0.5 for count in counts)
 
 

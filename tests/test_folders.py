@@ -13,6 +13,8 @@ from microg_bench.folders import whole_folder
 from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.runs import start_bench, wait_until
 
+pytestmark = pytest.mark.slow
+
 KILLS = 12
 WRITER = """
 import sys, time

@@ -8,6 +8,8 @@ import pytest
 
 from microg_bench.memory import halving
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 

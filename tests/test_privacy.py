@@ -159,8 +159,8 @@ def test_what_only_looks_private_stays(text: str) -> None:
     ],
 )
 def test_long_texts_are_read_once(text: str) -> None:
-    assert without_private(without_private(text * 200_000)) == without_private(text * 200_000)
-    assert not SECRET.search(text * 200_000)
+    assert without_private(without_private(text * 60_000)) == without_private(text * 60_000)
+    assert not SECRET.search(text * 60_000)
 
 
 @pytest.fixture

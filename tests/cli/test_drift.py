@@ -44,6 +44,7 @@ def test_a_baseline_answers_as_it_did(tmp_path: Path) -> None:
     assert len((folder / "vqa" / "journal.jsonl").read_text().splitlines()) == 5
 
 
+@pytest.mark.heavy
 def test_a_killed_drift_is_resumed_and_what_fails_is_told(data: Path, tmp_path: Path) -> None:
     pytest.importorskip("openai", reason="the extra openai is not installed")
     ask = ("--model", "openai:m", "--frames", "1", "--max-tokens", "8", "--data", str(data), *FAST)

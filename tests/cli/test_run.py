@@ -408,7 +408,7 @@ def test_an_adapter_file_is_run_only_where_the_command_line_names_it(tmp_path: P
     done = bench(*named, "--config", "c.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (tmp_path / "imported").unlink()
-    refused = [("vqa", "--config", "r/run.json"), ("drift", "r"), ("score", "r", "--reparse")]
+    refused = [("vqa", "--config", "r/run.json"), ("drift", "r"), ("score", "r", "--reparse", *FAST)]
     for command in refused:
         done = bench(*command, cwd=tmp_path)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), command

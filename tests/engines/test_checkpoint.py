@@ -20,6 +20,8 @@ from microg_bench.errors import EngineError
 from microg_bench.options import Options
 from tests.helpers.hub_cache import COMMIT, fill_cache
 
+pytestmark = pytest.mark.slow
+
 Hub = Callable[..., list[str]]
 needs_transformers = pytest.mark.skipif(
     bool(ENGINES["transformers"].missing()), reason="the extra transformers is not installed"

@@ -94,6 +94,7 @@ def test_the_published_stack_was_asked_about_what_matters() -> None:
     assert all(np.abs(np.subtract(one, other)).max() > 1e-3 for one in f1 for other in f1 if one is not other)
 
 
+@pytest.mark.heavy
 def test_real_captions_score_as_the_installed_package_says(small_captions: Oracle, minilm: Path) -> None:
     keys = list(small_captions.references)
     candidates = [small_captions.candidates[key] for key in keys]

@@ -127,6 +127,7 @@ def test_a_sentence_encoder_that_brings_code_is_refused(minilm: Path, tmp_path: 
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.heavy
 def test_bfloat16_is_near_float32_and_said_in_notes_and_signature(
     small_captions: Oracle, roberta: Path, minilm: Path
 ) -> None:
@@ -198,6 +199,7 @@ def test_any_other_fault_of_an_encoder_is_one_line() -> None:
     assert str(caught.value) == "encoder: encoder cannot be run: index out of range"
 
 
+@pytest.mark.heavy
 def test_scores_survive_a_small_memory(roberta: Path, minilm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sentence_transformers import SentenceTransformer
 

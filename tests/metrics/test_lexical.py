@@ -14,6 +14,8 @@ from microg_bench.metrics import METRICS, Score, Unavailable, lexical, ngrams, s
 from tests.metrics.conftest import Oracle
 from tests.metrics.reference import needs_java, published, published_tokens
 
+pytestmark = pytest.mark.slow
+
 LEXICAL = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L")
 
 pytest.importorskip("pycocoevalcap.bleu.bleu")

@@ -43,6 +43,7 @@ def test_cosines_are_as_published(oracle: Oracle, name: str, minilm: Path) -> No
     assert answer.per_item.mean() == pytest.approx(answer.value)
 
 
+@pytest.mark.heavy
 def test_every_item_equals_the_plain_computation(references: dict[str, dict[Any, str]], minilm: Path) -> None:
     from sentence_transformers import SentenceTransformer
 

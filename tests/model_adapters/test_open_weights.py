@@ -126,6 +126,7 @@ def test_an_empty_generation_is_an_empty_answer(name: str, start: Start, answer_
     assert (adapter.parse(job.request, answer.text), answer.finish_reason) == ("", "stop")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", CASES)
 def test_it_captions_and_answers_about_sample_clips(name: str, tiny: Tiny) -> None:
     model, checkpoint = str(ADAPTERS / CASES[name].file), str(tiny(name))

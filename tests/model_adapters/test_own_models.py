@@ -28,6 +28,8 @@ from tests.helpers.tiny_own import OWN
 from tests.model_adapters.cases import CASES
 from tests.model_adapters.conftest import Tiny
 
+pytestmark = pytest.mark.slow
+
 ensure_torchvision()  # which the modules of the architectures need; an engine sees to it
 
 Start = Callable[..., TransformersEngine]

@@ -110,6 +110,7 @@ def many(count: int) -> list[Scorecard]:
     return [make_card(f"Some model number {k}", 15.0 + k) for k in range(count)]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("count", [1, 2, 10, 40])
 def test_labels_of_few_and_many_runs_do_not_touch(count: int) -> None:
     with canvas() as figure:

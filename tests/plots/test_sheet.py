@@ -110,6 +110,7 @@ def test_hostile_names_and_long_texts_are_drawn(tmp_path: Path, kept: list[list[
     assert kept == [[]]
 
 
+@pytest.mark.heavy
 def test_the_same_dataset_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         draw_sheet(stats("sample"), tmp_path / name)

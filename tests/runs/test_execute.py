@@ -23,6 +23,8 @@ from microg_bench.video.sampling import FrameSpec
 from tests.helpers.runs import OneByOne, Plain, execute, make_configuration, read
 from tests.helpers.videos import write_clip
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = (Question(text="Who?", answer="Ann"), Question(text="What?", answer="A pen"))
 
 

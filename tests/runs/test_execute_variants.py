@@ -25,6 +25,8 @@ from microg_bench.video.sampling import FrameSpec, FrameUnion
 from tests.helpers.datasets import make_dataset
 from tests.helpers.runs import opened, read
 
+pytestmark = pytest.mark.slow
+
 IDS = ["a_000", "a_001", "b_000"]
 
 pytest.importorskip("transformers", reason="the extra transformers is not installed")

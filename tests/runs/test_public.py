@@ -23,6 +23,7 @@ def holding(*places: Path) -> list[str]:
     return found
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "model",
     ["/home/annabel/hidden-lab/ckpt-7b", "s3://bucket/hidden-lab/annabel-7b", "annabel@127.0.0.1:ckpt"],

@@ -134,6 +134,7 @@ def test_a_sweep_whose_answers_cost_what_they_may_keeps_the_limit(
     assert server.answered.total() == len(NAMES) * REQUESTS, "nothing was asked twice"
 
 
+@pytest.mark.heavy
 def test_sampled_answers_are_the_same_alone_and_in_a_sweep(
     data: Path, tiny_qwen: Path, tmp_path: Path
 ) -> None:

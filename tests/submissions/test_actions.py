@@ -207,6 +207,7 @@ def test_the_published_detections_pass(name: str, shared: Path, tmp_path: Path) 
     assert found.actions.scores == ours.scores
 
 
+@pytest.mark.heavy
 def test_the_program_packs_checks_and_shows_them(packed: Path, scored: Path, tmp_path: Path) -> None:
     place = packed.parents[1]
     done = bench("submit", "pack", "card.json", "--detections", "d.csv", "--into", "subs", cwd=place)

@@ -77,6 +77,7 @@ def test_who_answered_is_noted_and_no_path_of_theirs_is_packed(run: Path, data: 
     assert b"ann" not in content.replace(b"annotation", b"")
 
 
+@pytest.mark.heavy
 def test_a_submission_of_version_0_1_is_read_and_checked(shared: Path) -> None:
     folders = find_submissions(shared / "data" / "v0.1" / "submissions")
     for checked in check_all(folders, load_dataset("sample")):

@@ -82,6 +82,7 @@ CASES = [
 ]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("how", "frames", "problem"), CASES)
 def test_frames_that_nobody_was_shown_are_refused(
     sample: Path, tmp_path: Path, how: Any, frames: list[int], problem: str

@@ -12,6 +12,8 @@ from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.videos import full_decode, key_packets, packet_places, remux, write_clip
 
+pytestmark = pytest.mark.slow
+
 ALL = FrameSpec(how="all")
 OPEN = "keyint=20:scenecut=0:b-adapt=0:open-gop=1"
 REFRESH = "keyint=30:scenecut=0:b-adapt=0:intra-refresh=1"

@@ -17,6 +17,8 @@ from microg_bench.records import Response
 from microg_bench.runs.budget import Price
 from tests.helpers.fault_server import GeminiWire, OpenAIWire
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-0123456789abcdef"
 ACCESS = Access("http://server", KEY, "KEY", Secrets(KEY))
 PRICE = Price(date="2026-01-01", input=10, cached=1, output=100)

@@ -17,6 +17,8 @@ from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options
 from tests.helpers.datasets import ROOT, bench
 
+pytestmark = pytest.mark.slow
+
 SERVES = {"serve": True, "checkpoint": "org/model"}
 # Stands in place of vLLM: what its server is called with is written down.
 STAND_IN = {
