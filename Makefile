@@ -74,10 +74,12 @@ test-vllm: $(VENV_VLLM)/.installed ## Test the engine vllm in an environment of 
 	  tests/engines/test_registry.py tests/engines/vllm tests/engines/openai_compatible/test_server_vllm.py \
 	  tests/model_adapters/test_open_weights_vllm.py
 
+# torch has brought newer versions of some packages.
 $(VENV_LOWEST)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_LOWEST)
 	$(PIP_LOWEST) install --quiet --constraint constraints.txt torch uv
 	$(VENV_LOWEST)/bin/uv pip install --quiet --python $(VENV_LOWEST)/bin/python --resolution lowest-direct \
+	  --upgrade-package filelock --upgrade-package markupsafe --upgrade-package typing_extensions \
 	  --constraint constraints.txt --editable '.[$(EXTRAS)]' --group test
 	@touch $@
 
