@@ -56,6 +56,8 @@ _WHOLE = re.compile(
       [^\n]* """,
     re.VERBOSE,
 )
+# What names a file at an address; without a file, or with a login, an address tells of a machine or a user.
+_STORED = re.compile(r"[^:/]*://[^/@]*/+[^/]")
 _RELATIVE = re.compile(
     rf"((?:{_MODELS}):)?(?!microg-bench/[a-z-]+/\d+$|[\d/]+$)(?![-<])[^\s/\\:=]+(?:[/\\][^\s/\\]+){{2,}}[/\\]?"
 )
@@ -68,7 +70,9 @@ _TOKEN = re.compile(
     # Of a header; a word has no digit, and no capital after a small letter.
     r"|\b(?:(?i:bearer|basic)\s+(?=[A-Za-z]{0,99}(?:[0-9=]|(?<=[a-z])[A-Z]))[A-Za-z0-9._~+/-]{8,}"
     r"|(?i:token)\s+(?=[A-Za-z]{0,99}[0-9])[A-Za-z0-9._~+/-]{16,})=*"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\b(?i:password|passwd|api[_-]?key|accountkey|x-api-key|secret[_-]?key|access[_-]?token)\s{0,9}[=:]\s{0,9}"
+    r"(?=[^\s,;&'\"]{0,99}[0-9])[^\s,;&'\"]{6,}",
 )
 
 _LOGIN = r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/?#@:]*:[^\s/?#@]+@|\bhttps?://[^\s/?#@]+@"
@@ -83,7 +87,8 @@ _SECRET_NAME = re.compile(
     r"|session(?:_id)?|(?<!eos_)(?<!bos_)(?<!pad_)(?<!unk_)(?<!image_)(?<!video_)(?<!per_)token)$"
     r"|^(?:(?:hf|hub|api|auth|access|secret|private|refresh|bearer|session|user)_)*tokens$"
     r"|[a-z0-9](?<!cache)(?<!sort)(?<!hash)(?<!group)(?<!primary)(?<!public)(?<!num)(?<!max)_keys?$"
-    r"|^(?:api|access|secret|private|auth)keys?$"
+    r"|^[a-z]*(?:api|access|secret|private|auth|openai)keys?$"
+    r"|^(?:hf|hub|api|auth|access|refresh)tokens?$|(?:^|_)(?:jwt|sas|dsn|pass|pat)$"
 )
 _HOME = re.compile(r"[\\/](?:home|users)[\\/][^\\/]+[\\/]*$", re.IGNORECASE)
 # Accounts that are no person's, and words of results that an account may be called.
@@ -153,7 +158,7 @@ def is_loopback(url: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return host == "localhost"
     return address.is_loopback or address.is_unspecified
 
 
@@ -180,13 +185,16 @@ def _public(text: str) -> str:
         text = _last(text)
     elif found := _RELATIVE.fullmatch(text):
         text = f"{found[1] or ''}{_last(text)}"
-    return _ADDRESS.sub(_left, text)
+    left = _ADDRESS.sub(_left, text)
+    return left if left == text else _ADDRESS.sub(_left, left)  # a last part may be an address, too
 
 
 def _last(path: str) -> str:
     """The last part of a path, which is all that may be told of it."""
     if _HOME.search(path):
         return "[user]"
+    if "://" in path and not _STORED.match(path):
+        return "[address]"
     return PurePosixPath(path.replace("\\", "/").partition("?")[0]).name.strip() or "[path]"
 
 

@@ -53,11 +53,11 @@ def read_entries(runs: Iterable[RunRecord], dataset: Dataset | None) -> tuple[li
             check_admissible(run)
             statistics = run.statistics if run.has_statistics else None
             entry = Entry(run, statistics, _references(run, dataset), _dollars(run))
-            run.forget()
+            key = identity(run)
         except MicrogError as error:
             errors.append(error)
         else:
-            found.setdefault(identity(entry.card), entry)
+            found.setdefault(key, entry)
     return [found[key] for key in sorted(found)], errors
 
 

@@ -65,7 +65,7 @@ def build(
 
 def _name(entry: Entry) -> str:
     """A name that stays the same whatever rows are added, and holds no text from elsewhere."""
-    return f"{entry.card.task}-{hashlib.sha256(identity(entry.card).encode()).hexdigest()[:12]}"
+    return f"{entry.card.task}-{hashlib.sha256(identity(entry.run).encode()).hexdigest()[:12]}"
 
 
 def _write_runs(

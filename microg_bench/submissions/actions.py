@@ -71,7 +71,8 @@ def pack_actions(scorecards: Path, detections: Sequence[Path], into: Path) -> It
         )
         if fault := next(action_faults(submission), None):
             raise DataError(f"its scorecard cannot be submitted: {fault}", path=file)
-        folder = place(into, file.name.partition(".")[0], card.task, text + card.fingerprint.encode())
+        name = outgoing(file.name).partition(".")[0]
+        folder = place(into, name, card.task, text + card.fingerprint.encode())
         with new_submission(folder, ACTION_FILES) as new:
             write_bytes(new / PACKED_DETECTIONS, gzip.compress(text, mtime=0))
             write_json(new / SCORECARD_FILE, card.to_json())

@@ -15,7 +15,6 @@ from microg_bench.har.boxes import GroundTruth
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
-from microg_bench.settings import Settings
 from microg_bench.submissions.actions import (
     action_faults,
     boxes_of,
@@ -25,7 +24,7 @@ from microg_bench.submissions.actions import (
 from microg_bench.submissions.faults import Said, answers_of, copies, doubts, faults, said
 from microg_bench.submissions.load import RunSubmission, Submission, is_of_actions, load
 from microg_bench.submissions.rescore import RECOMPUTED, Outcome, claimed_options, compared, told
-from microg_bench.submissions.titles import same_titles
+from microg_bench.submissions.titles import Titled, same_titles
 from microg_bench.text import first_line
 
 LONGEST = 500  # characters of a problem or a note
@@ -77,17 +76,17 @@ def check(
     found = [Checked(folder) for folder in folders]
     sound: dict[Alike, list[tuple[Checked, int]]] = defaultdict(list)
     things: dict[Path, Said] = {}
-    models: dict[Path, Settings] = {}
+    models: dict[Path, Titled] = {}
     for one in found:
         with _guard(one):
             if is_of_actions(one.folder):
-                things[one.folder] = _check_actions(one, truths)
+                things[one.folder], models[one.folder] = _check_actions(one, truths)
                 continue
             submission = _run(one, dataset)
             if one.problems:
                 continue
             things[one.folder] = answers_of(submission.record)
-            models[one.folder] = submission.record.settings
+            models[one.folder] = Titled.of(submission.record.settings)
             if dataset is None:
                 _settle([(one, submission)], None, ScoringOptions(), False)
             else:
@@ -116,13 +115,15 @@ def _run(checked: Checked, dataset: Dataset | None) -> RunSubmission:
     return submission
 
 
-def _check_actions(checked: Checked, truths: Sequence[GroundTruth]) -> Said:
+def _check_actions(checked: Checked, truths: Sequence[GroundTruth]) -> tuple[Said, Titled]:
     """Give a submission of action recognition its verdict; its detections, which are large, are not kept."""
     submission = load_actions(checked.folder)
     checked.problems += action_faults(submission)
     if not checked.problems:
         _settle([(checked, submission)], truth_of(submission, truths), ScoringOptions(), False)
-    return boxes_of(checked.folder, submission)
+    boxes = boxes_of(checked.folder, submission)
+    # A model has detections of several splits, and is called by the file.
+    return boxes, Titled(submission.facts.detections, (str(checked.folder), submission.claimed.fingerprint))
 
 
 def _cut(lines: Sequence[str]) -> list[str]:

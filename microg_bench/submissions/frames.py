@@ -75,7 +75,6 @@ def _of_video(spec: FrameSpec, frames: tuple[int, ...], video: Path | None) -> b
         return True
 
 
-@lru_cache
 def _of_length(spec: FrameSpec, frames: tuple[int, ...], benchmark: bool) -> bool:
     """Whether the rule gives these frames of some clip; of the benchmark's, of one of three seconds."""
     if spec.how == "fps":

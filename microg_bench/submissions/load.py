@@ -48,6 +48,7 @@ MAX_JSON = 5_000_000  # bytes of scorecard.json
 MAX_PACKED = 50_000_000  # bytes of the packed journal, or of the packed detections
 MAX_JOURNAL = 96 * 1024**2  # bytes of the journal, unpacked
 MAX_ANSWERS = 100_000
+MAX_FRAMES = 10_000  # of one answer; a clip of three seconds has less than 400
 MAX_WORD = 300  # characters of a name or setting
 MAX_KEYS = 100  # of engine arguments, versions and what an engine tells
 MAX_STARTS = 1000
@@ -325,6 +326,9 @@ def _responses(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise RunError("is no response to a request", path=file, item=item)
         if name in seen:
             raise RunError(f"answers {first_line(name, 60)} again", path=file, item=item)
+        frames = record.get("frames")
+        if isinstance(frames, list) and len(frames) > MAX_FRAMES:
+            raise RunError(f"lists more than {MAX_FRAMES:,} frames", path=file, item=item)
         if number > MAX_ANSWERS:
             raise RunError(f"holds more than {MAX_ANSWERS:,} answers", path=file)
         seen.add(name)

@@ -44,7 +44,7 @@ def pack(record: RunRecord, into: Path) -> Path:
         raise RunError(f"asks {record.settings.part}, not the whole dataset", path=record.path)
     record = public(record)
     card, settings = _named(record)
-    journal = _journal(record)
+    journal = packed_answers(record)
     content = {
         "schema": RUN_SCHEMA,
         "options": outgoing(
@@ -100,7 +100,7 @@ def _named(record: RunRecord) -> tuple[Scorecard, Settings]:
     return card.model_copy(update={**named, "settings": scored}), settings.model_copy(update=named)
 
 
-def _journal(record: RunRecord) -> bytes:
+def packed_answers(record: RunRecord) -> bytes:
     """The first answer to each request, one a line."""
     answers = (answer.model_dump(mode="json", exclude_none=True) for answer in record.answers.values())
     lines = ({"type": "response", **answer} for answer in answers)

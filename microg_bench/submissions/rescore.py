@@ -150,8 +150,7 @@ def _alone(submission: Submission) -> dict[str, Any]:
 def compared(submission: Submission, ours: Scorecard) -> Outcome:
     """Compare what a submission claims with the scorecard that was computed again.
 
-    Shown is the latter. It keeps the claimed values and signatures where they agree with it, so that a run
-    and its submission look alike; and claimed scores that could not be computed again, marked as unverified.
+    Shown is the latter, with the claimed scores that could not be computed again, marked as unverified.
     """
     claimed, schema = submission.claimed, submission.schema
     ours = public_card(ours)
@@ -191,12 +190,10 @@ def _intervals(claimed: Scorecard, ours: Scorecard, notes: list[str]) -> bool:
 
 def _shown(claimed: ScoreEntry, ours: ScoreEntry, sound: bool) -> ScoreEntry:
     """The entry of one score to show."""
-    if claimed.value is None:
+    if claimed.value is None or ours.value is not None:
         return ours
-    if ours.value is None:
-        kept = {"value", "signature", *(["interval"] if sound else [])}
-        return ScoreEntry(**{name: getattr(claimed, name) for name in kept}, unverified=True)
-    return ours.model_copy(update={"value": claimed.value, "signature": claimed.signature})
+    kept = {"value", "signature", *(["interval"] if sound else [])}
+    return ScoreEntry(**{name: getattr(claimed, name) for name in kept}, unverified=True)
 
 
 def _told(card: Scorecard) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import tomllib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -39,26 +40,35 @@ def like_another(settings: Settings) -> Iterator[str]:
         yield f"its title, {settings.title}, is that of a baseline, which it is not"
 
 
-def same_titles(models: Mapping[Path, Settings]) -> Iterator[tuple[Path, str]]:
+@dataclass(frozen=True)
+class Titled:
+    """What a submission calls its model, and what makes that another `model` than those of others."""
+
+    title: str
+    model: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Titled":
+        """The model that was asked."""
+        return cls(settings.title, (settings.model, settings.checkpoint, settings.checkpoint_sha256))
+
+
+def same_titles(models: Mapping[Path, Titled]) -> Iterator[tuple[Path, str]]:
     """Submissions that have the title of another model's, each with a line that names these."""
     found: dict[str, list[Path]] = defaultdict(list)
     for folder, one in models.items():
         found[skeleton(one.title)].append(folder)
     for folders in found.values():
         for folder in folders:
-            own = _model(models[folder])
-            if others := [other.name for other in folders if _model(models[other]) != own]:
+            own = models[folder].model
+            if others := [other.name for other in folders if models[other].model != own]:
                 yield folder, f"its title is that of another model too: {listed(others)}"
-
-
-def _model(settings: Settings) -> tuple[str, str | None, str | None]:
-    return settings.model, settings.checkpoint, settings.checkpoint_sha256
 
 
 def skeleton(title: str) -> str:
     """What a reader sees of a title: letters and digits alone, those of other scripts as ASCII."""
     plain = unicodedata.normalize("NFKD", title).casefold().translate(_confusables()).translate(_ALIKE)
-    return "".join(sign for sign in plain if sign.isalnum())
+    return "".join(sign for sign in plain if sign.isalnum() and sign not in _BLANK)
 
 
 @cache

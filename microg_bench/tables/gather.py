@@ -1,5 +1,6 @@
 """Collects what goes into tables and plots: scored runs and submissions, each once."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from microg_bench.scorecard import Scorecard
 from microg_bench.submissions.check import check
 from microg_bench.submissions.claims import ROUNDING, claim_faults
 from microg_bench.submissions.load import check_finite, find_submissions, is_submission
+from microg_bench.submissions.pack import packed_answers
 from microg_bench.text import first_line
 
 
@@ -48,12 +50,13 @@ def gather(
     Raises:
         RunError: a folder does not exist or holds no run.
     """
-    records: list[RunRecord] = []
+    found: list[tuple[str, RunRecord]] = []
     actions: list[Scorecard] = []
     errors: list[MicrogError] = []
     for path in [path for folder in runs for path in find_runs(folder)]:
         try:
-            records.append(_with_answers(path))
+            record = _with_answers(path)
+            found.append((identity(record), record))
         except MicrogError as error:
             errors.append(error)
         except Exception as error:  # the run may be a stranger's
@@ -61,12 +64,13 @@ def gather(
     packed = [path for folder in submissions for path in find_submissions(folder)]
     for checked in check(packed, dataset, truths=truths):
         if checked.record:
-            records.append(checked.record)
+            found.append((identity(checked.record), checked.record))
         elif checked.actions:
             actions.append(checked.actions)
         else:
             errors.append(checked.error)
-    return Gathered(_unique(one for one in records if one.settings.requests is None), actions, errors)
+    whole = ((key, one) for key, one in found if one.settings.requests is None)
+    return Gathered(_unique(whole), actions, errors)
 
 
 def read_scored(path: Path, dataset: Dataset | None = None) -> RunRecord:
@@ -115,20 +119,25 @@ def _with_answers(path: Path) -> RunRecord:
     return record
 
 
-def _unique(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Each run once, of a run and its submission the run, in the order of their content."""
+def _unique(records: Iterable[tuple[str, RunRecord]]) -> list[RunRecord]:
+    """Each run once, of a run and its submission the run, in the order of their identities."""
     found: dict[str, RunRecord] = {}
-    for record in records:
-        key = identity(record.scorecard)
+    for key, record in records:
         pair = found.get(key, record), record
         found[key] = min(pair, key=lambda one: (not one.has_journal, one.scorecard.model_dump_json()))
     return [found[key] for key in sorted(found)]
 
 
-def identity(card: Scorecard) -> str:
-    """What two scorecards of one run share, in an order for tables: title, frames, then all the rest."""
+def identity(record: RunRecord) -> str:
+    """What a run and its submission share, in an order for tables: title, frames, then all the rest.
+
+    The answers are part of it, with all that is told of them. They are read, and forgotten again.
+    """
+    card = record.scorecard
     model = card.model
     names = [model.title, model.frame_count or 0, model.name] if model else []
     settings = card.settings.model_dump(mode="json", exclude={"dataset"}) if card.settings else None
-    rest = [card.protocol, card.fingerprint, card.status, dict(card.values()), settings]
-    return json.dumps(without_private([names, *rest]), sort_keys=True)
+    answers = hashlib.sha256(packed_answers(record)).hexdigest()
+    record.forget()
+    rest = [card.protocol, card.fingerprint, card.status, settings]
+    return json.dumps([*without_private([names, *rest]), answers], sort_keys=True)

@@ -54,12 +54,12 @@ def action_rows(
 
 
 def _not_among(cards: Sequence[Scorecard], submitted: Sequence[Scorecard]) -> Iterator[Scorecard]:
-    """Each scorecard that was submitted and is not among `cards`, once, as it was verified, in order."""
-    seen = {_identity(card) for card in cards}
-    for card in sorted(submitted, key=lambda one: (_identity(one), one.unverified, one.model_dump_json())):
-        if _identity(card) not in seen:
-            seen.add(_identity(card))
-            yield card
+    """The scorecards that were submitted and are not among `cards`, in order; equal ones once."""
+    known = {_identity(card) for card in cards}
+    different = {card.model_dump_json(): card for card in submitted if _identity(card) not in known}
+    yield from sorted(
+        different.values(), key=lambda one: (_identity(one), one.unverified, one.model_dump_json())
+    )
 
 
 def _identity(card: Scorecard) -> str:

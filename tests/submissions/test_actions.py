@@ -73,6 +73,24 @@ def test_columns_that_are_not_of_detections_are_not_packed(tmp_path: Path) -> No
     assert found.rows[0] == 2  # of the file that was scored, whose rows its warnings name
 
 
+def test_the_folder_is_not_named_after_a_user_or_a_secret(tmp_path: Path) -> None:
+    honest_actions(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    secret = f"hf_{'a' * 30}.csv"
+    card["har"]["detections"] = secret
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    (tmp_path / "d.csv").rename(tmp_path / secret)
+    (folder,) = pack_actions(tmp_path / "card.json", [tmp_path / secret], tmp_path / "into")
+    assert folder.name.startswith("-secret--har-")
+
+
+def test_two_of_one_name_are_told_apart_or_noted(packed: Path, truth: har.GroundTruth) -> None:
+    again = Path(shutil.copytree(packed, packed.with_name("again")))
+    first, second = (one for one in check_all([packed, again], None, truths=[truth]))
+    assert f"its title is that of another model too: {again.name}" in first.notes
+    assert f"its title is that of another model too: {packed.name}" in second.notes
+
+
 def test_what_cannot_be_submitted_is_not_packed(tmp_path: Path) -> None:
     honest_actions(tmp_path)
     detections, scorecards = tmp_path / "d.csv", tmp_path / "card.json"
@@ -204,7 +222,7 @@ def test_the_published_detections_pass(name: str, shared: Path, tmp_path: Path) 
     assert found.problems == []
     assert found.actions is not None
     (ours,) = read_scorecards(ACTIONS / f"{name}.json")
-    assert found.actions.scores == ours.scores
+    assert found.actions.values() == pytest.approx(ours.values(), abs=1e-6)
 
 
 @pytest.mark.heavy

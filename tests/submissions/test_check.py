@@ -318,10 +318,11 @@ def test_the_command_line_packs_and_checks(run: Path, data: Path, tmp_path: Path
 
 
 def test_what_is_shown_was_computed_again(packed: Path, data: Path) -> None:
-    """Also where a claim lies within its tolerance, nothing but the value comes from it."""
+    """Also where a claim lies within its tolerance, nothing comes from it."""
 
     def invent(card: dict[str, Any]) -> None:
         card["scores"]["CIDEr"]["value"] += 1e-7
+        card["scores"]["CIDEr"]["signature"]["values"]["version"] = "9.9.9"
         card["slices"]["source"]["a"]["scores"]["CIDEr"] += 1e-7
 
     honest = load(packed).record.scorecard
@@ -331,7 +332,7 @@ def test_what_is_shown_was_computed_again(packed: Path, data: Path) -> None:
     assert found.record is not None
     card = found.record.scorecard
     assert card.slices == honest.slices
-    assert card.scores["CIDEr"].value != honest.scores["CIDEr"].value
+    assert card.scores["CIDEr"] == honest.scores["CIDEr"]
 
 
 @pytest.mark.parametrize("key", ["settings", "dataset", "signature", "scores", "expected"])

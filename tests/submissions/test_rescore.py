@@ -105,11 +105,11 @@ def test_a_number_may_be_apart_by_its_tolerance_and_no_more(
     assert places(far) == [".".join(part for part in path if isinstance(part, str))]
 
 
-def test_a_claim_within_its_tolerance_is_the_number_that_is_shown() -> None:
+def test_of_a_claim_within_its_tolerance_nothing_is_shown() -> None:
     claim = OURS.scores["S-VQA"].value or 0.0
     found = against(changed(OURS, "scores", "S-VQA", "value", to=claim + 0.01))
-    assert found.scorecard.scores["S-VQA"].value == claim + 0.01
-    assert found.scorecard.scores["CIDEr"] == OURS.scores["CIDEr"]
+    assert found.problems == []
+    assert found.scorecard.scores == OURS.scores
 
 
 def test_no_number_is_near_nan() -> None:
@@ -182,8 +182,7 @@ def test_signatures_may_differ_in_versions_and_in_nothing_else() -> None:
     older = against(changed(OURS, *values, "version", to="0"))
     assert (older.problems, len(older.notes)) == ([], 1)
     assert "version:0" in older.notes[0]
-    kept = older.scorecard.scores["CIDEr"].signature
-    assert kept == signature("CIDEr", version="0")
+    assert older.scorecard.scores["CIDEr"].signature == signature("CIDEr", version="1")
     assert places(against(changed(OURS, *values, "items", to="91"))) == ["scores.CIDEr.signature"]
     assert places(against(changed(OURS, "scores", "CIDEr", "signature", to=None))) == [
         "scores.CIDEr.signature"

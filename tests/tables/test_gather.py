@@ -1,5 +1,6 @@
 """What goes into tables: each run once, in an order of its own, and what cannot be read is named."""
 
+import gzip
 import json
 import os
 import shutil
@@ -43,6 +44,20 @@ def test_a_run_and_its_submission_count_once(scored: Path, tmp_path: Path) -> No
     records, _, errors = gather([scored], [submissions])
     assert ([record.path for record in records], errors) == ([scored / "caption", scored / "vqa"], [])
     assert gather([scored / "vqa", scored], [submissions])[0][0].path == scored / "caption"
+
+
+def test_nobodys_row_is_taken_by_a_copy_that_tells_other_things(scored: Path, tmp_path: Path) -> None:
+    packed, _ = (pack(RunRecord.read(run), tmp_path / "subs") for run in find_runs(scored))
+    evil = Path(shutil.copytree(packed, packed.with_name("a-evil")))
+    lines = [
+        json.loads(line) for line in gzip.decompress((evil / "journal.jsonl.gz").read_bytes()).splitlines()
+    ]
+    changed = b"".join(json.dumps({**line, "seconds": 8000.0}).encode() + b"\n" for line in lines)
+    (evil / "journal.jsonl.gz").write_bytes(gzip.compress(changed, mtime=0))
+    records, _, errors = gather([], [tmp_path / "subs"])
+    assert (tasks(records), errors) == (["caption", "caption", "vqa"], [])
+    shutil.copytree(packed, packed.with_name("the-same"))
+    assert len(gather([], [tmp_path / "subs"])[0]) == 3
 
 
 def test_two_runs_of_one_model_both_count(scored: Path, tmp_path: Path) -> None:

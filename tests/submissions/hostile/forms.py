@@ -317,6 +317,7 @@ def bounds() -> Iterator[Hostile]:
         {"prompt_tokens": 10, "output_tokens": 0},
         {"prompt_tokens": 10_000_000, "output_tokens": 5},
     )
+    yield Hostile("an answer on very many frames", put(("line.frames", [0] * 10_001)), says="10,000 frames")
     for counts in tokens:
         change = put(*((f"line.{name}", count) for name, count in counts.items()))
         yield Hostile(f"the tokens are {counts}", change, says=FIRST)
