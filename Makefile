@@ -80,7 +80,7 @@ $(VENV_LOWEST)/.installed: pyproject.toml constraints.txt
 	$(PIP_LOWEST) install --quiet --constraint constraints.txt torch uv
 	$(VENV_LOWEST)/bin/uv pip install --quiet --python $(VENV_LOWEST)/bin/python --resolution lowest-direct \
 	  --upgrade-package filelock --upgrade-package markupsafe --upgrade-package typing_extensions \
-	  --constraint constraints.txt --editable '.[$(EXTRAS)]' --group test
+	  --constraint constraints.txt --editable '.[$(EXTRAS)]' --group test --group lint
 	@touch $@
 
 test-lowest: $(VENV_LOWEST)/.installed ## Run the tests with the lowest versions that pyproject.toml allows, of all but torch
