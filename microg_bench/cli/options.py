@@ -9,6 +9,7 @@ import typer
 
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, ScoringOptions, about, choices, default_words, flag, kind, read_toml
+from microg_bench.runs.migration import read_object
 from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.settings import Settings
 
@@ -56,5 +57,5 @@ def read_config(path: Path) -> tuple[dict[str, Any], Settings | None]:
         return read_toml(path), None
     if path.name != RUN_FILE:
         raise UsageError(f"give a .toml file, or the {RUN_FILE} of a run", path=path, item="--config")
-    record = RunRecord.read(path.parent)
+    record = RunRecord.of(path.parent, read_object(path))  # that of a submission, too
     return record.options, record.settings

@@ -1,7 +1,8 @@
 """Reads Parquet files from elsewhere within bounds.
 
 A file of some kilobytes may hold billions of values, for equal ones are stored once, with their number. So
-the footer, which tells the sizes of all columns, is read before the columns are.
+the footer and the headers of the pages, which tell all sizes, are read before the columns are.
+The footer alone does not bound what is unpacked: its sizes may be falsified.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MAX_VALUES = 5_000_000  # of a column: its rows, or the items of its lists
 MAX_UNPACKED = 4 * MAX_BYTES  # numbers take more bytes here than as text
 MAX_FOOTER = 1024**2
+MAX_PAGES = 10_000  # of a part of a column
 MAGIC = b"PAR1"
 _STDERR_LOCK = Lock()
 _DAMAGED = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
@@ -73,38 +75,69 @@ def without_panic_messages() -> Iterator[None]:
 
 
 def _check_sizes(content: bytes, names: Collection[str], path: Path) -> None:
-    """Refuse a file with too much in the columns called `names`.
+    """Refuse a file with too many rows, or with too much in the columns called `names`.
 
     Raises:
-        DataError: it holds too much, or is no Parquet file.
+        DataError: it holds too much, tells sizes that contradict one another, or is no Parquet file.
     """
     values: Counter[tuple[str, ...]] = Counter()
     unpacked = 0
-    for column, count, space in _columns(content, path):
-        if column[0] in names:
-            values[column] += count
-            unpacked += space
+    for column, count, space in _columns(content, names, path):
+        values[column] += count
+        unpacked += space
     if max(values.values(), default=0) > MAX_VALUES:
         raise DataError(f"a column holds more than {MAX_VALUES:,} values", path=path)
     if unpacked > MAX_UNPACKED:
         raise DataError(f"holds more than {MAX_UNPACKED >> 20} MiB, unpacked", path=path)
 
 
-def _columns(content: bytes, path: Path) -> list[tuple[tuple[str, ...], int, int]]:
-    """Name, number of values and unpacked bytes of each part of a column, by the footer.
+def _columns(
+    content: bytes, names: Collection[str], path: Path
+) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    """Path, number of values and unpacked bytes of each part of the columns called `names`.
 
     Raises:
-        DataError: there is no such footer.
+        DataError: there is no such footer, it tells of too many rows, or what it tells contradicts itself.
     """
     length = int.from_bytes(content[-8:-4], "little")
     if content[-4:] != MAGIC or length > min(len(content) - 8, MAX_FOOTER):
         raise DataError("is not Parquet: it does not end in a footer", path=path)
     try:
-        groups = _Compact(content[-8 - length : -8]).struct()[4]
-        found = [[chunk[3][field] for field in (3, 5, 6)] for group in groups for chunk in group[1]]
-        return [(tuple(part.decode() for part in name), abs(n), abs(space)) for name, n, space in found]
+        footer = _Compact(content[-8 - length : -8]).struct()
+        rows = [group[3] for group in footer[4]]
+        if min(rows, default=0) < 0 or footer[3] != sum(rows):
+            raise DataError("is not Parquet: its row groups have other rows than the file", path=path)
+        if footer[3] > MAX_VALUES:
+            raise DataError(f"holds more than {MAX_VALUES:,} rows", path=path)
+        for group in footer[4]:
+            for chunk in group[1]:
+                column = tuple(part.decode() for part in chunk[3][3])
+                count, space = _pages(content, chunk[3])
+                if chunk[3][5] != count or (len(column) == 1 and count != group[3]):
+                    name = first_line(".".join(column), 60)
+                    raise DataError(f"is not Parquet: column {name} has other values than told", path=path)
+                if column[0] in names:
+                    yield column, count, max(space, abs(chunk[3][6]))
     except _DAMAGED as error:
         raise DataError("is not Parquet: its footer is damaged", path=path) from error
+
+
+def _pages(content: bytes, chunk: dict[int, Any]) -> tuple[int, int]:
+    """Number of values and unpacked bytes of a part of a column, by the headers of its pages."""
+    count = unpacked = 0
+    at = min(chunk[9], chunk.get(11) or chunk[9])  # the dictionary comes first, if there is one
+    end = at + chunk[7]
+    if not 0 <= at <= end <= len(content):
+        raise ValueError("lies outside of the file")
+    for _ in range(MAX_PAGES):
+        if at >= end:
+            return count, unpacked
+        header = _Compact(content, at)
+        page = header.struct()
+        unpacked += abs(page[2])
+        count += abs(page.get(5, page.get(8, {1: 0}))[1])
+        at = header.at + abs(page[3])
+    raise ValueError("has too many pages")
 
 
 class _Compact:
@@ -113,9 +146,9 @@ class _Compact:
     Of the types, those that Parquet's footer has. Raises one of `_DAMAGED` where the bytes are no such value.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, at: int = 0) -> None:
         self._content = content
-        self._at = 0
+        self.at = at
 
     def struct(self) -> dict[int, Any]:
         fields: dict[int, Any] = {}
@@ -158,8 +191,8 @@ class _Compact:
         raise ValueError("its footer is damaged")
 
     def _take(self, count: int) -> bytes:
-        found = self._content[self._at : self._at + count]
+        found = self._content[self.at : self.at + count]
         if len(found) < count:
             raise ValueError("its footer is damaged")
-        self._at += count
+        self.at += count
         return found

@@ -25,7 +25,8 @@ from microg_bench.text import first_line
 if TYPE_CHECKING:
     from polars import DataFrame, DataType, Series
 
-MAX_ROWS = 5_000_000
+MAX_ROWS = 1_000_000  # seventeen times the largest published detections
+MAX_TEXT = 64 * 1024**2  # bytes of CSV, unpacked; the largest published detections have 3 million
 MAX_FIELDS = 10 * MAX_ROWS
 MAX_COUNT = 2**31
 LONGEST_LINE = 10_000  # bytes, of the first line
@@ -109,7 +110,7 @@ def read_table(path: Path, layout: Sequence[TableColumn]) -> Table:
     if path.suffix == ".parquet":
         frame = read_parquet(path, [name for column in layout for name in column.names])
         return _table(frame, _places(frame.columns, layout, path), path, 1)
-    text = read_text(path)
+    text = read_text(path, MAX_TEXT)
     if not text or text.isspace():
         raise DataError("is empty", path=path)
     if b"\r" in text:

@@ -37,7 +37,7 @@ GROUND_TRUTH = (
     TableColumn("source", "word", optional=True),
 )
 IOU = 0.5
-MAX_SCORES = 2**24  # boxes times actions
+MAX_SCORES = 2**23  # boxes times actions
 MAX_PAIRS = 2**23  # of a detected and a true box in one frame
 
 

@@ -128,12 +128,14 @@ class RunRecord:
         """The run at `path`, of this version's schema or of version 1's.
 
         Raises:
-            RunError: it is no run folder, or run.json is damaged or of a schema that this version does not
-                know.
+            RunError: it is no run folder but, say, a submission, or run.json is damaged or of a schema that
+                this version does not know.
         """
         file = path / RUN_FILE
         if not os.path.lexists(file):
             raise RunError(f"not a run folder (there is no {RUN_FILE})", path=path)
+        if os.path.lexists(path / f"{JOURNAL_FILE}.gz") and not os.path.lexists(path / JOURNAL_FILE):
+            raise RunError("is a submission, a packed run: use `microg-bench submit check`", path=path)
         return cls.of(path, migration.read_object(file))
 
     @classmethod
@@ -166,9 +168,10 @@ class RunRecord:
                 named), it was made by version 0.1, or its files are damaged or cannot be written. A folder
                 that is refused is left as it is.
         """
-        return cls._locked(
-            path, lambda: cls._claimed(path, RunFile(options=options, settings=settings, starts=[start]))
-        )
+        if (path / RUN_FILE).exists():
+            cls.read(path)  # a submission gets no lock, which is no file of it
+        content = RunFile(options=options, settings=settings, starts=[start])
+        return cls._locked(path, lambda: cls._claimed(path, content))
 
     @classmethod
     def reopen(cls, path: Path) -> RunRecord:
@@ -220,9 +223,8 @@ class RunRecord:
         if (path / JOURNAL_FILE).exists():
             raise RunError(f"holds a {JOURNAL_FILE} but no {RUN_FILE}; it cannot be resumed", path=path)
         if runs := sorted(file.parent.name for file in path.glob(f"*/{RUN_FILE}")):
-            raise RunError(
-                f"holds other runs ({listed(runs)}): give one of them, or another folder", path=path
-            )
+            reason = f"holds other runs ({listed(runs)}): give one of them, or another folder"
+            raise RunError(reason, path=path)
         record = cls(path, content)
         record._state = _State()
         record._new = True
@@ -239,9 +241,8 @@ class RunRecord:
             (self.path / name).unlink(missing_ok=True)
 
     def _write_run(self) -> None:
-        settings = self.settings.model_dump(mode="json")
-        content = {"options": self.options, "settings": settings, "starts": self.starts}
-        write_json(self.path / RUN_FILE, {"schema": RUN_SCHEMA, **content})
+        content = RunFile(options=self.options, settings=self.settings, starts=self.starts)
+        write_json(self.path / RUN_FILE, {"schema": RUN_SCHEMA, **content.model_dump(mode="json")})
 
     # What is read.
 
@@ -450,9 +451,8 @@ def read_scorecard(file: Path) -> Scorecard:
     Raises:
         RunError: it is missing, damaged, or of a schema that this version does not know.
     """
-    again = f"run `microg-bench score {file.parent}`"
     if not os.path.lexists(file):
-        raise RunError(f"has not been scored: {again} first", path=file.parent)
+        raise RunError(f"has not been scored: run `microg-bench score {file.parent}` first", path=file.parent)
     return scorecard_of(migration.read_object(file), file)
 
 

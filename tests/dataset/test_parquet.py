@@ -65,6 +65,79 @@ def test_long_equal_texts_are_measured_as_often_as_they_occur(
         read_parquet(tmp_path / "a.parquet", ["video_id"])
 
 
+def whole(number: int, size: int = 0) -> bytes:
+    """A whole number in Thrift's compact protocol, in at least `size` bytes."""
+    number, found = 2 * number, []
+    while number >= 128 or len(found) + 1 < size:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def falsified(content: bytes, true: int, told: int, *which: int) -> bytes:
+    """A Parquet file whose footer tells another number, at these places of the true one."""
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    first, *parts = content[start:].split(whole(true))
+    for place, part in enumerate(parts):
+        first += (whole(told, len(whole(true))) if place in which else whole(true)) + part
+    return content[:start] + first
+
+
+def equal_rows(count: int) -> bytes:
+    """Parquet of equal rows, of which the footer tells the number in the file, the column and its group."""
+    frame = polars.DataFrame({"video_id": polars.Series(["a_001"]).new_from_index(0, count)})
+    return parquet_bytes(frame, row_group_size=count)
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        ((), "holds more than 5,000,000 rows"),
+        ((1,), "holds more than 5,000,000 rows"),
+        ((0,), "its row groups have other rows than the file"),
+        ((2,), "its row groups have other rows than the file"),
+        ((0, 2), "column video_id has other values than told"),
+        ((0, 1, 2), "column video_id has other values than told"),
+    ],
+)
+def test_rows_are_counted_before_a_column_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: tuple[int, ...], message: str
+) -> None:
+    (tmp_path / "a.parquet").write_bytes(falsified(equal_rows(60_000_000), 60_000_000, 5, *which))
+    assert (tmp_path / "a.parquet").stat().st_size < 100_000
+    monkeypatch.setattr(polars, "read_parquet", None)
+    for names in (["video_id"], ["none"]):
+        with pytest.raises(DataError, match=rf"a\.parquet: .*{message}"):
+            read_parquet(tmp_path / "a.parquet", names)
+
+
+def test_the_items_of_lists_are_counted_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 20_000_000
+    pairs = polars.Series([{"Q": "a", "A": "b"}]).new_from_index(0, count)
+    content = parquet_bytes(polars.DataFrame({"video_id": ["a_001"], "qa_pairs": [pairs]}))
+    (tmp_path / "a.parquet").write_bytes(falsified(content, count, 5, 0, 1))
+    monkeypatch.setattr(polars, "read_parquet", None)
+    with pytest.raises(DataError, match=r"column qa_pairs\.list\.element\.Q has other values than told"):
+        read_parquet(tmp_path / "a.parquet", NAMES)
+
+
+def test_a_page_tells_its_size_whatever_the_footer_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = parquet_bytes(polars.DataFrame({"video_id": ["x" * 2**21]}))
+    groups = parquet._Compact(content[-8 - int.from_bytes(content[-8:-4], "little") : -8]).struct()[4]
+    (tmp_path / "a.parquet").write_bytes(falsified(content, groups[0][1][0][3][6], 50, 0, 1))
+    monkeypatch.setattr(parquet, "MAX_UNPACKED", 2**20)
+    with pytest.raises(DataError, match="holds more than 1 MiB, unpacked"):
+        read_parquet(tmp_path / "a.parquet", ["video_id"])
+
+
+def test_many_pages_and_row_groups_are_read(tmp_path: Path) -> None:
+    frame = polars.DataFrame({"video_id": [f"a_{n}" for n in range(20_000)]})
+    (tmp_path / "a.parquet").write_bytes(parquet_bytes(frame, row_group_size=7000, data_page_size=100))
+    assert read_parquet(tmp_path / "a.parquet", ["video_id"]).equals(frame)
+
+
 @pytest.mark.parametrize(
     "content",
     [

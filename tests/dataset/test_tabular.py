@@ -204,6 +204,15 @@ def test_no_more_rows_are_read_than_a_table_may_have(tmp_path: Path, monkeypatch
         read_table(tmp_path / "a.csv", ACTIONS)
 
 
+def test_no_more_text_is_read_than_a_table_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tabular, "MAX_TEXT", 2**20)
+    (tmp_path / "a.csv").write_text("a_1,r,1,12\n" * 90_000)
+    assert len(read_table(tmp_path / "a.csv", ACTIONS)) == 90_000
+    (tmp_path / "a.csv").write_text("a_1,r,1,12\n" * 100_000)
+    with pytest.raises(DataError, match="holds more than 1 MiB, unpacked|larger than 1 MiB"):
+        read_table(tmp_path / "a.csv", ACTIONS)
+
+
 FIELDS = st.sampled_from(
     [
         "a_001",

@@ -79,6 +79,15 @@ def archive(size: int) -> bytes:
     return out.getvalue()
 
 
+def boxes(count: int, rows: int) -> bytes:
+    """Detections of as many boxes, and as many rows, as are read."""
+    lines = (
+        b"a_1,%d,0.%03d1,0,1,1,%d,%d.25\n" % (n // rows // 900, n // rows % 900, n % rows + 1, n % 97)
+        for n in range(count * rows)
+    )
+    return gzip.compress(b"".join(lines), 1)
+
+
 RECORD = b'{"video_id":"a_%d","caption":""}'
 LINE = b'{"type":"failure","id":"a","stage":"engine","reason":"x"}\n'
 BOMBS: dict[str, tuple[tuple[str, ...], Callable[[], bytes]]] = {
@@ -96,6 +105,10 @@ BOMBS: dict[str, tuple[tuple[str, ...], Callable[[], bytes]]] = {
     "brackets": (("json", "run: run.json"), lambda: packed(b"[" * MIB, 60)),
     "rows": (("actions",), lambda: packed(b"a_1,r,1,12\n" * 90_000, 200)),
     "detections": (("detections",), lambda: packed(b"a_1,1,0,0,1,1,12,0.5\n" * 50_000, 200)),
+    "boxes, as many as are read": (
+        ("detections", "submission of actions: detections.csv.gz"),
+        lambda: boxes(166_000, 6),
+    ),
     "columns": (("detections",), lambda: packed(b"," * MIB, 200)),
     "equal rows": (("annotations in parquet",), lambda: table(20_000_000)),
     "zeros in an archive": (("archive",), lambda: archive(1100 * MIB)),

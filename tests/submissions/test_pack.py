@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import microg_bench as mb
+from microg_bench.cli.options import read_config
 from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.errors import RunError
 from microg_bench.runs.record import RunRecord
@@ -119,3 +120,40 @@ def test_the_name_of_a_model_at_a_server_is_packed_without_places(
         assert "jdoe" not in everything(folder)
         assert "jdoe" not in folder.name
         assert check(folder, data).problems == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("score", "SUBMISSION"),
+        ("score", "SUBMISSION", "--reparse"),
+        ("compare", "SUBMISSION", "RUN"),
+        ("submit", "pack", "SUBMISSION"),
+        ("report", "SUBMISSION"),
+        ("drift", "SUBMISSION", "--yes"),
+        ("vqa", "--model", "nearest-clip", "--run", "SUBMISSION"),
+    ],
+)
+def test_a_submission_is_no_run_and_is_left_as_it_is(
+    command: tuple[str, ...], run: Path, packed: Path, tmp_path: Path
+) -> None:
+    before = {path: path.read_bytes() for path in packed.iterdir()}
+    places = {"SUBMISSION": packed, "RUN": run}
+    done = bench(*(places.get(word, word) for word in command), cwd=tmp_path)
+    assert done.returncode == 1
+    reason = "is a submission, a packed run: use `microg-bench submit check`"
+    assert done.stderr.splitlines()[-1].endswith(f"{packed}: {reason}")
+    assert {path: path.read_bytes() for path in packed.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [packed]
+
+
+def test_a_run_beside_whose_journal_is_a_packed_copy_is_a_run(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "r"))
+    (copy / "journal.jsonl.gz").write_bytes(gzip.compress((copy / "journal.jsonl").read_bytes()))
+    assert RunRecord.read(copy).answers == RunRecord.read(run).answers
+
+
+def test_the_options_of_a_submission_can_be_repeated(packed: Path) -> None:
+    options, settings = read_config(packed / "run.json")
+    assert options["model"] == "nearest-clip"
+    assert settings == load(packed).record.settings
