@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 MAX_VALUES = 5_000_000  # of a column: its rows, or the items of its lists
-MAX_UNPACKED = 4 * MAX_BYTES  # numbers take more bytes here than as text
+MAX_UNPACKED = 2 * MAX_BYTES  # numbers take more bytes here than as text
 MAX_FOOTER = 1024**2
 MAX_PAGES = 10_000  # of a part of a column
 MAGIC = b"PAR1"
