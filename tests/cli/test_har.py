@@ -200,7 +200,7 @@ def test_a_file_that_unpacks_beyond_all_measure_is_one_line(
     write(tmp_path)
     part = pack(bytes(storage.MAX_BYTES // 16))
     (tmp_path / name).write_bytes(part * 100)  # 1.6 GB, in archives one after the other
-    assert is_one_line(score(name), f"{name}: holds more than 256 MiB, unpacked", tmp_path)
+    assert is_one_line(score(name), f"{name}: holds more than 64 MiB, unpacked", tmp_path)
 
 
 def test_the_report_of_two_files_is_printed_and_written(tmp_path: Path) -> None:
