@@ -29,7 +29,8 @@ def pythons(classifiers: list[str]) -> list[str]:
 
 def problem(python: str, groups: list[str]) -> str:
     """Why the extras and groups cannot be installed on a Python; "" where they can."""
-    command = ["uv", "pip", "compile", "--quiet", "--no-build", "--python-platform", PLATFORM]
+    uv = [sys.executable, "-m", "uv"]
+    command = [*uv, "pip", "compile", "--quiet", "--no-build", "--python-platform", PLATFORM]
     wanted = [
         "--python-version",
         python,
