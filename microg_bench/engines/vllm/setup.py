@@ -139,12 +139,18 @@ def _load(checkpoint: Checkpoint, options: Options, stderr: CapturedStderr) -> R
     # Here and not in vLLM's processes, so that the progress of a download is seen.
     loader: Any = import_module("vllm.model_executor.model_loader").get_model_loader(config.load_config)
     loader.download_model(config.model_config)
+    return RunningVllm(processor, _engine(config, stderr), stderr)
+
+
+def _engine(config: Any, stderr: CapturedStderr) -> Any:
+    """The engine. No variable here or in a caller holds it: exceptions of imports keep their frames alive."""
     engine: Any = import_module("vllm.v1.engine.async_llm").AsyncLLM
-    with repaired_children(), _threads(config), stderr.capturing():
-        llm = engine.from_vllm_config(config, disable_log_stats=True)
-    if _quiet():
-        logging.getLogger("vllm").setLevel(logging.CRITICAL)  # its errors come as exceptions
-    return RunningVllm(processor, llm, stderr)
+    try:
+        with repaired_children(), _threads(config), stderr.capturing():
+            return engine.from_vllm_config(config, disable_log_stats=True)
+    finally:
+        if _quiet():
+            logging.getLogger("vllm").setLevel(logging.CRITICAL)  # its errors come as exceptions
 
 
 def _arguments(checkpoint: Checkpoint, options: Options) -> dict[str, Any]:

@@ -120,8 +120,10 @@ def test_another_model_than_is_served_is_refused_with_what_is(served: ServerEngi
 
 def test_an_engine_argument_that_vllm_refuses_ends_the_start_with_its_words(tiny_qwen: Path) -> None:
     before = set(Path(tempfile.gettempdir()).glob("microg-bench-server-*"))
-    engine = ServerEngine(Options(checkpoint=str(tiny_qwen), serve=True, engine_args={"no_such_thing": 1}))
-    with pytest.raises(EngineError, match=r"ended \(status 2\).*no-such-thing"):
+    engine = ServerEngine(
+        Options(checkpoint=str(tiny_qwen), serve=True, engine_args={"kv_cache_dtype": "none"})
+    )
+    with pytest.raises(EngineError, match=r"ended \(status 2\).*kv-cache-dtype"):
         engine.start()
     for log in set(Path(tempfile.gettempdir()).glob("microg-bench-server-*")) - before:
         log.unlink()
