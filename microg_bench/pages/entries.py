@@ -22,13 +22,15 @@ class Entry:
     """A row of the leaderboard: a run, its references and the statistics of its items where they are at hand.
 
     `dollars` is what its answers cost by list prices, had each been asked for alone: without batches, without
-    answers from the cache. None where no price is known, or tokens were not counted.
+    answers from the cache. None where no price is known, or tokens were not counted. `identity` is that of
+    the run, by which rows are ordered and named.
     """
 
     run: RunRecord
     statistics: Statistics | None
     dataset: Dataset | None
     dollars: float | None
+    identity: str
 
     @property
     def card(self) -> Scorecard:
@@ -52,12 +54,11 @@ def read_entries(runs: Iterable[RunRecord], dataset: Dataset | None) -> tuple[li
             run = public(record) if record.has_journal else record  # nothing in a submission is private
             check_admissible(run)
             statistics = run.statistics if run.has_statistics else None
-            entry = Entry(run, statistics, _references(run, dataset), _dollars(run))
-            key = identity(run)
+            entry = Entry(run, statistics, _references(run, dataset), _dollars(run), identity(run))
         except MicrogError as error:
             errors.append(error)
         else:
-            found.setdefault(key, entry)
+            found.setdefault(entry.identity, entry)
     return [found[key] for key in sorted(found)], errors
 
 

@@ -15,7 +15,6 @@ from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
-from microg_bench.tables.gather import identity
 
 TITLE = "MicroG-4M leaderboard"
 COMPONENTS = ("filters", "table", "charts")
@@ -65,7 +64,7 @@ def build(
 
 def _name(entry: Entry) -> str:
     """A name that stays the same whatever rows are added, and holds no text from elsewhere."""
-    return f"{entry.card.task}-{hashlib.sha256(identity(entry.run).encode()).hexdigest()[:12]}"
+    return f"{entry.card.task}-{hashlib.sha256(entry.identity.encode()).hexdigest()[:12]}"
 
 
 def _write_runs(
