@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.adapters.base import Adapter, Baseline
-from microg_bench.adapters.registry import find_adapter, is_generic, source_sha256
+from microg_bench.adapters.registry import find_adapter, is_file, source_sha256
 from microg_bench.dataset.annotations import MAX_ID_LENGTH
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import UsageError
@@ -200,7 +200,7 @@ def _scores(task: TaskName, metric: str) -> bool:
 def known_adapter(model: str) -> Adapter | None:
     """The adapter that is registered here under this name, or the generic one; a file is never imported."""
     try:
-        return None if model.endswith(".py") and not is_generic(model) else find_adapter(model)
+        return None if is_file(model) else find_adapter(model)
     except UsageError:
         return None
 
