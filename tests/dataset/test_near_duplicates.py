@@ -60,6 +60,7 @@ def test_any_texts_have_the_near_duplicates_that_all_pairs_show(
     assert near_duplicates(texts, threshold) == all_pairs(texts, threshold)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("task", ["caption", "vqa"])
 def test_the_real_texts_have_the_near_duplicates_that_all_pairs_show(shared: Path, task: str) -> None:
     dataset = load(str(shared / "data" / "microg4m" / "vqa_and_captioning.json"))

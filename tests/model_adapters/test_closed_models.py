@@ -28,7 +28,7 @@ from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
 from tests.helpers.vendor_api import Asked, GeminiApi, OpenAIApi, VendorApi
 from tests.model_adapters.cases import ADAPTERS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 pytest.importorskip("openai", reason="the extra openai is not installed")
 pytest.importorskip("google.genai", reason="the extra gemini is not installed")

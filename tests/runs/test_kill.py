@@ -49,6 +49,7 @@ def asked(path: Path) -> list[str]:
     return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
+@pytest.mark.heavy
 def test_a_run_killed_at_random_points_ends_like_an_undisturbed_one(data: Path, tmp_path: Path) -> None:
     quiet = bench(*arguments(data, "quiet"), cwd=tmp_path)
     assert quiet.returncode == 0, quiet.stderr
