@@ -168,7 +168,7 @@ class Options(ScoringOptions):
     model: Annotated[
         str | None,
         Moves(
-            "Name of a model, ENGINE:NAME (openai:gpt-4o, vllm:ORG/NAME), or an adapter's .py file.",
+            "Name of a model, ENGINE:NAME (server:NAME, vllm:ORG/NAME), or an adapter's .py file.",
             "Model",
             default="none",
         ),
@@ -332,7 +332,7 @@ class Options(ScoringOptions):
     media: Annotated[
         Literal["images", "video", "clip"] | None,
         Moves(
-            "How a clip is sent: images, video (of JPEG frames) or clip (its own file).",
+            "How a clip is sent; a video is made of JPEG frames, a clip is its own file.",
             "Server",
             engines=CLIENTS,
             default="images",

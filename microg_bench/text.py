@@ -15,7 +15,8 @@ MAX_DIGITS = 20  # of a whole number, as 64 bits hold it
 _TOO_DEEP = "nested too deeply"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EXTRA = r"(?<=\w)\[[a-z,]+\](?![\[(:])"  # as in a command to install one: no link, and copied as it stands
-_MARKDOWN = re.compile(rf"{_EXTRA}|([\\`*_{{}}\[\]#|~^$])")
+_INSIDE = r"(?<=[^\W_])_+(?=[^\W_])|#(?=[^\W\d_])"  # in a word, as set_1, or before one, as #f: no markup
+_MARKDOWN = re.compile(rf"{_EXTRA}|{_INSIDE}|([\\`*_{{}}\[\]#|~^$])")
 _LIST = re.compile(r"^(\d*)([-+.)])(?=[\s-]|$)")  # begins a list or a rule, where a paragraph begins
 
 

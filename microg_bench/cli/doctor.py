@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import typer
 
 import microg_bench
-from microg_bench.cli.console import columns, output
+from microg_bench.cli.console import output
 from microg_bench.cli.models import announced_ends
 from microg_bench.dataset.load import fetched_folder
 from microg_bench.engines.registry import ENGINES
@@ -111,12 +113,15 @@ def _dataset() -> Finding:
 
 @app.command(epilog="Example:  `microg-bench doctor`")
 def doctor() -> None:
-    """List what is installed and usable here, and the command that fixes what is not.
+    """List what is installed and usable here; the command that fixes what is not stands below it.
 
     Models whose vendors have announced their end follow.
     """
-    table = columns("what", "found", "to fix it")
-    for finding in findings():
-        table.add_row(finding.what, finding.state, finding.fix)
-    output().print(table)
+    found = list(findings())
+    width = max(len(one.what) for one in found)
+    for fix, alike in groupby(found, attrgetter("fix")):
+        for one in alike:
+            output().print(f"{one.what:<{width}}  {one.state}")
+        if fix:
+            output().print(f"{'':<{width}}  to fix: {fix}")
     output().print("\n".join(announced_ends(date.today())))

@@ -33,13 +33,13 @@ def with_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Callab
 
 
 def _parameter(name: str) -> inspect.Parameter:
-    declared = about(name)
+    declared, known = about(name), ", ".join(choices(name))
     option = typer.Option(
         flag(name),
-        help=declared.help,
+        help=f"{declared.help} One of: {known}." if known else declared.help,  # a wide type would cut names
         rich_help_panel=declared.group,
         show_default=default_words(name),
-        metavar="|".join(choices(name)) or METAVARS.get(kind(name)),
+        metavar=METAVARS.get(kind(name)),
     )
     read = {bool: bool, dict: list[str]}.get(kind(name), str)  # `Options` takes texts apart, and checks them
     annotation: Any = Annotated[read | None, option]

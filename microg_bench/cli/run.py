@@ -151,6 +151,6 @@ for verb in VERBS:
     epilog = (
         f"Examples:  `microg-bench {verb} --model nearest-clip --data sample`  ·  "
         f"`microg-bench {verb} --model qwen2.5-vl --data MicroG-4M --limit 20 --dry-run`  ·  "
-        f"`microg-bench {verb} --model openai:gpt-4o --max-cost 5`"
+        f"`microg-bench {verb} --model gpt-5.4 --max-cost 5`"
     )
     app.command(verb, epilog=epilog)(_command(verb))

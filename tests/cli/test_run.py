@@ -158,6 +158,16 @@ def test_a_run_of_answers_ends_without_a_warning(data: Path, tmp_path: Path) -> 
     assert "rely" not in done.stderr
 
 
+def test_names_are_printed_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MUTE.replace('"Mute"', '"My_Model #f"'))
+    write_annotations(tmp_path / "my_set_1" / "refs.json", [record(name, n) for n, name in enumerate(IDS)])
+    command = ("caption", "--model", "mine.py", "--data", "my_set_1", "--run", "r", *FAST)
+    done = bench(*command, cwd=tmp_path)
+    assert done.stdout.startswith("**My_Model #f: 3 of 4 answers are empty**\n")
+    assert "Captioning on my_set_1, " in done.stdout
+    assert "\\" not in done.stdout + bench("tables", "--runs", "r", cwd=tmp_path).stdout
+
+
 def test_dry_run_shows_what_would_be_asked_and_writes_nothing(data: Path, tmp_path: Path) -> None:
     done = bench("run", "--model", "qwen2.5-vl", "--data", data, "--frames", "4", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
