@@ -1,6 +1,8 @@
 """`models new` writes an adapter that works once it is filled in, and its test."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,16 @@ from microg_bench.records import Request
 from tests.helpers.datasets import ROOT
 from tests.helpers.scaffold import fill_in
 
+CHECKOUT = (
+    *("microg_bench", "model_adapters", "prompts", "results", "tests", "scripts", "benchmarks", "docs"),
+    *(".github", "pyproject.toml", "README.md", "LICENSE"),
+)
+OF_ALL_MODELS = (
+    *("tests/adapters/test_registry.py", "tests/adapters/test_conformance.py", "tests/cli/test_models.py"),
+    *("tests/model_adapters/test_my_model.py", "tests/model_adapters/test_declarations.py"),
+    *("tests/engines/test_vendors.py", "tests/tables/test_rows.py", "tests/test_dependencies.py"),
+)
+
 
 def test_what_is_written_is_a_sound_adapter_whose_test_passes(tmp_path: Path) -> None:
     adapter, test = write_adapter("my-model2.5", tmp_path)
@@ -25,6 +37,31 @@ def test_what_is_written_is_a_sound_adapter_whose_test_passes(tmp_path: Path) ->
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout
+
+
+@pytest.mark.heavy
+def test_a_model_that_is_registered_fails_no_test(tmp_path: Path) -> None:
+    """A checkout as CONTRIBUTING.md has it changed, with the tests that go over all models."""
+    (tree := tmp_path / "tree").mkdir()
+    for name in CHECKOUT:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tree / name)
+    adapter, test = write_adapter("my-model", tree / "model_adapters")
+    fill_in(adapter)
+    shutil.move(test, tree / "tests" / "model_adapters")
+    project = tree / "pyproject.toml"
+    entries = '[project.entry-points."microg_bench.adapters"]\n'
+    line = 'my-model = "model_adapters.my_model:MyModel"\n'
+    project.write_text(project.read_text().replace(entries, entries + line))
+    pip = ("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", "site")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tree, tree / "site")))}
+    for command in ((*pip, "."), ("pytest", "-vv", "-p", "no:cacheprovider", *OF_ALL_MODELS)):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=tree, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "tests/model_adapters/test_my_model.py::test_it_is_a_sound_adapter PASSED" in done.stdout
+    assert "[my-model] PASSED" in done.stdout
 
 
 def ruff(*arguments: object) -> None:

@@ -10,6 +10,14 @@ from tests.helpers.datasets import bench
 
 pytestmark = pytest.mark.slow
 
+MUTE = """
+from microg_bench.adapters.base import Baseline
+
+class Mute(Baseline):
+    name, title = "mute", "Mute"
+    def answer(self, request, descriptor, others):
+        raise ValueError("nothing to say")
+"""
 SUBMISSIONS = Path(__file__).resolve().parents[2] / "results" / "submissions"
 
 
@@ -62,6 +70,17 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_built(scored: Path, tmp_pa
         ("r/vqa", "holds no journal.jsonl"),
     ):
         assert any(line.startswith("left out:") and folder in line and why in line for line in said), folder
+
+
+def test_a_run_that_was_answered_nothing_does_not_stop_the_rest(scored: Path, tmp_path: Path) -> None:
+    (tmp_path / "mute.py").write_text(MUTE)
+    asked = ("caption", "--model", "mute.py", "--data", "sample", "--run", scored / "mute")
+    assert bench(*asked, "--metrics", "ROUGE-L", cwd=tmp_path).returncode == 1
+    done = bench("leaderboard", "build", "--runs", "r", "--out", "site", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "site/index.html: 2 rows" in done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("left out:")]
+    assert "r/mute" in line
 
 
 def test_submissions_are_scored_again_where_the_dataset_is_given(

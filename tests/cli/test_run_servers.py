@@ -90,7 +90,7 @@ def test_what_a_run_costs_is_estimated_told_and_kept_below_a_limit(
     assert done.returncode == 1
     assert "give --yes (yes=True) or --max-cost" in done.stderr
     assert not server.asked
-    limited = ("--prices", "prices.toml", "--run", "r", "--yes", "--max-concurrency", "1")
+    limited = ("--prices", "prices.toml", "--run", "r", "--max-concurrency", "1")
     done = ask(server, data, tmp_path, *limited, "--max-cost", "0.6")
     assert done.returncode == 1
     assert "stopped at --max-cost; run the same command with a higher one" in done.stderr
@@ -99,7 +99,7 @@ def test_what_a_run_costs_is_estimated_told_and_kept_below_a_limit(
     assert answered * ONE <= 0.6
     card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
     assert card["status"].startswith("incomplete")
-    done = ask(server, data, tmp_path, *limited)
+    done = ask(server, data, tmp_path, *limited, "--yes")
     assert done.returncode == 0, done.stderr
     assert f"cost: ${8 * ONE:.2f} so far" in done.stderr
     assert sum(server.asked.values()) == 8
