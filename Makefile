@@ -56,8 +56,10 @@ IN_PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 test: $(VENV)/.installed-dev ## Set up and run the tests, in a process a core, 4 at most; all but heavy ones (PYTEST_ARGS=)
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) -m 'not heavy' $(PYTEST_ARGS)
 
+FAST := -m 'not heavy and not slow'
+
 test-fast: $(VENV)/.installed-dev ## Run the tests of files that take a few seconds at most
-	$(VENV)/bin/python -m pytest $(IN_PARALLEL) -m 'not heavy and not slow' $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest $(IN_PARALLEL) $(FAST) $(PYTEST_ARGS)
 
 test-heavy: $(VENV)/.installed-dev ## Test on whole data sets, all documents and hundreds of hostile files
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) -m heavy $(PYTEST_ARGS)
@@ -83,8 +85,8 @@ $(VENV_LOWEST)/.installed: pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[$(EXTRAS)]' --group test --group lint
 	@touch $@
 
-test-lowest: $(VENV_LOWEST)/.installed ## Run the tests with the lowest versions that pyproject.toml allows, of all but torch
-	$(VENV_LOWEST)/bin/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+test-lowest: $(VENV_LOWEST)/.installed ## Run the fast tests with the lowest versions that pyproject.toml allows, of all but torch
+	$(VENV_LOWEST)/bin/python -m pytest $(IN_PARALLEL) $(FAST) $(PYTEST_ARGS)
 
 resolve: $(VENV)/.installed-dev ## Check that every extra and group can be installed on every Python that is supported
 	$(VENV)/bin/python scripts/check_resolution.py
