@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from tests.helpers.tiny_parts import LLAMA_STOPS, QWEN_STOPS, QWEN_TOKENS, TEXT, VISION
 from tests.helpers.tiny_tokenizer import generation, make_tokenizer, silence
 
@@ -37,6 +35,12 @@ def _video_chatgpt(folder: Path) -> None:
     torch.save(weights, folder / "video_chatgpt-7B.bin")
 
 
+def _save(weights: dict[str, Any], folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def _mplug_owl3(folder: Path) -> None:
     import torch
     import transformers as t
@@ -56,7 +60,7 @@ def _mplug_owl3(folder: Path) -> None:
         name if name.startswith(own) else f"language_model.{name}": torch.clone(tensor)
         for name, tensor in model.state_dict().items()
     }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    _save(weights, folder)
 
 
 def _internvideo(folder: Path) -> None:
@@ -119,7 +123,7 @@ def _internvideo(folder: Path) -> None:
             f"{tower}.norm2.bias": (wide,),
         }
     weights = {name: 0.1 * torch.randn(shape) + (len(shape) == 1) for name, shape in shapes.items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    _save(weights, folder)
 
 
 OWN = {"video-chatgpt": _video_chatgpt, "mplug-owl3": _mplug_owl3, "internvideo2.5": _internvideo}
