@@ -36,7 +36,7 @@ def compare(
 
     Args:
         runs: two or more scored runs of one task.
-        metrics: names; none takes all that the runs have in common.
+        metrics: names; those that a run lacks are left out. None takes all that the runs have in common.
         resamples: of the intervals and of the p-values.
 
     Raises:
@@ -51,6 +51,8 @@ def compare(
     for other in runs[1:]:
         _check(runs[0], other, wanted)
     names = [name for name in wanted if all(name in run.statistics.metrics for run in runs)]
+    if not names and not metrics:
+        raise _apart(runs, "no metric was scored in all of them")
     clusters = Clusters.of(runs[0].statistics.sources)
     return [one for name in names for one in _compare_metric(name, runs, clusters, resamples)]
 
@@ -77,26 +79,25 @@ def _check(first: RunRecord, second: RunRecord, metrics: Sequence[str]) -> None:
     Raises:
         DataError: naming the first thing that differs.
     """
+    both = (first, second)
     for what in ("task", "fingerprint"):
         a, b = getattr(first.scorecard, what), getattr(second.scorecard, what)
         if a != b:
-            raise _apart(first, second, f"their {what} differs ({a} and {b})")
+            raise _apart(both, f"their {what} differs ({a} and {b})")
     if alone := sorted(set(first.statistics.ids) ^ set(second.statistics.ids)):
-        raise _apart(
-            first, second, f"{len(alone)} items are scored in only one of them (the first is {alone[0]})"
-        )
+        raise _apart(both, f"{len(alone)} items are scored in only one of them (the first is {alone[0]})")
     if first.statistics.ids != second.statistics.ids:
-        raise _apart(first, second, "their items stand in different orders")
+        raise _apart(both, "their items stand in different orders")
     for name in metrics:
-        ours, theirs = (run.scorecard.scores.get(name) for run in (first, second))
+        ours, theirs = (run.scorecard.scores.get(name) for run in both)
         a, b = ours and ours.signature, theirs and theirs.signature
         if a and b and not a.alike(b):
             signatures = f"{a.long()} and {b.long()}"
-            raise _apart(first, second, f"the signatures of {name} differ ({signatures})")
+            raise _apart(both, f"the signatures of {name} differ ({signatures})")
 
 
-def _apart(first: RunRecord, second: RunRecord, why: str) -> DataError:
-    return DataError(f"{why}: they cannot be compared", item=f"{first.path} and {second.path}")
+def _apart(runs: Sequence[RunRecord], why: str) -> DataError:
+    return DataError(f"{why}: they cannot be compared", item=" and ".join(str(run.path) for run in runs))
 
 
 def other_clips(first: RunRecord, second: RunRecord) -> list[str]:

@@ -76,7 +76,17 @@ def test_what_cannot_be_compared_is_refused_by_name(runs: Path) -> None:
     assert "72 items are scored in only one of them" in done.stderr
 
 
+def test_runs_without_a_metric_in_common_are_refused_in_one_line(runs: Path, tmp_path: Path) -> None:
+    asked = ("vqa", "--model", "blind", "--data", "sample", "--metrics", "BLEU-1")
+    bench(*asked, "--run", tmp_path / "r", cwd=runs)
+    done = bench("compare", "constant/vqa", tmp_path / "r", cwd=runs)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "no metric was scored in all of them" in line
+
+
 def test_scores_under_other_signatures_are_refused(runs: Path) -> None:
+    pytest.importorskip("pycocoevalcap", reason="its jar tokenises under the protocol coco")
     bench(
         "vqa",
         "--model",

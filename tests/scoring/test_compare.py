@@ -69,6 +69,18 @@ def test_what_differs_is_named(runs: Path) -> None:
         compare([blind, captions])
     with pytest.raises(DataError, match=r"4 items are scored in only one of them \(the first is b_001#1\)"):
         compare([blind, read(runs, "few")])
+
+
+def test_runs_without_a_metric_in_common_are_refused(runs: Path) -> None:
+    blind, constant = read(runs, "blind"), read(runs, "constant")
+    del blind.statistics.metrics["CIDEr"], constant.statistics.metrics["ROUGE-L"]
+    with pytest.raises(DataError, match="no metric was scored in all of them: they cannot be compared"):
+        compare([blind, constant])
+
+
+def test_other_signatures_are_named(runs: Path) -> None:
+    pytest.importorskip("pycocoevalcap", reason="its jar tokenises under the protocol coco")
+    blind = read(runs, "blind")
     with pytest.raises(DataError, match=r"the signatures of ROUGE-L differ \(ROUGE-L\|protocol:paper"):
         compare([blind, read(runs, "coco")], ("ROUGE-L",))
 
