@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from microg_bench.engines.registry import ENGINES
 from tests.helpers.browser import launched
 from tests.helpers.datasets import bench, record, write_annotations
 from tests.helpers.tiny_qwen import build_tiny_qwen
@@ -22,16 +23,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
-def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _transformers() -> None:
+    if ENGINES["transformers"].missing():
+        pytest.skip("the extra transformers is not installed")
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen(_transformers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny random-weight Qwen2.5-VL checkpoint, built once. Copy it before changing it."""
-    pytest.importorskip("transformers")
     return build_tiny_qwen(tmp_path_factory.mktemp("checkpoints") / "tiny-qwen")
 
 
 @pytest.fixture(scope="session")
-def thinking_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def thinking_qwen(_transformers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `tiny_qwen`, of a model that thinks before it answers."""
-    pytest.importorskip("transformers")
     return build_tiny_qwen(tmp_path_factory.mktemp("checkpoints") / "thinking-qwen", seed=5, thinks=True)
 
 

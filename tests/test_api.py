@@ -331,6 +331,7 @@ def test_a_loaded_dataset_is_taken_as_data(data: Path) -> None:
         mb.load_dataset("nowhere")
 
 
+@pytest.mark.usefixtures("_transformers")
 def test_a_dry_run_asks_nothing_and_writes_nothing(tmp_path: Path) -> None:
     shown = mb.dry_run("qwen2.5-vl", data="sample", tasks="caption", frames=3)
     assert [example.request.task for example in shown.examples] == ["caption"]

@@ -50,6 +50,7 @@ def test_its_own_tests_pass(installed: Path) -> None:
     assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout
 
 
+@pytest.mark.usefixtures("_transformers")
 def test_it_can_be_asked(installed: Path) -> None:
     command = ("caption", "--model", "my-lab-vl", "--engine", "transformers", "--data", "sample")
     done = run(installed, "microg_bench", *command, "--dry-run")

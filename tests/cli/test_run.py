@@ -168,6 +168,7 @@ def test_names_are_printed_as_they_are_written(tmp_path: Path) -> None:
     assert "\\" not in done.stdout + bench("tables", "--runs", "r", cwd=tmp_path).stdout
 
 
+@pytest.mark.usefixtures("_transformers")
 def test_dry_run_shows_what_would_be_asked_and_writes_nothing(data: Path, tmp_path: Path) -> None:
     done = bench("run", "--model", "qwen2.5-vl", "--data", data, "--frames", "4", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

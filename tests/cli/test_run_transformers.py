@@ -76,6 +76,7 @@ def test_a_second_start_loads_no_model_and_asks_nothing(run: Path, tiny_qwen: Pa
     assert (run / "vqa" / "journal.jsonl").read_bytes() == before
 
 
+@pytest.mark.usefixtures("_transformers")
 @pytest.mark.parametrize(
     ("checkpoint", "message"),
     [

@@ -19,6 +19,11 @@ class Oracle(NamedTuple):
 
 
 @pytest.fixture(scope="session")
+def _jars() -> None:
+    pytest.importorskip("pycocoevalcap", reason="the extra score is not installed: it has the jars")
+
+
+@pytest.fixture(scope="session")
 def references(shared: Path) -> dict[str, dict[Any, str]]:
     captions: dict[Any, str] = {}
     answers: dict[Any, str] = {}

@@ -65,6 +65,7 @@ def test_a_java_that_never_works_gives_one_line(
     assert str(caught.value) == reason
 
 
+@pytest.mark.usefixtures("_jars")
 def test_a_java_that_hangs_is_stopped_with_all_that_it_started(
     fake_java: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def running(jar: str) -> list[int]:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc here")
 
 
+@pytest.mark.usefixtures("_jars")
 @needs_proc
 def test_a_java_killed_from_outside_is_started_again(small_captions: Oracle) -> None:
     given = small_captions.candidates, small_captions.references
@@ -136,6 +138,7 @@ def test_a_java_killed_from_outside_is_started_again(small_captions: Oracle) -> 
     assert running("java") == []
 
 
+@pytest.mark.usefixtures("_jars")
 @needs_proc
 def test_a_java_that_is_always_killed_stops_what_reads_its_tokens(small_captions: Oracle) -> None:
     with killing("stanford-corenlp", most=100) as killed:
@@ -151,6 +154,7 @@ def test_java_home_comes_before_the_path(fake_java: Path) -> None:
     assert tokenize.find_java() == fake_java
 
 
+@pytest.mark.usefixtures("_jars")
 def test_without_any_java_the_other_metrics_are_scored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

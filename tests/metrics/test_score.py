@@ -17,6 +17,7 @@ from tests.metrics.conftest import Oracle
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.usefixtures("_jars")
 @pytest.mark.parametrize("protocol", ["paper", "coco"])
 def test_oracles_score_as_published(oracles: dict[str, Oracle], protocol: str) -> None:
     tasks = {task: (oracle.candidates, oracle.references) for task, oracle in oracles.items()}
@@ -27,6 +28,7 @@ def test_oracles_score_as_published(oracles: dict[str, Oracle], protocol: str) -
         assert len(oracle.references) == oracle.expected["n"]
 
 
+@pytest.mark.usefixtures("_jars")
 @pytest.mark.parametrize("protocol", ["paper", "coco", "coco-isolated"])
 def test_tasks_score_together_as_each_does_alone(
     small_captions: Oracle, small_answers: Oracle, protocol: str
@@ -58,6 +60,7 @@ def test_a_task_that_cannot_be_scored_is_refused_with_the_others() -> None:
         score_tasks({"good": (["a"], ["a"])}, {"good": ["rouge"]})
 
 
+@pytest.mark.usefixtures("_jars")
 def test_isolated_tokens_score_almost_as_coco(small_captions: Oracle) -> None:
     given = small_captions.candidates, small_captions.references
     isolated = score(*given, ["CIDEr"], "coco-isolated")["CIDEr"]

@@ -78,6 +78,7 @@ def refusal(arguments: dict[str, Any], **options: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.usefixtures("_transformers")  # the server loads torchvision before vLLM
 @pytest.mark.skipif(bool(ENGINES["server"].missing()), reason="the extra openai is not installed")
 def test_each_argument_is_one_word_of_the_server(
     recorded: Path, model: str, monkeypatch: pytest.MonkeyPatch
