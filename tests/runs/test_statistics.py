@@ -8,6 +8,7 @@ import pytest
 from microg_bench.errors import RunError
 from microg_bench.metrics import METRICS
 from microg_bench.records import Request
+from microg_bench.runs import statistics
 from microg_bench.runs.statistics import Statistics, read_statistics
 
 REQUESTS = [
@@ -55,6 +56,14 @@ IDS, SOURCES = np.array(["a", "b"]), np.array(["s", "s"])
         (archive(ids=IDS, sources=SOURCES).replace(b"\x93NUMPY", b"\x93NUMPX"), "damaged"),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.zeros(2)), "its arrays differ in length"),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.zeros((3, 1))), "its arrays differ in length"),
+        (
+            archive(ids=np.array([["a"], ["b"]]), sources=np.array([["s"], ["s"]])),
+            "its arrays differ in length",
+        ),
+        (
+            archive(ids=IDS, sources=SOURCES, CIDEr=np.zeros((2, 1)), METEOR=np.zeros((3, 1))),
+            "its arrays differ in length",
+        ),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.array(["x", "y"])), "damaged"),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.array([{}, {}], dtype=object)), "damaged"),
     ],
@@ -75,3 +84,38 @@ def test_a_torn_archive_is_damaged(tmp_path: Path) -> None:
         with pytest.raises(RunError, match="damaged"):
             read_statistics(tmp_path / "statistics.npz")
     assert zipfile.is_zipfile(io.BytesIO(whole))
+
+
+def test_half_a_million_items_can_be_read_and_a_bomb_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_a_million = 500_000 * 32 * 8  # bytes of 32 numbers for each item
+    assert half_a_million <= statistics.MAX_BYTES < 2 * half_a_million
+    FOUND.write(tmp_path / "statistics.npz")
+    with zipfile.ZipFile(tmp_path / "statistics.npz") as packed:
+        unpacked = sum(member.file_size for member in packed.infolist())
+    monkeypatch.setattr(statistics, "MAX_BYTES", unpacked)
+    assert read_statistics(tmp_path / "statistics.npz").ids == FOUND.ids
+    monkeypatch.setattr(statistics, "MAX_BYTES", unpacked - 1)
+    with pytest.raises(RunError, match="damaged"):
+        read_statistics(tmp_path / "statistics.npz")
+
+
+class Touched:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.parametrize("name", ["ids", "sources", "CIDEr"])
+def test_no_code_of_a_file_is_run(tmp_path: Path, name: str) -> None:
+    hostile = {"ids": IDS, "sources": SOURCES, "CIDEr": np.zeros((2, 1))}
+    hostile[name] = np.array([Touched(tmp_path / "ran"), None], dtype=object)
+    (tmp_path / "statistics.npz").write_bytes(archive(**hostile))
+    with pytest.raises(RunError, match="damaged"):
+        read_statistics(tmp_path / "statistics.npz")
+    assert not (tmp_path / "ran").exists()
