@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from microg_bench import har
+from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import DataError
 from microg_bench.har import boxes, scoring
 from microg_bench.har.scoring import MatchedBoxes
@@ -176,6 +177,49 @@ def drawn_again(lines: list[str], rows: int) -> str:
     return "".join(kept)
 
 
+def test_the_scores_of_the_actions_are_those_of_which_the_whole_is_the_mean(tmp_path: Path) -> None:
+    card = scored(*random_tables(tmp_path, 4))
+    assert card.har is not None
+    for metric, name in (("mAP", "AP"), ("F1", "F1"), ("recall", "recall"), ("AUROC", "AUROC")):
+        values = [one for action in card.har.actions if (one := getattr(action, name)) is not None]
+        assert card.scores[metric].value == pytest.approx(np.mean(values), abs=1e-9)
+        assert 0 < max(values) <= 100
+
+
+def test_a_score_that_a_single_action_has_is_that_of_the_action_and_one_that_none_has_is_none(
+    tmp_path: Path,
+) -> None:
+    """Every frame shows the action, so it has no AUROC."""
+    truth = "".join(f"{video},10,{BOX_A},12,0\n" for video in ("a_001", "b_001"))
+    card = scored(*write(tmp_path, truth=truth))
+    assert card.har is not None
+    (action,) = (one for one in card.har.actions if one.examples)
+    assert action.AP is not None and 0 < action.AP < 100
+    assert card.scores["mAP"].value == pytest.approx(action.AP)
+    assert card.scores["AUROC"].value is None
+
+
+def test_without_a_label_map_the_actions_are_those_of_the_dataset(tmp_path: Path) -> None:
+    labels = har.read_label_map()
+    detections, truth = write(tmp_path)
+    found, true = har.read_detections(detections, labels), har.read_ground_truth(truth, labels)
+    assert har.evaluate(found, true, resamples=0) == har.evaluate(found, true, labels, resamples=0)
+
+
+def test_tables_of_other_actions_than_those_of_the_label_map_are_refused(tmp_path: Path) -> None:
+    labels = har.read_label_map()
+    detections, truth = write(tmp_path)
+    found, true = har.read_detections(detections, labels), har.read_ground_truth(truth, labels)
+    few = LabelMap(labels.ids[:-1], labels.names[:-1])
+    with pytest.raises(DataError, match=r"d\.csv: 50 scores per box .* has 49 actions"):
+        har.evaluate(found, true, few, resamples=0)
+    place = labels.ids.index(17)
+    other = LabelMap((*labels.ids[:place], labels.ids[place] + 1000), labels.names[: place + 1])
+    narrow = har.Detections(found.video_ids, found.frames, found.boxes, found.scores[:, : len(other)])
+    with pytest.raises(DataError, match=r"g\.csv: row 2: action id 17 "):
+        har.evaluate(narrow, true, other, resamples=0)
+
+
 def test_packed_files_are_read_as_plain_ones(tmp_path: Path) -> None:
     detections, truth = write(tmp_path)
     plain = scored(detections, truth)
@@ -201,7 +245,12 @@ def test_boxes_and_clusters_beyond_all_measure_give_no_intervals(
 ) -> None:
     detections, truth = random_tables(tmp_path, 3)
     full = scored(detections, truth, resamples=10)
-    monkeypatch.setattr(scoring, "MAX_CELLS", 4)
+    assert scoring.MAX_CELLS * 8 <= 2**30  # bytes
+    labels = har.read_label_map()
+    given, true = har.read_detections(detections, labels), har.read_ground_truth(truth, labels)
+    monkeypatch.setattr(scoring, "MAX_CELLS", MatchedBoxes(given, true, labels, "source").cells)
+    assert scored(detections, truth, resamples=10) == full
+    monkeypatch.setattr(scoring, "MAX_CELLS", scoring.MAX_CELLS - 1)
     card = scored(detections, truth, resamples=10)
     assert dict(card.values()) == pytest.approx(dict(full.values()), abs=1e-9)
     assert [entry.interval for entry in card.scores.values()] == [None] * 4
