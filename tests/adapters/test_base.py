@@ -1,17 +1,101 @@
-"""Thoughts are told from the answer, however a model marks them; what is no answer is flagged."""
+"""What is asked and read by default; thoughts are told from the answer, and what is no answer is flagged."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from microg_bench.adapters.base import flags, split_thoughts
+from microg_bench.adapters.base import Adapter, Baseline, flags, made_prompt, read_answer, split_thoughts
+from microg_bench.adapters.references import OtherSources
 from microg_bench.dataset.load import load
-from microg_bench.records import THOUGHT_MARKS, Thinking
+from microg_bench.prompts import Instruction
+from microg_bench.records import THOUGHT_MARKS, Answer, Failure, Request, Response, Text, Thinking, Video
 from microg_bench.scoring.predictions import read_predictions
 from microg_bench.tasks import TASKS, items_of
+from microg_bench.video.decode import Frames
+from tests.helpers.runs import Plain
 
+REQUEST = Request(id="a_000#1", task="vqa", video_id="a_000", source="a", question="Who?")
+SAID = Response(id="a_000#1", text=" A man.\n", output_tokens=5, seconds=0.5)
 OPENING, CLOSING = THOUGHT_MARKS[0]
+
+
+def test_a_model_is_shown_8_frames_and_writes_short_answers_where_it_declares_nothing() -> None:
+    assert (Plain.frames, Plain.sampling, Plain.sees_video) == (8, "uniform", True)
+    assert (Plain.generation["caption"].max_tokens, Plain.generation["vqa"].max_tokens) == (256, 64)
+    assert {one.temperature for one in Plain.generation.values()} == {0.0}
+    assert (Baseline.sees_video, Baseline.engines) == (False, ("function",))
+
+
+def test_the_video_stands_before_the_instruction_and_the_system_text_before_both() -> None:
+    def asked(system: str) -> list[tuple[str, tuple[object, ...]]]:
+        prompt = made_prompt(Plain(), REQUEST, Instruction(system=system, user="Who?"), None)
+        return [(message.role, message.parts) for message in prompt.messages]
+
+    user = ("user", (Video(), Text(text="Who?")))
+    assert asked("") == [user]
+    assert asked("Be brief.") == [("system", (Text(text="Be brief."),)), user]
+
+
+class Repeats(Baseline):
+    """A baseline that answers with the question."""
+
+    name = "repeats"
+    title = "Baseline: repeats"
+
+    def answer(self, request: Request, descriptor: object, others: OtherSources) -> str:
+        """The question."""
+        return request.question or ""
+
+
+def test_a_baseline_is_given_the_bare_question_and_describes_nothing() -> None:
+    for question, text in (("Who?", "Who?"), (None, "")):
+        request = REQUEST.model_copy(update={"question": question})
+        (message,) = made_prompt(Repeats(), request, Instruction(system="s", user="u"), None).messages
+        assert (message.role, message.parts) == ("user", (Text(text=text),))
+    frames = Frames(np.zeros((1, 2, 2, 3), np.uint8), (0,), (0.0,), 30.0, 1, 1 / 30)
+    with pytest.raises(TypeError, match="repeats"):
+        Repeats().describe(frames)
+
+
+class Odd(Adapter):
+    """An adapter that returns what it should not."""
+
+    name = "odd"
+    title = "Odd"
+
+    def prompt(self, *_: object) -> Any:
+        """A text in the place of a prompt."""
+        return "Who?"
+
+    def parse(self, request: Request, text: str) -> Any:
+        """Nothing, or an error where the text tells of one."""
+        return int(text) if "no number" in text else None
+
+
+def test_what_is_no_prompt_is_refused() -> None:
+    with pytest.raises(TypeError, match="str"):
+        made_prompt(Odd(), REQUEST, Instruction(system="", user="Who?"), None)
+
+
+def test_an_answer_holds_what_was_said_and_shown() -> None:
+    read = read_answer(Plain(), REQUEST, SAID, (1, 5), "0" * 16)
+    assert read == Answer(**dict(SAID), answer="A man.", frames=(1, 5), clip_sha256="0" * 16)
+    assert read_answer(Plain(), REQUEST, SAID) == Answer(**dict(SAID), answer="A man.")
+
+
+@pytest.mark.parametrize(("text", "error"), [("A man.", "TypeError"), ("no number", "ValueError")])
+def test_where_the_adapter_finds_no_answer_the_failure_holds_what_was_said_and_shown(
+    text: str, error: str
+) -> None:
+    said = SAID.model_copy(update={"text": text})
+    for frames, sha256 in (((1, 5), "0" * 16), (None, None)):
+        failure = read_answer(Odd(), REQUEST, said, frames, sha256)
+        assert isinstance(failure, Failure)
+        assert (failure.id, failure.stage, failure.response) == (REQUEST.id, "parse", said)
+        assert (failure.frames, failure.clip_sha256, failure.retryable) == (frames, sha256, False)
+        assert "odd" in failure.reason and error in failure.reason
 
 
 @pytest.mark.parametrize(("opening", "closing"), THOUGHT_MARKS)
