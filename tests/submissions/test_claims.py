@@ -13,7 +13,6 @@ from microg_bench.metrics import METRICS
 from microg_bench.metrics.bertscore import published_baseline
 from microg_bench.scorecard import BaselineEntry, IntervalEntry, Scorecard, ScoreEntry, Signature, SliceEntry
 from microg_bench.submissions.claims import HIGHEST_BASELINE, claim_faults
-from microg_bench.submissions.load import numbers
 from tests.submissions.small import alone, made, score
 
 needs_baselines = pytest.mark.skipif(
@@ -170,17 +169,3 @@ def test_a_signature_says_how_its_model_thought(tmp_path: Path) -> None:
 
 def test_a_scorecard_without_settings_is_of_no_thought(card: Scorecard) -> None:
     assert claims(card.model_copy(update={"settings": None})) == []
-
-
-def test_every_number_of_a_scorecard_is_looked_at(card: Scorecard) -> None:
-    parts: dict[str, Any] = {
-        "scores": {"CIDEr": score("CIDEr", 1.0, (2.0, 3.0)), "METEOR": ScoreEntry(unavailable="no Java")},
-        "baselines": {"blind": BaselineEntry(title="B", scores={"CIDEr": 4.0})},
-        "slices": {"source": {"a": SliceEntry(items=1, scores={"CIDEr": 5.0, "METEOR": 6.0})}},
-    }
-    found = list(numbers(card.model_copy(update=parts)))
-    assert [(name, value) for _, name, value in found] == [
-        *(("CIDEr", number) for number in (1.0, 2.0, 3.0, 4.0, 5.0)),
-        ("METEOR", 6.0),
-    ]
-    assert found[-1][0] == "slices.source.a.scores.METEOR"

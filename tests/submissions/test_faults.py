@@ -53,6 +53,36 @@ def test_texts_are_plain_and_short(tmp_path: Path, text: str, sound: bool, place
         alone(found(made(tmp_path), file=content), "file: ", where)
 
 
+def test_the_bounds_are_those_that_are_documented() -> None:
+    assert (MAX_WORD, module.MAX_TEXT, module.MAX_REASONING, module.MAX_SAID) == (
+        300,
+        10**5,
+        5 * 10**5,
+        5 * 10**7,
+    )
+    assert (MAX_CONTEXT, module.MAX_SECONDS) == (2_000_000, 86_400)
+    assert (module.KNOWN, module.COPIED) == (0.3, 0.9)
+
+
+def test_scores_and_frames_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    record = made(tmp_path / "claims")
+    record.scorecard = record.scorecard.model_copy(update=scores(record, CIDEr=score("CIDEr", 5000.0)))
+    alone(found(record), "scores.CIDEr.value")
+    for data in (None, DATA):
+        record = made(tmp_path / f"frames-{data is None}", answer(2, frames=(67, 22)))
+        alone(found(record, data), "a_2#1", "uniform:2")
+
+
+def test_frames_are_of_clips_of_three_seconds_only_on_the_references_of_the_benchmark(tmp_path: Path) -> None:
+    known, name = next(iter(REFERENCES.items()))
+    long = (300, 900)  # of 1,200 frames
+    assert found(made(tmp_path / "own", answer(2, frames=long))) == []
+    assert found(made(tmp_path / "with", answer(2, frames=long)), DATA) == []
+    record = made(tmp_path / "known", answer(2, frames=long), fingerprint=known, dataset=name)
+    alone(found(record), "a_2#1", "uniform:2")
+    alone(found(record, Dataset(name, CLIPS, known)), "a_2#1", "uniform:2")
+
+
 @pytest.mark.parametrize("name", ["failed", "missing", "unknown", "repeated"])
 def test_a_run_that_is_not_complete_is_refused(tmp_path: Path, name: str) -> None:
     record = made(tmp_path, card={"counts": Counts(**{"answered": 4, name: 1})})

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import math
 import os
 import shutil
 import socket
@@ -11,10 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
+from microg_bench.errors import MicrogError, RunError
+from microg_bench.scorecard import BaselineEntry, ScoreEntry, SliceEntry
 from microg_bench.submissions import load as loading
-from microg_bench.submissions.load import find_submissions
+from microg_bench.submissions.load import (
+    PackedGeneration,
+    PackedMedia,
+    PackedPrompt,
+    PackedRun,
+    PackedStart,
+    PackedUsage,
+    check_finite,
+    find_submissions,
+    is_of_actions,
+    is_submission,
+    load,
+    numbers,
+)
 from tests.submissions.conftest import check, edit, edit_journal
+from tests.submissions.small import made, score
 
 
 def missing_file(folder: Path) -> None:
@@ -112,6 +130,33 @@ def test_a_link_to_a_submission_is_none(packed: Path, data: Path) -> None:
     assert find_submissions(packed.parent) == [link, packed]
 
 
+def test_submissions_are_the_folders_in_a_folder_or_itself(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no such folder"):
+        find_submissions(tmp_path / "none")
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / ".git").mkdir()
+    with pytest.raises(RunError, match="holds no submission"):
+        find_submissions(tmp_path)
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+    assert find_submissions(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    for name in ("run.json", "scorecard.json", "journal.jsonl.gz", "detections.csv.gz"):
+        (tmp_path / name).symlink_to("nowhere")
+        assert find_submissions(tmp_path) == [tmp_path]
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "of_actions"),
+    [("run.json", False, False), ("journal.jsonl.gz", True, False), ("detections.csv.gz", True, True)],
+)
+def test_a_submission_is_told_from_a_run_by_its_evidence(
+    tmp_path: Path, name: str, one: bool, of_actions: bool
+) -> None:
+    (tmp_path / name).symlink_to("nowhere")
+    assert (is_submission(tmp_path), is_of_actions(tmp_path)) == (one, of_actions)
+
+
 def test_a_bomb_is_unpacked_no_further_than_the_limit(
     packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +173,23 @@ def test_a_line_has_a_bound(packed: Path, data: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_packed_journal_has_bounds(packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = (packed / "journal.jsonl.gz").stat().st_size
+    unpacked = gzip.decompress((packed / "journal.jsonl.gz").read_bytes())
+    for name, least in (
+        ("MAX_ANSWERS", 8),
+        ("MAX_PACKED", size),
+        ("MAX_JOURNAL", len(unpacked)),
+        ("MAX_LINE_BYTES", max(map(len, unpacked.splitlines()))),
+        ("MAX_FRAMES", 4),
+        ("MAX_RUN", (packed / "run.json").stat().st_size),
+        ("MAX_JSON", (packed / "scorecard.json").stat().st_size),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(loading, name, least)
+            assert len(load(packed).record.answers) == 8
+            patch.setattr(loading, name, least - 1)
+            with pytest.raises(MicrogError):
+                load(packed)
     monkeypatch.setattr(loading, "MAX_ANSWERS", 7)
     assert check(packed, data).problems == ["journal.jsonl.gz: holds more than 7 answers"]
     monkeypatch.setattr(loading, "MAX_PACKED", 100)
@@ -242,6 +304,76 @@ def test_a_field_of_run_json_is_typed_as_it_is_packed(
         )
 
 
+SETTINGS: list[tuple[type[BaseModel], dict[str, Any], str, list[Any], list[Any]]] = [
+    (PackedGeneration, {}, "max_tokens", [1, 10_000_000], [0, 10_000_001]),
+    (PackedGeneration, {}, "temperature", [0.0, 2.0], [-0.1, 2.1]),
+    (PackedGeneration, {}, "top_p", [0.001, 1.0], [0.0, 1.1]),
+    (PackedMedia, {"kind": "images"}, "jpeg_quality", [1, 95, None], [0, 96]),
+    (PackedPrompt, {"id": "p", "hash": "0a1b2c3d"}, "version", [1], [0]),
+    (PackedPrompt, {"version": 1, "hash": "0a1b2c3d"}, "id", ["p", "p" * 300], ["", "p" * 301]),
+]
+
+
+@pytest.mark.parametrize(("part", "others", "field", "sound", "not_sound"), SETTINGS)
+def test_a_setting_has_the_bounds_of_its_option(
+    part: type[BaseModel], others: dict[str, Any], field: str, sound: list[Any], not_sound: list[Any]
+) -> None:
+    for value in sound:
+        assert getattr(part.model_validate({**others, field: value}), field) == value
+    for value in not_sound:
+        with pytest.raises(ValidationError, match=field):
+            part.model_validate({**others, field: value})
+
+
+def test_what_a_start_took_and_used_is_bounded(packed: Path) -> None:
+    content = json.loads((packed / "run.json").read_text())
+    start, used = content["starts"][0], content["starts"][0]["usage"]
+
+    def sound(part: type[BaseModel], given: dict[str, Any], **changed: Any) -> bool:
+        try:
+            part.model_validate_json(json.dumps(given | changed))
+        except ValidationError:
+            return False
+        return True
+
+    for name in PackedUsage.model_fields.keys() - {"seconds", "clips_per_second"}:
+        assert [sound(PackedUsage, used, **{name: count}) for count in (0, -1)] == [True, False]
+    for seconds, fine in ((0.0, True), (1e9, True), (-0.1, False), (1.1e9, False)):
+        assert sound(PackedUsage, used, seconds={"waiting": seconds}) == fine
+        assert sound(PackedUsage, used, clips_per_second=seconds) == fine
+    for count, fine in ((100, True), (101, False)):
+        words = {f"name {number}": "1" for number in range(count)}
+        assert sound(PackedStart, start, versions=words) == sound(PackedStart, start, engine=words) == fine
+    packed_run = {name: content[name] for name in PackedRun.model_fields}
+    for count, fine in ((0, False), (1, True), (1000, True), (1001, False)):
+        assert sound(PackedRun, packed_run, starts=[start] * count) == fine
+
+
+def test_a_score_is_a_number_of_a_size_that_scores_have(tmp_path: Path) -> None:
+    card = made(tmp_path).scorecard
+    for value, sound in ((1e6, True), (-1e6, True), (1.1e6, False), (-1.1e6, False), (math.nan, False)):
+        one = card.model_copy(update={"scores": {"CIDEr": score("CIDEr", value)}})
+        if sound:
+            check_finite(one, tmp_path / "scorecard.json")
+        else:
+            with pytest.raises(RunError, match=r"scores\.CIDEr\.value"):
+                check_finite(one, tmp_path / "scorecard.json")
+
+
+def test_every_number_of_a_scorecard_is_looked_at(tmp_path: Path) -> None:
+    parts: dict[str, Any] = {
+        "scores": {"CIDEr": score("CIDEr", 1.0, (2.0, 3.0)), "METEOR": ScoreEntry(unavailable="no Java")},
+        "baselines": {"blind": BaselineEntry(title="B", scores={"CIDEr": 4.0})},
+        "slices": {"source": {"a": SliceEntry(items=1, scores={"CIDEr": 5.0, "METEOR": 6.0})}},
+    }
+    found = list(numbers(made(tmp_path).scorecard.model_copy(update=parts)))
+    assert [(name, value) for _, name, value in found] == [
+        *(("CIDEr", number) for number in (1.0, 2.0, 3.0, 4.0, 5.0)),
+        ("METEOR", 6.0),
+    ]
+    assert found[-1][0] == "slices.source.a.scores.METEOR"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
@@ -287,3 +419,14 @@ def test_no_code_runs_because_a_submission_names_it(
 def test_the_contents_are_those_of_the_files(packed: Path) -> None:
     found = loading.load(packed)
     assert {name: json.loads((packed / name).read_text()) for name in found.contents} == found.contents
+
+
+def test_the_last_line_may_lack_its_end_and_a_journal_without_lines_is_refused(packed: Path) -> None:
+    whole = load(packed)
+    assert whole.evidence is whole.record and whole.claimed == whole.record.scorecard
+    lines = gzip.decompress((packed / "journal.jsonl.gz").read_bytes())
+    (packed / "journal.jsonl.gz").write_bytes(gzip.compress(lines.removesuffix(b"\n")))
+    assert load(packed).record.answers == whole.record.answers
+    (packed / "journal.jsonl.gz").write_bytes(gzip.compress(b""))
+    with pytest.raises(RunError, match="holds no answer"):
+        load(packed)
