@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from microg_bench.adapters.base import Baseline
+from microg_bench.adapters.references import baseline_answers
+from microg_bench.adapters.registry import find_adapter, source_sha256
 from microg_bench.dataset.load import Dataset, fingerprint
+from microg_bench.prompts import shipped_templates
+from microg_bench.records import Answer
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import REFERENCES, Counts, ScoreEntry
 from microg_bench.settings import Media
 from microg_bench.submissions import faults as module
 from microg_bench.submissions.faults import answers_of, copies, doubts, faults, said, videos_of
 from microg_bench.submissions.load import MAX_CONTEXT, MAX_WORD, RunSubmission
+from microg_bench.tasks import TASKS, items_of
+from microg_bench.video.sampling import FrameSpec
 from tests.submissions.small import CLIPS, DATA, LIMIT, WORDS, alone, answer, made, score
 
 
@@ -148,8 +157,57 @@ def test_settings_that_the_engine_does_not_take_are_refused(
     alone(found(made(tmp_path, **settings)), named)
 
 
-def test_options_that_the_engine_does_not_take_are_refused(tmp_path: Path) -> None:
-    alone(found(made(tmp_path, options={"model": "m", "tensor_parallel": 2})), "options")
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("tensor_parallel_size", 2, "--tensor-parallel-size"),
+        ("dtype", "float16", "--dtype"),
+        ("engine", "vllm", "options.engine"),
+        ("max_tokens", LIMIT + 1, "options.max_tokens"),
+        ("temperature", 0.5, "options.temperature"),
+        ("frames", 3, "options.frames"),
+        ("model", "other", "options.model"),
+        ("unknown", 1, "unknown"),
+    ],
+)
+def test_options_that_the_engine_does_not_take_or_the_settings_do_not_have_are_refused(
+    tmp_path: Path, option: str, value: object, named: str
+) -> None:
+    alone(found(made(tmp_path, options={"model": "m", option: value})), named)
+
+
+def test_options_that_the_settings_have_are_sound(tmp_path: Path) -> None:
+    fitting = {"engine": "function", "max_tokens": LIMIT, "temperature": 0.0, "frames": 2}
+    assert found(made(tmp_path / "1", options={"model": "m", **fitting})) == []
+    assert found(made(tmp_path / "2", options={"model": "own/adapter.py"})) == []
+    # The rule sets the number of frames itself, and ignores that of the option.
+    every = {f"a_{n}#1": answer(n, frames=tuple(range(90))) for n in range(4)}
+    record = made(
+        tmp_path / "3", *every.values(), options={"model": "m", "frames": 3}, frames=FrameSpec(how="all")
+    )
+    assert found(record) == []
+
+
+def test_an_option_of_what_is_sent_is_that_of_the_settings(tmp_path: Path) -> None:
+    for given, sound in (("images", True), ("clip", False)):
+        record = made(
+            tmp_path / given,
+            engine="openai",
+            checkpoint="gpt-4o",
+            media=Media(kind="images", jpeg_quality=90),
+            options={"model": "m", "media": given},
+        )
+        assert not found(record) if sound else "options.media" in " ".join(found(record))
+
+
+def test_no_run_was_started_in_the_future_but_for_clocks_that_differ(tmp_path: Path) -> None:
+    record = made(tmp_path)
+    for hours, sound in ((-1, True), (23, True), (25, False)):
+        started = datetime.now(UTC) + timedelta(hours=hours)
+        record.starts[-1]["started"] = started.isoformat(timespec="seconds")
+        assert not found(record) if sound else "starts[0]" in " ".join(found(record))
+    record.starts[-1]["started"] = "2026-13-01T00:00:00+00:00"
+    alone(found(record), "starts[0]")
 
 
 @pytest.mark.parametrize(
@@ -312,3 +370,79 @@ def test_the_title_of_a_known_model_is_its_own(tmp_path: Path) -> None:
 def test_videos_are_those_that_there_are(tmp_path: Path) -> None:
     with_video = CLIPS[0].model_copy(update={"video": tmp_path / "a.mp4"})
     assert videos_of(Dataset("d", (with_video, CLIPS[1]), "f")) == {"a_0": tmp_path / "a.mp4"}
+
+
+def of_baseline(folder: Path, name: str = "constant", *changed: Answer, **settings: Any) -> RunRecord:
+    """A run of a baseline as it is here, with the answers that it gives where it sees no video."""
+    adapter = find_adapter(name)
+    assert isinstance(adapter, Baseline)
+    requests = [item.request for item in items_of(TASKS["vqa"], CLIPS)]
+    texts = baseline_answers(adapter, CLIPS, requests)
+    own = {"model": name, "title": adapter.title, "adapter_sha256": source_sha256(adapter)}
+    answers = [answer(n, text=text, answer=text) for n, text in enumerate(texts.values())]
+    return made(folder, *answers, *changed, options={"model": name}, **{**own, **settings})
+
+
+def test_the_answers_of_a_baseline_are_those_that_it_gives_here(tmp_path: Path) -> None:
+    assert found(of_baseline(tmp_path / "honest"), DATA) == []
+    improved = answer(1, text="Ref 1.", answer="Ref 1.")
+    alone(
+        found(of_baseline(tmp_path / "edited", "constant", improved), DATA),
+        "1 answers",
+        "gives here",
+        "a_1#1",
+    )
+    record = of_baseline(tmp_path / "reread")
+    record.answers["a_1#1"] = record.answers["a_1#1"].model_copy(update={"answer": "Ref 1."})
+    parsed, given = found(record, DATA)
+    assert "finds in the texts: a_1#1" in parsed and "gives here: a_1#1" in given
+    alone(found(of_baseline(tmp_path / "old", adapter_sha256="0" * 64), DATA), "another version")
+
+
+def test_a_model_runs_on_the_engines_that_it_declares_and_shows_a_title(tmp_path: Path) -> None:
+    assert any("runs on function" in one for one in found(of_baseline(tmp_path / "1", engine="vllm")))
+    alone(found(made(tmp_path / "2", title="\u3164 -")), "title")
+
+
+def test_what_cannot_be_checked_here_is_noted(tmp_path: Path) -> None:
+    def noted(record: RunRecord, word: str, data: Dataset | None = DATA) -> bool:
+        return any(word in line for line in doubts(record, data))
+
+    assert noted(made(tmp_path / "1"), "m is not here")
+    assert noted(of_baseline(tmp_path / "2", adapter_sha256="0" * 64), "in another version")
+    sound = of_baseline(tmp_path / "3")
+    assert list(doubts(sound, DATA)) == list(doubts(sound, None)) == []
+    seeing = of_baseline(tmp_path / "4", "nearest-clip")
+    assert noted(seeing, "not computed again") and not noted(seeing, "not computed again", None)
+    own = shipped_templates()["vqa-default"].identity
+    for prompt, other in (
+        (own, False),
+        (own.model_copy(update={"version": own.version + 1}), True),
+        (own.model_copy(update={"id": "mine"}), False),
+        (None, False),
+    ):
+        record = of_baseline(tmp_path / f"prompt {prompt}", prompt=prompt)
+        assert noted(record, "of another version") == other
+    video = tmp_path / "a.mp4"
+    video.touch()
+    data = Dataset("d", (CLIPS[0].model_copy(update={"video": video}), *CLIPS[1:]), DATA.fingerprint)
+    other = of_baseline(tmp_path / "5", "constant", answer(0, clip_sha256="0" * 16))
+    assert noted(other, "1 clips were other files than here: a_0", data)
+    assert not noted(other, "other files")
+    assert not noted(sound, "other files", data)
+
+
+def test_shares_count_from_their_bound_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = made(tmp_path / "1", answer(0, answer="Ref 0."), answer(1, answer="Ref 1."))
+    one, other = made(tmp_path / "2"), made(tmp_path / "3", answer(0, answer="no"))
+    for known, copied, told in ((0.5, 0.75, True), (0.51, 0.76, False)):
+        monkeypatch.setattr(module, "KNOWN", known)
+        monkeypatch.setattr(module, "COPIED", copied)
+        assert any("2 of 4" in line for line in doubts(half, DATA)) == told
+        assert bool(list(copies([answers_of(one), answers_of(other)]))) == told
+
+
+def test_runs_of_different_tasks_are_not_compared(tmp_path: Path) -> None:
+    one, other = answers_of(made(tmp_path / "1")), answers_of(made(tmp_path / "2"))
+    assert len(list(copies([one, other]))) == 2
+    assert list(copies([one, replace(other, about=("caption", other.about[1]))])) == []
