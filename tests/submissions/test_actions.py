@@ -3,7 +3,9 @@
 import gzip
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from microg_bench.errors import DataError, RunError
 from microg_bench.har.reports import read_scorecards
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
-from microg_bench.submissions.actions import load_actions, pack_actions
+from microg_bench.submissions.actions import action_faults, load_actions, pack_actions, truth_of
 from microg_bench.submissions.check import Checked
 from microg_bench.submissions.check import check as check_all
 from microg_bench.submissions.load import find_submissions, is_submission
@@ -157,6 +159,125 @@ def forge_interval(card: dict[str, Any]) -> None:
 
 def forge_auroc(card: dict[str, Any]) -> None:
     card["scores"]["AUROC"]["value"] -= 0.1
+
+
+def faults_of(folder: Path, change: Callable[[dict[str, Any]], object]) -> list[str]:
+    """What shows without the ground truth in a copy of a submission whose scorecard is changed."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(shutil.copytree(folder, Path(place) / "copy"))
+        edit(copy / "scorecard.json", change)
+        return list(action_faults(load_actions(copy)))
+
+
+@pytest.mark.parametrize("name", ["", "a/d.csv", ".d.csv", "a\\d.csv", ".."])
+def test_detections_have_a_plain_file_name(packed: Path, name: str) -> None:
+    faults = faults_of(packed, lambda card: card["har"].update(detections=name))
+    assert any("names its detections" in fault for fault in faults)
+
+
+@pytest.mark.parametrize("name", ["boxes", "boxes_without_area", "actions"])
+def test_counts_are_those_of_the_detections(packed: Path, name: str) -> None:
+    (fault,) = faults_of(packed, lambda card: card["har"]["counts"].update({name: 7}))
+    assert f"har.counts.{name} = 7" in fault
+    (fault,) = faults_of(packed, lambda card: card["har"]["counts"].pop(name))
+    assert f"har.counts.{name} = None" in fault
+
+
+def test_boxes_without_an_area_are_counted(tmp_path: Path) -> None:
+    flat = small.box("a_001", "0.3,0.1,0.3,0.9", small.rising(-7.0))
+    packed = honest_actions(tmp_path, small.DETECTIONS + flat)
+    found = load_actions(packed)
+    assert list(action_faults(found)) == []
+    assert (found.claimed.items, found.facts.counts["boxes_without_area"]) == (3, 1)
+
+
+def test_items_answered_and_the_state_of_a_scorecard_are_claims_too(packed: Path) -> None:
+    assert len(faults_of(packed, lambda card: card["counts"].update(answered=1))) == 1
+    assert any("items = 3" in fault for fault in faults_of(packed, lambda card: card.update(items=3)))
+    (fault,) = faults_of(packed, lambda card: card.update(protocol="coco"))
+    assert "coco" in fault
+    (fault,) = faults_of(packed, lambda card: card["counts"].update(failed=1))
+    assert "counts.failed" in fault
+    slices = {"source": {"a": {"items": 1, "scores": {}}}}
+    (fault,) = faults_of(packed, lambda card: card.update(slices=slices, rejected=["seed"]))
+    assert "rejected" in fault and "slices" in fault
+    (fault,) = faults_of(packed, lambda card: card.update(dataset="/home/ann/g.csv"))
+    assert "dataset" in fault
+
+
+def test_scores_are_of_all_four_rules_and_of_the_actions_of_the_label_map(packed: Path) -> None:
+    (fault,) = faults_of(packed, lambda card: card["scores"].pop("F1"))
+    assert "claims mAP, recall, AUROC" in fault
+    (fault,) = faults_of(packed, lambda card: card["scores"].update(Beauty={"value": 1.0}))
+    assert "Beauty" in fault
+    for change in (
+        lambda card: card["har"]["actions"].pop(),
+        lambda card: card["har"]["actions"].reverse(),
+        lambda card: card["har"]["actions"][0].update(name="fly"),
+    ):
+        (fault,) = faults_of(packed, change)
+        assert "other actions" in fault
+
+
+@pytest.mark.parametrize("name", ["mAP", "F1", "recall", "AUROC"])
+def test_a_score_is_the_mean_of_those_of_the_actions_that_have_one(packed: Path, name: str) -> None:
+    def claim(card: dict[str, Any], value: float) -> None:
+        part = "AP" if name == "mAP" else name
+        of_actions = [one for one in card["har"]["actions"] if one[part] is not None]
+        for place, one in enumerate(of_actions):
+            one[part] = 40.0 if place else 60.0
+        card["scores"][name]["value"] = value + 40 + 20 / len(of_actions)
+
+    for apart, sound in ((0.5e-6, True), (-0.5e-6, True), (2e-6, False), (-2e-6, False)):
+        faults = faults_of(packed, partial(claim, value=apart))
+        assert not faults if sound else len(faults) == 1 and f"scores.{name}.value" in faults[0]
+    (fault,) = faults_of(packed, lambda card: card["scores"][name].update(value=None))
+    assert f"scores.{name}.value = None" in fault
+
+
+def test_a_score_that_no_action_has_is_none(packed: Path) -> None:
+    def without(card: dict[str, Any]) -> None:
+        for one in card["har"]["actions"]:
+            one["AP"] = None
+
+    (fault,) = faults_of(packed, without)
+    assert "scores.mAP.value" in fault
+
+    def nought(card: dict[str, Any]) -> None:
+        without(card)
+        card["scores"]["mAP"]["value"] = 0.0
+
+    assert len(faults_of(packed, nought)) == 1
+
+    def none(card: dict[str, Any]) -> None:
+        without(card)
+        card["scores"]["mAP"]["value"] = None
+
+    assert faults_of(packed, none) == []
+
+
+def test_a_signature_follows_from_boxes_label_map_and_ground_truth(packed: Path) -> None:
+    for name in ("items", "labels", "groundtruth", "threshold"):
+        (fault,) = faults_of(
+            packed, lambda card, name=name: card["scores"]["F1"]["signature"]["values"].update({name: "0"})
+        )
+        assert "scores.F1.signature" in fault
+    (fault,) = faults_of(packed, lambda card: card["scores"]["F1"].update(signature=None))
+    assert "scores.F1.signature" in fault
+    older = {"version": "0.0.9"}
+    assert faults_of(packed, lambda card: card["scores"]["F1"]["signature"]["values"].update(older)) == []
+
+
+def test_a_scorecard_of_another_task_has_no_detections(packed: Path) -> None:
+    edit(packed / "scorecard.json", lambda card: card.update(task="vqa"))
+    with pytest.raises(DataError, match="task vqa"):
+        load_actions(packed)
+
+
+def test_only_a_ground_truth_that_is_given_can_be_the_wrong_one(packed: Path, truth: har.GroundTruth) -> None:
+    found = load_actions(packed)
+    assert truth_of(found, []) is None
+    assert truth_of(found, [truth]) is truth
 
 
 @pytest.mark.parametrize(

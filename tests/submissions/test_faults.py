@@ -309,6 +309,14 @@ def test_a_limit_that_the_model_rejected_binds_no_answer(tmp_path: Path) -> None
     assert found(record) == []
 
 
+def test_thoughts_are_bounded_where_no_limit_of_tokens_binds_them(tmp_path: Path) -> None:
+    record = made(tmp_path)
+    record.starts[-1]["rejected"] = ["max_tokens"]
+    for more, sound in ((0, True), (1, False)):
+        record.answers["a_2#1"] = answer(2, reasoning="x" * (module.MAX_REASONING + more))
+        assert not found(record) if sound else "a_2#1" in " ".join(found(record))
+
+
 @pytest.mark.parametrize("name", [".hidden", "a/b", "a\\b", "a\x00", "a#0", "a#x", "a#1234567"])
 def test_an_id_is_a_plain_name(tmp_path: Path, name: str) -> None:
     assert any("plain name" in one for one in found(made(tmp_path, answer(id=name))))
