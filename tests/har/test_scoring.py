@@ -208,7 +208,7 @@ def test_without_a_label_map_the_actions_are_those_of_the_dataset(tmp_path: Path
 
 def test_tables_of_other_actions_than_those_of_the_label_map_are_refused(tmp_path: Path) -> None:
     labels = har.read_label_map()
-    detections, truth = write(tmp_path)
+    detections, truth = write(tmp_path, truth=f"a_001,10,{BOX_A},{IDS[0]},0\na_001,10,{BOX_A},17,0\n")
     found, true = har.read_detections(detections, labels), har.read_ground_truth(truth, labels)
     few = LabelMap(labels.ids[:-1], labels.names[:-1])
     with pytest.raises(DataError, match=r"d\.csv: 50 scores per box .* has 49 actions"):
@@ -248,9 +248,10 @@ def test_boxes_and_clusters_beyond_all_measure_give_no_intervals(
     assert scoring.MAX_CELLS * 8 <= 2**30  # bytes
     labels = har.read_label_map()
     given, true = har.read_detections(detections, labels), har.read_ground_truth(truth, labels)
-    monkeypatch.setattr(scoring, "MAX_CELLS", MatchedBoxes(given, true, labels, "source").cells)
+    cells = 2 * (len(given) + len(true))  # of two sources
+    monkeypatch.setattr(scoring, "MAX_CELLS", cells)
     assert scored(detections, truth, resamples=10) == full
-    monkeypatch.setattr(scoring, "MAX_CELLS", scoring.MAX_CELLS - 1)
+    monkeypatch.setattr(scoring, "MAX_CELLS", cells - 1)
     card = scored(detections, truth, resamples=10)
     assert dict(card.values()) == pytest.approx(dict(full.values()), abs=1e-9)
     assert [entry.interval for entry in card.scores.values()] == [None] * 4

@@ -407,6 +407,11 @@ def test_the_answers_of_a_baseline_are_those_that_it_gives_here(tmp_path: Path) 
     alone(found(of_baseline(tmp_path / "old", adapter_sha256="0" * 64), DATA), "another version")
 
 
+def test_answers_of_no_item_are_not_parsed_again(tmp_path: Path) -> None:
+    record = of_baseline(tmp_path, "constant", answer(id="b_0#1"))
+    alone(found(record, DATA), "of no item of the dataset: b_0#1")
+
+
 def test_a_model_runs_on_the_engines_that_it_declares_and_shows_a_title(tmp_path: Path) -> None:
     assert any("runs on function" in one for one in found(of_baseline(tmp_path / "1", engine="vllm")))
     alone(found(made(tmp_path / "2", title="\u3164 -")), "title")
