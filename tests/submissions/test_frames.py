@@ -160,6 +160,16 @@ def test_frames_are_those_of_the_very_clip_where_it_is_at_hand(tmp_path: Path) -
         assert not faults if sound else len(faults) == 1, (place, faults)
 
 
+@pytest.mark.parametrize("seconds", [1, 2])
+def test_frames_of_another_rate_are_not_those_of_the_clip(tmp_path: Path, seconds: int) -> None:
+    """Other clips than those of the benchmark may be as long as such frames are apart."""
+    video = write_clip(tmp_path / "a_0.mp4", frames=12, fps=2, size=(64, 64))
+    spec = FrameSpec.parse(None, "fps:2")
+    for frames, sound in ((range(12), True), (indices(spec, [seconds * n for n in range(12)]), False)):
+        record = answered(tmp_path / str(sound), spec, a_0=(tuple(frames), file_sha256(video)[:16]))
+        assert bool(list(frame_faults(record, {"a_0": video}, benchmark=False))) != sound
+
+
 def test_clips_that_were_other_files_are_told(tmp_path: Path) -> None:
     videos = {name: tmp_path / f"{name}.mp4" for name in ("a_0", "b_0", "c_0")}
     for name, video in videos.items():
