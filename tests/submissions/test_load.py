@@ -172,6 +172,11 @@ def test_a_line_has_a_bound(packed: Path, data: Path, monkeypatch: pytest.Monkey
     assert check(packed, data).problems == ["journal.jsonl.gz: line 1: is longer than 1 MiB"]
 
 
+def test_a_journal_of_the_benchmark_is_within_bounds_that_fit_into_memory() -> None:
+    assert loading.MAX_ANSWERS > 20_000
+    assert loading.MAX_PACKED <= loading.MAX_JOURNAL <= 100 * 1024**2
+
+
 def test_a_packed_journal_has_bounds(packed: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = (packed / "journal.jsonl.gz").stat().st_size
     unpacked = gzip.decompress((packed / "journal.jsonl.gz").read_bytes())
