@@ -435,3 +435,29 @@ def test_the_last_line_may_lack_its_end_and_a_journal_without_lines_is_refused(p
     (packed / "journal.jsonl.gz").write_bytes(gzip.compress(b""))
     with pytest.raises(RunError, match="holds no answer"):
         load(packed)
+
+
+def test_a_score_of_no_size_that_scores_have_is_refused_when_it_is_read(packed: Path) -> None:
+    assert load(packed).schema == "microg-bench/scorecard/2"
+    edit(packed / "scorecard.json", lambda card: card["scores"]["CIDEr"].update(value=1.1e6))
+    with pytest.raises(RunError, match=r"scores\.CIDEr\.value"):
+        load(packed)
+
+
+@pytest.mark.parametrize("part", ["run.json", "scorecard.json", "options", "abstention"])
+def test_files_of_schema_1_hold_the_keys_of_schema_1_alone(shared: Path, tmp_path: Path, part: str) -> None:
+    folders = find_submissions(shared / "data" / "v0.1" / "submissions")
+    copy = Path(shutil.copytree(folders[0], tmp_path / "copy"))
+    assert load(copy).record.answers
+    file = copy / {"options": "run.json", "abstention": "scorecard.json"}.get(part, part)
+
+    def add(content: dict[str, Any]) -> None:
+        if part == file.name:
+            content["stranger"] = 1
+        else:
+            content[part] = {**(content[part] or {}), "stranger": 1}
+
+    edit(file, add)
+    with pytest.raises(RunError, match="stranger: is not of schema 1") as told:
+        load(copy)
+    assert told.value.path == file
