@@ -461,3 +461,10 @@ def test_files_of_schema_1_hold_the_keys_of_schema_1_alone(shared: Path, tmp_pat
     with pytest.raises(RunError, match="stranger: is not of schema 1") as told:
         load(copy)
     assert told.value.path == file
+
+
+def test_a_request_is_answered_once(packed: Path) -> None:
+    edit_journal(packed, lambda records: records.insert(3, records[1]))
+    with pytest.raises(RunError, match="again") as told:
+        load(packed)
+    assert told.value.item == "line 4"
