@@ -305,11 +305,12 @@ class ActionFacts(Record):
 
     `detections` and `groundtruth` are names of files without their folder; `map_over_ties` the lowest and
     highest mAP in %, over all orders of equal scores, None where it is not known; `counts` videos, frames,
-    boxes and what was left out.
+    boxes and what was left out. `checkpoint` names the weights where the detections were made here.
     """
 
     detections: str
     groundtruth: str
+    checkpoint: str | None = None
     map_over_ties: tuple[float, float] | None
     counts: dict[str, int]
     actions: tuple[ActionEntry, ...]

@@ -1,4 +1,4 @@
-"""`microg-bench har`: score detections of human actions, or convert the action annotations."""
+"""`microg-bench har`: models of action recognition, scores of detections, the action annotations."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from microg_bench.cli.console import columns, messages, note, output
 from microg_bench.dataset.labels import DEFAULT
-from microg_bench.errors import UsageError
-from microg_bench.har import GroundTruth, evaluate, read_detections, read_ground_truth, read_label_map
+from microg_bench.errors import RunError, UsageError
+from microg_bench.har import (
+    GroundTruth,
+    evaluate,
+    read_detections,
+    read_ground_truth,
+    read_label_map,
+    read_recipe,
+)
 from microg_bench.har.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
+from microg_bench.har.recipe import MODELS
+from microg_bench.progress import RichProgress
 from microg_bench.scorecard import ActionFacts, Scorecard
 from microg_bench.storage import write_json, write_text
 from microg_bench.text import printable
@@ -22,7 +31,13 @@ from microg_bench.text import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from microg_bench.har.predict import Recognition
+
 EPILOG = """Examples:
+
+    microg-bench har models
+
+    microg-bench har run --model SLOWONLY_4x16_R50 --checkpoint best.safetensors --data microg-4m
 
     microg-bench har score --detections X3D_L.test.csv.xz --groundtruth groundtruth_test.csv.xz
 
@@ -30,7 +45,7 @@ EPILOG = """Examples:
 """
 
 app = typer.Typer(
-    help="Score detections of human actions, or convert their annotations.",
+    help="Recognise human actions with the models of the paper, score detections, convert annotations.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -40,6 +55,46 @@ WIDTH = 160
 LabelMapOption = Annotated[
     Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
 ]
+ModelOption = Annotated[str, typer.Option("--model", help="A model that `har models` lists.")]
+CheckpointOption = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint", help="Weights: a file, or a name that `har models` lists.", metavar="FILE|NAME"
+    ),
+]
+RecipeOption = Annotated[
+    Literal["fixed", "paper"],
+    typer.Option("--recipe", help="As it was meant, or as the authors ran it, with its faults."),
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data", help="Dataset: sample, microg-4m or a folder.", show_default="as fetched, else sample"
+    ),
+]
+SplitOption = Annotated[
+    Literal["train", "val", "test", "all"],
+    typer.Option("--split", help="Part of the annotations, as published."),
+]
+BoxesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--boxes", help="Boxes to look at, a table in AVA's layout.", show_default="the annotations"
+    ),
+]
+RunOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--run", help="Folder to work in, and to resume.", show_default="actions/MODEL.RECIPE.SPLIT"
+    ),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Torch device.", show_default="a GPU where there is one")
+]
+BatchOption = Annotated[
+    int, typer.Option("--batch", min=1, help="Clips at a time; halved where memory is short.")
+]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that decode.")]
 # Of the verbs that check submissions.
 GroundTruthOption = Annotated[
     list[Path] | None,
@@ -80,6 +135,10 @@ def score(
     if out is not None:
         found = [card.to_json() for card in cards]
         write_json(out, found[0] if len(found) == 1 else found)
+    _show(cards)
+
+
+def _show(cards: Sequence[Scorecard]) -> None:
     tables = output()
     if not sys.stdout.isatty():
         tables.width = WIDTH  # a pipe or file has no width of its own
@@ -143,6 +202,93 @@ def _number(value: float | None) -> str:
 
 def _range(bounds: tuple[float, float] | None) -> str:
     return "–" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
+
+
+@app.command(epilog=EPILOG)
+def models() -> None:
+    """List the models: what they are shown, their weights, and the faults of the published rows."""
+    right = ("parameters", "frames", "every", "side")
+    table = columns("model", *right, "pretrained", "recipe", right=right)
+    faulty: dict[str, list[str]] = {}
+    for recipe in (read_recipe(model, name) for model in MODELS for name in ("fixed", "paper")):
+        given = recipe.input
+        numbers = (f"{recipe.parameters / 1e6:.2f} M", given.frames, given.rate, given.short_side)
+        table.add_row(recipe.model, *map(str, numbers), recipe.pretrained, recipe.recipe)
+        for fault in recipe.faults:
+            faulty.setdefault(fault, []).append(recipe.model)
+    faults = columns("what was not as meant in published rows", "models")
+    for fault, names in sorted(faulty.items(), key=lambda pair: len(pair[1])):
+        faults.add_row(fault, ", ".join(names))
+    tables = output()
+    if not sys.stdout.isatty():
+        tables.width = WIDTH
+    tables.print(table, faults, sep="\n")
+
+
+@app.command(epilog=EPILOG)
+def predict(
+    model: ModelOption,
+    checkpoint: CheckpointOption,
+    recipe: RecipeOption = "fixed",
+    data: DataOption = None,
+    split: SplitOption = "test",
+    boxes: BoxesOption = None,
+    run: RunOption = None,
+    out: Annotated[Path | None, typer.Option(help="Write the detections, CSV, here as well.")] = None,
+    label_map: LabelMapOption = DEFAULT,
+    device: DeviceOption = None,
+    batch: BatchOption = 8,
+    workers: WorkersOption = 2,
+) -> None:
+    """Look at the boxes of key frames with a model; write the logits of their actions for `har score`.
+
+    The same command resumes what was interrupted.
+    """
+    found = _recognise(locals())
+    if out is not None:
+        write_text(out, found.path.read_text())
+    _end(found, f"detections: {out or found.path}")
+
+
+@app.command("run", epilog=EPILOG)
+def run_(
+    model: ModelOption,
+    checkpoint: CheckpointOption,
+    recipe: RecipeOption = "fixed",
+    data: DataOption = None,
+    split: SplitOption = "test",
+    boxes: BoxesOption = None,
+    run: RunOption = None,
+    label_map: LabelMapOption = DEFAULT,
+    device: DeviceOption = None,
+    batch: BatchOption = 8,
+    workers: WorkersOption = 2,
+) -> None:
+    """Predict as `har predict` does, and score; `tables --har` takes the scorecard."""
+    found = _recognise(locals())
+    card = found.scorecard(read_label_map(label_map))
+    path = found.folder / "scorecard.json"
+    write_json(path, card.to_json())
+    _show([card])
+    _end(found, f"scorecard: {path}")
+
+
+def _recognise(given: dict[str, Any]) -> Recognition:
+    from microg_bench import har
+
+    given = {name: value for name, value in given.items() if name not in ("out", "label_map")} | {
+        "labels": read_label_map(given["label_map"])
+    }
+    with RichProgress() as progress:
+        return har.recognise(**given, progress=progress)
+
+
+def _end(found: Recognition, said: str) -> None:
+    """Say where the results are; what failed ends the process with a non-zero status."""
+    note(*(f"note: {line}" for line in found.key_frames.notes))
+    output().print(printable(said))
+    if found.failed:
+        raise RunError(f"{found.failed:,} of {len(found.key_frames):,} key frames failed", path=found.folder)
 
 
 @app.command(epilog=EPILOG)

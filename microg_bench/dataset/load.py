@@ -32,6 +32,7 @@ _CONTAINERS = re.compile(
 NO_CONTAINER = "its content is no mp4, mkv, webm, avi or mov file"
 ANNOTATION_NAMES = ("vqa_and_captioning.json", "vqa_and_captioning.parquet")
 ACTION_NAMES = ("actions.csv", "actions.parquet")
+BOX_NAMES = ("bounding_boxes.csv", "bounding_boxes.parquet")
 ANNOTATION_FOLDERS = (
     "",
     "annotation_files",
@@ -206,15 +207,15 @@ def find_layout(data: Path) -> Layout:
         return Layout(data)
     if not data.is_dir():
         raise DataError("no such dataset folder or annotation file", path=data)
-    actions, faults = _find_actions(data)
+    actions, faults = find_table(data, ACTION_NAMES)
     return Layout(_find_annotations(data), actions, *find_videos(data), rejected_actions=faults)
 
 
-def _find_actions(root: Path) -> tuple[Path | None, dict[Path, str]]:
-    """The table of actions, and what is called as one but is not used, with the reason."""
+def find_table(root: Path, names: Sequence[str]) -> tuple[Path | None, dict[Path, str]]:
+    """The table of one of these names, and what is called as one but is not used, with the reason."""
     home = Path(os.path.realpath(root))
     faults: dict[Path, str] = {}
-    for path in (root / folder / name for folder in ANNOTATION_FOLDERS for name in ACTION_NAMES):
+    for path in (root / folder / name for folder in ANNOTATION_FOLDERS for name in names):
         if os.path.lexists(path):
             fault = _fault(path, home) or ("is a folder" if path.is_dir() else None)
             if fault is None:

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from microg_bench.video import source
-from microg_bench.video.sampling import MAX_FRAMES, FrameSpec, FrameUnion, indices
+from microg_bench.video.sampling import MAX_FRAMES, Sampling, indices
 
 MAX_BYTES = 4 * 1024**3
 
@@ -55,7 +55,7 @@ class Frames:
 
 def decode(
     path: str | os.PathLike[str],
-    spec: FrameSpec | FrameUnion,
+    spec: Sampling,
     *,
     limit_s: float = 60.0,
     threads: int = 0,
@@ -125,7 +125,7 @@ def _read(
         return _Pass(picks, pixels, times, _fps(times, rate))
 
 
-def _guess(spec: FrameSpec | FrameUnion, stream: VideoStream) -> tuple[int, ...]:
+def _guess(spec: Sampling, stream: VideoStream) -> tuple[int, ...]:
     """The frames to take if the header is right; none where it says nothing usable."""
     rate = source.header_rate(stream)
     total = source.header_frames(stream) or round(source.header_duration(stream) * rate)

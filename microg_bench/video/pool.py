@@ -23,7 +23,7 @@ from typing import Any, cast
 import numpy as np
 
 from microg_bench.video.decode import MAX_BYTES, Frames
-from microg_bench.video.sampling import FrameSpec, FrameUnion
+from microg_bench.video.sampling import Sampling
 from microg_bench.video.source import refuse, too_slow
 
 START_LIMIT_S = 60.0
@@ -54,7 +54,7 @@ class DecodePool:
         for _ in range(workers):  # they start while the caller still loads a model
             self._threads.submit(self._worker)
 
-    def submit(self, path: str | os.PathLike[str], spec: FrameSpec | FrameUnion) -> Future[Frames]:
+    def submit(self, path: str | os.PathLike[str], spec: Sampling) -> Future[Frames]:
         """Queue a clip. The future gives its `Frames`, or raises `DecodeError`."""
         return self._threads.submit(self._decode, Path(path), spec)
 
@@ -81,7 +81,7 @@ class DecodePool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decode(self, path: Path, spec: FrameSpec | FrameUnion) -> Frames:
+    def _decode(self, path: Path, spec: Sampling) -> Frames:
         worker = self._worker()
         start = time.perf_counter()
         try:
@@ -167,7 +167,7 @@ class _Worker:
         with self._limited(limit_s):
             self._header()
 
-    def decode(self, path: Path, spec: FrameSpec | FrameUnion, limit_s: float, max_bytes: int) -> Frames:
+    def decode(self, path: Path, spec: Sampling, limit_s: float, max_bytes: int) -> Frames:
         limits = {"limit_s": limit_s, "max_bytes": max_bytes}
         request = {"path": str(path.absolute()), "spec": spec.model_dump(), **limits}
         with self._limited(limit_s):

@@ -92,7 +92,20 @@ class FrameUnion(Record):
         return "+".join(map(str, self.specs))
 
 
-def indices(spec: FrameSpec | FrameUnion, timestamps: Sequence[float]) -> tuple[int, ...]:
+class FramePositions(Record):
+    """The frames at these positions, ascending from 0; one beyond the end of a clip is its last frame."""
+
+    positions: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """The positions, joined by commas."""
+        return ",".join(map(str, self.positions))
+
+
+Sampling = FrameSpec | FrameUnion | FramePositions
+
+
+def indices(spec: Sampling, timestamps: Sequence[float]) -> tuple[int, ...]:
     """The positions of the frames to deliver, never decreasing, each in ``range(len(timestamps))``.
 
     `timestamps` are the times of all frames of the clip in seconds from the first, one or more, never
@@ -107,6 +120,8 @@ def indices(spec: FrameSpec | FrameUnion, timestamps: Sequence[float]) -> tuple[
         raise ValueError("a clip without frames has none to choose from")
     if isinstance(spec, FrameUnion):
         return tuple(sorted({pick for one in spec.specs for pick in indices(one, timestamps)}))
+    if isinstance(spec, FramePositions):
+        return tuple(sorted({min(position, total - 1) for position in spec.positions}))
     if spec.how == "all":
         return tuple(range(total))
     if spec.how == "fps":

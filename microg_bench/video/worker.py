@@ -12,10 +12,13 @@ import signal
 import sys
 from typing import BinaryIO
 
+from pydantic import TypeAdapter
+
 from microg_bench.errors import DecodeError
 from microg_bench.video.decode import Frames, decode
-from microg_bench.video.sampling import FrameSpec, FrameUnion
+from microg_bench.video.sampling import Sampling
 
+_SAMPLING: TypeAdapter[Sampling] = TypeAdapter(Sampling)
 ALARM_AFTER_S = 10.0
 NICENESS = 10  # of 19
 
@@ -34,8 +37,7 @@ def main() -> None:
         # Ends this process should it hang when no parent is left to do so.
         signal.setitimer(signal.ITIMER_REAL, request["limit_s"] + ALARM_AFTER_S)
         try:
-            kind = FrameUnion if "specs" in request["spec"] else FrameSpec
-            spec: FrameSpec | FrameUnion = kind.model_validate(request["spec"])
+            spec: Sampling = _SAMPLING.validate_python(request["spec"])
             frames = decode(
                 request["path"], spec, limit_s=request["limit_s"], threads=1, max_bytes=request["max_bytes"]
             )

@@ -1,0 +1,193 @@
+"""Key frames: frames with boxes about persons, and the actions of each person where they are known."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microg_bench.dataset.labels import LabelMap
+from microg_bench.dataset.load import ACTION_NAMES, BOX_NAMES, find_table, find_videos, locate
+from microg_bench.dataset.tabular import Table, TableColumn, read_table
+from microg_bench.errors import DataError, DecodeError, UsageError
+from microg_bench.har.boxes import COORDINATES, PLACE, GroundTruth
+from microg_bench.har.convert import read_sizes, to_ava
+from microg_bench.video.source import probe
+
+Split = Literal["train", "val", "test", "all"]
+ACTION, PERSON = "action_id", "person_id"
+# Boxes that are to be looked at: AVA's layout, of which the columns from the action on may be left out.
+BOXES = (
+    *(column for column in PLACE if column.name != ACTION),
+    TableColumn(ACTION, "count", others=("action",), optional=True),
+    TableColumn(PERSON, "count", optional=True),
+    TableColumn("source", "word", optional=True),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class KeyFrame:
+    """One frame of a clip with its boxes.
+
+    Attributes:
+        video_id: of the clip.
+        video: its file.
+        frame: the number of the frame, the first being 1.
+        boxes: shape (n, 4), x1, y1, x2, y2 as shares of the frame.
+        actions: the ids of the actions of each box, in ascending order; empty where they are not known.
+    """
+
+    video_id: str
+    video: Path
+    frame: int
+    boxes: NDArray[np.float64]
+    actions: tuple[tuple[int, ...], ...]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Clip and frame."""
+        return self.video_id, self.frame
+
+
+@dataclass(frozen=True, eq=False)
+class KeyFrames:
+    """The key frames of a split.
+
+    Attributes:
+        items: those of a clip follow one another, in the order in which the clips occur first.
+        name: what messages call them.
+        truth: the rows of their actions as they stand, None where there is none.
+        notes: what was left out, a line each.
+    """
+
+    items: tuple[KeyFrame, ...]
+    name: str
+    truth: GroundTruth | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def boxes(self) -> int:
+        """The number of boxes."""
+        return sum(len(item.boxes) for item in self.items)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over clips, frames, boxes and actions, in order."""
+        digest = hashlib.sha256()
+        for item in self.items:
+            digest.update(f"{item.video_id}\n{item.frame}\n{item.boxes.tolist()}\n{item.actions}\n".encode())
+        return digest.hexdigest()
+
+
+def load_key_frames(
+    data: str | Path | None, labels: LabelMap, *, split: str = "test", boxes: Path | None = None
+) -> KeyFrames:
+    """The key frames of a dataset folder: of its annotations by the published split, or those of a file.
+
+    Args:
+        data: as `--data` takes it; a folder with videos.
+        labels: the actions; boxes with others are counted in the notes.
+        split: "train", "val", "test" or "all"; a file of boxes is taken whole.
+        boxes: a table of boxes in AVA's layout; without it the annotations of the dataset are used.
+
+    Raises:
+        UsageError: there is no such split.
+        DataError: there are no videos, no annotations or no boxes; a video, or a frame's size, is missing.
+    """
+    if split not in get_args(Split):
+        raise UsageError(f"{split!r}: give train, val, test or all", item="--split")
+    folder = locate(data)
+    if not folder.is_dir():
+        raise DataError("is no dataset folder: action recognition needs its videos", path=folder)
+    videos, _, _ = find_videos(folder)
+    if not videos:
+        raise DataError("holds no videos", path=folder)
+    if boxes is not None:
+        return _grouped(read_table(boxes, BOXES), videos, labels, boxes.name)
+    table, actions = (_annotations(folder, names) for names in (BOX_NAMES, ACTION_NAMES))
+    ava = to_ava(table, actions, read_sizes(folder), labels)
+    rows = ava.rows if split == "all" else ava.split()[split]
+    if rows.is_empty():
+        raise DataError(f"the split {split} is empty", path=folder)
+    name = f"{folder.resolve().name}, {split}"
+    return _grouped(Table(table, rows, np.arange(1, rows.height + 1)), videos, labels, name)
+
+
+def _annotations(folder: Path, names: Sequence[str]) -> Path:
+    path, faults = find_table(folder, names)
+    if path is None:
+        why = next((f"{bad.name} {fault}" for bad, fault in faults.items()), f"holds no {names[0]}")
+        raise DataError(f"{why}: the boxes and actions of persons are needed, or --boxes FILE", path=folder)
+    return path
+
+
+def _grouped(table: Table, videos: Mapping[str, Path], labels: LabelMap, name: str) -> KeyFrames:
+    """The rows of a table by clip and frame, without boxes that have no area."""
+    corners = np.stack([table[column] for column in COORDINATES], axis=1)
+    found: dict[tuple[str, int], dict[tuple[float, ...], set[int]]] = {}
+    flat, foreign = 0, 0
+    actions = table[ACTION] if ACTION in table.frame.columns else np.full(len(table), -1)
+    known = labels.positions(actions) >= 0
+    for row, (video_id, frame, box) in enumerate(
+        zip(table["video_id"], table["frame_stamp"], corners.tolist(), strict=True)
+    ):
+        if video_id not in videos:
+            reason = f"there is no video of {video_id!r} in the dataset"
+            raise DataError(reason, path=table.path, item=table.place(row))
+        if frame < 1:
+            raise DataError("the first frame is number 1", path=table.path, item=table.place(row))
+        if box[0] >= box[2] or box[1] >= box[3]:
+            flat += 1
+            continue
+        shown = found.setdefault((video_id, int(frame)), {}).setdefault(tuple(box), set())
+        if known[row]:
+            shown.add(int(actions[row]))
+        elif actions[row] >= 0:
+            foreign += 1
+    if not found:
+        raise DataError("holds no box with an area", path=table.path)
+    order = {video_id: k for k, video_id in enumerate(dict.fromkeys(video_id for video_id, _ in found))}
+    items = tuple(
+        KeyFrame(
+            video_id,
+            videos[video_id],
+            frame,
+            np.array(list(boxes)),
+            tuple(tuple(sorted(one)) for one in boxes.values()),
+        )
+        for (video_id, frame), boxes in sorted(found.items(), key=lambda pair: order[pair[0][0]])
+    )
+    _check_frames(items, table.path)
+    truth = None
+    if known.any():
+        ids, frames = table["video_id"][known], table["frame_stamp"][known]
+        truth = GroundTruth(ids, frames, corners[known], actions[known], name=name)
+    return KeyFrames(items, name, truth, tuple(_notes(flat, foreign)))
+
+
+def _check_frames(items: Sequence[KeyFrame], path: Path) -> None:
+    """Check that the clips have the frames, as far as the headers of their files tell."""
+    counts: dict[Path, int] = {}
+    for item in items:
+        if item.video not in counts:
+            try:
+                counts[item.video] = probe(item.video).frames
+            except DecodeError:
+                counts[item.video] = 0  # its decoding will tell why
+        if 0 < counts[item.video] < item.frame:
+            reason = f"there is no frame {item.frame}: the clip has {counts[item.video]}"
+            raise DataError(reason, path=path, item=item.video_id)
+
+
+def _notes(flat: int, foreign: int) -> Iterator[str]:
+    if flat:
+        yield f"{flat:,} rows of boxes without an area, left out"
+    if foreign:
+        yield f"{foreign:,} rows of actions that are not in the label map, left out"
