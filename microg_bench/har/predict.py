@@ -1,29 +1,26 @@
 """Logits of a network for the boxes of key frames, journalled, and the file that `har score` reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from microg_bench.dataset.labels import LabelMap, read_label_map
-from microg_bench.errors import DataError, DecodeError, EngineError, RunError, UsageError
+from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.har.boxes import COORDINATES, Detections
 from microg_bench.har.checkpoints import PROJECTION, build, fill, find_checkpoint, read_facts, read_weights
-from microg_bench.har.clips import Shown, decoded, shown, stacked
-from microg_bench.har.keyframes import KeyFrame, KeyFrames, load_key_frames
+from microg_bench.har.keyframes import KeyFrames, load_key_frames
+from microg_bench.har.logits import Logits, Machine, look, share
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Recipe, read_recipe
 from microg_bench.har.scoring import evaluate
-from microg_bench.memory import halving
 from microg_bench.progress import Progress
-from microg_bench.records import Failure, Record, first_fault, validated
+from microg_bench.records import Record, first_fault, validated
 from microg_bench.scorecard import ModelEntry, Scorecard
 from microg_bench.storage import (
     FolderLock,
@@ -39,8 +36,6 @@ from microg_bench.video.pool import DecodePool
 AVA_ACTIONS = tuple(range(1, 81))  # the outputs of weights that were trained on AVA
 SETTINGS = "settings.json"
 JOURNALS = "journal*.jsonl"  # one a process
-DIGITS = 6  # of a logit
-Logits = dict[tuple[str, int], NDArray[np.float64]]  # of each key frame, shape (boxes, outputs)
 
 
 class Options(Record):
@@ -104,7 +99,7 @@ def load_recogniser(recipe: Recipe, checkpoint: str | Path, labels: LabelMap) ->
 
     Raises:
         UsageError: there is no such checkpoint.
-        DataError: see `read_weights` and `fill`; or its outputs are neither those of the label map nor AVA's 80.
+        DataError: see `read_weights` and `fill`; or it has outputs for neither the label map nor AVA.
     """
     found = find_checkpoint(checkpoint)
     weights = read_weights(found.path, recipe.model)
@@ -161,11 +156,14 @@ def predict(
             _claim(folder, settings_of(recogniser, key_frames, options.split))
         state.wait_for_everyone()
         found = read_logits(folder)
-        left = _share([one for one in key_frames.items if one.key not in found], state)
+        left = share([one for one in key_frames.items if one.key not in found], state)
         progress.stage("key frames", len(found) + len(left), done=len(found))
         path = folder / JOURNALS.replace("*", f"-{state.process_index}" if state.process_index else "")
+        network, given = recogniser.network.to(place), recogniser.recipe.input
+        square = given.square_validation and options.split == "val"
         with Journal(path) as journal, DecodePool(options.workers) as pool:
-            for one, logits in _computed(recogniser, left, pool, place, options, progress):
+            machine = Machine(pool, place, options.batch)
+            for one, logits in look(network, given, left, machine, progress, square=square):
                 line = Predicted(video_id=one.video_id, frame=one.frame, logits=logits.tolist())
                 journal.append(line.model_dump())
                 progress.advance()
@@ -174,13 +172,6 @@ def predict(
     finally:
         if lock is not None:
             lock.release()
-
-
-def _share(left: Sequence[KeyFrame], state: PartialState) -> list[KeyFrame]:
-    """The key frames of this process: those of a clip stay together."""
-    clips = list(dict.fromkeys(one.video_id for one in left))
-    own = set(clips[state.process_index :: state.num_processes])
-    return [one for one in left if one.video_id in own]
 
 
 def settings_of(recogniser: Recogniser, key_frames: KeyFrames, split: str) -> Settings:
@@ -224,64 +215,6 @@ def read_logits(folder: Path) -> Logits:
                 raise RunError(first_fault(error), path=path, item=f"line {number}") from None
             found[kept.video_id, kept.frame] = np.array(kept.logits)
     return found
-
-
-def _computed(
-    recogniser: Recogniser,
-    left: Sequence[KeyFrame],
-    pool: DecodePool,
-    place: torch.device,
-    options: Options,
-    progress: Progress,
-) -> Iterator[tuple[KeyFrame, NDArray[np.float64]]]:
-    """Logits in batches of clips of one size."""
-    network, given = recogniser.network.to(place), recogniser.recipe.input
-    square = given.square_validation and options.split == "val"
-    run = partial(logits_of, network, place)
-    waiting: dict[tuple[int, ...], list[Shown]] = {}
-    size = options.batch
-    for one, pixels in decoded(left, given, pool):
-        if isinstance(pixels, DecodeError):
-            progress.failure(Failure(id=f"{one.video_id}#{one.frame}", stage="decode", reason=pixels.reason))
-            progress.advance()
-            continue
-        ready = shown(one, pixels, given.short_side, square=square)
-        group = waiting.setdefault(tuple(ready.frames.shape), [])
-        group.append(ready)
-        if len(group) >= size:
-            results, size = _halving(run, waiting.pop(tuple(ready.frames.shape)), size, progress)
-            yield from results
-    for group in waiting.values():
-        results, size = _halving(run, group, size, progress)
-        yield from results
-
-
-def _halving(
-    run: Any, group: Sequence[Shown], size: int, progress: Progress
-) -> tuple[list[tuple[KeyFrame, NDArray[np.float64]]], int]:
-    def too_large(one: Shown, said: str) -> NDArray[np.float64]:
-        reason = (
-            f"not even one clip of {tuple(one.frames.shape)} fits in memory ({said}): give another --device"
-        )
-        raise EngineError(reason)
-
-    results, fits = halving(run, group, size, too_large)
-    if fits < size and len(group) > fits:
-        progress.note(f"the memory of the device suffices for {fits} clips at a time, not for {size}")
-    return [(one.key_frame, logits) for one, logits in zip(group, results, strict=True)], min(
-        size, max(fits, 1)
-    )
-
-
-@torch.inference_mode()
-def logits_of(
-    network: ActionNetwork, device: torch.device, batch: Sequence[Shown]
-) -> list[NDArray[np.float64]]:
-    """The logits of each clip of a batch, shape (boxes, outputs)."""
-    frames, boxes = stacked(batch)
-    logits = network(frames.to(device), boxes.to(device)).float().cpu()
-    parts = logits.split([len(one.boxes) for one in batch])
-    return [np.round(part.numpy().astype(float), DIGITS) for part in parts]
 
 
 def detections_of(
