@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from microg_bench.cli import training
 from microg_bench.cli.console import columns, messages, note, output
 from microg_bench.dataset.labels import DEFAULT
 from microg_bench.errors import RunError, UsageError
@@ -37,7 +38,9 @@ EPILOG = """Examples:
 
     microg-bench har models
 
-    microg-bench har run --model SLOWONLY_4x16_R50 --checkpoint best.safetensors --data microg-4m
+    microg-bench har train --model SLOWONLY_4x16_R50 --data microg-4m --run trained
+
+    microg-bench har run --model SLOWONLY_4x16_R50 --checkpoint trained/best.safetensors --data microg-4m
 
     microg-bench har score --detections X3D_L.test.csv.xz --groundtruth groundtruth_test.csv.xz
 
@@ -271,6 +274,52 @@ def run_(
     write_json(path, card.to_json())
     _show([card])
     _end(found, f"scorecard: {path}")
+
+
+@app.command(epilog=EPILOG)
+def train(
+    model: ModelOption,
+    run: Annotated[Path, typer.Option(help="Folder to train in, and to resume.")],
+    recipe: RecipeOption = "fixed",
+    data: DataOption = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights to start from: a file, a name that `har models` lists, or none.",
+            show_default="the recipe's",
+            metavar="FILE|NAME|none",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, show_default="the recipe's")] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Clips of a step at a time on a device.", show_default="the recipe's"),
+    ] = None,
+    precision: Annotated[
+        Literal["no", "fp16", "bf16"] | None,
+        typer.Option(help="Mixed precision.", show_default="the recipe's"),
+    ] = None,
+    weigh_actions: Annotated[
+        bool | None,
+        typer.Option(
+            "--weigh-actions", help="Let a true action count more the rarer it is.", show_default="off"
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, show_default="the recipe's")] = None,
+    label_map: LabelMapOption = DEFAULT,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Leave GPUs alone.")] = False,
+    workers: WorkersOption = 2,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Take one step and tell what all would take; write nothing.")
+    ] = False,
+) -> None:
+    """Train a model on the training split, and keep the weights of the epoch with the best validation mAP.
+
+    The same command resumes what was interrupted. Start it by `accelerate launch -m microg_bench har train`
+    to use several GPUs.
+    """
+    given = {name: value for name, value in locals().items() if name not in ("run", "label_map", "dry_run")}
+    training.train(run, read_label_map(label_map), dry_run=dry_run, **given)
 
 
 def _recognise(given: dict[str, Any]) -> Recognition:

@@ -22,6 +22,7 @@ from microg_bench.har.scoring import evaluate
 if TYPE_CHECKING:
     from microg_bench.har.checkpoints import load_model
     from microg_bench.har.predict import recognise
+    from microg_bench.har.training import train
 
 __all__ = [
     "Detections",
@@ -35,9 +36,10 @@ __all__ = [
     "read_recipe",
     "read_scorecards",
     "recognise",
+    "train",
 ]
 
-_PLACES = {"load_model": "checkpoints", "recognise": "predict"}
+_PLACES = {"load_model": "checkpoints", "recognise": "predict", "train": "training"}
 _EXTRA = ("torch", "accelerate", "safetensors")
 
 

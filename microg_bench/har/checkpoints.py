@@ -4,6 +4,7 @@ A file is read without running code of it, and fills the network whole: what it 
 error that names the weights.
 """
 
+import json
 import pickle
 import re
 import tomllib
@@ -32,6 +33,7 @@ ZOO = Path(__file__).with_name("zoo.toml")
 HEAD = "head."
 PROJECTION = ("head.projection.weight", "head.projection.bias")
 FUSION = "s*_fuse.conv_f2s.weight"
+FACTS = "microg-bench"  # the entry of a file of ours that tells how its weights came about
 COUNTER = "num_batches_tracked"
 MAX_NAMED = 4  # weights that an error names
 Weights = dict[str, Tensor]
@@ -233,21 +235,27 @@ def read_weights(path: Path, model: str | None = None) -> Weights:
 def save_weights(path: Path, network: ActionNetwork, facts: Mapping[str, str]) -> None:
     """Write weights as safetensors, with `facts` on how they came about, `model` among them."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    write_bytes(path, save(tensors, metadata={"format": "pt", **facts}))
+    # One entry: safetensors writes several in an order that changes.
+    write_bytes(path, save(tensors, metadata={FACTS: json.dumps(facts, sort_keys=True)}))
 
 
 def read_facts(path: Path) -> dict[str, str]:
     """What a file of ours says of its weights; empty for files of others."""
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
+            return _facts(file.metadata())
     except (SafetensorError, OSError):
         return {}
 
 
+def _facts(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    facts = json.loads((metadata or {}).get(FACTS, "{}"))
+    return {str(name): str(value) for name, value in facts.items()} if isinstance(facts, dict) else {}
+
+
 def _safetensors(path: Path, model: str | None) -> Weights:
     with safe_open(path, framework="pt") as file:
-        named = (file.metadata() or {}).get("model", model)
+        named = _facts(file.metadata()).get("model", model)
         if model is not None and named != model:
             raise DataError(f"holds the weights of {named}, not of {model}", path=path)
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

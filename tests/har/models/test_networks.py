@@ -1,4 +1,4 @@
-"""The networks beside the published ones: names, shapes and number of the weights, and logits of given weights."""
+"""The networks beside the published ones: names, shapes and number of weights, logits of given weights."""
 
 import json
 import lzma

@@ -3,8 +3,9 @@
 //
 // histogram(values) -> how many items score how much. meter(value, top) -> a bar; scoreBar(value, bounds, top) -> a bar
 // with its interval, where there is one.
-// scatter({points, lines, label, described}) -> points [{x, y, bounds, name, kind}] with their intervals, and lines
-// [{name, y}] across the plot; `label` stands below the axis of x, `described` is read out by screen readers.
+// scatter({points, lines, label, described, joined}) -> points [{x, y, bounds, name, kind}] with their intervals, and
+// lines [{name, y}] across the plot; `label` stands below the axis of x, `described` is read out by screen readers.
+// Where `joined`, a line joins the points in their order, and their names are tooltips only.
 {
   const { el, svg, textNodes, number } = microg.dom;
 
@@ -84,7 +85,7 @@
     const parts = [];
     if (point.bounds) parts.push(svg("line", { class: `reach ${point.kind}`, x1: x(point.x), x2: x(point.x), y1: y(point.bounds[0]), y2: y(point.bounds[1]) }));
     parts.push(svg("circle", { class: `dot ${point.kind}`, cx: x(point.x), cy: y(point.y), r: 4 }, svg("title", {}, `${point.name}: ${number(point.y)}`)));
-    const text = short(point.name, 24), box = freeBox(text, x(point.x), y(point.y), taken);
+    const text = short(point.name, 24), box = taken && freeBox(text, x(point.x), y(point.y), taken);
     if (!box) return parts;
     taken.push(box);
     const place = box.right < x(point.x) ? { x: box.right, "text-anchor": "end" } : { x: box.left };
@@ -108,15 +109,20 @@
     return [least > most / 2 ? least - (most - least) / 4 : Math.min(0, least), most * 1.05 || 1];
   }
 
-  function scatter({ points, lines, label, described }) {
+  function joint(points, x, y) {
+    return svg("polyline", { class: "joint", points: points.map((point) => `${x(point.x)},${y(point.y)}`).join(" ") });
+  }
+
+  function scatter({ points, lines, label, described, joined = false }) {
     const [low, high] = range(points, lines);
     const far = Math.max(...points.map((point) => point.x)) * 1.08 || 1;
     const x = (value) => LEFT + ((WIDE - LEFT - RIGHT) * value) / far;
     const y = (value) => HIGH - BOTTOM - ((HIGH - BOTTOM - TOP) * (value - low)) / (high - low);
-    const taken = points.map((point) => ({ left: x(point.x) - 5, right: x(point.x) + 5, top: y(point.y) - 5, bottom: y(point.y) + 5 }));
+    const taken = joined ? null : points.map((point) => ({ left: x(point.x) - 5, right: x(point.x) + 5, top: y(point.y) - 5, bottom: y(point.y) + 5 }));
     return svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": described },
       ...axes(x, y, ticks(0, far), ticks(low, high), label),
       ...drawLines(lines, y),
+      joined ? joint(points, x, y) : null,
       ...points.flatMap((point) => drawPoint(point, x, y, taken)));
   }
 

@@ -445,8 +445,8 @@ def train(
         options: any field of `Options`.
 
     Raises:
-        MicrogError: see `read_recipe`, `load_key_frames`, `find_checkpoint`, `fill` and `Trainer.step`; or the
-            folder holds a training of other settings.
+        MicrogError: see `read_recipe`, `load_key_frames`, `find_checkpoint`, `fill` and `Trainer.step`; or
+            the folder holds a training of other settings.
     """
     trainer, settings = prepare(model, data, labels=labels, progress=progress, **options)
     main = trainer.accelerator.is_main_process

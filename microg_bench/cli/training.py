@@ -1,0 +1,55 @@
+"""What `microg-bench har train` prints and writes beside the weights."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from microg_bench import har
+from microg_bench.cli.console import output
+from microg_bench.dataset.labels import LabelMap
+from microg_bench.pages.training_page import training_page
+from microg_bench.progress import RichProgress
+from microg_bench.storage import write_bytes
+from microg_bench.text import printable
+
+PAGE = "curves.html"
+
+
+def train(
+    run: Path, labels: LabelMap, *, dry_run: bool, model: str, data: str | None, **options: Any
+) -> None:
+    """Train, and write the page of the curves after each epoch; or tell what it would take."""
+    title = f"Training of {model}"
+    facts = {"model": model, **{name: str(value) for name, value in options.items() if value is not None}}
+
+    def after(curves: Sequence[Mapping[str, float | None]]) -> None:
+        write_bytes(run / PAGE, training_page(title, curves, facts))
+
+    with RichProgress() as progress:
+        if dry_run:
+            output().print(_estimate(model, data, labels, options))
+            return
+        trained = har.train(model, data, run=run, labels=labels, progress=progress, after=after, **options)
+    said = [f"{len(trained.curves)} epochs, the best is epoch {trained.best_epoch}"]
+    if trained.best_map is not None:
+        said[0] += f": validation mAP {trained.best_map:.2f}"
+    said += [f"weights: {trained.weights}", f"curves: {run / PAGE}"]
+    output().print("\n".join(map(printable, said)))
+
+
+def _estimate(model: str, data: str | None, labels: LabelMap, options: Mapping[str, Any]) -> str:
+    from microg_bench.har.training import estimate, prepare
+
+    trainer, settings = prepare(model, data, labels=labels, **options)
+    found = estimate(trainer)
+    steps = found.steps * found.epochs
+    return "\n".join(
+        (
+            f"{model}, recipe {settings.recipe.recipe}, from {settings.start}",
+            f"{found.clips:,} key frames with {found.boxes:,} boxes: {found.steps:,} steps an epoch of"
+            f" {trainer.clips} clips, {trainer.part} at a time on a device",
+            f"one step took {found.seconds:.1f} s and {found.memory / 1024**3:.1f} GiB at most",
+            f"{found.epochs} epochs of {found.steps:,} steps: about {steps * found.seconds / 3600:.1f} h,"
+            " without evaluations",
+        )
+    )
