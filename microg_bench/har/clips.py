@@ -24,7 +24,7 @@ FLIPPED = 0.5  # share of the clips that are mirrored in training
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ClipTensors:
     """A key frame as a network takes it.
 
     Attributes:
@@ -83,13 +83,13 @@ def _of_window(frames: Frames, key_frame: KeyFrame, given: Input) -> NDArray[np.
     return frames.only(picks).pixels
 
 
-def shown(key_frame: KeyFrame, pixels: NDArray[np.uint8], side: int, *, square: bool = False) -> Shown:
+def shown(key_frame: KeyFrame, pixels: NDArray[np.uint8], side: int, *, square: bool = False) -> ClipTensors:
     """Scale the short side to `side`, and crop the middle to a square if asked; no box is left out."""
     frames, boxes = _scaled(pixels, key_frame.boxes, side)
     if square:
         top, left = (math.ceil((size - side) / 2) for size in frames.shape[2:])
         frames, boxes = _cropped(frames, boxes, top, left, side)
-    return Shown(key_frame, _normalised(frames), _within(boxes, frames), tuple(range(len(boxes))))
+    return ClipTensors(key_frame, _normalised(frames), _within(boxes, frames), tuple(range(len(boxes))))
 
 
 def shown_in_training(
@@ -99,7 +99,7 @@ def shown_in_training(
     random: np.random.Generator,
     *,
     flat: bool,
-) -> Shown:
+) -> ClipTensors:
     """Scale the short side by chance, crop a square by chance, mirror by chance.
 
     Boxes that the crop leaves no area of are kept if `flat`, as the published training keeps them.
@@ -118,7 +118,7 @@ def shown_in_training(
         )
     areas = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     kept = tuple(k for k in range(len(boxes)) if flat or areas[k])
-    return Shown(key_frame, _normalised(frames), boxes[list(kept)], kept)
+    return ClipTensors(key_frame, _normalised(frames), boxes[list(kept)], kept)
 
 
 def _scaled(pixels: NDArray[np.uint8], shares: NDArray[np.float64], side: int) -> tuple[Tensor, Tensor]:
@@ -149,7 +149,7 @@ def _normalised(frames: Tensor) -> Tensor:
     return ((frames / 255 - MEAN) / DEVIATION).contiguous()
 
 
-def stacked(batch: Sequence[Shown]) -> tuple[Tensor, Tensor]:
+def stacked(batch: Sequence[ClipTensors]) -> tuple[Tensor, Tensor]:
     """Frames (B, 3, T, H, W) of clips of one size, and their boxes (K, 5) with the number of the clip."""
     boxes = [functional.pad(one.boxes, (1, 0), value=k) for k, one in enumerate(batch)]
     return torch.stack([one.frames for one in batch]), torch.cat(boxes)

@@ -11,7 +11,7 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 
 from microg_bench.errors import DecodeError, EngineError
-from microg_bench.har.clips import Shown, decoded, shown, stacked
+from microg_bench.har.clips import ClipTensors, decoded, shown, stacked
 from microg_bench.har.keyframes import KeyFrame
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Input
@@ -55,7 +55,7 @@ def look(
     Raises:
         EngineError: not even one clip fits in memory.
     """
-    waiting: dict[tuple[int, ...], list[Shown]] = {}
+    waiting: dict[tuple[int, ...], list[ClipTensors]] = {}
     for one, pixels in decoded(key_frames, given, machine.pool):
         if isinstance(pixels, DecodeError):
             progress.failure(Failure(id=f"{one.video_id}#{one.frame}", stage="decode", reason=pixels.reason))
@@ -71,9 +71,9 @@ def look(
 
 
 def _batch(
-    network: ActionNetwork, group: Sequence[Shown], machine: Machine, progress: Progress
+    network: ActionNetwork, group: Sequence[ClipTensors], machine: Machine, progress: Progress
 ) -> Iterator[tuple[KeyFrame, NDArray[np.float64]]]:
-    def too_large(one: Shown, said: str) -> NDArray[np.float64]:
+    def too_large(one: ClipTensors, said: str) -> NDArray[np.float64]:
         size = "x".join(map(str, one.frames.shape[1:]))
         raise EngineError(f"not even one clip of {size} fits in memory ({said}): give another --device")
 
@@ -88,7 +88,7 @@ def _batch(
 
 @torch.inference_mode()
 def logits_of(
-    network: ActionNetwork, device: torch.device, batch: Sequence[Shown]
+    network: ActionNetwork, device: torch.device, batch: Sequence[ClipTensors]
 ) -> list[NDArray[np.float64]]:
     """The logits of each clip of a batch, shape (boxes, outputs)."""
     frames, boxes = stacked(batch)

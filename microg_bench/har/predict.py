@@ -38,7 +38,7 @@ SETTINGS = "settings.json"
 JOURNALS = "journal*.jsonl"  # one a process
 
 
-class Options(Record):
+class PredictOptions(Record):
     """The options of a prediction.
 
     Attributes:
@@ -68,7 +68,7 @@ class Predicted(Record):
     logits: tuple[tuple[float, ...], ...]
 
 
-class Settings(Record):
+class PredictSettings(Record):
     """What moves a logit of a run: the model, its weights, what it was shown."""
 
     schema_: Literal["microg-bench/actions/1"] = Field(default="microg-bench/actions/1", alias="schema")
@@ -126,7 +126,7 @@ def predict(
     recogniser: Recogniser,
     key_frames: KeyFrames,
     folder: Path,
-    options: Options,
+    options: PredictOptions,
     progress: Progress | None = None,
 ) -> Logits:
     """The logits of each key frame; the folder keeps what was computed, and is resumed.
@@ -174,9 +174,9 @@ def predict(
             lock.release()
 
 
-def settings_of(recogniser: Recogniser, key_frames: KeyFrames, split: str) -> Settings:
+def settings_of(recogniser: Recogniser, key_frames: KeyFrames, split: str) -> PredictSettings:
     """What the folder of these predictions must have been made with."""
-    return Settings(
+    return PredictSettings(
         model=recogniser.recipe.model,
         recipe=recogniser.recipe.recipe,
         checkpoint=recogniser.checkpoint,
@@ -188,13 +188,13 @@ def settings_of(recogniser: Recogniser, key_frames: KeyFrames, split: str) -> Se
     )
 
 
-def _claim(folder: Path, settings: Settings) -> None:
+def _claim(folder: Path, settings: PredictSettings) -> None:
     path = folder / SETTINGS
     if not path.is_file():
         write_json(path, settings.model_dump(mode="json", by_alias=True))
         return
-    kept = Settings.model_validate(read_json(path))
-    for name in Settings.model_fields:
+    kept = PredictSettings.model_validate(read_json(path))
+    for name in PredictSettings.model_fields:
         if getattr(kept, name) != getattr(settings, name):
             reason = "holds predictions of another one: give another folder as --run"
             raise RunError(reason, path=folder, item=name.rstrip("_"))
@@ -270,7 +270,7 @@ class Recognition:
     path: Path
     detections: Detections
     key_frames: KeyFrames
-    settings: Settings
+    settings: PredictSettings
     failed: int
 
     def scorecard(self, labels: LabelMap, **options: Any) -> Scorecard:
@@ -315,13 +315,13 @@ def recognise(
         run: the folder; None names one by the model, the recipe and the split, below `actions/`.
         labels: the actions; None takes the 50 of MicroG-4M.
         progress: is told of each key frame.
-        options: any field of `Options`.
+        options: any field of `PredictOptions`.
 
     Raises:
         MicrogError: see `read_recipe`, `load_key_frames`, `load_recogniser`, `predict` and `detections_of`.
     """
     try:
-        given = Options.model_validate(options)
+        given = PredictOptions.model_validate(options)
     except ValidationError as error:
         raise UsageError(first_fault(error)) from None
     labels, recipe = labels or read_label_map(), read_recipe(model, given.recipe)
@@ -329,7 +329,9 @@ def recognise(
     recogniser = load_recogniser(recipe, given.checkpoint, labels)
     folder = run or Path("actions") / f"{model}.{given.recipe}.{given.split}"
     logits = predict(recogniser, key_frames, folder, given, progress)
-    path = folder / f"{model}.{given.split}.csv"
+    # Tables know what was not trained on MicroG-4M by its name.
+    name = f"{model}-zero-shot" if recogniser.actions == AVA_ACTIONS else model
+    path = folder / f"{name}.{given.split}.csv"
     detections = detections_of(key_frames, logits, recogniser.actions, labels, path.name)
     if PartialState().is_main_process:
         write_detections(path, detections, labels)

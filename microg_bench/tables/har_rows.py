@@ -20,8 +20,8 @@ def action_rows(
 
     A file belongs to the published row that holds all words of its name (`X3D_L.test.csv.xz`: X3D and L), and
     to the table whose keyword it has. What was scored against another ground truth has a row of its own, and
-    so has each scorecard that was submitted, since anyone may give a file any name. A scorecard that is there
-    already is not shown again.
+    so have other weights, another recipe, and each scorecard that was submitted, since anyone may give a file
+    any name. A scorecard that is there already is not shown again.
 
     Args:
         table: the published table.
@@ -32,19 +32,20 @@ def action_rows(
     Raises:
         DataError: two of our own scorecards, of detections of one name and split, have different scores.
     """
-    models: dict[tuple[str, str], dict[str, Scorecard]] = {}
+    models: dict[tuple[str, ...], dict[str, Scorecard]] = {}
     for card in sorted(cards, key=lambda one: (_har(one).detections, one.model_dump_json())):
         stem, split = _stem(card), _split(facts, card)
         if not _belongs(table, facts, stem):
             continue
-        splits = models.setdefault((stem, "" if split else _har(card).groundtruth), {})
+        made = (card.recipe or "", _har(card).checkpoint or "")
+        splits = models.setdefault((stem, "" if split else _har(card).groundtruth, *made), {})
         known = splits.setdefault(split or "test", card)
         if _rounded(known) != _rounded(card):
             raise DataError(
                 f"two scorecards of {_har(card).detections} against {_har(card).groundtruth} have different "
                 "scores: give one of them, or scores of files with other names"
             )
-    rows = [_action_row(table, facts, stem, other, splits) for (stem, other), splits in models.items()]
+    rows = [_action_row(table, facts, stem, other, splits) for (stem, other, *_), splits in models.items()]
     for card in _not_among(cards, submitted):
         stem, split = _stem(card), _split(facts, card)
         if _belongs(table, facts, stem):
@@ -111,13 +112,22 @@ def _action_row(
         access="",
         scores={column.name: one for column, one in scores.items()},
         published=place,
-        marks=(f"ground truth {other}, not the published one",) if other else (),
+        marks=tuple(_marks(other, splits)),
         faults={
             column.name: fault
             for column, one in scores.items()
             if (fault := _fault(facts, column, one, splits))
         },
         notes=tuple(_notes(splits)),
+    )
+
+
+def _marks(other: str, splits: Mapping[str, Scorecard]) -> Iterator[str]:
+    """Why the row is not comparable with the published ones, which ran by the recipe `paper`."""
+    if other:
+        yield f"ground truth {other}, not the published one"
+    yield from sorted(
+        {f"recipe {card.recipe}, not paper" for card in splits.values() if card.recipe not in (None, "paper")}
     )
 
 
@@ -129,6 +139,7 @@ def _fault(facts: Facts, column: Column, entry: ScoreEntry, splits: Mapping[str,
 
 
 def _notes(splits: Mapping[str, Scorecard]) -> Iterator[str]:
+    yield from sorted({f"weights {one}" for card in splits.values() if (one := _har(card).checkpoint)})
     for split, card in splits.items():
         yield from card.remarks()
         low, high = (f"{bound:.2f}" for bound in _har(card).map_over_ties or (0, 0))

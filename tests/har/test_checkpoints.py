@@ -319,7 +319,7 @@ def test_weights_are_downloaded_once_and_checked(tmp_path: Path, monkeypatch: py
 
 def test_published_weights_of_ava_have_the_blocks_that_they_need() -> None:
     entry = read_zoo()["ava/SLOWFAST_32x2_R101_50_50"]
-    found = checkpoints.Checkpoint(name="a", path=Path("a"), network=entry.network)
+    found = checkpoints.WeightsFile(name="a", path=Path("a"), network=entry.network)
     with torch.device("meta"):
         network = build(read_recipe("SLOWFAST_32x2_R101"), 80, found)
     blocks = {key.split(".")[1] for key in network.state_dict() if "nonlocal" in key}

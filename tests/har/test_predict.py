@@ -19,7 +19,7 @@ from microg_bench.har.keyframes import KeyFrames
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.predict import (
     AVA_ACTIONS,
-    Options,
+    PredictOptions,
     Recogniser,
     Recognition,
     detections_of,
@@ -43,8 +43,8 @@ def recogniser(
     return Recogniser(network.eval(), small_recipe(), actions, "small.safetensors", "0" * 64, **more)
 
 
-def options(**changes: Any) -> Options:
-    return Options(checkpoint="small", device="cpu", **{"workers": 1, **changes})
+def options(**changes: Any) -> PredictOptions:
+    return PredictOptions(checkpoint="small", device="cpu", **{"workers": 1, **changes})
 
 
 def recognition(folder: Path, key_frames: KeyFrames, one: Recogniser) -> Recognition:

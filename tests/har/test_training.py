@@ -18,7 +18,8 @@ import torch
 
 from microg_bench.errors import EngineError, RunError, UsageError
 from microg_bench.har.recipe import read_recipe
-from microg_bench.har.training import Options, Trainer, best_of, optimizer_of, prepare, rate_at, train
+from microg_bench.har.trainer import Trainer, optimizer_of, rate_at
+from microg_bench.har.training import best_of, prepare, train
 from microg_bench.progress import Progress
 from tests.har.models.small import LABELS, SMALL, ready, sample, small_recipe
 
@@ -103,7 +104,7 @@ def trainer(progress: Progress | None = None, **options: Any) -> Trainer:
     network = SMALL["slow"](len(LABELS))
     changes = {"dropout": 0.0, "clips": 4, "steps": (0,), "factors": (1.0,)}
     return Trainer(
-        network, small_recipe(**changes), sample(), sample(), LABELS, Options(cpu=True, **options), progress
+        network, small_recipe(**changes), sample(), sample(), LABELS, progress, cpu=True, **options
     )
 
 
@@ -181,7 +182,7 @@ def test_the_best_epoch_is_the_first_of_the_highest_map() -> None:
 def test_rare_actions_weigh_more_only_on_request() -> None:
     assert trainer().positive is None
     recipe = small_recipe(weigh_actions=True)
-    one = Trainer(SMALL["slow"](len(LABELS)), recipe, sample(), sample(), LABELS, Options(cpu=True))
+    one = Trainer(SMALL["slow"](len(LABELS)), recipe, sample(), sample(), LABELS, cpu=True)
     assert one.positive is not None
     weight = dict(zip(LABELS.ids, one.positive.tolist(), strict=True))
     assert weight[43] == pytest.approx(35.0)  # one of 36 boxes shows it

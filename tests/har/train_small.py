@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from microg_bench.har.training import Options, Trainer, fit
+from microg_bench.har.trainer import Trainer
+from microg_bench.har.training import fit
 from tests.har.models.small import LABELS, SMALL, sample, small_recipe
 
 
@@ -32,7 +33,7 @@ def main(folder: Path, epochs: int, frozen: bool) -> None:
                 module.train = lambda mode=True, module=module: module  # type: ignore[method-assign,assignment]
                 torch.nn.init.ones_(module.weight)
     everything = sample()
-    trainer = Trainer(network, recipe, everything, everything, LABELS, Options(cpu=True, workers=1))
+    trainer = Trainer(network, recipe, everything, everything, LABELS, cpu=True, workers=1)
     trained = fit(trainer, folder, {"model": "small"})
     if trainer.accelerator.is_main_process:
         world = os.environ.get("WORLD_SIZE")

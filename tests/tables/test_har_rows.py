@@ -157,3 +157,42 @@ def test_each_submission_has_a_row_of_its_own_once() -> None:
     (row,) = action_rows(table, FACTS, [], [unverified])
     assert set(row.faults.values()) == {"claimed and not verified: mAP, F1, recall, AUROC"}
     assert not any(row.comparable(column) for column in row.scores)
+
+
+def made(card: Scorecard, recipe: str, checkpoint: str) -> Scorecard:
+    assert card.har is not None
+    facts = card.har.model_copy(update={"checkpoint": checkpoint})
+    return card.model_copy(update={"recipe": recipe, "har": facts})
+
+
+def test_other_recipes_and_weights_are_rows_of_their_own_and_marked() -> None:
+    (card,) = reported("X3D_L.test")
+    paper, fixed = made(card, "paper", "a.safetensors"), made(card, "fixed", "a.safetensors")
+    found = rows(1, [card, paper, fixed, made(card, "fixed", "b.safetensors")])
+    assert len(found) == 4
+    marked = [bool(row.marks) for row in found]
+    assert sorted(marked) == [False, False, True, True]
+    assert all("recipe fixed" in row.marks[0] for row in found if row.marks)
+    assert sorted(any("b.safetensors" in note for note in row.notes) for row in found)[-1]
+    assert {row.comparable("test mAP") for row in found if row.marks} == {False}
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "labels"),
+    [
+        ("MVIT_B_16x4", 1, ("MViTv1", "16x4", "B-CONV")),
+        ("MVITv2_S_16x4", 1, ("MViTv2", "16x4", "S")),
+        ("SLOWFAST_8x8_R50", 1, ("SlowFast", "8x8", "R50")),
+        ("C2D_NLN_8x8_R50", 1, ("C2D NLN", "8x8", "R50")),
+        ("SLOWFAST_32x2_R101-zero-shot", 2, ("SlowFast", "32x2", "R101")),
+        ("SLOWONLY_8x8_R50-zero-shot", 2, ("Slow", "8x8", "R50")),
+    ],
+)
+def test_each_model_finds_its_published_row(name: str, number: int, labels: tuple[str, ...]) -> None:
+    (card,) = reported("X3D_L.test")
+    assert card.har is not None
+    other = card.model_copy(update={"har": card.har.model_copy(update={"detections": f"{name}.test.csv"})})
+    (row,) = rows(number, [other])
+    assert row.published is not None
+    assert row.labels[:3] == labels
+    assert rows(3 - number, [other]) == []

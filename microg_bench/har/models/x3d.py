@@ -17,7 +17,7 @@ BLOCKS = (1, 2, 5, 3)  # of each stage, before they are multiplied by the depth
 EXPANSION = 2.25  # inner channels for one outer
 
 
-class Stem(nn.Module):
+class ChannelwiseStem(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv_xy = convolution(3, channels, (1, 3, 3), stride=2)
@@ -47,7 +47,7 @@ class SqueezeExcitation(nn.Module):
         return weighed
 
 
-class Bottleneck(nn.Module):
+class ChannelwiseBottleneck(nn.Module):
     """Convolutions 1×1×1, 3×3×3 by channel, and 1×1×1."""
 
     def __init__(self, channels: int, inner: int, out: int, *, stride: int, weighs: bool) -> None:
@@ -82,13 +82,15 @@ class X3D(ActionNetwork):
         self, classes: int, *, depth: float, channels: Sequence[int] = CHANNELS, roi_stride: int = 32
     ) -> None:
         super().__init__()
-        self.s1 = Stage({"stem": Stem(channels[0])})
+        self.s1 = Stage({"stem": ChannelwiseStem(channels[0])})
         taken = channels[0]
         for number, (out, count) in enumerate(zip(channels, BLOCKS, strict=True), start=2):
             blocks = {}
             for k in range(math.ceil(depth * count)):
                 stride = 2 if k == 0 else 1
-                branch = Bottleneck(taken, int(EXPANSION * out), out, stride=stride, weighs=k % 2 == 0)
+                branch = ChannelwiseBottleneck(
+                    taken, int(EXPANSION * out), out, stride=stride, weighs=k % 2 == 0
+                )
                 blocks[f"res{k}"] = ResidualBlock(branch, taken, out, stride)
                 taken = out
             self.add_module(f"s{number}", Stage(blocks))

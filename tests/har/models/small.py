@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from microg_bench.dataset.labels import read_label_map
-from microg_bench.har.clips import Shown, decoded, shown
+from microg_bench.har.clips import ClipTensors, decoded, shown
 from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.models.mvit import MViT
@@ -49,14 +49,14 @@ def sample(split: str = "all") -> KeyFrames:
     return load_key_frames("sample", LABELS, split=split)
 
 
-def ready(key_frames: KeyFrames, recipe: Recipe) -> list[Shown]:
+def ready(key_frames: KeyFrames, recipe: Recipe) -> list[ClipTensors]:
     """They as a network is shown them."""
     with DecodePool(2) as pool:
         found = list(decoded(key_frames.items, recipe.input, pool))
     return [shown(one, pixels, recipe.input.short_side) for one, pixels in found]  # type: ignore[arg-type]
 
 
-def truth_of(clips: Sequence[Shown]) -> torch.Tensor:
+def truth_of(clips: Sequence[ClipTensors]) -> torch.Tensor:
     """Which actions each box shows, shape (boxes, actions)."""
     boxes = [actions for one in clips for actions in one.key_frame.actions]
     return torch.tensor([[float(number in actions) for number in LABELS.ids] for actions in boxes])
