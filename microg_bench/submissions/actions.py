@@ -4,12 +4,13 @@ import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_args
 
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import DataError
 from microg_bench.har.boxes import DETECTIONS, Detections, GroundTruth, read_detections
+from microg_bench.har.recipe import RecipeName
 from microg_bench.har.reports import facts_of, read_scorecards
 from microg_bench.har.scoring import RULES, signature
 from microg_bench.privacy import outgoing, without_private
@@ -25,9 +26,10 @@ from microg_bench.text import listed
 
 # Fields that only scorecards of the other tasks have.
 _ELSEWHERE = (
-    *("model", "failures", "settings", "rejected", "served", "recipe"),
+    *("model", "failures", "settings", "rejected", "served"),
     *("baselines", "slices", "abstention"),
 )
+MAX_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def pack_actions(scorecards: Path, detections: Sequence[Path], into: Path) -> It
         table = read_table(file, DETECTIONS)
         # Rows are counted as in the file: warnings name them.
         text = table.frame.write_csv(include_header=bool(table.rows[0] > 1)).encode()
-        card = public_card(_card_of(cards, scorecards, file), outgoing)
+        # Tables know the model by the name of the file.
+        card = public_card(_card_of(cards, scorecards, file).model_copy(update={"model": None}), outgoing)
         submission = ActionSubmission(
             card,
             {SCORECARD_FILE: card.to_json()},
@@ -120,8 +123,12 @@ def action_faults(submission: ActionSubmission) -> Iterator[str]:
         yield f"claims scores under the unknown protocol {card.protocol}"
     if given := [name for name in _ELSEWHERE if getattr(card, name)]:
         yield f"claims what scores of actions do not have: {listed(given)}"
+    if card.recipe not in (None, *get_args(RecipeName)):
+        yield f"claims the unknown recipe {card.recipe!r}"
     if not (name := facts.detections) or PurePath(name).name != name or name.startswith(".") or "\\" in name:
         yield f"names its detections {name!r}, which is no plain file name"
+    if (weights := facts.checkpoint) and (len(weights) > MAX_NAME or ".." in PurePath(weights).parts):
+        yield f"names its checkpoint {weights[:MAX_NAME]!r}, which is no name"
     known = {"boxes": len(boxes), "boxes_without_area": int((~boxes.has_area).sum()), "actions": len(labels)}
     for what, claim, count in (
         ("items", card.items, len(boxes)),
@@ -131,6 +138,14 @@ def action_faults(submission: ActionSubmission) -> Iterator[str]:
         if claim != count:
             yield f"{SCORECARD_FILE} claims {what} = {claim}, but the detections give {count}"
     yield from _score_faults(card, facts, labels)
+
+
+def with_origin(card: Scorecard, claimed: Scorecard) -> Scorecard:
+    """A scorecard of detections with the recipe and the weights that are claimed, which nothing tells."""
+    if card.har is None or claimed.har is None:
+        return card
+    facts = card.har.model_copy(update={"checkpoint": claimed.har.checkpoint})
+    return card.model_copy(update={"recipe": claimed.recipe, "har": facts})
 
 
 def public_card(card: Scorecard, clean: Callable[[Any], Any] = without_private) -> Scorecard:

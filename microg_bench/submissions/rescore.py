@@ -18,7 +18,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import COMPLETE, REFERENCES, Counts, IntervalEntry, Scorecard, ScoreEntry
 from microg_bench.scoring.score import answer_facts, score_records
-from microg_bench.submissions.actions import ActionSubmission, public_card
+from microg_bench.submissions.actions import ActionSubmission, public_card, with_origin
 from microg_bench.submissions.load import RunSubmission, Submission
 from microg_bench.text import first_line
 
@@ -140,6 +140,7 @@ def _alone(submission: Submission) -> dict[str, Any]:
             unknown = {"groundtruth": submission.claimed.fingerprint[:12], "map_over_ties": None}
             return {
                 "items": len(boxes),
+                "recipe": submission.claimed.recipe,
                 "counts": Counts(answered=len(boxes)),
                 "har": claimed.model_copy(update={**unknown, "counts": {}, "actions": ()}),
                 "warnings": boxes.notes,
@@ -153,8 +154,10 @@ def compared(submission: Submission, ours: Scorecard) -> Outcome:
     Shown is the latter, with the claimed scores that could not be computed again, marked as unverified.
     """
     claimed, schema = submission.claimed, submission.schema
-    ours = public_card(ours)
+    ours = public_card(with_origin(ours, claimed))
     found = Outcome(ours)
+    if ours.recipe:
+        found.notes.append("recipe and weights are as claimed")
     sound = _intervals(claimed, ours, found.notes)
     scored = {name for name, one in claimed.scores.items() if one.value is not None}
     both = {name for name in scored if not ours.scores[name].unavailable}

@@ -15,7 +15,7 @@ from microg_bench import har
 from microg_bench.errors import DataError, RunError
 from microg_bench.har.reports import read_scorecards
 from microg_bench.runs.record import RunRecord
-from microg_bench.scorecard import Scorecard
+from microg_bench.scorecard import ModelEntry, Scorecard
 from microg_bench.submissions.actions import action_faults, load_actions, pack_actions, truth_of
 from microg_bench.submissions.check import Checked
 from microg_bench.submissions.check import check as check_all
@@ -378,3 +378,27 @@ def test_a_mistake_is_one_clear_line(packed: Path, arguments: tuple[str, ...], m
     assert done.returncode != 0
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_recipe_and_weights_of_a_run_are_packed_as_claims(tmp_path: Path) -> None:
+    honest_actions(tmp_path)
+    path = tmp_path / "card.json"
+    (card,) = read_scorecards(path)
+    assert card.har is not None
+    made = card.model_copy(
+        update={
+            "recipe": "fixed",
+            "model": ModelEntry(name="X3D_S", title="X3D_S"),
+            "har": card.har.model_copy(update={"checkpoint": "best.safetensors"}),
+        }
+    )
+    path.write_text(json.dumps(made.to_json()))
+    (folder,) = pack_actions(path, [tmp_path / "d.csv"], tmp_path / "into")
+    truth = har.read_ground_truth(tmp_path / "g.csv", har.read_label_map())
+    for truths in ([truth], []):
+        found = check(folder, *truths)
+        assert not found.problems
+        assert found.actions is not None and found.actions.har is not None
+        assert (found.actions.recipe, found.actions.har.checkpoint) == ("fixed", "best.safetensors")
+    edit(folder / "scorecard.json", lambda content: content.update(recipe="the best"))
+    assert any("recipe" in line for line in check(folder, truth).problems)

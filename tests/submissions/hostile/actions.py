@@ -130,6 +130,7 @@ FORGED: dict[str, tuple[str, tuple[object, ...]]] = {
     "har": ("har", (None,)),
     "har.detections": ("detections", ("../d.csv", "/home/ann/d.csv", "", ".csv", "a\\d.csv", "x" * 400)),
     "har.groundtruth": ("groundtruth", ("/home/ann/g.csv", "<script>alert(1)</script>", "a\x1b[2Jb")),
+    "har.checkpoint": ("checkpoint", ("/home/ann/w.pyth", "x" * 400, "a\u202eb", "../w.pyth")),
     "fingerprint": ("fingerprint|signature", ("0" * 64, "", "f1154779a6b6" + "0" * 52)),
     "items": ("items", (1, 1137, -1)),
     "counts.answered": ("answered", (1,)),
