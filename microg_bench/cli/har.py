@@ -24,12 +24,14 @@ from microg_bench.har import (
 )
 from microg_bench.har.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
 from microg_bench.har.recipe import MODELS
+from microg_bench.har.zoo import read_zoo
 from microg_bench.progress import RichProgress
 from microg_bench.scorecard import ActionFacts, Scorecard
 from microg_bench.storage import write_json, write_text
 from microg_bench.text import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from microg_bench.har.predict import Recognition
@@ -142,13 +144,18 @@ def score(
 
 
 def _show(cards: Sequence[Scorecard]) -> None:
-    tables = output()
-    if not sys.stdout.isatty():
-        tables.width = WIDTH  # a pipe or file has no width of its own
+    tables = _output()
     for card in cards:
         tables.print(_heading(_facts(card)), _actions(_facts(card)), sep="\n")
     note(*(f"warning: {line}" for line in _warnings(cards)), style="yellow")
     tables.print(_summary(cards))
+
+
+def _output() -> Console:
+    console = output()
+    if not sys.stdout.isatty():
+        console.width = WIDTH  # a pipe or file has no width of its own
+    return console
 
 
 def _facts(card: Scorecard) -> ActionFacts:
@@ -222,10 +229,10 @@ def models() -> None:
     faults = columns("what was not as meant in published rows", "models")
     for fault, names in sorted(faulty.items(), key=lambda pair: len(pair[1])):
         faults.add_row(fault, ", ".join(names))
-    tables = output()
-    if not sys.stdout.isatty():
-        tables.width = WIDTH
-    tables.print(table, faults, sep="\n")
+    weights = columns("weights", "trained on", "outputs", right=("outputs",))
+    for name, entry in read_zoo().items():
+        weights.add_row(name, entry.trained_on, str(entry.classes))
+    _output().print(table, weights, faults, sep="\n")
 
 
 @app.command(epilog=EPILOG)

@@ -7,7 +7,6 @@ error that names the weights.
 import json
 import pickle
 import re
-import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -16,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -25,11 +24,11 @@ from microg_bench.errors import DataError, UsageError
 from microg_bench.har.models import NETWORKS
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Recipe, read_recipe
-from microg_bench.records import Record, first_fault
+from microg_bench.har.zoo import ZooEntry, read_zoo
+from microg_bench.records import Record
 from microg_bench.storage import cache_folder, file_sha256, write_bytes
 from microg_bench.text import first_line, listed, unknown
 
-ZOO = Path(__file__).with_name("zoo.toml")
 HEAD = "head."
 PROJECTION = ("head.projection.weight", "head.projection.bias")
 FUSION = "s*_fuse.conv_f2s.weight"
@@ -37,23 +36,6 @@ FACTS = "microg-bench"  # the entry of a file of ours that tells how its weights
 COUNTER = "num_batches_tracked"
 MAX_NAMED = 4  # weights that an error names
 Weights = dict[str, Tensor]
-
-
-class ZooEntry(Record):
-    """Published weights: `url` is their address, or `page` where they are fetched by hand."""
-
-    url: str | None = None
-    page: str | None = None
-    sha256: str | None = None
-    trained_on: str
-    classes: int
-    network: dict[str, bool] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "ZooEntry":
-        if (self.url is None) == (self.page is None):
-            raise ValueError("either url or page")
-        return self
 
 
 class WeightsFile(Record):
@@ -66,16 +48,6 @@ class WeightsFile(Record):
     path: Path
     trained_on: str = ""
     network: dict[str, bool] = Field(default_factory=dict)
-
-
-def read_zoo() -> dict[str, ZooEntry]:
-    """The published weights by name."""
-    try:
-        return {
-            name: ZooEntry.model_validate(entry) for name, entry in tomllib.loads(ZOO.read_text()).items()
-        }
-    except ValidationError as error:
-        raise DataError(first_fault(error), path=ZOO) from None
 
 
 def find_checkpoint(given: str | Path) -> WeightsFile:

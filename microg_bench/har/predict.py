@@ -31,6 +31,7 @@ from microg_bench.storage import (
     write_json,
     write_text,
 )
+from microg_bench.text import first_line
 from microg_bench.video.pool import DecodePool
 
 AVA_ACTIONS = tuple(range(1, 81))  # the outputs of weights that were trained on AVA
@@ -148,7 +149,7 @@ def predict(
         EngineError: not even one clip fits in memory.
     """
     state = PartialState(cpu=options.device == "cpu")
-    place = torch.device(options.device) if options.device else state.device
+    place = _usable(options.device) if options.device else state.device
     progress = progress or Progress()
     lock = FolderLock(folder) if state.is_main_process else None
     try:
@@ -172,6 +173,13 @@ def predict(
     finally:
         if lock is not None:
             lock.release()
+
+
+def _usable(device: str) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(first_line(error), item="--device") from None
 
 
 def settings_of(recogniser: Recogniser, key_frames: KeyFrames, split: str) -> PredictSettings:

@@ -23,11 +23,11 @@ from microg_bench.har.checkpoints import (
     find_checkpoint,
     read_facts,
     read_weights,
-    read_zoo,
     save_weights,
 )
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import MODELS, read_recipe
+from microg_bench.har.zoo import ZooEntry, read_zoo
 from tests.har.models.small import SMALL
 
 pytestmark = pytest.mark.slow
@@ -305,12 +305,12 @@ def test_weights_are_downloaded_once_and_checked(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("torch.hub.download_url_to_file", download)
     entry = {"url": "https://zoo.invalid/a.pkl", "trained_on": "Kinetics-400", "classes": 400}
-    monkeypatch.setattr(checkpoints, "read_zoo", lambda: {"a": checkpoints.ZooEntry(**entry)})
+    monkeypatch.setattr(checkpoints, "read_zoo", lambda: {"a": ZooEntry(**entry)})
     found = find_checkpoint("a")
     assert (found.name, found.trained_on) == ("a", "Kinetics-400")
     assert find_checkpoint("a").path == found.path
     assert asked == ["https://zoo.invalid/a.pkl"]
-    wrong = checkpoints.ZooEntry(**entry, sha256="0" * 64)
+    wrong = ZooEntry(**entry, sha256="0" * 64)
     monkeypatch.setattr(checkpoints, "read_zoo", lambda: {"b": wrong})
     with pytest.raises(DataError, match="SHA-256"):
         find_checkpoint("b")
