@@ -44,6 +44,8 @@ EPILOG = """Examples:
 
     microg-bench har run --model SLOWONLY_4x16_R50 --checkpoint trained/best.safetensors --data microg-4m
 
+    microg-bench har predict --model X3D_L --checkpoint trained/best.safetensors --boxes boxes.csv --out X3D_L.csv
+
     microg-bench har score --detections X3D_L.test.csv.xz --groundtruth groundtruth_test.csv.xz
 
     microg-bench har convert --boxes bounding_boxes.csv --actions actions.csv --videos videos --out ava
