@@ -400,3 +400,29 @@ def _sizes(videos: Path | None, size: str | None) -> Sizes:
     if pattern is None:
         raise UsageError(f"{size}: give WIDTHxHEIGHT in pixels, e.g. 854x480", item="--size")
     return Sizes(usual=(int(pattern[1]), int(pattern[2])))
+
+
+@app.command(
+    epilog="""Examples:
+
+    microg-bench har report actions/SLOWONLY_4x16_R50.fixed.test --data microg-4m
+
+    microg-bench har report trained ava --data microg-4m --out pages/actions
+"""
+)
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Runs of `har run` on the same key frames.")],
+    data: DataOption = None,
+    boxes: BoxesOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the page.", show_default="`report` in the first run")
+    ] = None,
+    label_map: LabelMapOption = DEFAULT,
+) -> None:
+    """Write a page with key frames, true and predicted actions, and the errors, of runs side by side."""
+    from microg_bench.pages.actions_page import write_actions_page
+
+    labels, out = read_label_map(label_map), out or runs[0] / "report"
+    with RichProgress() as progress:
+        page = write_actions_page(runs, data, boxes=boxes, labels=labels, out=out, progress=progress)
+    output().print(printable(str(page)))

@@ -18,6 +18,7 @@ from microg_bench.dataset.labels import LabelMap
 from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError
 from microg_bench.metrics.detection import Flags, Places
+from microg_bench.storage import write_text
 from microg_bench.text import listed
 
 COORDINATES = ("xmin", "ymin", "xmax", "ymax")
@@ -224,6 +225,21 @@ def read_detections(path: Path, labels: LabelMap) -> Detections:
         _coordinates(table)[first], scores,
         turns=turns, name=str(path), rows=table.rows[first], notes=notes,
     )  # fmt: skip
+
+
+def write_detections(path: Path, detections: Detections, labels: LabelMap) -> None:
+    """Write the table that `har score` reads: a row a box and action, with its logit; no header."""
+    import polars
+
+    box, action = np.nonzero(detections.given)
+    columns = {
+        "video_id": detections.video_ids[box].tolist(),
+        "frame": detections.frames[box],
+        **dict(zip(COORDINATES, detections.boxes[box].T, strict=True)),
+        "action": np.array(labels.ids)[action],
+        "logit": detections.scores[box, action],
+    }
+    write_text(path, polars.DataFrame(columns).write_csv(include_header=False))
 
 
 def _number_boxes(table: Table, columns: Places, actions: int) -> tuple[Places, Places]:

@@ -205,7 +205,7 @@ def from_ava(tables: Sequence[Table], sizes: Sizes) -> tuple[DataFrame, DataFram
         frames.append(
             frame.with_columns(
                 *(polars.Series(name, values) for name, values in zip(COORDINATES, pixels.T, strict=True)),
-                polars.Series("movie_or_real", [_footage(name) for name in table["video_id"]]),
+                polars.Series("movie_or_real", [footage_of(name) for name in table["video_id"]]),
             )
         )
     rows = polars.concat(frames).rename({"frame_stamp": "frame_id", "action_id": "action"})
@@ -224,7 +224,7 @@ def _shares(table: Table, sizes: Sizes) -> NDArray[np.float64]:
     return np.asarray(np.round(pixels / scale, DECIMALS))
 
 
-def _footage(video_id: str) -> str:
+def footage_of(video_id: str) -> str:
     """``r``, real footage, where the source is named by a YouTube id (11 of A-Z a-z 0-9 _ -), else ``m``.
 
     This is how MicroG-4M names its 48 sources. In another dataset a movie whose name has 11 such characters

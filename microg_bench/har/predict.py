@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +12,13 @@ from pydantic import Field, ValidationError
 
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError, RunError, UsageError
-from microg_bench.har.boxes import COORDINATES, Detections
+from microg_bench.har.boxes import Detections, write_detections
 from microg_bench.har.checkpoints import PROJECTION, build, fill, find_checkpoint, read_facts, read_weights
 from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.logits import Logits, Machine, look, share
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Recipe, read_recipe
+from microg_bench.har.runs import AVA_ACTIONS, SETTINGS, PredictSettings, detections_file
 from microg_bench.har.scoring import evaluate
 from microg_bench.progress import Progress
 from microg_bench.records import Record, first_fault, validated
@@ -29,13 +30,10 @@ from microg_bench.storage import (
     read_journal,
     read_json,
     write_json,
-    write_text,
 )
 from microg_bench.text import first_line
 from microg_bench.video.pool import DecodePool
 
-AVA_ACTIONS = tuple(range(1, 81))  # the outputs of weights that were trained on AVA
-SETTINGS = "settings.json"
 JOURNALS = "journal*.jsonl"  # one a process
 
 
@@ -67,20 +65,6 @@ class Predicted(Record):
     video_id: str
     frame: int
     logits: tuple[tuple[float, ...], ...]
-
-
-class PredictSettings(Record):
-    """What moves a logit of a run: the model, its weights, what it was shown."""
-
-    schema_: Literal["microg-bench/actions/1"] = Field(default="microg-bench/actions/1", alias="schema")
-    model: str
-    recipe: str
-    checkpoint: str
-    sha256: str
-    trained_on: str
-    split: str
-    key_frames: str
-    actions: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,21 +239,6 @@ def detections_of(
     )
 
 
-def write_detections(path: Path, detections: Detections, labels: LabelMap) -> None:
-    """Write the table that `har score` reads: a row a box and action, with its logit; no header."""
-    import polars
-
-    box, action = np.nonzero(detections.given)
-    columns = {
-        "video_id": detections.video_ids[box].tolist(),
-        "frame": detections.frames[box],
-        **dict(zip(COORDINATES, detections.boxes[box].T, strict=True)),
-        "action": np.array(labels.ids)[action],
-        "logit": detections.scores[box, action],
-    }
-    write_text(path, polars.DataFrame(columns).write_csv(include_header=False))
-
-
 @dataclass(frozen=True, eq=False)
 class Recognition:
     """What `recognise` found: where it is, the detections, and how many of the key frames have none."""
@@ -337,12 +306,10 @@ def recognise(
     recogniser = load_recogniser(recipe, given.checkpoint, labels)
     folder = run or Path("actions") / f"{model}.{given.recipe}.{given.split}"
     logits = predict(recogniser, key_frames, folder, given, progress)
-    # Tables know what was not trained on MicroG-4M by its name.
-    name = f"{model}-zero-shot" if recogniser.actions == AVA_ACTIONS else model
-    path = folder / f"{name}.{given.split}.csv"
+    settings = settings_of(recogniser, key_frames, given.split)
+    path = detections_file(folder, settings)
     detections = detections_of(key_frames, logits, recogniser.actions, labels, path.name)
     if PartialState().is_main_process:
         write_detections(path, detections, labels)
     failed = sum(one.key not in logits for one in key_frames.items)
-    settings = settings_of(recogniser, key_frames, given.split)
     return Recognition(folder, path, detections, key_frames, settings, failed)

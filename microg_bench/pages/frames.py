@@ -125,10 +125,10 @@ def _strip(
     return Strip(tuple(zip(found.indices, times, strict=True)), folder)
 
 
-def jpegs(pixels: NDArray[np.uint8]) -> list[bytes]:
-    """Pictures of RGB frames, (T, H, W, 3), at most 320 pixels on the longer side; the same each time."""
+def jpegs(pixels: NDArray[np.uint8], longest: int = WIDTH) -> list[bytes]:
+    """Pictures of RGB frames, (T, H, W, 3), at most `longest` pixels on the longer side; always the same."""
     height, width = pixels.shape[1:3]
-    scale = min(1.0, WIDTH / max(height, width))
+    scale = min(1.0, longest / max(height, width))
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height = (max(2, 2 * round(side * scale / 2)) for side in (width, height))
     encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)

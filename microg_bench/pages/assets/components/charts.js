@@ -41,6 +41,14 @@
     return svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, ...parts);
   }
 
+  // gapBar(value, reach) -> a bar from the middle: to the right where the value is above 0. `reach` fills one half.
+  function gapBar(value, reach) {
+    const width = (50 * Math.min(Math.abs(value), reach)) / reach;
+    return svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("rect", { class: value < 0 ? "bar less" : "bar more", x: value < 0 ? 50 - width : 50, y: 2, width, height: 6 }),
+      svg("path", { class: "whisker", d: "M50 0V10" }));
+  }
+
   const WIDE = 560, HIGH = 300, LEFT = 44, RIGHT = 120, TOP = 10, BOTTOM = 34;
 
   function step(span, count) {
@@ -126,5 +134,5 @@
       ...points.flatMap((point) => drawPoint(point, x, y, taken)));
   }
 
-  microg.charts = { histogram, meter, scoreBar, scatter };
+  microg.charts = { histogram, meter, scoreBar, gapBar, scatter };
 }
