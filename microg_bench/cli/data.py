@@ -1,6 +1,7 @@
 """`microg-bench data`: check a dataset for faults, count what it holds, or fetch MicroG-4M."""
 
 import json
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -15,7 +16,8 @@ from microg_bench.dataset.fetch import fetch as fetch_dataset
 from microg_bench.dataset.load import fetched_folder
 from microg_bench.dataset.stats import CountTable, Stats
 from microg_bench.dataset.stats import stats as dataset_stats
-from microg_bench.errors import MissingExtraError
+from microg_bench.errors import DecodeError, MissingExtraError
+from microg_bench.plots.annotation import NO_CLIP, AnnotatedClip, draw_annotated_clip, find_annotated_clip
 from microg_bench.plots.sheet import draw_sheet
 from microg_bench.progress import RichProgress
 from microg_bench.storage import write_json, write_text
@@ -71,15 +73,21 @@ def stats(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write all tables (CSV, JSON) and the figure sheet (PNG, SVG) into this folder."),
+        typer.Option(
+            help="Write all tables (CSV, JSON), the figure sheet and an annotated clip (PNG, SVG) here."
+        ),
+    ] = None,
+    clip: Annotated[
+        str | None,
+        typer.Option(help="Which clip is drawn.", show_default="the first with two persons"),
     ] = None,
 ) -> None:
     """Count what a dataset holds: sources, lengths, question words, duplicates, actions, people.
 
-    The figure sheet needs the extra plots.
+    The figure sheet and the annotated clip need the extra plots.
     """
     found = dataset_stats(data)
-    files = _write_stats(found, out) if out else []
+    files = _write_stats(found, find_annotated_clip(data, clip), out) if out else []
     tables = "\n".join(_table_text(table) for table in found.tables.values() if not table.detail)
     heading = [found.title, f"fingerprint {found.fingerprint}", *(f"note: {line}" for line in found.notes)]
     output().print("\n".join([*map(printable, heading), "", tables]))
@@ -94,16 +102,23 @@ def _table_text(table: CountTable) -> str:
     return "\n".join([table.title, *(f"  {line}" for line in lines), ""])
 
 
-def _write_stats(found: Stats, out: Path) -> list[Path]:
-    """Write the tables, and the sheet if it can be drawn here; return the files of the sheet."""
+def _write_stats(found: Stats, annotated: AnnotatedClip | None, out: Path) -> list[Path]:
+    """Write the tables, and the figures as far as they can be drawn here; return the files of these."""
     for name, table in found.tables.items():
         write_text(out / f"{name}.csv", table.to_csv())
     write_json(out / "stats.json", found.to_json())
-    try:
-        return draw_sheet(found, out)
-    except MissingExtraError as error:
-        note(f"no figure sheet: {error}")
-        return []
+    figures = {"figure sheet": partial(draw_sheet, found)}
+    if annotated is None:
+        note(f"no annotated clip: {NO_CLIP}")
+    else:
+        figures["annotated clip"] = partial(draw_annotated_clip, annotated)
+    files = []
+    for what, draw in figures.items():
+        try:
+            files += draw(out)
+        except (MissingExtraError, DecodeError) as error:
+            note(f"no {what}: {error}")
+    return files
 
 
 @app.command(epilog="Example:  `microg-bench data fetch`")

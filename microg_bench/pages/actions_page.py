@@ -286,7 +286,7 @@ def _said(judged: JudgedBoxes, row: int) -> list[tuple[int, float]] | None:
     order = np.argsort(-scores, kind="stable")
     told = judged.true[row] | judged.claimed[row]
     told[order[:RANKED]] = True
-    return [(k, round(float(scores[k]), 3)) for k in order.tolist() if told[k] and scores[k] > -np.inf]
+    return [(k, round(float(scores[k]), 6)) for k in order.tolist() if told[k] and scores[k] > -np.inf]
 
 
 def _draw(key_frames: KeyFrames, write: Write, progress: Progress) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from microg_bench.dataset.stats import stats
-from tests.helpers.datasets import bench, record, without, write_annotations
+from tests.helpers.datasets import bench, make_dataset, record, without, write_annotations
 
 pytestmark = pytest.mark.slow
 
@@ -30,11 +30,11 @@ def test_all_tables_and_the_sheet_become_files(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     tables = stats("sample").tables
     out = tmp_path / "new" / "s"
-    files = {"dataset.png", "dataset.svg", "stats.json", *(f"{name}.csv" for name in tables)}
+    figures = [f"{name}.{ending}" for name in ("dataset", "annotation") for ending in ("png", "svg")]
+    files = {*figures, "stats.json", *(f"{name}.csv" for name in tables)}
     assert {path.name for path in out.iterdir()} == files
-    assert done.stdout.endswith(
-        f"wrote {len(tables)} tables to new/s\nnew/s/dataset.png\nnew/s/dataset.svg\n"
-    )
+    lines = [f"wrote {len(tables)} tables to new/s", *(f"new/s/{name}" for name in figures)]
+    assert done.stdout.splitlines()[-5:] == lines
     content = json.loads((out / "stats.json").read_text())
     for name, table in tables.items():
         head, *rows = csv.reader((out / f"{name}.csv").read_text().splitlines())
@@ -42,17 +42,46 @@ def test_all_tables_and_the_sheet_become_files(tmp_path: Path) -> None:
         assert rows == [[str(value) for value in row] for row in table.rows]
 
 
-@pytest.mark.parametrize("library", ["matplotlib", "wordcloud"])
-def test_without_the_extra_there_are_tables_and_one_line(tmp_path: Path, library: str) -> None:
+@pytest.mark.parametrize(
+    ("library", "without_it"),
+    [("matplotlib", ["figure sheet", "annotated clip"]), ("wordcloud", ["figure sheet"])],
+)
+def test_without_the_extra_there_are_tables_and_a_line_for_each_figure(
+    tmp_path: Path, library: str, without_it: list[str]
+) -> None:
     done = bench(
         "data", "stats", "--data", "sample", "--out", "s", cwd=tmp_path, env=without(tmp_path, library)
     )
     assert done.returncode == 0
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("no figure sheet: ")
-    assert line.endswith("pip install 'microg-bench[plots]'")
+    for line, what in zip(done.stderr.splitlines(), without_it, strict=True):
+        assert line.startswith(f"no {what}: ")
+        assert line.endswith("pip install 'microg-bench[plots]'")
     assert (tmp_path / "s" / "stats.json").is_file()
     assert not list((tmp_path / "s").glob("dataset.*"))
+
+
+def test_without_boxes_there_is_no_annotated_clip_and_a_line_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_annotations(tmp_path / "d" / "vqa_and_captioning.json", [record("a_1")])
+    done = bench("data", "stats", "--data", "d", "--out", "s", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "no annotated clip: none has a video, a caption, questions, and a person with a box and an action\n"
+    )
+    assert (tmp_path / "s" / "dataset.png").is_file() and not list(tmp_path.glob("s/annotation.*"))
+
+
+def test_broken_boxes_are_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "d", ["a_001"])
+    (tmp_path / "d" / "actions.csv").write_text("video_id,movie_or_real,person_id,action\na_001,r,1,12\n")
+    (tmp_path / "d" / "bounding_boxes.csv").write_text(
+        "video_id,frame_id,person_id,xmin,ymin,xmax,ymax\na_001,1,1,0,0,-4,5\n"
+    )
+    done = bench("data", "stats", "--data", "d", "--out", "s", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: d/bounding_boxes.csv: row 2: 'xmax' is '-4', ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_name_cannot_steer_the_terminal(tmp_path: Path) -> None:

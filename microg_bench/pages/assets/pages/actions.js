@@ -261,8 +261,8 @@
   function sortActions(event) {
     const name = event.target.closest("[data-sort]")?.dataset.sort;
     if (name === undefined) return;
-    const number = columns().find((one) => one.name === name).number;
-    Object.assign(view, { name, descending: view.name === name ? !view.descending : Boolean(number) });
+    const { number: counts } = columns().find((one) => one.name === name);
+    Object.assign(view, { name, descending: view.name === name ? !view.descending : Boolean(counts) });
     showActions();
     [...byId("by-action").querySelectorAll("[data-sort]")].find((one) => one.dataset.sort === name).focus();
   }
