@@ -44,7 +44,7 @@ EPILOG = """Examples:
 
     microg-bench har run --model SLOWONLY_4x16_R50 --checkpoint trained/best.safetensors --data microg-4m
 
-    microg-bench har predict --model X3D_L --checkpoint trained/best.safetensors --boxes boxes.csv --out X3D_L.csv
+    microg-bench har predict --model X3D_L --checkpoint best.safetensors --boxes boxes.csv --out X3D_L.csv
 
     microg-bench har score --detections X3D_L.test.csv.xz --groundtruth groundtruth_test.csv.xz
 
@@ -257,7 +257,7 @@ def predict(
     The same command resumes what was interrupted.
     """
     found = _recognise(locals())
-    if out is not None:
+    if out is not None and training.is_first():
         write_text(out, found.path.read_text())
     _end(found, f"detections: {out or found.path}")
 
@@ -278,10 +278,11 @@ def run_(
 ) -> None:
     """Predict as `har predict` does, and score; `tables --har` takes the scorecard."""
     found = _recognise(locals())
-    card = found.scorecard(read_label_map(label_map))
     path = found.folder / "scorecard.json"
-    write_json(path, card.to_json())
-    _show([card])
+    if training.is_first():
+        card = found.scorecard(read_label_map(label_map))
+        write_json(path, card.to_json())
+        _show([card])
     _end(found, f"scorecard: {path}")
 
 
@@ -343,8 +344,9 @@ def _recognise(given: dict[str, Any]) -> Recognition:
 
 def _end(found: Recognition, said: str) -> None:
     """Say where the results are; what failed ends the process with a non-zero status."""
-    note(*(f"note: {line}" for line in found.key_frames.notes))
-    output().print(printable(said))
+    if training.is_first():
+        note(*(f"note: {line}" for line in found.key_frames.notes))
+        output().print(printable(said))
     if found.failed:
         raise RunError(f"{found.failed:,} of {len(found.key_frames):,} key frames failed", path=found.folder)
 

@@ -1,5 +1,6 @@
 """What `microg-bench har train` prints and writes beside the weights."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from microg_bench.text import printable
 PAGE = "curves.html"
 
 
+def is_first() -> bool:
+    """Whether this is the process that writes and prints, of several that were launched together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def train(
     run: Path, labels: LabelMap, *, dry_run: bool, model: str, data: str | None, **options: Any
 ) -> None:
@@ -27,9 +33,13 @@ def train(
 
     with RichProgress() as progress:
         if dry_run:
-            output().print(_estimate(model, data, labels, options))
+            found = _estimate(model, data, labels, options)
+            if is_first():
+                output().print(found)
             return
         trained = har.train(model, data, run=run, labels=labels, progress=progress, after=after, **options)
+    if not is_first():
+        return
     said = [f"{len(trained.curves)} epochs, the best is epoch {trained.best_epoch}"]
     if trained.best_map is not None:
         said[0] += f": validation mAP {trained.best_map:.2f}"
