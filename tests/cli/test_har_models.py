@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -149,3 +152,43 @@ def test_a_training_is_estimated_run_and_predicted_with(tmp_path: Path, boxes: P
     ran = bench("har", "run", *used, "--device", "cpu", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "actions" / "X3D_S.fixed.test" / "scorecard.json").is_file()
+
+
+@pytest.mark.heavy
+def test_two_processes_share_the_key_frames_and_write_once(
+    tmp_path: Path, weights: Path, boxes: Path
+) -> None:
+    boxes.write_text(BOXES + "pedestrians-a_000,46,0.5,0.4,0.7,0.7,14,1\n")
+    given = (
+        "--model",
+        "X3D_S",
+        "--checkpoint",
+        weights,
+        "--data",
+        "sample",
+        "--boxes",
+        boxes,
+        "--device",
+        "cpu",
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+
+    def one(rank: int) -> subprocess.CompletedProcess[str]:
+        ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"}
+        return bench("har", "run", *given, "--run", "two", cwd=tmp_path, env={**shared, **ranks})
+
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(one, range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "scorecard" in first.stdout
+    assert second.stdout == ""
+    journals = [
+        (tmp_path / "two" / name).read_text().splitlines() for name in ("journal.jsonl", "journal-1.jsonl")
+    ]
+    assert [len(lines) for lines in journals] == [1, 1]
+    alone = bench("har", "run", *given, "--run", "one", cwd=tmp_path)
+    assert alone.returncode == 0
+    found = [(tmp_path / name / "X3D_S.test.csv").read_text() for name in ("one", "two")]
+    assert found[0] == found[1]
