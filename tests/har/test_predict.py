@@ -13,7 +13,7 @@ import torch
 
 from microg_bench import har
 from microg_bench.errors import DataError, EngineError, RunError, UsageError
-from microg_bench.har.boxes import read_detections
+from microg_bench.har.boxes import read_detections, write_detections
 from microg_bench.har.checkpoints import save_weights
 from microg_bench.har.keyframes import KeyFrames
 from microg_bench.har.models.head import ActionNetwork
@@ -26,7 +26,6 @@ from microg_bench.har.predict import (
     load_recogniser,
     predict,
     settings_of,
-    write_detections,
 )
 from microg_bench.har.recipe import read_recipe
 from microg_bench.progress import Progress
