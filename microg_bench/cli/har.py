@@ -80,8 +80,8 @@ DataOption = Annotated[
     ),
 ]
 SplitOption = Annotated[
-    Literal["train", "val", "test", "all"],
-    typer.Option("--split", help="Part of the annotations, as published."),
+    Literal["train", "val", "test", "all"] | None,
+    typer.Option("--split", help="Part of the annotations, as published.", show_default="test"),
 ]
 BoxesOption = Annotated[
     Path | None,
@@ -243,7 +243,7 @@ def predict(
     checkpoint: CheckpointOption,
     recipe: RecipeOption = "fixed",
     data: DataOption = None,
-    split: SplitOption = "test",
+    split: SplitOption = None,
     boxes: BoxesOption = None,
     run: RunOption = None,
     out: Annotated[Path | None, typer.Option(help="Write the detections, CSV, here as well.")] = None,
@@ -268,7 +268,7 @@ def run_(
     checkpoint: CheckpointOption,
     recipe: RecipeOption = "fixed",
     data: DataOption = None,
-    split: SplitOption = "test",
+    split: SplitOption = None,
     boxes: BoxesOption = None,
     run: RunOption = None,
     label_map: LabelMapOption = DEFAULT,
@@ -300,10 +300,14 @@ def train(
             metavar="FILE|NAME|none",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, show_default="the recipe's")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="How many.", show_default="the recipe's")] = None,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Clips of a step at a time on a device.", show_default="the recipe's"),
+        typer.Option(
+            min=1,
+            help="Clips that a device is given at a time, of those of a step.",
+            show_default="the recipe's",
+        ),
     ] = None,
     precision: Annotated[
         Literal["no", "fp16", "bf16"] | None,
@@ -315,7 +319,9 @@ def train(
             "--weigh-actions", help="Let a true action count more the rarer it is.", show_default="off"
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, show_default="the recipe's")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of order, crops and dropout.", show_default="the recipe's")
+    ] = None,
     label_map: LabelMapOption = DEFAULT,
     cpu: Annotated[bool, typer.Option("--cpu", help="Leave GPUs alone.")] = False,
     workers: WorkersOption = 2,
@@ -335,11 +341,10 @@ def train(
 def _recognise(given: dict[str, Any]) -> Recognition:
     from microg_bench import har
 
-    given = {name: value for name, value in given.items() if name not in ("out", "label_map")} | {
-        "labels": read_label_map(given["label_map"])
-    }
+    labels = read_label_map(given.pop("label_map"))
+    given = {name: value for name, value in given.items() if name != "out" and value is not None}
     with RichProgress() as progress:
-        return har.recognise(**given, progress=progress)
+        return har.recognise(**given, labels=labels, progress=progress)
 
 
 def _end(found: Recognition, said: str) -> None:

@@ -98,14 +98,19 @@ def check_actions(table: Table, column: str, labels: LabelMap) -> None:
         raise DataError(reason, path=table.path, item=table.place(index))
 
 
-def read_actions(path: Path, labels: LabelMap) -> Table:
+def read_actions(path: Path, labels: LabelMap, *, others: bool = False) -> Table:
     """Read the published `actions.csv`: a row is one action of one person of a clip.
+
+    Rows of actions that are not in the label map are left out if `others`, else refused.
 
     Raises:
         DataError: see `read_table`; or a row has an action that is not in the label map, or a
             `movie_or_real` that is not m or r.
     """
     table = read_table(path, LAYOUT)
+    known = labels.positions(table["action"]) >= 0
+    if others and known.any():
+        table = table.only(known)
     check_actions(table, "action", labels)
     footage = table["movie_or_real"]
     wrong = ~np.isin(footage, list(FOOTAGE.values()))

@@ -38,6 +38,16 @@ MAX_NAMED = 4  # weights that an error names
 Weights = dict[str, Tensor]
 
 
+class _CodeError(Exception):
+    """A file asks for more than is needed for weights."""
+
+
+_DAMAGED = (
+    *(pickle.UnpicklingError, SafetensorError, EOFError, ValueError, TypeError, LookupError, AttributeError),
+    *(RuntimeError, MemoryError, ArithmeticError),
+)
+
+
 class WeightsFile(Record):
     """Weights that were found: the file, what they are called, and what they were trained on.
 
@@ -60,11 +70,14 @@ def find_checkpoint(given: str | Path) -> WeightsFile:
     path, zoo = Path(given), read_zoo()
     if path.is_file():
         return WeightsFile(name=path.name, path=path)
+    if path.is_dir():
+        raise UsageError(
+            f"is a folder: give a file in it, as {path / 'best.safetensors'}", item="--checkpoint"
+        )
     entry = zoo.get(str(given))
     if entry is None:
-        raise UsageError(
-            f"no such file, and {unknown('name of the zoo', str(given), zoo)}", item="--checkpoint"
-        )
+        near = unknown("weights", str(given), zoo).partition(" (known:")[0]
+        raise UsageError(f"no such file; {near} (`har models` lists published weights)", item="--checkpoint")
     if entry.url is None:
         raise UsageError(f"fetch {given} by hand from {entry.page} and give the file", item="--checkpoint")
     kept = cache_folder("weights") / f"{str(given).replace('/', '--')}{Path(entry.url).suffix}"
@@ -183,25 +196,18 @@ def read_weights(path: Path, model: str | None = None) -> Weights:
             start = file.read(16)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from None
+    if not start:
+        raise DataError("is empty", path=path)
     try:
         if start[8:9] == b"{":
             return _safetensors(path, model)
         if zipfile.is_zipfile(path) or _legacy(start):
             return _torch(path)
         return _caffe2(path)
-    except (pickle.UnpicklingError, SafetensorError) as error:
-        raise DataError(f"is no checkpoint that can be read safely: {first_line(error)}", path=path) from None
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        EOFError,
-        IndexError,
-        RuntimeError,
-        MemoryError,
-    ) as error:
-        raise DataError(f"is damaged: {first_line(error)}", path=path) from None
+    except _CodeError as error:
+        raise DataError(f"is no checkpoint that can be read safely: {error}", path=path) from None
+    except _DAMAGED:
+        raise DataError("is damaged, or no checkpoint of a known layout", path=path) from None
 
 
 def save_weights(path: Path, network: ActionNetwork, facts: Mapping[str, str]) -> None:
@@ -239,7 +245,10 @@ def _legacy(start: bytes) -> bool:
 
 
 def _torch(path: Path) -> Weights:
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise _CodeError("it holds more than weights") from None
     if not isinstance(content, dict):
         raise DataError("holds no weights", path=path)
     weights: Any = content.get("model_state", content.get("state_dict", content))
@@ -288,7 +297,7 @@ class _Arrays(pickle.Unpickler):
         """One of the six allowed globals."""
         found = self.ALLOWED.get((module.replace("numpy._core", "numpy.core"), name))
         if found is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise _CodeError(f"it asks for {module}.{name}")
         return found
 
 

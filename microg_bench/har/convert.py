@@ -75,11 +75,14 @@ def read_sizes(folder: Path) -> Sizes:
     videos, _, _ = find_videos(folder)
     if not videos:
         raise DataError("holds no videos", path=folder)
-    try:
-        facts = {video_id: probe(path) for video_id, path in videos.items()}
-    except DecodeError as error:
-        raise DataError(error.reason, path=error.path) from error
-    return Sizes(known={name: (one.width, one.height) for name, one in facts.items()})
+    known = {}
+    for video_id, path in videos.items():
+        try:
+            facts = probe(path)
+        except DecodeError as error:
+            raise DataError(error.reason, path=path) from error
+        known[video_id] = (facts.width, facts.height)
+    return Sizes(known=known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +92,13 @@ class Ava:
     Attributes:
         rows: a row per person and action: video_id, frame_stamp, xmin, ymin, xmax, ymax, action_id,
             person_id.
+        persons_without_action: persons of the boxes file that no action belongs to.
         persons_without_box: persons of the actions file that no box belongs to.
         actions_without_box: their rows.
     """
 
     rows: DataFrame
+    persons_without_action: int = 0
     persons_without_box: int = 0
     actions_without_box: int = 0
 
@@ -106,19 +111,20 @@ class Ava:
         return {part: self.rows.filter(polars.col("video_id").is_in(names)) for part, names in videos.items()}
 
 
-def to_ava(boxes: Path, actions: Path, sizes: Sizes, labels: LabelMap) -> Ava:
+def to_ava(boxes: Path, actions: Path, sizes: Sizes, labels: LabelMap, *, others: bool = False) -> Ava:
     """Read `bounding_boxes.csv` and `actions.csv` and choose each person's key frame.
 
     The key frame is the one nearest the median of the frames in which the person has a box, the first in the
     file where two are. Coordinates are divided by the frame's size and rounded to 3 decimals. Persons without
     an action are left out, those without a box are counted. Repeated rows stay repeated, as published.
+    Actions that are not in the label map are left out if `others`, else refused.
 
     Raises:
         DataError: see `read_table` and `read_actions`; a box outside its frame, or too many rows of a person.
     """
     import polars
 
-    table, labelled = read_table(boxes, BOXES), read_actions(actions, labels)
+    table, labelled = read_table(boxes, BOXES), read_actions(actions, labels, others=others)
     frame = polars.DataFrame({name: table[name] for name in (*PERSON, "frame_id")}).with_columns(
         polars.Series(name, values) for name, values in zip(COORDINATES, _shares(table, sizes).T, strict=True)
     )
@@ -138,7 +144,8 @@ def to_ava(boxes: Path, actions: Path, sizes: Sizes, labels: LabelMap) -> Ava:
     if rows.is_empty():
         raise DataError(f"no person in it has a box in {boxes}", path=actions)
     without_box = named.join(frame, on=PERSON, how="anti")
-    return Ava(rows, without_box.select(PERSON).n_unique(), without_box.height)
+    without_action = frame.join(named, on=PERSON, how="anti").select(PERSON).n_unique()
+    return Ava(rows, without_action, without_box.select(PERSON).n_unique(), without_box.height)
 
 
 def split_videos(actions: Mapping[str, Iterable[int]], seed: int = SEED) -> dict[str, list[str]]:

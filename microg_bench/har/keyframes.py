@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,8 +14,8 @@ from microg_bench.dataset.labels import LabelMap
 from microg_bench.dataset.load import ACTION_NAMES, BOX_NAMES, find_table, find_videos, locate
 from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError, DecodeError, UsageError
-from microg_bench.har.boxes import COORDINATES, PLACE, GroundTruth
-from microg_bench.har.convert import read_sizes, to_ava
+from microg_bench.har.boxes import COORDINATES, PLACE, GroundTruth, many
+from microg_bench.har.convert import Ava, read_sizes, to_ava
 from microg_bench.video.source import probe
 
 Split = Literal["train", "val", "test", "all"]
@@ -101,7 +101,7 @@ def load_key_frames(
         UsageError: there is no such split.
         DataError: there are no videos, no annotations or no boxes; a video, or a frame's size, is missing.
     """
-    if split not in get_args(Split):
+    if boxes is None and split not in get_args(Split):
         raise UsageError(f"{split!r}: give train, val, test or all", item="--split")
     folder = locate(data)
     if not folder.is_dir():
@@ -112,12 +112,16 @@ def load_key_frames(
     if boxes is not None:
         return _grouped(read_table(boxes, BOXES), videos, labels, boxes.name)
     table, actions = (_annotations(folder, names) for names in (BOX_NAMES, ACTION_NAMES))
-    ava = to_ava(table, actions, read_sizes(folder), labels)
+    ava = to_ava(table, actions, read_sizes(folder), labels, others=True)
     rows = ava.rows if split == "all" else ava.split()[split]
     if rows.is_empty():
-        raise DataError(f"the split {split} is empty", path=folder)
+        reason = (
+            f"the split {split} is empty: training takes 70% of the clips, validation 10%; ten clips fill all"
+        )
+        raise DataError(reason, path=folder)
     name = f"{folder.resolve().name}, {split}"
-    return _grouped(Table(table, rows, np.arange(1, rows.height + 1)), videos, labels, name)
+    found = _grouped(Table(table, rows, np.arange(1, rows.height + 1)), videos, labels, name)
+    return replace(found, notes=(*found.notes, *_left_out(ava)))
 
 
 def _annotations(folder: Path, names: Sequence[str]) -> Path:
@@ -143,7 +147,9 @@ def _grouped(table: Table, videos: Mapping[str, Path], labels: LabelMap, name: s
             raise DataError(reason, path=table.path, item=table.place(row))
         if frame < 1:
             raise DataError("the first frame is number 1", path=table.path, item=table.place(row))
-        if box[0] >= box[2] or box[1] >= box[3]:
+        if box[0] > box[2] or box[1] > box[3]:
+            raise DataError("the corners of the box are swapped", path=table.path, item=table.place(row))
+        if box[0] == box[2] or box[1] == box[3]:
             flat += 1
             continue
         shown = found.setdefault((video_id, int(frame)), {}).setdefault(tuple(box), set())
@@ -186,8 +192,18 @@ def _check_frames(items: Sequence[KeyFrame], path: Path) -> None:
             raise DataError(reason, path=path, item=item.video_id)
 
 
+def _left_out(ava: Ava) -> Iterator[str]:
+    """What of the annotations is no key frame."""
+    if ava.persons_without_action:
+        people = many(ava.persons_without_action, "person")
+        yield f"{people} with a box but no action of the label map, left out"
+    if ava.persons_without_box:
+        people, actions = many(ava.persons_without_box, "person"), many(ava.actions_without_box, "action")
+        yield f"{actions} of {people} without a box, left out"
+
+
 def _notes(flat: int, foreign: int) -> Iterator[str]:
     if flat:
-        yield f"{flat:,} rows of boxes without an area, left out"
+        yield f"{many(flat, 'row')} of boxes without an area, left out"
     if foreign:
-        yield f"{foreign:,} rows of actions that are not in the label map, left out"
+        yield f"{many(foreign, 'action')} not in the label map, left out; the boxes are kept"

@@ -49,7 +49,7 @@ def look(
         given: what it is shown.
         key_frames: those of a clip follow one another.
         machine: its `batch` is halved where memory does not suffice.
-        progress: is told of each key frame whose clip cannot be decoded, which has no logits.
+        progress: is told of each key frame without logits: its clip is damaged, or they are not finite.
         square: whether frames are cropped to a square.
 
     Raises:
@@ -83,7 +83,13 @@ def _batch(
         progress.note(f"memory suffices for {fits} clips at a time, not for {len(group)}")
         machine.batch = fits
     for one, logits in zip(group, results, strict=True):
-        yield one.key_frame, logits
+        if np.isfinite(logits).all():
+            yield one.key_frame, logits
+        else:
+            reason = "the network gives numbers that are not finite: are these the weights of this model?"
+            key = f"{one.key_frame.video_id}#{one.key_frame.frame}"
+            progress.failure(Failure(id=key, stage="engine", reason=reason))
+            progress.advance()
 
 
 @torch.inference_mode()

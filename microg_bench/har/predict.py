@@ -18,7 +18,7 @@ from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.logits import Logits, Machine, look, share
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Recipe, read_recipe
-from microg_bench.har.runs import AVA_ACTIONS, SETTINGS, PredictSettings, detections_file
+from microg_bench.har.runs import AVA_ACTIONS, SETTINGS, PredictSettings, claim, detections_file
 from microg_bench.har.scoring import evaluate
 from microg_bench.progress import Progress
 from microg_bench.records import Record, first_fault, validated
@@ -28,8 +28,6 @@ from microg_bench.storage import (
     Journal,
     file_sha256,
     read_journal,
-    read_json,
-    write_json,
 )
 from microg_bench.text import first_line
 from microg_bench.video.pool import DecodePool
@@ -90,9 +88,13 @@ def load_recogniser(recipe: Recipe, checkpoint: str | Path, labels: LabelMap) ->
     weights = read_weights(found.path, recipe.model)
     outputs = len(weights[PROJECTION[1]]) if PROJECTION[1] in weights else 0
     facts = read_facts(found.path)
+    if facts.get("recipe", recipe.recipe) != recipe.recipe:
+        raise UsageError(f"these weights were trained by the recipe {facts['recipe']}", item="--recipe")
     if outputs == len(AVA_ACTIONS):
         actions = AVA_ACTIONS
-    elif outputs == len(labels) and facts.get("labels", labels.fingerprint) == labels.fingerprint:
+    elif facts.get("labels", labels.fingerprint) != labels.fingerprint:
+        raise DataError("was trained on another label map: give that as --label-map", path=found.path)
+    elif outputs == len(labels):
         actions = labels.ids
     else:
         reason = (
@@ -138,7 +140,9 @@ def predict(
     lock = FolderLock(folder) if state.is_main_process else None
     try:
         if lock is not None:
-            _claim(folder, settings_of(recogniser, key_frames, options.split))
+            # The same weights may lie in a file of another name.
+            settings = settings_of(recogniser, key_frames, options.split)
+            claim(folder, SETTINGS, settings, free=("checkpoint", "trained_on"))
         state.wait_for_everyone()
         found = read_logits(folder)
         left = share([one for one in key_frames.items if one.key not in found], state)
@@ -178,18 +182,6 @@ def settings_of(recogniser: Recogniser, key_frames: KeyFrames, split: str) -> Pr
         key_frames=key_frames.fingerprint,
         actions=recogniser.actions,
     )
-
-
-def _claim(folder: Path, settings: PredictSettings) -> None:
-    path = folder / SETTINGS
-    if not path.is_file():
-        write_json(path, settings.model_dump(mode="json", by_alias=True))
-        return
-    kept = PredictSettings.model_validate(read_json(path))
-    for name in PredictSettings.model_fields:
-        if getattr(kept, name) != getattr(settings, name):
-            reason = "holds predictions of another one: give another folder as --run"
-            raise RunError(reason, path=folder, item=name.rstrip("_"))
 
 
 def read_logits(folder: Path) -> Logits:
@@ -279,7 +271,7 @@ def recognise(
     model: str,
     data: str | Path | None = None,
     *,
-    run: Path | None = None,
+    run: str | Path | None = None,
     labels: LabelMap | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -301,10 +293,14 @@ def recognise(
         given = PredictOptions.model_validate(options)
     except ValidationError as error:
         raise UsageError(first_fault(error)) from None
+    if given.boxes is not None:
+        if "split" in options:
+            raise UsageError("boxes of a file are taken whole: leave one of --boxes and --split out")
+        given = given.model_copy(update={"split": given.boxes.name.partition(".")[0] or "boxes"})
     labels, recipe = labels or read_label_map(), read_recipe(model, given.recipe)
     key_frames = load_key_frames(data, labels, split=given.split, boxes=given.boxes)
     recogniser = load_recogniser(recipe, given.checkpoint, labels)
-    folder = run or Path("actions") / f"{model}.{given.recipe}.{given.split}"
+    folder = Path(run) if run else Path("actions") / f"{model}.{given.recipe}.{given.split}"
     logits = predict(recogniser, key_frames, folder, given, progress)
     settings = settings_of(recogniser, key_frames, given.split)
     path = detections_file(folder, settings)

@@ -1,8 +1,9 @@
 """A folder of predictions of actions, as `har run` leaves it: what it was made with, and its detections."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -11,9 +12,10 @@ from microg_bench.errors import RunError
 from microg_bench.har.boxes import Detections, read_detections
 from microg_bench.har.recipe import MODELS
 from microg_bench.records import Record, first_fault, validated
-from microg_bench.storage import read_json
+from microg_bench.storage import read_json, write_json
+from microg_bench.text import first_line
 
-SETTINGS = "settings.json"
+SETTINGS, TRAINING = FILES = ("settings.json", "training.json")  # of a prediction, of a training
 AVA_ACTIONS = tuple(range(1, 81))  # the outputs of weights that were trained on AVA
 
 
@@ -26,7 +28,7 @@ class PredictSettings(Record):
     checkpoint: str
     sha256: str
     trained_on: str
-    split: str = Field(pattern="^(train|val|test|all)$")
+    split: str = Field(pattern=r"^[^/\\]{1,200}$")
     key_frames: str
     actions: tuple[int, ...]
 
@@ -38,6 +40,35 @@ class ActionRun:
     folder: Path
     settings: PredictSettings
     detections: Detections
+
+
+def claim(folder: Path, file: str, settings: Record, free: Collection[str] = ()) -> None:
+    """Write what a folder is made with into it, or check that it was made with the same, `free` fields apart.
+
+    Raises:
+        RunError: it was made with others, which are named, or holds a run of the other kind.
+    """
+    if other := next((name for name in FILES if name != file and (folder / name).is_file()), None):
+        raise RunError(f"is the folder of another run: it holds {other}; give another --run", path=folder)
+    path, given = folder / file, settings.model_dump(mode="json", by_alias=True)
+    if not path.is_file():
+        write_json(path, given)
+        return
+    for place, old, new in _apart(read_json(path), given):
+        if place[0] not in free:
+            said = (
+                f"is {first_line(old, 60)} there and {first_line(new, 60)} here: give another folder as --run"
+            )
+            raise RunError(said, path=folder, item=".".join(place))
+
+
+def _apart(old: Any, new: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Where two contents differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys([*new, *old]):
+            yield from _apart(old.get(name), new.get(name), (*place, name))
+    elif old != new:
+        yield place, old, new
 
 
 def detections_file(folder: Path, settings: PredictSettings) -> Path:

@@ -3,6 +3,7 @@
 The order of the clips, their crops and what is dropped follow from the seed, the epoch and the clip alone.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -84,6 +85,10 @@ class Trainer:
             own = [one for one in (next(ready) for _ in range(self.own)) if one is not None]
             losses.append(self.step(own, rate))
             self.progress.advance()
+        if not math.isfinite(sum(losses)):
+            raise EngineError(
+                f"the loss of epoch {epoch + 1} is not finite: start from other weights, or at a lower rate"
+            )
         self.epoch += 1
         return {
             "epoch": self.epoch,

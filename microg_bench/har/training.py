@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
@@ -22,13 +23,14 @@ from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.har.checkpoints import build, fill, find_checkpoint, read_weights, save_weights
 from microg_bench.har.keyframes import load_key_frames
 from microg_bench.har.recipe import Recipe, read_recipe
+from microg_bench.har.runs import TRAINING, claim
 from microg_bench.har.trainer import SCORES, Curve, Trainer
 from microg_bench.progress import Progress
 from microg_bench.records import Record, first_fault
-from microg_bench.storage import FolderLock, cause, file_sha256, read_json, write_json, write_text
+from microg_bench.storage import FolderLock, cause, file_sha256, write_text
 from microg_bench.video.pool import DecodePool
 
-SETTINGS, STATE, BEST, CURVES = "training.json", "state.pt", "best.safetensors", "curves.csv"
+STATE, BEST, CURVES = "state.pt", "best.safetensors", "curves.csv"
 
 
 class TrainOptions(Record):
@@ -118,7 +120,7 @@ def fit(
     """
     training, main = trainer.training, trainer.accelerator.is_main_process
     if (folder / STATE).is_file():
-        trainer.restore(torch.load(folder / STATE, map_location="cpu", weights_only=True))
+        trainer.restore(_state(folder / STATE))
     total = training.epochs * trainer.steps
     trainer.progress.stage("training", total, done=trainer.epoch * trainer.steps)
     with DecodePool(trainer.workers) as pool:
@@ -129,11 +131,20 @@ def fit(
             trainer.curves.append(curve)
             if main:
                 _keep(trainer, folder, facts)
+                trainer.progress.note(_said(curve, training.epochs))
                 if after is not None:
                     after(trainer.curves)
             trainer.accelerator.wait_for_everyone()
     best = best_of(trainer.curves)
     return Trained(folder, tuple(trainer.curves), int(best["epoch"] or 0), best.get("mAP"))
+
+
+def _state(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, KeyError, ValueError, UnpicklingError):
+        raise RunError("is damaged: delete it, and the training starts again", path=path) from None
+    return state
 
 
 def _keep(trainer: Trainer, folder: Path, facts: Mapping[str, str]) -> None:
@@ -152,6 +163,12 @@ def _keep(trainer: Trainer, folder: Path, facts: Mapping[str, str]) -> None:
         part.replace(folder / STATE)
     except OSError as error:
         raise RunError(f"cannot be written: {cause(error)}", path=folder / STATE) from error
+
+
+def _said(curve: Curve, epochs: int) -> str:
+    """An epoch in a line."""
+    scores = "".join(f", {name} {curve[name]:.2f}" for name in SCORES if curve.get(name) is not None)
+    return f"epoch {curve['epoch']} of {epochs}: loss {curve['loss']:.4f}{scores}"
 
 
 def best_of(curves: Sequence[Curve]) -> Curve:
@@ -173,7 +190,7 @@ def train(
     model: str,
     data: str | Path | None = None,
     *,
-    run: Path,
+    run: str | Path,
     labels: LabelMap | None = None,
     progress: Progress | None = None,
     after: Callable[[Sequence[Curve]], None] | None = None,
@@ -195,11 +212,11 @@ def train(
             the folder holds a training of other settings.
     """
     trainer, settings = prepare(model, data, labels=labels, progress=progress, **options)
-    main = trainer.accelerator.is_main_process
+    main, run = trainer.accelerator.is_main_process, Path(run)
     lock = FolderLock(run) if main else None
     try:
         if main:
-            _claim(run, settings)
+            claim(run, TRAINING, settings)
         trainer.accelerator.wait_for_everyone()
         return fit(trainer, run, _facts(settings), after)
     finally:
@@ -266,18 +283,6 @@ def _facts(settings: TrainSettings) -> dict[str, str]:
         "labels": settings.labels,
         "trained_on": f"{settings.start}, then {settings.train[:12]}",
     }
-
-
-def _claim(folder: Path, settings: TrainSettings) -> None:
-    path = folder / SETTINGS
-    if not path.is_file():
-        write_json(path, settings.model_dump(mode="json", by_alias=True))
-        return
-    kept = TrainSettings.model_validate(read_json(path))
-    for name in TrainSettings.model_fields:
-        if getattr(kept, name) != getattr(settings, name):
-            reason = "holds a training of another one: give another folder as --run"
-            raise RunError(reason, path=folder, item=name.rstrip("_"))
 
 
 def estimate(trainer: Trainer) -> TrainEstimate:

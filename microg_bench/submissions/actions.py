@@ -64,8 +64,11 @@ def pack_actions(scorecards: Path, detections: Sequence[Path], into: Path) -> It
         table = read_table(file, DETECTIONS)
         # Rows are counted as in the file: warnings name them.
         text = table.frame.write_csv(include_header=bool(table.rows[0] > 1)).encode()
+        card = _card_of(cards, scorecards, file)
+        if card.har and [one.id for one in card.har.actions] != list(read_label_map().ids):
+            raise DataError("was scored with another label map: only MicroG-4M's can be submitted", path=file)
         # Tables know the model by the name of the file.
-        card = public_card(_card_of(cards, scorecards, file).model_copy(update={"model": None}), outgoing)
+        card = public_card(card.model_copy(update={"model": None}), outgoing)
         submission = ActionSubmission(
             card,
             {SCORECARD_FILE: card.to_json()},

@@ -60,7 +60,7 @@ def test_what_is_predicted_is_what_har_score_reads(tmp_path: Path, weights: Path
     assert done.returncode == 0, done.stderr
     found = (tmp_path / "found.csv").read_text()
     assert len(found.splitlines()) == 100
-    assert found == (tmp_path / "r" / "X3D_S.test.csv").read_text()
+    assert found == (tmp_path / "r" / "X3D_S.boxes.csv").read_text()
     scored = bench(
         "har", "score", "--detections", "found.csv", "--groundtruth", boxes, "--out", "a.json", cwd=tmp_path
     )
@@ -84,7 +84,9 @@ def test_what_is_predicted_is_what_har_score_reads(tmp_path: Path, weights: Path
     [
         ({"--checkpoint": "nothing.pth"}, "no such file"),
         ({"--model": "SLOWONLY"}, "SLOWONLY_8x8_R50"),
-        ({"--checkpoint": __file__}, "no checkpoint that can be read safely"),
+        ({"--checkpoint": __file__}, "no checkpoint of a known layout"),
+        ({"--checkpoint": "."}, "is a folder"),
+        ({"--split": "val"}, "--boxes"),
         ({"--data": "nowhere"}, "nowhere"),
         ({"--boxes": "no.csv"}, "no.csv"),
         ({"--device": "tpu9"}, "--device"),
@@ -151,7 +153,7 @@ def test_a_training_is_estimated_run_and_predicted_with(tmp_path: Path, boxes: P
     used = ("--model", "X3D_S", "--checkpoint", "t/best.safetensors", "--data", "sample", "--boxes", boxes)
     ran = bench("har", "run", *used, "--device", "cpu", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    assert (tmp_path / "actions" / "X3D_S.fixed.test" / "scorecard.json").is_file()
+    assert (tmp_path / "actions" / "X3D_S.fixed.boxes" / "scorecard.json").is_file()
 
 
 @pytest.mark.heavy
@@ -190,5 +192,5 @@ def test_two_processes_share_the_key_frames_and_write_once(
     assert [len(lines) for lines in journals] == [1, 1]
     alone = bench("har", "run", *given, "--run", "one", cwd=tmp_path)
     assert alone.returncode == 0
-    found = [(tmp_path / name / "X3D_S.test.csv").read_text() for name in ("one", "two")]
+    found = [(tmp_path / name / "X3D_S.boxes.csv").read_text() for name in ("one", "two")]
     assert found[0] == found[1]

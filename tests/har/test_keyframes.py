@@ -88,6 +88,7 @@ def test_what_cannot_be_shown_is_left_out_and_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
+        (f"{CLIP},3,0.5,0.5,0.4,0.6,14", "corners of the box are swapped"),
         (f"{CLIP},91,0,0,1,1,14", "no frame 91"),
         (f"{CLIP},0,0,0,1,1,14", "number 1"),
         (f"{CLIP},3,0,0,1.2,1,14", "row 1"),
@@ -125,3 +126,21 @@ def test_a_box_outside_its_frame_is_named_by_its_row(tmp_path: Path) -> None:
     (tmp_path / "bounding_boxes.csv").write_text(boxes)
     with pytest.raises(DataError, match=r"row 2.*beyond its frame of 640x480"):
         load_key_frames(tmp_path, LABELS)
+
+
+def test_persons_without_a_box_or_an_action_are_told(tmp_path: Path) -> None:
+    for path in SAMPLE_FOLDER.rglob("*"):
+        if path.suffix in (".mp4", ".csv"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    rows = (
+        (tmp_path / "actions.csv")
+        .read_text()
+        .replace("pedestrians-a_000,r,1,14\n", "pedestrians-a_000,r,9,14\n")
+    )
+    (tmp_path / "actions.csv").write_text(rows + "pedestrians-a_000,r,2,2\n")
+    found = load_key_frames(tmp_path, LABELS, split="all")
+    assert found.boxes == 35
+    assert found.notes == (
+        "1 person with a box but no action of the label map, left out",
+        "1 action of 1 person without a box, left out",
+    )

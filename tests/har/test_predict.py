@@ -172,6 +172,29 @@ def test_a_clip_that_cannot_be_decoded_has_no_detections_and_the_scorecard_says_
     assert not card.complete
 
 
+def test_numbers_that_are_not_finite_are_failures_and_never_written(tmp_path: Path) -> None:
+    network = SMALL["slow"](50)
+    with torch.no_grad():
+        network.head.projection.bias.fill_(torch.inf)
+    found = predict(recogniser(network), sample("test"), tmp_path / "run", options())
+    assert found == {}
+    assert not (tmp_path / "run" / "journal.jsonl").exists()
+
+
+def test_the_folder_of_a_training_is_not_that_of_a_prediction(tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text("{}")
+    with pytest.raises(RunError, match=r"training\.json"):
+        predict(recogniser(), sample("test"), tmp_path, options())
+
+
+def test_the_same_weights_in_another_file_resume(tmp_path: Path) -> None:
+    first = predict(recogniser(), sample("test"), tmp_path / "run", options())
+    moved = Recogniser(**{**vars(recogniser()), "checkpoint": "moved.safetensors"})
+    again = Stopping(100)
+    assert predict(moved, sample("test"), tmp_path / "run", options(), again).keys() == first.keys()
+    assert again.left == 100
+
+
 def test_outputs_of_ava_become_the_actions_of_the_label_map(tmp_path: Path) -> None:
     key_frames = sample("test")
     one = recogniser(SMALL["slow"](80), AVA_ACTIONS)
@@ -197,8 +220,10 @@ def test_weights_for_other_actions_are_refused(tmp_path: Path) -> None:
     assert load_recogniser(recipe, saved(tmp_path / "b", 50), LABELS).actions == LABELS.ids
     with pytest.raises(DataError, match="400 outputs"):
         load_recogniser(recipe, saved(tmp_path / "c", 400), LABELS)
-    with pytest.raises(DataError, match="50 outputs"):
+    with pytest.raises(DataError, match="another label map"):
         load_recogniser(recipe, saved(tmp_path / "d", 50, labels="of another label map"), LABELS)
+    with pytest.raises(UsageError, match="trained by the recipe fixed"):
+        load_recogniser(read_recipe("X3D_S", "paper"), saved(tmp_path / "f", 50, recipe="fixed"), LABELS)
     with pytest.raises(DataError, match="of C2D"):
         load_recogniser(recipe, saved(tmp_path / "e", 50, model="C2D_8x8_R50"), LABELS)
     with pytest.raises(UsageError, match="batch"):

@@ -198,7 +198,11 @@ def test_options_change_the_recipe_and_another_training_is_refused(tmp_path: Pat
     assert trained.weights.is_file()
     again = train("X3D_S", "sample", run=tmp_path / "x", checkpoint="none", epochs=1, cpu=True)
     assert again.curves == trained.curves
-    with pytest.raises(RunError, match="training of another one"):
+    with pytest.raises(RunError, match=r"epochs: is 1 there and 2 here"):
         train("X3D_S", "sample", run=tmp_path / "x", checkpoint="none", epochs=2, cpu=True)
+    state = tmp_path / "x" / "state.pt"
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(RunError, match="damaged"):
+        train("X3D_S", "sample", run=tmp_path / "x", checkpoint="none", epochs=1, cpu=True)
     with pytest.raises(UsageError, match="epochs"):
         prepare("X3D_S", "sample", checkpoint="none", epochs=0)
