@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
+
+import typer
 
 from microg_bench.scorecard import Scorecard
 from microg_bench.text import printable, visible
@@ -11,6 +14,8 @@ from microg_bench.text import printable, visible
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+INTERRUPTED = 130
 
 
 def output() -> Console:
@@ -32,6 +37,20 @@ def note(*lines: str, style: str = "") -> None:
     shown, console = list(map(printable, lines)), messages()
     for line in shown:
         console.print(line, style=style or None)
+
+
+@contextmanager
+def interruptible(kept: str = "every answer") -> Iterator[None]:
+    """Turn Ctrl-C into one line, which says what is kept, and an exit status.
+
+    Raises:
+        typer.Exit: it was interrupted.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"interrupted: {kept} is kept; run the same command again to resume")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def warn_of_doubts(cards: Mapping[str, Scorecard]) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import output
+from microg_bench.cli.console import interruptible, output
 from microg_bench.cli.options import with_options
-from microg_bench.cli.run import Yes, finish, interruptible
+from microg_bench.cli.run import Yes, finish
 from microg_bench.drifts import DRIFT_FILE, OPTIONS, SAMPLE_SIZE
 from microg_bench.drifts import drift as ask_again
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from microg_bench.cli import training
-from microg_bench.cli.console import columns, messages, note, output
+from microg_bench.cli.console import columns, interruptible, messages, note, output
 from microg_bench.dataset.labels import DEFAULT
 from microg_bench.errors import RunError, UsageError
 from microg_bench.har import (
@@ -343,7 +343,7 @@ def _recognise(given: dict[str, Any]) -> Recognition:
 
     labels = read_label_map(given.pop("label_map"))
     given = {name: value for name, value in given.items() if name != "out" and value is not None}
-    with RichProgress() as progress:
+    with interruptible("every key frame"), RichProgress() as progress:
         return har.recognise(**given, labels=labels, progress=progress)
 
 

@@ -4,8 +4,7 @@ The three verbs take the same options; `run` alone says with `--tasks` what to a
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 
 from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.api import Results, run_configuration
-from microg_bench.cli.console import note, output, warn_of_doubts
+from microg_bench.cli.console import interruptible, note, output, warn_of_doubts
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
@@ -30,7 +29,6 @@ VERBS = {
     "vqa": "Let a model answer questions about the clips, and score the answers.",
     "run": "Caption and answer in one go; each clip is decoded once for both.",
 }
-INTERRUPTED = 130
 PENDING = 75  # what sysexits.h calls a temporary failure: run the same command again later
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Spend money without a question.")]
@@ -105,20 +103,6 @@ def _check_repeats(one: Configuration, settings: Settings) -> None:
     """
     if changed := settings.difference(one.settings(settings.task)):
         raise UsageError(f"this would not repeat that run ({changed})", item="--config")
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn Ctrl-C into one line and an exit status.
-
-    Raises:
-        typer.Exit: it was interrupted.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        note("interrupted: every answer is kept; run the same command again to resume")
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def finish(results: Iterable[Results]) -> None:

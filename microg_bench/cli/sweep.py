@@ -7,9 +7,9 @@ import typer
 
 from microg_bench.api import SWEEP_FILE, Sweep
 from microg_bench.api import sweep as run_sweep
-from microg_bench.cli.console import note, output
+from microg_bench.cli.console import interruptible, note, output
 from microg_bench.cli.options import ASKING, SCORING, with_options
-from microg_bench.cli.run import Yes, finish, interruptible
+from microg_bench.cli.run import Yes, finish
 from microg_bench.errors import MissingExtraError, UsageError
 from microg_bench.plots.charts import draw_sweep
 

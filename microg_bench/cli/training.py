@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench import har
-from microg_bench.cli.console import output
+from microg_bench.cli.console import interruptible, output
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.pages.training_page import training_page
 from microg_bench.progress import RichProgress
@@ -31,7 +31,7 @@ def train(
     def after(curves: Sequence[Mapping[str, float | None]]) -> None:
         write_bytes(run / PAGE, training_page(title, curves, facts))
 
-    with RichProgress() as progress:
+    with interruptible("every epoch"), RichProgress() as progress:
         if dry_run:
             found = _estimate(model, data, labels, options)
             if is_first():

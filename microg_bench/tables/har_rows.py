@@ -139,7 +139,9 @@ def _fault(facts: Facts, column: Column, entry: ScoreEntry, splits: Mapping[str,
 
 
 def _notes(splits: Mapping[str, Scorecard]) -> Iterator[str]:
-    yield from sorted({f"weights {one}" for card in splits.values() if (one := _har(card).checkpoint)})
+    yield from sorted(
+        {f"recipe {card.recipe}, weights {_har(card).checkpoint}" for card in splits.values() if card.recipe}
+    )
     for split, card in splits.items():
         yield from card.remarks()
         low, high = (f"{bound:.2f}" for bound in _har(card).map_over_ties or (0, 0))

@@ -3,8 +3,11 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from microg_bench.har.checkpoints import build, save_weights
 from microg_bench.har.recipe import MODELS, read_recipe
 from tests.helpers.datasets import bench
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 BOXES = "pedestrians-c_000,46,0.6,0.4,0.7,0.7,14,1\npedestrians-c_000,46,0.8,0.4,0.9,0.7,12,2\n"
 
 
@@ -124,7 +127,6 @@ def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
     assert bench("har", "models", cwd=tmp_path, env=environment).returncode == 0
 
 
-@pytest.mark.heavy
 def test_a_training_is_estimated_run_and_predicted_with(tmp_path: Path, boxes: Path) -> None:
     one_thread = {"OMP_NUM_THREADS": "1"}  # more of them wait for one another where cores are shared
     given = (
@@ -156,7 +158,6 @@ def test_a_training_is_estimated_run_and_predicted_with(tmp_path: Path, boxes: P
     assert (tmp_path / "actions" / "X3D_S.fixed.boxes" / "scorecard.json").is_file()
 
 
-@pytest.mark.heavy
 def test_two_processes_share_the_key_frames_and_write_once(
     tmp_path: Path, weights: Path, boxes: Path
 ) -> None:
@@ -194,3 +195,40 @@ def test_two_processes_share_the_key_frames_and_write_once(
     assert alone.returncode == 0
     found = [(tmp_path / name / "X3D_S.boxes.csv").read_text() for name in ("one", "two")]
     assert found[0] == found[1]
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path, weights: Path) -> None:
+    given = (
+        "--model",
+        "X3D_S",
+        "--checkpoint",
+        weights,
+        "--data",
+        "sample",
+        "--split",
+        "all",
+        "--device",
+        "cpu",
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "microg_bench",
+        "har",
+        "predict",
+        *map(str, given),
+        "--batch",
+        "1",
+        "--run",
+        "r",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    journal = tmp_path / "r" / "journal.jsonl"
+    while process.poll() is None and not (journal.is_file() and journal.read_bytes()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command" in said
+    assert "Traceback" not in said
+    assert 1 <= len(journal.read_text().splitlines()) < 10

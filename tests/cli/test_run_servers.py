@@ -15,7 +15,7 @@ from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.runs import start_bench, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 pytest.importorskip("openai", reason="the extra openai is not installed")
 

@@ -10,7 +10,7 @@ from microg_bench.engines.checkpoint import content_sha256
 from tests.helpers.datasets import bench
 from tests.helpers.tiny_qwen import build_tiny_qwen
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 COMMAND = ("--model", "qwen2.5-vl", "--engine", "transformers", "--data", "sample", "--metrics", "ROUGE-L")
 
@@ -55,7 +55,6 @@ def test_a_local_checkpoint_is_named_and_known_by_its_content(run: Path, tiny_qw
     assert json.loads((run / "vqa" / "scorecard.json").read_text())["model"]["title"] == title
 
 
-@pytest.mark.heavy
 def test_other_weights_in_the_same_folder_are_another_run(tiny_qwen: Path, tmp_path: Path) -> None:
     weights = Path(shutil.copytree(tiny_qwen, tmp_path / "weights"))
     command = ("vqa", *COMMAND, "--checkpoint", "weights", "--limit", "1", "--max-tokens", "2")
@@ -96,7 +95,6 @@ def test_a_bad_checkpoint_is_one_clear_line_before_anything_is_asked(
     assert [path.name for path in tmp_path.iterdir()] == ["empty"], "nothing was asked: no run is there"
 
 
-@pytest.mark.heavy
 def test_a_model_that_thinks_is_told_how_much(thinking_qwen: Path, tmp_path: Path) -> None:
     model = f"transformers:{thinking_qwen}"
     command = ("vqa", "--model", model, "--data", "sample", "--limit", "2", "--metrics", "ROUGE-L")

@@ -31,7 +31,7 @@ from microg_bench.har.recipe import read_recipe
 from microg_bench.progress import Progress
 from tests.har.models.small import LABELS, SMALL, sample, small_recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 
 def recogniser(
