@@ -14,6 +14,8 @@ from microg_bench.__main__ import VERBS
 from microg_bench.dataset.annotations import FIELDS as ANNOTATION_FIELDS
 from microg_bench.dataset.labels import LAYOUT
 from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
+from microg_bench.har.recipe import Input, Network, Recipe, Training
+from microg_bench.har.runs import PredictSettings
 from microg_bench.options import Options, flag
 from microg_bench.records import Answer, Failure, Generation, Response, Withdrawal
 from microg_bench.runs.batches import _Line
@@ -93,6 +95,11 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("drift", "Fields"): DriftReport,
     ("drift", "TaskDrift"): TaskDrift,
     ("drift", "MetricDrift"): MetricDrift,
+    ("actions", "Fields"): PredictSettings,
+    ("actions", "Recipe"): Recipe,
+    ("actions", "Network"): Network,
+    ("actions", "Input"): Input,
+    ("actions", "Training"): Training,
 }
 NAMES = {model: heading for (_, heading), model in TABLES.items()}
 WORDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", Any: "value"}
