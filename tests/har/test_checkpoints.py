@@ -30,7 +30,7 @@ from microg_bench.har.recipe import MODELS, read_recipe
 from microg_bench.har.zoo import ZooEntry, read_zoo
 from tests.har.models.small import SMALL
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 
 def small(name: str = "slow", classes: int = 50, seed: int = 0) -> ActionNetwork:

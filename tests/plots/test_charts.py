@@ -60,6 +60,7 @@ def test_charts_say_what_they_show(tmp_path: Path) -> None:
     assert {"FXv9AZl3fw4 (30)", "PrqcwH8LhDU (28)", "Model A", "10.3", "21.5"} <= set(words)
 
 
+@pytest.mark.heavy
 def test_the_same_cards_give_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from tests.helpers.cards import make_card;"

@@ -101,6 +101,7 @@ def test_logits_are_as_published(published: dict[str, Any], model: str) -> None:
         assert logits.sum(dim=1).numpy() == pytest.approx(np.array(sums), abs=1e-2)
 
 
+@pytest.mark.heavy
 def test_the_fault_of_scale_gives_the_second_box_the_bias_and_is_named(published: dict[str, Any]) -> None:
     for recipe, outside in (("paper", True), ("fixed", False)):
         network = har.load_model("X3D_S", recipe=recipe)
