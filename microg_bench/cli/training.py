@@ -52,14 +52,13 @@ def _estimate(model: str, data: str | None, labels: LabelMap, options: Mapping[s
 
     trainer, settings = prepare(model, data, labels=labels, **options)
     found = estimate(trainer)
-    steps = found.steps * found.epochs
     return "\n".join(
         (
             f"{model}, recipe {settings.recipe.recipe}, from {settings.start}",
             f"{found.clips:,} key frames with {found.boxes:,} boxes: {found.steps:,} steps an epoch of"
             f" {trainer.clips} clips, {trainer.part} at a time on a device",
             f"one step took {found.seconds:.1f} s and {found.memory / 1024**3:.1f} GiB at most",
-            f"{found.epochs} epochs of {found.steps:,} steps: about {steps * found.seconds / 3600:.1f} h,"
+            f"{found.epochs} epochs of {found.steps:,} steps: about {found.total / 3600:.1f} h,"
             " without evaluations",
         )
     )

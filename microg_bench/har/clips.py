@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import torch
@@ -13,11 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from microg_bench.errors import DecodeError
-from microg_bench.har.keyframes import KeyFrame
+from microg_bench.har.keyframes import KeyFrame, decoded_clips
 from microg_bench.har.recipe import Input, Training
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
-from microg_bench.video.sampling import FramePositions
 
 MEAN, DEVIATION = 0.45, 0.225  # of each colour, of values from 0 to 1
 FLIPPED = 0.5  # share of the clips that are mirrored in training
@@ -58,20 +55,10 @@ def decoded(
     A clip is decoded once for all its key frames that follow one another, in the pool, ahead of what is
     taken.
     """
-    groups = [list(group) for _, group in groupby(key_frames, key=lambda one: one.video)]
-    waiting: list[tuple[list[KeyFrame], Future[Frames]]] = []
-    for group in [*groups, *[None] * pool.ahead]:
-        if group is not None:
-            needed = sorted({max(0, at) for one in group for at in window(one.frame, given)})
-            waiting.append((group, pool.submit(group[0].video, FramePositions(positions=tuple(needed)))))
-        if waiting and (group is None or len(waiting) >= pool.ahead):
-            taken, future = waiting.pop(0)
-            try:
-                frames: Frames | DecodeError = future.result()
-            except DecodeError as error:
-                frames = error
-            for one in taken:
-                yield one, frames if isinstance(frames, DecodeError) else _of_window(frames, one, given)
+    clips = decoded_clips(key_frames, lambda one: (max(0, at) for at in window(one.frame, given)), pool)
+    for group, frames in clips:
+        for one in group:
+            yield one, frames if isinstance(frames, DecodeError) else _of_window(frames, one, given)
 
 
 def _of_window(frames: Frames, key_frame: KeyFrame, given: Input) -> NDArray[np.uint8] | DecodeError:

@@ -1,9 +1,12 @@
 """Key frames: frames with boxes about persons, and the actions of each person where they are known."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,6 +19,9 @@ from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError, DecodeError, UsageError
 from microg_bench.har.boxes import COORDINATES, PLACE, GroundTruth, many
 from microg_bench.har.convert import Ava, read_sizes, to_ava
+from microg_bench.video.decode import Frames
+from microg_bench.video.pool import DecodePool
+from microg_bench.video.sampling import FramePositions
 from microg_bench.video.source import probe
 
 Split = Literal["train", "val", "test", "all"]
@@ -51,6 +57,11 @@ class KeyFrame:
     def key(self) -> tuple[str, int]:
         """Clip and frame."""
         return self.video_id, self.frame
+
+    @property
+    def id(self) -> str:
+        """What messages and pages call it."""
+        return f"{self.video_id}#{self.frame}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,27 +112,44 @@ def load_key_frames(
         UsageError: there is no such split.
         DataError: there are no videos, no annotations or no boxes; a video, or a frame's size, is missing.
     """
-    if boxes is None and split not in get_args(Split):
-        raise UsageError(f"{split!r}: give train, val, test or all", item="--split")
+    if boxes is None:
+        return load_splits(data, labels, (split,))[0]
+    return _grouped(read_table(boxes, BOXES), _videos(data)[1], labels, boxes.name)
+
+
+def load_splits(data: str | Path | None, labels: LabelMap, splits: Sequence[str]) -> list[KeyFrames]:
+    """The key frames of several splits of the annotations, which are read once; see `load_key_frames`."""
+    for split in splits:
+        if split not in get_args(Split):
+            raise UsageError(f"{split!r}: give train, val, test or all", item="--split")
+    folder, videos = _videos(data)
+    table, actions = (_annotations(folder, names) for names in (BOX_NAMES, ACTION_NAMES))
+    ava = to_ava(table, actions, read_sizes(folder), labels, others=True)
+    parts = {"all": ava.rows, **ava.split()}
+    found = []
+    for split in splits:
+        rows = parts[split]
+        if rows.is_empty():
+            reason = (
+                f"the split {split} is empty: training takes 70% of the clips, validation 10%; "
+                "ten clips fill all"
+            )
+            raise DataError(reason, path=folder)
+        numbered = Table(table, rows, np.arange(1, rows.height + 1))
+        one = _grouped(numbered, videos, labels, f"{folder.resolve().name}, {split}")
+        found.append(replace(one, notes=(*one.notes, *_left_out(ava))))
+    return found
+
+
+def _videos(data: str | Path | None) -> tuple[Path, dict[str, Path]]:
+    """The folder of a dataset, and its videos by id."""
     folder = locate(data)
     if not folder.is_dir():
         raise DataError("is no dataset folder: action recognition needs its videos", path=folder)
     videos, _, _ = find_videos(folder)
     if not videos:
         raise DataError("holds no videos", path=folder)
-    if boxes is not None:
-        return _grouped(read_table(boxes, BOXES), videos, labels, boxes.name)
-    table, actions = (_annotations(folder, names) for names in (BOX_NAMES, ACTION_NAMES))
-    ava = to_ava(table, actions, read_sizes(folder), labels, others=True)
-    rows = ava.rows if split == "all" else ava.split()[split]
-    if rows.is_empty():
-        reason = (
-            f"the split {split} is empty: training takes 70% of the clips, validation 10%; ten clips fill all"
-        )
-        raise DataError(reason, path=folder)
-    name = f"{folder.resolve().name}, {split}"
-    found = _grouped(Table(table, rows, np.arange(1, rows.height + 1)), videos, labels, name)
-    return replace(found, notes=(*found.notes, *_left_out(ava)))
+    return folder, videos
 
 
 def _annotations(folder: Path, names: Sequence[str]) -> Path:
@@ -207,3 +235,28 @@ def _notes(flat: int, foreign: int) -> Iterator[str]:
         yield f"{many(flat, 'row')} of boxes without an area, left out"
     if foreign:
         yield f"{many(foreign, 'action')} not in the label map, left out; the boxes are kept"
+
+
+def decoded_clips(
+    key_frames: Sequence[KeyFrame], positions: Callable[[KeyFrame], Iterable[int]], pool: DecodePool
+) -> Iterator[tuple[list[KeyFrame], Frames | DecodeError]]:
+    """The key frames that follow one another in a clip, with their frames, or why there are none.
+
+    Each such clip is decoded once, in the pool, ahead of what is taken.
+    """
+    waiting: deque[tuple[list[KeyFrame], Future[Frames]]] = deque()
+    for video, members in groupby(key_frames, key=lambda one: one.video):
+        if len(waiting) == pool.ahead:
+            yield _taken(*waiting.popleft())
+        group = list(members)
+        needed = tuple(sorted({at for one in group for at in positions(one)}))
+        waiting.append((group, pool.submit(video, FramePositions(positions=needed))))
+    while waiting:
+        yield _taken(*waiting.popleft())
+
+
+def _taken(group: list[KeyFrame], future: Future[Frames]) -> tuple[list[KeyFrame], Frames | DecodeError]:
+    try:
+        return group, future.result()
+    except DecodeError as error:
+        return group, error

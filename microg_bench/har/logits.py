@@ -58,7 +58,7 @@ def look(
     waiting: dict[tuple[int, ...], list[ClipTensors]] = {}
     for one, pixels in decoded(key_frames, given, machine.pool):
         if isinstance(pixels, DecodeError):
-            progress.failure(Failure(id=f"{one.video_id}#{one.frame}", stage="decode", reason=pixels.reason))
+            progress.failure(Failure(id=one.id, stage="decode", reason=pixels.reason))
             progress.advance()
             continue
         ready = shown(one, pixels, given.short_side, square=square)
@@ -87,8 +87,7 @@ def _batch(
             yield one.key_frame, logits
         else:
             reason = "the network gives numbers that are not finite: are these the weights of this model?"
-            key = f"{one.key_frame.video_id}#{one.key_frame.frame}"
-            progress.failure(Failure(id=key, stage="engine", reason=reason))
+            progress.failure(Failure(id=one.key_frame.id, stage="engine", reason=reason))
             progress.advance()
 
 

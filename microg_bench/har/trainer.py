@@ -115,9 +115,7 @@ class Trainer:
         frames = decoded([self.items[index] for index in chosen], self.recipe.input, pool)
         for index, (item, pixels) in zip(chosen, frames, strict=True):
             if isinstance(pixels, DecodeError):
-                self.progress.failure(
-                    Failure(id=f"{item.video_id}#{item.frame}", stage="decode", reason=pixels.reason)
-                )
+                self.progress.failure(Failure(id=item.id, stage="decode", reason=pixels.reason))
                 yield None
             else:
                 random = np.random.default_rng((self.training.seed, epoch, index))

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.har.checkpoints import build, fill, find_checkpoint, read_weights, save_weights
-from microg_bench.har.keyframes import load_key_frames
+from microg_bench.har.keyframes import load_splits
 from microg_bench.har.recipe import Recipe, read_recipe
 from microg_bench.har.runs import TRAINING, claim
 from microg_bench.har.trainer import SCORES, Curve, Trainer
@@ -238,7 +238,7 @@ def prepare(
     except ValidationError as error:
         raise UsageError(first_fault(error)) from None
     labels, recipe = labels or read_label_map(), _with(read_recipe(model, given.recipe), given)
-    parts = [load_key_frames(data, labels, split=split) for split in ("train", "val")]
+    parts = load_splits(data, labels, ("train", "val"))
     for part in parts:
         if part.truth is None:
             raise DataError("no box has an action of the label map", path=part.name)

@@ -1,10 +1,7 @@
 """The page of runs of action recognition: key frames, what is true of them, what models said of them."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +21,12 @@ from microg_bench.har.analysis import (
     instead_of_missed,
     judge,
 )
-from microg_bench.har.keyframes import KeyFrame, KeyFrames, load_key_frames
+from microg_bench.har.keyframes import KeyFrame, KeyFrames, decoded_clips, load_key_frames
 from microg_bench.har.runs import ActionRun, PredictSettings, read_run
 from microg_bench.har.scoring import evaluate
 from microg_bench.metrics.detection import THRESHOLD
 from microg_bench.pages.folder import new_folder
-from microg_bench.pages.frames import AHEAD, jpegs
+from microg_bench.pages.frames import jpegs
 from microg_bench.pages.shell import render
 from microg_bench.plots.draw import numbered
 from microg_bench.privacy import outgoing
@@ -38,7 +35,6 @@ from microg_bench.scorecard import ActionEntry, Scorecard
 from microg_bench.text import one_line
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
-from microg_bench.video.sampling import FramePositions
 
 COMPONENTS = ("filters", "table", "charts", "list", "viewer", "keys")
 LONGEST = 480  # pixels of the longer side of a picture
@@ -257,7 +253,7 @@ def _frames(
         first += len(one.boxes)
         found.append(
             {
-                "id": f"{one.video_id}#{one.frame}",
+                "id": one.id,
                 "clip": one.video_id,
                 "frame": one.frame,
                 "footage": kinds[one.video_id],
@@ -293,27 +289,11 @@ def _draw(key_frames: KeyFrames, write: Write, progress: Progress) -> list[dict[
     """Write the picture of each key frame; its place and size, or why there is none."""
     found: list[dict[str, Any]] = []
     with DecodePool() as pool:
-        for group, future in _decoded(key_frames, pool):
-            try:
-                frames: Frames | DecodeError = future.result()
-            except DecodeError as error:
-                frames = error
+        for group, frames in decoded_clips(key_frames.items, lambda one: (one.frame - 1,), pool):
             for one in group:
                 found.append(_picture(one, frames, f"frames/{len(found):05d}.jpg", write))
                 progress.advance()
     return found
-
-
-def _decoded(key_frames: KeyFrames, pool: DecodePool) -> Iterator[tuple[list[KeyFrame], Future[Frames]]]:
-    """The key frames of each clip with their frames, a few clips decoded ahead."""
-    waiting: deque[tuple[list[KeyFrame], Future[Frames]]] = deque()
-    for video, members in groupby(key_frames.items, key=lambda one: one.video):
-        group = list(members)
-        positions = tuple(sorted({one.frame - 1 for one in group}))
-        waiting.append((group, pool.submit(video, FramePositions(positions=positions))))
-        if len(waiting) > AHEAD:
-            yield waiting.popleft()
-    yield from waiting
 
 
 def _picture(one: KeyFrame, frames: Frames | DecodeError, name: str, write: Write) -> dict[str, Any]:
