@@ -280,7 +280,7 @@ def run_(
     found = _recognise(locals())
     path = found.folder / "scorecard.json"
     if training.is_first():
-        card = found.scorecard(read_label_map(label_map))
+        card = found.scorecard()
         write_json(path, card.to_json())
         _show([card])
     _end(found, f"scorecard: {path}")
@@ -292,6 +292,20 @@ def train(
     run: Annotated[Path, typer.Option(help="Folder to train in, and to resume.")],
     recipe: RecipeOption = "fixed",
     data: DataOption = None,
+    train_boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Boxes with actions to train on, a table in AVA's layout.",
+            show_default="the published split",
+        ),
+    ] = None,
+    val_boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same for evaluation; without it, what --train-boxes gives is not evaluated.",
+            show_default="the published split",
+        ),
+    ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(

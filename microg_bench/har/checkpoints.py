@@ -122,7 +122,8 @@ def load_model(
 
     Args:
         name: of the model, as `microg-bench har models` lists it.
-        checkpoint: a file, or a name of the zoo; None leaves the weights random.
+        checkpoint: a file, or a name of the zoo; None leaves the weights random. Where its last layer does
+            not fit, it may lack what the recipe lists as random.
         recipe: "fixed" or "paper".
         classes: outputs; 50 for MicroG-4M, 80 for weights of AVA. Where the checkpoint has another number,
             the last layer stays random.
@@ -142,8 +143,8 @@ def load_model(
 def fill(network: ActionNetwork, weights: Weights, path: Path, random: Iterable[str] = ()) -> bool:
     """Give a network the weights of a file, all of them; say whether its last layer is among them.
 
-    The last layer may have another number of outputs, and then stays random, as do the weights that match the
-    patterns `random` where the file has none of their shape.
+    The last layer may have another number of outputs: the weights are then a start for training. It stays
+    random, as do the weights that match the patterns `random` where the file has none of their shape.
 
     Raises:
         DataError: weights are missing, have another shape, or are too many; they are named.
@@ -151,6 +152,8 @@ def fill(network: ActionNetwork, weights: Weights, path: Path, random: Iterable[
     own = {key: value for key, value in network.state_dict().items() if not key.endswith(COUNTER)}
     given = {key: value for key, value in weights.items() if not key.endswith(COUNTER)}
     fits = {key: value for key, value in given.items() if key in own and value.shape == own[key].shape}
+    if set(PROJECTION) <= set(fits):
+        random = ()
     for key in set(own) & set(given) - set(fits):
         if not _any(key, random) and fnmatchcase(key, FUSION):
             fits[key] = _padded(given[key], own[key])

@@ -103,7 +103,7 @@ def load_recogniser(recipe: Recipe, checkpoint: str | Path, labels: LabelMap) ->
         )
         raise DataError(reason, path=found.path)
     network = build(recipe, outputs, found)
-    if not fill(network, weights, found.path, recipe.random if found.name == recipe.pretrained else ()):
+    if not fill(network, weights, found.path):
         raise DataError("has no last layer", path=found.path)
     trained_on = found.trained_on or facts.get("trained_on", "")
     return Recogniser(network.eval(), recipe, actions, found.name, file_sha256(found.path), trained_on)
@@ -239,10 +239,11 @@ class Recognition:
     path: Path
     detections: Detections
     key_frames: KeyFrames
+    labels: LabelMap
     settings: PredictSettings
     failed: int
 
-    def scorecard(self, labels: LabelMap, **options: Any) -> Scorecard:
+    def scorecard(self, **options: Any) -> Scorecard:
         """Their scores, with the model, its recipe and its checkpoint; `options` are those of `evaluate`.
 
         Raises:
@@ -252,7 +253,7 @@ class Recognition:
             raise DataError(
                 "no box has an action: there is nothing to score against", path=self.key_frames.name
             )
-        card = evaluate(self.detections, self.key_frames.truth, labels, **options)
+        card = evaluate(self.detections, self.key_frames.truth, self.labels, **options)
         if card.har is None:
             raise AssertionError("a scorecard of actions has facts of actions")
         update: dict[str, Any] = {
@@ -308,4 +309,4 @@ def recognise(
     if PartialState().is_main_process:
         write_detections(path, detections, labels)
     failed = sum(one.key not in logits for one in key_frames.items)
-    return Recognition(folder, path, detections, key_frames, settings, failed)
+    return Recognition(folder, path, detections, key_frames, labels, settings, failed)

@@ -37,8 +37,9 @@ Curve = dict[str, float | None]  # of an epoch: loss, rate, seconds, and the sco
 class Trainer:
     """Steps, epochs and evaluations of one network; `train` makes one.
 
-    `train` and `val` are key frames with their actions; `labels` are the actions of the outputs. A device is
-    given `batch` clips of a step at a time, by default as many as in the recipe.
+    `train` and `val` are key frames with their actions; without `val` nothing is evaluated. `labels` are the
+    actions of the outputs. A device is given `batch` clips of a step at a time, by default as many as in the
+    recipe.
     """
 
     def __init__(  # noqa: PLR0913 - all that a training is made of
@@ -46,7 +47,7 @@ class Trainer:
         network: ActionNetwork,
         recipe: Recipe,
         train: KeyFrames,
-        val: KeyFrames,
+        val: KeyFrames | None,
         labels: LabelMap,
         progress: Progress | None = None,
         *,
@@ -179,7 +180,9 @@ class Trainer:
         return loss / (max(boxes, 1.0) * len(self.labels))
 
     def evaluate(self, pool: DecodePool) -> Curve:
-        """The scores of the validation split in %, by the rules of `har score`."""
+        """The scores of the validation split in %, by the rules of `har score`; none without a split."""
+        if self.val is None or self.val.truth is None:
+            return {}
         network = self.accelerator.unwrap_model(self.network).eval()
         own = share(self.val.items, self.accelerator.state)
         machine = Machine(pool, self.accelerator.device, self.part)
@@ -189,7 +192,7 @@ class Trainer:
             for one, logits in look(network, self.recipe.input, own, machine, self.progress, square=square)
         ]
         logits = dict(gather_object(found))
-        if not logits or self.val.truth is None:
+        if not logits:
             return {}
         detections = detections_of(self.val, logits, self.labels.ids, self.labels, self.val.name)
         card = evaluate(detections, self.val.truth, self.labels, resamples=0)

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.har.checkpoints import build, fill, find_checkpoint, read_weights, save_weights
-from microg_bench.har.keyframes import load_splits
+from microg_bench.har.keyframes import KeyFrames, load_key_frames, load_splits
 from microg_bench.har.recipe import Recipe, read_recipe
 from microg_bench.har.runs import TRAINING, claim
 from microg_bench.har.trainer import SCORES, Curve, Trainer
@@ -38,6 +38,8 @@ class TrainOptions(Record):
 
     Attributes:
         recipe: "fixed" or "paper".
+        train_boxes: boxes with actions to train on, a table, in place of the published split.
+        val_boxes: the same for evaluation; where only `train_boxes` are given, nothing is evaluated.
         checkpoint: the weights to start from, a file or a name of the zoo; None takes those of the recipe,
             "none" random ones.
         epochs: how many; None takes those of the recipe.
@@ -50,6 +52,8 @@ class TrainOptions(Record):
     """
 
     recipe: str = "fixed"
+    train_boxes: Path | None = None
+    val_boxes: Path | None = None
     checkpoint: str | None = None
     epochs: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
@@ -238,30 +242,47 @@ def prepare(
     except ValidationError as error:
         raise UsageError(first_fault(error)) from None
     labels, recipe = labels or read_label_map(), _with(read_recipe(model, given.recipe), given)
-    parts = load_splits(data, labels, ("train", "val"))
-    for part in parts:
-        if part.truth is None:
-            raise DataError("no box has an action of the label map", path=part.name)
+    parts = _parts(data, labels, given)
     found = None if given.checkpoint == "none" else find_checkpoint(given.checkpoint or recipe.pretrained)
     torch.manual_seed(recipe.training.seed)
     network = build(recipe, len(labels), found, dropout=recipe.training.dropout)
     if found is not None:
-        fill(
-            network,
-            read_weights(found.path),
-            found.path,
-            recipe.random if found.name == recipe.pretrained else (),
-        )
+        fill(network, read_weights(found.path), found.path, recipe.random)
     settings = TrainSettings(
         recipe=recipe,
         start=found.name if found else "none",
         sha256=file_sha256(found.path) if found else "",
         train=parts[0].fingerprint,
-        val=parts[1].fingerprint,
+        val=parts[1].fingerprint if parts[1] else "",
         labels=labels.fingerprint,
     )
     machine: dict[str, Any] = given.model_dump(include={"batch", "cpu", "workers"})
     return Trainer(network, recipe, parts[0], parts[1], labels, progress, **machine), settings
+
+
+def _parts(
+    data: str | Path | None, labels: LabelMap, given: TrainOptions
+) -> tuple[KeyFrames, KeyFrames | None]:
+    """What is trained on, and what is evaluated.
+
+    Raises:
+        UsageError: only boxes for evaluation are given.
+        DataError: no box has an action of the label map; see `load_key_frames` for the others.
+    """
+    train, *val = _read_parts(data, labels, given)
+    for part in (train, *val):
+        if part.truth is None:
+            raise DataError("no box has an action of the label map", path=part.name)
+    return train, val[0] if val else None
+
+
+def _read_parts(data: str | Path | None, labels: LabelMap, given: TrainOptions) -> list[KeyFrames]:
+    files = [path for path in (given.train_boxes, given.val_boxes) if path is not None]
+    if not files:
+        return load_splits(data, labels, ("train", "val"))
+    if given.train_boxes is None:
+        raise UsageError("give --train-boxes too", item="--val-boxes")
+    return [load_key_frames(data, labels, boxes=path) for path in files]
 
 
 def _with(recipe: Recipe, options: TrainOptions) -> Recipe:

@@ -161,7 +161,10 @@ def test_what_does_not_fill_the_network_is_named(tmp_path: Path) -> None:
         assert key in said
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     patterns = ("s2.*.a.weight", "s3.*.b.weight", "s9.*")
-    assert fill(network, weights, tmp_path / "w", patterns) is True
+    with pytest.raises(DataError):  # weights with the last layer are whole
+        fill(network, weights, tmp_path / "w", patterns)
+    weights["head.projection.weight"] = torch.ones(400, 256)
+    assert fill(network, weights, tmp_path / "w", patterns) is False
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
@@ -183,7 +186,8 @@ def test_a_shorter_fusion_kernel_is_the_same_function() -> None:
     assert fill(other, {**weights, **short}, Path("w")) is True
     assert same(network, other)
     kept = small("slowfast", seed=1)
-    fill(kept, {**weights, **short}, Path("w"), ("s[1234]_fuse.conv_f2s.weight",))
+    start = {key: value for key, value in weights.items() if not key.startswith("head.")}
+    fill(kept, {**start, **short}, Path("w"), ("s[1234]_fuse.conv_f2s.weight",))
     assert torch.equal(
         kept.state_dict()["s1_fuse.conv_f2s.weight"],
         small("slowfast", seed=1).state_dict()["s1_fuse.conv_f2s.weight"],

@@ -52,13 +52,14 @@ def recognition(folder: Path, key_frames: KeyFrames, one: Recogniser) -> Recogni
     path = folder / "small.all.csv"
     write_detections(path, detections, LABELS)
     failed = sum(item.key not in logits for item in key_frames.items)
-    return Recognition(folder, path, detections, key_frames, settings_of(one, key_frames, "all"), failed)
+    settings = settings_of(one, key_frames, "all")
+    return Recognition(folder, path, detections, key_frames, LABELS, settings, failed)
 
 
 def test_what_is_written_scores_as_what_was_computed(tmp_path: Path) -> None:
     key_frames = sample()
     found = recognition(tmp_path / "run", key_frames, recogniser())
-    card = found.scorecard(LABELS, resamples=0)
+    card = found.scorecard(resamples=0)
     assert (card.recipe, card.model and card.model.name) == ("fixed", "SLOWONLY_4x16_R50")
     assert card.har is not None
     assert card.har.checkpoint == "small.safetensors"
@@ -167,7 +168,7 @@ def test_a_clip_that_cannot_be_decoded_has_no_detections_and_the_scorecard_says_
         tmp_path / "run", KeyFrames(tuple(items), "sample, all", sample().truth), recogniser()
     )
     assert found.failed == 1
-    card = found.scorecard(LABELS, resamples=0)
+    card = found.scorecard(resamples=0)
     assert card.status.startswith("1 of 10 key frames")
     assert not card.complete
 

@@ -16,11 +16,12 @@ pytest.importorskip("torch")
 
 import torch
 
-from microg_bench.errors import EngineError, RunError, UsageError
+from microg_bench.errors import DataError, EngineError, RunError, UsageError
 from microg_bench.har.recipe import read_recipe
 from microg_bench.har.trainer import Trainer, optimizer_of, rate_at
 from microg_bench.har.training import best_of, prepare, train
 from microg_bench.progress import Progress
+from microg_bench.video.pool import DecodePool
 from tests.har.models.small import LABELS, SMALL, ready, sample, small_recipe
 
 pytestmark = pytest.mark.heavy
@@ -206,3 +207,31 @@ def test_options_change_the_recipe_and_another_training_is_refused(tmp_path: Pat
         train("X3D_S", "sample", run=tmp_path / "x", checkpoint="none", epochs=1, cpu=True)
     with pytest.raises(UsageError, match="epochs"):
         prepare("X3D_S", "sample", checkpoint="none", epochs=0)
+
+
+def test_boxes_of_files_are_trained_on_and_evaluated(tmp_path: Path) -> None:
+    header = "video_id,frame,x1,y1,x2,y2,action\n"
+    files = {name: tmp_path / f"{name}.csv" for name in ("train", "val")}
+    for path, item in zip(files.values(), sample().items[:2], strict=True):
+        rows = [
+            f"{item.video_id},{item.frame},{','.join(map(str, box))},{action}\n"
+            for box, actions in zip(item.boxes.tolist(), item.actions, strict=True)
+            for action in actions
+        ]
+        path.write_text(header + "".join(rows))
+    given: dict[str, Any] = {"checkpoint": "none", "cpu": True}
+    alone, settings = prepare("X3D_S", "sample", train_boxes=files["train"], **given)
+    assert [item.id for item in alone.items] == [sample().items[0].id]
+    assert alone.val is None
+    assert settings.val == ""
+    with DecodePool(1) as pool:
+        assert alone.evaluate(pool) == {}
+    both, settings = prepare("X3D_S", "sample", train_boxes=files["train"], val_boxes=files["val"], **given)
+    assert both.val is not None
+    assert [item.id for item in both.val.items] == [sample().items[1].id]
+    assert settings.val == both.val.fingerprint
+    with pytest.raises(UsageError, match="--train-boxes"):
+        prepare("X3D_S", "sample", val_boxes=files["val"], **given)
+    files["val"].write_text("video_id,frame,x1,y1,x2,y2\n" + ",".join([*rows[0].split(",")[:6]]) + "\n")
+    with pytest.raises(DataError, match="no box has an action"):
+        prepare("X3D_S", "sample", train_boxes=files["train"], val_boxes=files["val"], **given)

@@ -33,6 +33,27 @@ class ActionNetwork(nn.Module):
 
     head: DetectionHead
 
+    def features(self, frames: Tensor) -> list[Tensor]:
+        """Take frames (B, 3, T, H, W); return features (B, C, T', H', W') of each pathway."""
+        raise NotImplementedError
+
+    def forward(self, frames: Tensor, boxes: Tensor) -> Tensor:
+        """Take frames (B, 3, T, H, W), normalised, and boxes (K, 5); return logits (K, classes).
+
+        A box is the number of its clip, from 0, and its corners x1, y1, x2, y2 in pixels.
+
+        Raises:
+            ValueError: the shapes are others, or a box is of a clip that there is not.
+        """
+        if frames.dim() != 5 or frames.shape[1] != 3:
+            raise ValueError(f"frames have the shape {tuple(frames.shape)}, not (B, 3, T, H, W)")
+        if boxes.dim() != 2 or boxes.shape[1] != 5:
+            raise ValueError(f"boxes have the shape {tuple(boxes.shape)}, not (K, 5)")
+        if len(boxes) and not 0 <= int(boxes[:, 0].min()) <= int(boxes[:, 0].max()) < len(frames):
+            raise ValueError(f"a box begins with the number of its clip, from 0 to {len(frames) - 1}")
+        logits: Tensor = self.head(self.features(frames), boxes)
+        return logits
+
 
 def roi_align(features: Tensor, boxes: Tensor, scale: float) -> Tensor:
     """Pool each box of a feature map (B, C, H, W) to (K, C, 7, 7) by bilinear sampling.

@@ -246,8 +246,8 @@ class MViT(ActionNetwork):
             elif name.endswith("bias") and not name.startswith("patch_embed"):
                 nn.init.constant_(parameter, 0.02)
 
-    def forward(self, frames: Tensor, boxes: Tensor) -> Tensor:
-        """Take frames (B, 3, T, H, W) and boxes (K, 5); return logits (K, classes)."""
+    def features(self, frames: Tensor) -> list[Tensor]:
+        """Take frames (B, 3, T, H, W); return features (B, C, T / 2, H / 32, W / 32)."""
         patches = self.patch_embed(frames)
         sizes = patches.shape[2:]
         x = torch.cat(
@@ -257,9 +257,7 @@ class MViT(ActionNetwork):
             x = x + self._positions(sizes)
         for block in self.blocks:
             x, sizes = block(x, sizes)
-        volume = self.norm(x)[:, 1:].transpose(1, 2).unflatten(2, sizes)
-        logits: Tensor = self.head([volume], boxes)
-        return logits
+        return [self.norm(x)[:, 1:].transpose(1, 2).unflatten(2, sizes)]
 
     def _positions(self, sizes: Sizes) -> Tensor:
         spatial = self.pos_embed_spatial.reshape(1, self.side, self.side, -1)

@@ -226,9 +226,8 @@ class ResNet(ActionNetwork):
         initialise(self)
         self.head = DetectionHead([channels], classes, stride=roi_stride)
 
-    def forward(self, frames: Tensor, boxes: Tensor) -> Tensor:
-        """Take frames (B, 3, T, H, W) and boxes (K, 5); return logits (K, classes)."""
+    def features(self, frames: Tensor) -> list[Tensor]:
+        """Take frames (B, 3, T, H, W); return features (B, C, T', H / 16, W / 16)."""
         x = self.s2(self.s1([frames]))
-        x = self.s5(self.s4(self.s3([self.pool(part) for part in x])))
-        logits: Tensor = self.head(x, boxes)
-        return logits
+        features: list[Tensor] = self.s5(self.s4(self.s3([self.pool(part) for part in x])))
+        return features

@@ -88,11 +88,11 @@ class SlowFast(ActionNetwork):
         initialise(self)
         self.head = DetectionHead([out, out // FEWER], classes, stride=roi_stride)
 
-    def forward(self, frames: Tensor, boxes: Tensor) -> Tensor:
-        """Take frames (B, 3, T, H, W) of the fast pathway and boxes (K, 5); return logits (K, classes)."""
+    def features(self, frames: Tensor) -> list[Tensor]:
+        """Take frames (B, 3, T, H, W) of the fast pathway; return features of both, the slow one first."""
         count = frames.shape[2]
         slow = torch.linspace(0, count - 1, count // self.alpha, device=frames.device).long()
         x = self.s1_fuse(self.s1([frames[:, :, slow], frames]))
         x = self.s3_fuse(self.s3(self.s2_fuse(self.s2(x))))
-        logits: Tensor = self.head(self.s5(self.s4_fuse(self.s4(x))), boxes)
-        return logits
+        features: list[Tensor] = self.s5(self.s4_fuse(self.s4(x)))
+        return features

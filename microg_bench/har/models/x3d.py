@@ -97,8 +97,7 @@ class X3D(ActionNetwork):
         initialise(self)
         self.head = DetectionHead([taken], classes, stride=roi_stride)
 
-    def forward(self, frames: Tensor, boxes: Tensor) -> Tensor:
-        """Take frames (B, 3, T, H, W) and boxes (K, 5); return logits (K, classes)."""
-        x = self.s5(self.s4(self.s3(self.s2(self.s1([frames])))))
-        logits: Tensor = self.head(x, boxes)
-        return logits
+    def features(self, frames: Tensor) -> list[Tensor]:
+        """Take frames (B, 3, T, H, W); return features (B, C, T, H / 32, W / 32)."""
+        features: list[Tensor] = self.s5(self.s4(self.s3(self.s2(self.s1([frames])))))
+        return features

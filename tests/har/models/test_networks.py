@@ -43,6 +43,22 @@ def test_each_model_has_a_network_and_two_recipes() -> None:
         assert not recipes[0].faults
 
 
+def test_frames_and_boxes_of_other_shapes_are_refused() -> None:
+    network = har.load_model("X3D_S")
+    frames, boxes = torch.zeros(1, 3, 13, 64, 64), torch.tensor([[0.0, 1, 1, 50, 50]])
+    assert network(frames, boxes).shape == (1, 50)
+    assert network(frames, torch.zeros(0, 5)).shape == (0, 50)
+    for bad in (frames[0], frames[:, :1]):
+        with pytest.raises(ValueError, match=r"not \(B, 3, T, H, W\)"):
+            network(bad, boxes)
+    for bad in (boxes[0], boxes[:, 1:]):
+        with pytest.raises(ValueError, match=r"not \(K, 5\)"):
+            network(frames, bad)
+    for clip in (-1.0, 1.0):
+        with pytest.raises(ValueError, match="from 0 to 0"):
+            network(frames, torch.tensor([[clip, 1, 1, 50, 50]]))
+
+
 @pytest.mark.parametrize("recipe", ["fixed", "paper"])
 @pytest.mark.parametrize("model", MODELS)
 def test_weights_are_named_and_shaped_as_published(
