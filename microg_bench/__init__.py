@@ -26,6 +26,7 @@ __all__ = [
     "evaluate_async",
     "load_dataset",
     "load_run",
+    "merge_runs",
     "score",
     "sweep",
 ]
@@ -36,6 +37,7 @@ _PLACES = {
     "RunRecord": "microg_bench.runs.record",
     "Scorecard": "microg_bench.scorecard",
     "drift": "microg_bench.drifts",
+    "merge_runs": "microg_bench.merges",
 }
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ VERBS = {
     "sweep": ("sweep", "Ask one model with every number of frames and every prompt."),
     "score": ("score", "Score a run again, or a predictions file from elsewhere."),
     "compare": ("compare", "Compare runs item by item, with intervals and p-values."),
+    "runs": ("runs", "Join the shards of a run."),
     "drift": ("drift", "Ask a sample of a run again, and compare the answers and their scores."),
     "tables": ("tables", "Regenerate the tables of the paper."),
     "plots": ("plots", "Draw how runs scored."),

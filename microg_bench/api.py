@@ -156,7 +156,7 @@ async def evaluate_async(
     with shown(progress) as callback:
         one = _configured(model, data, tasks, options, callback.note)
         root = Path(run) if run else one.default_folder
-        paths = {task: root / task for task in one.tasks}
+        paths = {task: one.shard_folder(root) / task for task in one.tasks}
         return await run_configuration(one, paths, callback, yes)
 
 
@@ -174,7 +174,10 @@ def _configured(
 async def run_configuration(
     one: Configuration, paths: Mapping[TaskName, Path], progress: Progress, yes: bool = False
 ) -> Results:
-    """Ask what is open in the runs at `paths`, one a task, and score them; see `evaluate`."""
+    """Ask what is open in the runs at `paths`, one a task, and score them; see `evaluate`.
+
+    A shard is not scored: its part of the clips says nothing by itself.
+    """
     return (await _pipeline({"": (one, paths)}, _root(paths), progress, yes))[""]
 
 
@@ -184,12 +187,12 @@ async def _pipeline(variants: Variants, root: Path, progress: Progress, yes: boo
         opened = {name: _opened(stack, *variant, progress) for name, variant in variants.items()}
         outcomes = await ask(list(opened.values()), root, progress, yes)
         tables: dict[Path, str] = {}
-        if not outcomes.pending:
-            first = next(iter(opened.values())).configuration
+        first = next(iter(opened.values())).configuration
+        if not outcomes.pending and not first.options.shard:
             tables, errors = await asyncio.to_thread(
-                _score_and_save, outcomes.recorded, first.options, first.dataset, progress
+                score_and_save, outcomes.recorded, first.options, first.dataset, progress
             )
-            _raise(errors)
+            raise_all(errors)
         return {
             name: Results(
                 _root(variants[name][1]),
@@ -223,7 +226,7 @@ def _root(paths: Mapping[TaskName, Path]) -> Path:
     return first.parent if len(paths) > 1 else first
 
 
-def _score_and_save(
+def score_and_save(
     records: Sequence[RunRecord],
     options: ScoringOptions,
     data: str | Path | Dataset | None,
@@ -253,7 +256,8 @@ def _score_and_save(
     return tables, errors
 
 
-def _raise(errors: Sequence[MicrogError]) -> None:
+def raise_all(errors: Sequence[MicrogError]) -> None:
+    """Raise one error that tells all of them; nothing where there are none."""
     if errors:
         raise errors[0] if len(errors) == 1 else RunError("; ".join(map(str, errors)))
 
@@ -304,9 +308,11 @@ def sweep(  # noqa: PLR0913 - what varies, and the arguments of `evaluate`
             if label in found:
                 reason = f"two configurations have the name {label}: give each number and prompt once"
                 raise UsageError(reason)
-            found[label] = one, {task: root / label / task for task in one.tasks}
-        results = Sweep(root, in_loop(_sweep(found, root, callback, yes)))
-    write_text(root / SWEEP_FILE, results.table())
+            own = one.shard_folder(root)
+            found[label] = one, {task: own / label / task for task in one.tasks}
+        results = Sweep(own, in_loop(_sweep(found, own, callback, yes)))
+    if not one.options.shard:
+        write_text(root / SWEEP_FILE, results.table())
     return results
 
 
@@ -365,7 +371,7 @@ def score(
         raise UsageError("needs --reparse: nothing else is done with an adapter", item="--model")
     if not predictions:
         cards, errors = score_runs(path, chosen, data, progress, reparse, model)
-        _raise(errors)
+        raise_all(errors)
         return list(cards.values())
     if task is None:
         raise UsageError("give the task of the predictions: caption or vqa", item="--task")
@@ -397,7 +403,7 @@ def score_runs(
                 records.append(reparsed(one, model, data, callback) if reparse else RunRecord.read(one))
             except MicrogError as error:
                 unread.append(error)
-        tables, errors = _score_and_save(records, options, data, callback)
+        tables, errors = score_and_save(records, options, data, callback)
     return {one.path: one.scorecard for one in records if one.path in tables}, unread + errors
 
 

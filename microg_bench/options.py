@@ -84,10 +84,20 @@ def _known_metrics(given: tuple[str, ...]) -> tuple[str, ...]:
     return given
 
 
+def _shard(given: str | None) -> str | None:
+    if given is None:
+        return None
+    number, slash, count = given.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"{given!r}: give K/N, e.g. 3/8 for the third of eight")
+    return f"{int(number)}/{int(count)}"
+
+
 ENCODER_FOLDERS = ("sentence_model", "bertscore_model")
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Tasks = Annotated[tuple[TaskName, ...], BeforeValidator(_split)]
+Shard = Annotated[str | None, AfterValidator(_shard)]
 Arguments = Annotated[dict[str, Any], BeforeValidator(_arguments)]
 
 WEIGHTS = ("transformers", "vllm", "server")
@@ -216,6 +226,14 @@ class Options(ScoringOptions):
     clips: Annotated[
         Words, Moves("Ask about these clips only: ID,ID,…", "Data and prompt", default="all")
     ] = ()
+    shard: Annotated[
+        Shard,
+        About(
+            "Ask about one part of the clips, K/N: the K-th of N; `runs merge` joins the parts.",
+            "Data and prompt",
+            default="all in one",
+        ),
+    ] = None
     engine: Annotated[
         str | None,
         Moves(

@@ -40,10 +40,11 @@ class Settings(Record):
     `frames` are the frames that the model is shown, None where none are decoded: it sees no video, or is sent
     the clip's own file (`media.kind` is then "clip"). `media` is None for an engine in this process.
     `clips` are the ids of the clips that are asked about, None for all of the dataset; `requests` those of
-    the requests, None for all of the clips'. `checkpoint_sha256` identifies the content of a local
-    checkpoint, None for any other. `title` is the adapter's, with the checkpoint where that is another than
-    the adapter's. `thinking` is the level that was asked for, "engine default" where none was, None for a
-    model that does not think. `transforms` are applied to the frames, in order.
+    the requests, None for all of the clips'. `shard` is the part of a divided run that this is, as ``3/8``.
+    `checkpoint_sha256` identifies the content of a local checkpoint, None for any other. `title` is the
+    adapter's, with the checkpoint where that is another than the adapter's. `thinking` is the level that was
+    asked for, "engine default" where none was, None for a model that does not think. `transforms` are applied
+    to the frames, in order.
     """
 
     task: TaskName
@@ -68,6 +69,7 @@ class Settings(Record):
     fingerprint: str
     clips: tuple[str, ...] | None
     requests: tuple[str, ...] | None = None
+    shard: str | None = None
 
     @property
     def shown(self) -> str:
@@ -89,6 +91,8 @@ class Settings(Record):
     @property
     def part(self) -> str | None:
         """Which part of the dataset is asked about, as ``20 clips only``; None for all of it."""
+        if self.shard:
+            return f"shard {self.shard} only"
         for name in ("requests", "clips"):
             if (chosen := getattr(self, name)) is not None:
                 return f"{len(chosen)} {name} only"

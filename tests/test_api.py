@@ -350,13 +350,13 @@ def test_check_model_checks_an_adapter() -> None:
 
 
 def test_the_errors_of_several_runs_are_all_told() -> None:
-    mb.api._raise([])
+    mb.api.raise_all([])
     one, other = RunError("damaged", path="a"), DataError("missing", path="b")
     with pytest.raises(DataError) as alone:
-        mb.api._raise([other])
+        mb.api.raise_all([other])
     assert alone.value is other
     with pytest.raises(RunError) as both:
-        mb.api._raise([one, other])
+        mb.api.raise_all([one, other])
     assert str(one) in str(both.value) and str(other) in str(both.value)
 
 

@@ -29,7 +29,7 @@ ORDER = (
     ),
     *("progress", "memory", "torchvision_repair", "_children", "tasks", "dataset", "prompts", "metrics"),
     *("adapters", "engines", "runs", "scoring", "har", "submissions", "tables", "plots", "pages", "export"),
-    *("api", "drifts", "__main__", "cli"),
+    *("api", "drifts", "merges", "__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}
 MODULES = sorted(PACKAGE.rglob("*.py"))

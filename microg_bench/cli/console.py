@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
@@ -51,6 +52,12 @@ def interruptible(kept: str = "every answer") -> Iterator[None]:
     except KeyboardInterrupt:
         note(f"interrupted: {kept} is kept; run the same command again to resume")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def unscored(shard: str, root: Path) -> str:
+    """How the shards of a run are scored."""
+    again = f"`microg-bench runs merge {root} --out DIR`"
+    return f"shard {shard} is not scored by itself: when all have ended, {again} joins and scores them"
 
 
 def warn_of_doubts(cards: Mapping[str, Scorecard]) -> None:

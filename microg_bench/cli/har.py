@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from microg_bench.cli import training
-from microg_bench.cli.console import columns, interruptible, messages, note, output
+from microg_bench.cli.console import columns, interruptible, messages, note, output, unscored
 from microg_bench.dataset.labels import DEFAULT
 from microg_bench.errors import RunError, UsageError
 from microg_bench.har import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from microg_bench.har.predict import Recognition
+    from microg_bench.har.runs import Recognition
 
 EPILOG = """Examples:
 
@@ -87,6 +87,12 @@ BoxesOption = Annotated[
     Path | None,
     typer.Option(
         "--boxes", help="Boxes to look at, a table in AVA's layout.", show_default="the annotations"
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", help="One part of the clips, K/N; `runs merge` joins the parts.", show_default="all in one"
     ),
 ]
 RunOption = Annotated[
@@ -245,6 +251,7 @@ def predict(
     data: DataOption = None,
     split: SplitOption = None,
     boxes: BoxesOption = None,
+    shard: ShardOption = None,
     run: RunOption = None,
     out: Annotated[Path | None, typer.Option(help="Write the detections, CSV, here as well.")] = None,
     label_map: LabelMapOption = DEFAULT,
@@ -259,7 +266,7 @@ def predict(
     found = _recognise(locals())
     if out is not None and training.is_first():
         write_text(out, found.path.read_text())
-    _end(found, f"detections: {out or found.path}")
+    show_detections(found, out)
 
 
 @app.command("run", epilog=EPILOG)
@@ -270,6 +277,7 @@ def run_(
     data: DataOption = None,
     split: SplitOption = None,
     boxes: BoxesOption = None,
+    shard: ShardOption = None,
     run: RunOption = None,
     label_map: LabelMapOption = DEFAULT,
     device: DeviceOption = None,
@@ -278,12 +286,11 @@ def run_(
 ) -> None:
     """Predict as `har predict` does, and score; `tables --har` takes the scorecard."""
     found = _recognise(locals())
-    path = found.folder / "scorecard.json"
-    if training.is_first():
-        card = found.scorecard()
-        write_json(path, card.to_json())
-        _show([card])
-    _end(found, f"scorecard: {path}")
+    if shard is None:
+        show_scores(found)
+    else:
+        note(unscored(shard, found.folder.parent))
+        show_detections(found)
 
 
 @app.command(epilog=EPILOG)
@@ -350,6 +357,21 @@ def train(
     """
     given = {name: value for name, value in locals().items() if name not in ("run", "label_map", "dry_run")}
     training.train(run, read_label_map(label_map), dry_run=dry_run, **given)
+
+
+def show_detections(found: Recognition, path: Path | None = None) -> None:
+    """Say where predictions are."""
+    _end(found, f"detections: {path or found.path}")
+
+
+def show_scores(found: Recognition) -> None:
+    """Score predictions, and print and write the scores."""
+    path = found.folder / "scorecard.json"
+    if training.is_first():
+        card = found.scorecard()
+        write_json(path, card.to_json())
+        _show([card])
+    _end(found, f"scorecard: {path}")
 
 
 def _recognise(given: dict[str, Any]) -> Recognition:

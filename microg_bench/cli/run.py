@@ -12,7 +12,7 @@ import typer
 
 from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.api import Results, run_configuration
-from microg_bench.cli.console import interruptible, note, output, warn_of_doubts
+from microg_bench.cli.console import interruptible, note, output, unscored, warn_of_doubts
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
@@ -65,6 +65,8 @@ def _command(verb: str) -> Callable[..., None]:
             return
         heading = f"{one.title} on {one.dataset.name}"
         root = run or one.default_folder
+        if options.shard:
+            root = one.shard_folder(root)
         several = verb == "run" or run is None
         paths = {task: root / task if several else root for task in one.tasks}
         note(f"{heading}, into {', '.join(map(str, paths.values()))}")
@@ -72,9 +74,11 @@ def _command(verb: str) -> Callable[..., None]:
             note(f"repeated ids, of which the last caption counts: {', '.join(one.dataset.repeated)}")
         with interruptible(), shown("rich") as progress:
             results = asyncio.run(run_configuration(one, paths, progress, yes))
-        output().print(results.table())
-        output().print("\n".join(f"{task}: {path}" for task, path in paths.items()))
-        finish([results])
+        tables = [] if options.shard else [results.table()]
+        output().print("\n".join([*tables, *(f"{task}: {path}" for task, path in paths.items())]))
+        if options.shard:
+            note(unscored(options.shard, root.parent))
+        finish([results], scored=not options.shard)
 
     command.__doc__ = VERBS[verb]
     names = [*ASKING, *SCORING]
@@ -105,7 +109,7 @@ def _check_repeats(one: Configuration, settings: Settings) -> None:
         raise UsageError(f"this would not repeat that run ({changed})", item="--config")
 
 
-def finish(results: Iterable[Results]) -> None:
+def finish(results: Iterable[Results], scored: bool = True) -> None:
     """Say what this start took, what is not done, how to go on, and whether the scores say little.
 
     Raises:
@@ -113,7 +117,8 @@ def finish(results: Iterable[Results]) -> None:
     """
     found = list(results)
     outcomes = found[0].outcomes
-    records = [] if outcomes.pending else [one for own in found for one in own.records.values()]
+    scored = scored and not outcomes.pending
+    records = [one for own in found for one in own.records.values()] if scored else []
     lines = [line for one in found for line in one.usage.lines()] if outcomes.asked else []
     if outcomes.asked and outcomes.dollars is not None:
         lines.append(f"cost: {dollars_words(outcomes.dollars)} so far")

@@ -7,7 +7,7 @@ import typer
 
 from microg_bench.api import SWEEP_FILE, Sweep
 from microg_bench.api import sweep as run_sweep
-from microg_bench.cli.console import interruptible, note, output
+from microg_bench.cli.console import interruptible, note, output, unscored
 from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import Yes, finish
 from microg_bench.errors import MissingExtraError, UsageError
@@ -47,8 +47,11 @@ def sweep(
         found = run_sweep(
             options.pop("model", ""), run=run, frames=_numbers(frames), prompts=prompts, yes=yes, **options
         )
-    output().print("\n".join([found.table(), *map(str, [found.folder / SWEEP_FILE, *_draw(found)])]))
-    finish(found.values())
+    if shard := options.get("shard"):
+        note(unscored(shard, run))
+    else:
+        output().print("\n".join([found.table(), *map(str, [found.folder / SWEEP_FILE, *_draw(found)])]))
+    finish(found.values(), scored=not shard)
 
 
 def _draw(found: Sweep) -> list[Path]:

@@ -1,7 +1,7 @@
 """Key frames: frames with boxes about persons, and the actions of each person where they are known."""
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.dataset.load import ACTION_NAMES, BOX_NAMES, find_table, find_videos, locate
+from microg_bench.dataset.shards import divide, numbers
 from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError, DecodeError, UsageError
 from microg_bench.har.boxes import COORDINATES, PLACE, GroundTruth, many
@@ -87,6 +88,15 @@ class KeyFrames:
     def boxes(self) -> int:
         """The number of boxes."""
         return sum(len(item.boxes) for item in self.items)
+
+    def shard(self, shard: str | None) -> tuple[KeyFrame, ...]:
+        """The items of a shard, as ``3/8``, which has whole clips; all of them for None."""
+        if shard is None:
+            return self.items
+        counts = Counter(item.video_id for item in self.items)
+        number, count = numbers(shard)
+        own = set(divide(list(counts), list(counts.values()), count)[number - 1])
+        return tuple(item for item in self.items if item.video_id in own)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -21,7 +21,6 @@ from microg_bench.records import Failure
 from microg_bench.video.pool import DecodePool
 
 DIGITS = 6  # of a logit
-Logits = dict[tuple[str, int], NDArray[np.float64]]  # of each key frame, shape (boxes, outputs)
 
 
 @dataclass

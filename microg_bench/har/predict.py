@@ -1,38 +1,45 @@
 """Logits of a network for the boxes of key frames, journalled, and the file that `har score` reads."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import PartialState
 from pydantic import Field, ValidationError
 
 from microg_bench.dataset.labels import LabelMap, read_label_map
-from microg_bench.errors import DataError, RunError, UsageError
-from microg_bench.har.boxes import Detections, write_detections
+from microg_bench.dataset.shards import folder_name
+from microg_bench.errors import DataError, UsageError
+from microg_bench.har.boxes import write_detections
 from microg_bench.har.checkpoints import PROJECTION, build, fill, find_checkpoint, read_facts, read_weights
 from microg_bench.har.keyframes import KeyFrames, load_key_frames
-from microg_bench.har.logits import Logits, Machine, look, share
+from microg_bench.har.logits import Machine, look, share
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Recipe, read_recipe
-from microg_bench.har.runs import AVA_ACTIONS, SETTINGS, PredictSettings, claim, detections_file
-from microg_bench.har.scoring import evaluate
+from microg_bench.har.runs import (
+    AVA_ACTIONS,
+    FREE,
+    SETTINGS,
+    Logits,
+    Predicted,
+    PredictSettings,
+    Recognition,
+    claim,
+    journal_name,
+    read_logits,
+    recognition,
+)
+from microg_bench.options import Shard
 from microg_bench.progress import Progress
-from microg_bench.records import Record, first_fault, validated
-from microg_bench.scorecard import ModelEntry, Scorecard
+from microg_bench.records import Record, first_fault
 from microg_bench.storage import (
     FolderLock,
     Journal,
     file_sha256,
-    read_journal,
 )
 from microg_bench.text import first_line
 from microg_bench.video.pool import DecodePool
-
-JOURNALS = "journal*.jsonl"  # one a process
 
 
 class PredictOptions(Record):
@@ -43,6 +50,7 @@ class PredictOptions(Record):
         recipe: "fixed" or "paper".
         split: "train", "val", "test" or "all" of the annotations; a recipe may crop "val".
         boxes: a table of boxes to look at in place of the annotations.
+        shard: which part of the clips to look at, as "3/8"; None takes all.
         device: a torch device; None takes a GPU where there is one.
         batch: clips at a time, from 1; halved where memory does not suffice.
         workers: processes that decode, from 1.
@@ -52,17 +60,10 @@ class PredictOptions(Record):
     recipe: str = "fixed"
     split: str = "test"
     boxes: Path | None = None
+    shard: Shard = None
     device: str | None = None
     batch: int = Field(default=8, ge=1)
     workers: int = Field(default=2, ge=1)
-
-
-class Predicted(Record):
-    """A line of the journal: the logits of each box of a key frame."""
-
-    video_id: str
-    frame: int
-    logits: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +123,9 @@ def predict(
 
     Args:
         recogniser: the network; it is moved to the device.
-        key_frames: which boxes to look at.
+        key_frames: which boxes to look at; of these, a shard its part.
         folder: made if missing. One run writes at a time.
-        options: of which `split`, `device`, `batch` and `workers` count.
+        options: of which `split`, `shard`, `device`, `batch` and `workers` count.
         progress: is told of each key frame, and of those that failed.
 
     Returns:
@@ -140,14 +141,14 @@ def predict(
     lock = FolderLock(folder) if state.is_main_process else None
     try:
         if lock is not None:
-            # The same weights may lie in a file of another name.
-            settings = settings_of(recogniser, key_frames, options.split)
-            claim(folder, SETTINGS, settings, free=("checkpoint", "trained_on"))
+            settings = settings_of(recogniser, key_frames, options)
+            claim(folder, SETTINGS, settings, free=FREE)
         state.wait_for_everyone()
         found = read_logits(folder)
-        left = share([one for one in key_frames.items if one.key not in found], state)
+        asked = key_frames.shard(options.shard)
+        left = share([one for one in asked if one.key not in found], state)
         progress.stage("key frames", len(found) + len(left), done=len(found))
-        path = folder / JOURNALS.replace("*", f"-{state.process_index}" if state.process_index else "")
+        path = folder / journal_name(state.process_index)
         network, given = recogniser.network.to(place), recogniser.recipe.input
         square = given.square_validation and options.split == "val"
         with Journal(path) as journal, DecodePool(options.workers) as pool:
@@ -170,7 +171,7 @@ def _usable(device: str) -> torch.device:
         raise UsageError(first_line(error), item="--device") from None
 
 
-def settings_of(recogniser: Recogniser, key_frames: KeyFrames, split: str) -> PredictSettings:
+def settings_of(recogniser: Recogniser, key_frames: KeyFrames, options: PredictOptions) -> PredictSettings:
     """What the folder of these predictions must have been made with."""
     return PredictSettings(
         model=recogniser.recipe.model,
@@ -178,94 +179,11 @@ def settings_of(recogniser: Recogniser, key_frames: KeyFrames, split: str) -> Pr
         checkpoint=recogniser.checkpoint,
         sha256=recogniser.sha256,
         trained_on=recogniser.trained_on,
-        split=split,
+        split=options.split,
         key_frames=key_frames.fingerprint,
         actions=recogniser.actions,
+        shard=options.shard,
     )
-
-
-def read_logits(folder: Path) -> Logits:
-    """The logits that the journals of a folder keep, by clip and frame.
-
-    Raises:
-        RunError: a line is none of ours.
-    """
-    found: Logits = {}
-    for path in sorted(folder.glob(JOURNALS)):
-        for number, line in read_journal(path):
-            try:
-                kept = validated(Predicted, line)
-            except ValidationError as error:
-                raise RunError(first_fault(error), path=path, item=f"line {number}") from None
-            found[kept.video_id, kept.frame] = np.array(kept.logits)
-    return found
-
-
-def detections_of(
-    key_frames: KeyFrames,
-    logits: Logits,
-    actions: Sequence[int],
-    labels: LabelMap,
-    name: str,
-) -> Detections:
-    """The boxes that have logits, with those of the actions of the label map.
-
-    Raises:
-        DataError: no box has any, or no output is an action of the label map.
-    """
-    columns = labels.positions(np.array(actions))
-    if (columns < 0).all():
-        raise DataError("no output of the model is an action of the label map", path=name)
-    seen = [one for one in key_frames.items if one.key in logits]
-    if not seen:
-        raise DataError("no key frame could be looked at", path=name)
-    scores = np.full((sum(len(one.boxes) for one in seen), len(labels)), -np.inf)
-    scores[:, columns[columns >= 0]] = np.concatenate([logits[one.key] for one in seen])[:, columns >= 0]
-    rows = [(one.video_id, one.frame) for one in seen for _ in one.boxes]
-    return Detections(
-        np.array([row[0] for row in rows], dtype=object),
-        np.array([row[1] for row in rows]),
-        np.concatenate([one.boxes for one in seen]),
-        scores,
-        name=name,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Recognition:
-    """What `recognise` found: where it is, the detections, and how many of the key frames have none."""
-
-    folder: Path
-    path: Path
-    detections: Detections
-    key_frames: KeyFrames
-    labels: LabelMap
-    settings: PredictSettings
-    failed: int
-
-    def scorecard(self, **options: Any) -> Scorecard:
-        """Their scores, with the model, its recipe and its checkpoint; `options` are those of `evaluate`.
-
-        Raises:
-            DataError: no box has an action.
-        """
-        if self.key_frames.truth is None:
-            raise DataError(
-                "no box has an action: there is nothing to score against", path=self.key_frames.name
-            )
-        card = evaluate(self.detections, self.key_frames.truth, self.labels, **options)
-        if card.har is None:
-            raise AssertionError("a scorecard of actions has facts of actions")
-        update: dict[str, Any] = {
-            "model": ModelEntry(name=self.settings.model, title=self.settings.model),
-            "recipe": self.settings.recipe,
-            "har": card.har.model_copy(update={"checkpoint": self.settings.checkpoint}),
-        }
-        if self.failed:
-            update["status"] = (
-                f"{self.failed:,} of {len(self.key_frames):,} key frames could not be looked at"
-            )
-        return card.model_copy(update=update)
 
 
 def recognise(
@@ -302,11 +220,11 @@ def recognise(
     key_frames = load_key_frames(data, labels, split=given.split, boxes=given.boxes)
     recogniser = load_recogniser(recipe, given.checkpoint, labels)
     folder = Path(run) if run else Path("actions") / f"{model}.{given.recipe}.{given.split}"
+    if given.shard:
+        folder /= folder_name(given.shard)
     logits = predict(recogniser, key_frames, folder, given, progress)
-    settings = settings_of(recogniser, key_frames, given.split)
-    path = detections_file(folder, settings)
-    detections = detections_of(key_frames, logits, recogniser.actions, labels, path.name)
+    settings = settings_of(recogniser, key_frames, given)
+    found = recognition(folder, settings, key_frames, logits, labels)
     if PartialState().is_main_process:
-        write_detections(path, detections, labels)
-    failed = sum(one.key not in logits for one in key_frames.items)
-    return Recognition(folder, path, detections, key_frames, labels, settings, failed)
+        write_detections(found.path, found.detections, labels)
+    return found

@@ -21,8 +21,8 @@ from microg_bench.har.clips import ClipTensors, decoded, shown_in_training, stac
 from microg_bench.har.keyframes import KeyFrame, KeyFrames
 from microg_bench.har.logits import Machine, look, share
 from microg_bench.har.models.head import ActionNetwork
-from microg_bench.har.predict import detections_of
 from microg_bench.har.recipe import Recipe, Training
+from microg_bench.har.runs import detections_of
 from microg_bench.har.scoring import evaluate
 from microg_bench.memory import out_of_memory, release_memory
 from microg_bench.progress import Progress

@@ -135,7 +135,8 @@ class Configuration:
 
     def settings(self, task: TaskName) -> Settings:
         """Everything that moves the answers of `task`."""
-        options, every = self.engine_options, not self.options.clips and self.options.limit is None
+        options, given = self.engine_options, self.options
+        every = not given.clips and given.limit is None and given.shard is None
         same = ("checkpoint", "revision", "dtype", "attn_implementation", "quantization", "engine_args")
         prompted = self.engine.name != "function" or self.adapter.sees_video
         return Settings(
@@ -154,6 +155,7 @@ class Configuration:
             fingerprint=self.dataset.fingerprint,
             clips=None if every else tuple(clip.video_id for clip in self.clips),
             requests=None if self.only is None else tuple(one.request.id for one in self.items[task]),
+            shard=given.shard,
             **{name: getattr(options, name) for name in same},
         )
 
@@ -185,6 +187,14 @@ class Configuration:
         dataset = re.sub(r"[\[\]]", "", outgoing(self.dataset.name))
         digest = hashlib.sha256(moved_by.encode()).hexdigest()[:6]
         return RUNS_FOLDER / f"{name}-{dataset}-{digest}"
+
+    def shard_folder(self, root: Path) -> Path:
+        """The folder of the runs: `root`, or below it that of this shard."""
+        if self.options.shard is None:
+            return root
+        from microg_bench.dataset.shards import folder_name
+
+        return root / folder_name(self.options.shard)
 
     def cached_under(self, provenance: Mapping[str, str]) -> dict[str, Any]:
         """Everything but the request that moves an answer, for the response cache."""
@@ -240,6 +250,11 @@ def configure(
     )
     _check_work(configuration)
     _check_cost(configuration)
+    if options.shard:
+        from microg_bench.dataset.shards import divide_clips, numbers
+
+        number, count = numbers(options.shard)
+        configuration = replace(configuration, clips=divide_clips(clips, count)[number - 1])
     return _identified(configuration, note)
 
 

@@ -3,6 +3,7 @@
 Files of schema 1 are migrated in memory; a file on disk changes only when it is written again.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,8 @@ from pydantic import ValidationError
 
 from microg_bench.errors import DataError, RunError
 from microg_bench.options import Options
-from microg_bench.records import Answer, Failure, Withdrawal, first_fault
+from microg_bench.records import Answer, AnyRecord, Failure, Withdrawal, first_fault, validated
+from microg_bench.scorecard import SCORECARD_SCHEMA, Scorecard
 from microg_bench.storage import MAX_JSON_BYTES, read_strict_json
 from microg_bench.text import first_line
 
@@ -80,6 +82,31 @@ def of_schema(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"damaged: {type(error).__name__}: {first_line(error)} (read in schema {first})"
         raise RunError(reason, path=file) from error
+
+
+def read_scorecard(file: Path) -> Scorecard:
+    """A scorecard file, of this version's schema or of version 1's.
+
+    Raises:
+        RunError: it is missing, damaged, or of a schema that this version does not know.
+    """
+    if not os.path.lexists(file):
+        raise RunError(f"has not been scored: run `microg-bench score {file.parent}` first", path=file.parent)
+    return scorecard_of(read_object(file), file)
+
+
+def scorecard_of(written: dict[str, Any], file: Path) -> Scorecard:
+    """The scorecard that was read in `file`; raises as `read_scorecard` does."""
+    content, _ = of_schema(written, file, SCORECARD_SCHEMA, SCORECARD_SCHEMA_1, scorecard_from_1)
+    return parsed(file, Scorecard, content)
+
+
+def parsed(file: Path, kind: type[AnyRecord], content: dict[str, Any]) -> AnyRecord:
+    """The record that `content`, read in `file`, holds."""
+    try:
+        return validated(kind, content)
+    except ValidationError as error:
+        raise RunError(f"damaged: {first_fault(error)}", path=file) from error
 
 
 def read_line(line: dict[str, Any], file: Path, number: int, migrated: bool) -> Entry:

@@ -7,7 +7,7 @@ writer: each file is read when it is first needed, at most once, and what is wri
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,25 +15,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from microg_bench.adapters.registry import is_file
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import (
     REJECTABLE,
     Answer,
-    AnyRecord,
     Failure,
     Record,
     Request,
     Response,
     Withdrawal,
-    first_fault,
-    validated,
 )
 from microg_bench.runs import migration
 from microg_bench.runs.migration import Entry
-from microg_bench.scorecard import SCORECARD_SCHEMA, Scorecard
+from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Settings
 from microg_bench.storage import FolderLock, Journal, read_journal, write_json
 from microg_bench.text import listed
@@ -146,7 +141,7 @@ class RunRecord:
         file, first = path / RUN_FILE, migration.RUN_SCHEMA_1
         content, migrated = migration.of_schema(written, file, RUN_SCHEMA, first, migration.run_from_1)
         fields = {name: value for name, value in content.items() if name != "schema"}
-        return cls(path, _parsed(file, RunFile, fields), lines, journal, migrated=migrated)
+        return cls(path, migration.parsed(file, RunFile, fields), lines, journal, migrated=migrated)
 
     @classmethod
     def open(
@@ -249,9 +244,14 @@ class RunRecord:
     @cached_property
     def _state(self) -> _State:
         state = _State()
-        for number, line in self._lines(self._file):
-            state.count(migration.read_line(line, self._file, number, self.migrated))
+        for entry in self.entries():
+            state.count(entry)
         return state
+
+    def entries(self) -> Iterator[Entry]:
+        """All that the journal holds, in its order; see `answers`."""
+        for number, line in self._lines(self._file):
+            yield migration.read_line(line, self._file, number, self.migrated)
 
     def forget(self) -> None:
         """Drop what the journal holds; it is read again when it is needed."""
@@ -304,7 +304,7 @@ class RunRecord:
         Raises:
             RunError: the run has not been scored, or the file is damaged or of an unknown schema.
         """
-        return read_scorecard(self.path / SCORECARD_FILE)
+        return migration.read_scorecard(self.path / SCORECARD_FILE)
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -445,24 +445,6 @@ def find_runs(path: Path) -> list[Path]:
     return found
 
 
-def read_scorecard(file: Path) -> Scorecard:
-    """A scorecard file, of this version's schema or of version 1's.
-
-    Raises:
-        RunError: it is missing, damaged, or of a schema that this version does not know.
-    """
-    if not os.path.lexists(file):
-        raise RunError(f"has not been scored: run `microg-bench score {file.parent}` first", path=file.parent)
-    return scorecard_of(migration.read_object(file), file)
-
-
-def scorecard_of(written: dict[str, Any], file: Path) -> Scorecard:
-    """The scorecard that was read in `file`; raises as `read_scorecard` does."""
-    first = migration.SCORECARD_SCHEMA_1
-    content, _ = migration.of_schema(written, file, SCORECARD_SCHEMA, first, migration.scorecard_from_1)
-    return _parsed(file, Scorecard, content)
-
-
 def _journal_line(found: Entry) -> dict[str, Any]:
     if isinstance(found, Withdrawal):
         return {"type": "withdrawn", **found.model_dump(mode="json", exclude_defaults=True)}
@@ -491,10 +473,3 @@ def _pending(path: Path) -> bool:
     from microg_bench.runs.batches import BATCHES_FILE, Batches
 
     return any(Batches.read(folder / BATCHES_FILE).pending for folder in (path, path.parent))
-
-
-def _parsed(file: Path, kind: type[AnyRecord], content: dict[str, Any]) -> AnyRecord:
-    try:
-        return validated(kind, content)
-    except ValidationError as error:
-        raise RunError(f"damaged: {first_fault(error)}", path=file) from error

@@ -14,8 +14,8 @@ from microg_bench.har.recipe import RecipeName
 from microg_bench.har.reports import facts_of, read_scorecards
 from microg_bench.har.scoring import RULES, signature
 from microg_bench.privacy import outgoing, without_private
-from microg_bench.runs.migration import read_object
-from microg_bench.runs.record import SCORECARD_FILE, scorecard_of
+from microg_bench.runs.migration import read_object, scorecard_of
+from microg_bench.runs.record import SCORECARD_FILE
 from microg_bench.scorecard import ActionEntry, ActionFacts, Scorecard
 from microg_bench.storage import write_bytes, write_json
 from microg_bench.submissions.claims import ROUNDING

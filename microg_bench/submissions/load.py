@@ -29,8 +29,9 @@ from microg_bench.runs.migration import (
     RUN_SCHEMA_1,
     SCORECARD_SCHEMA_1,
     read_object,
+    scorecard_of,
 )
-from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord, scorecard_of
+from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord
 from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Media, PromptId, Settings
 from microg_bench.storage import MAX_LINE_BYTES, open_plain, read_bytes

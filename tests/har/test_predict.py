@@ -17,17 +17,10 @@ from microg_bench.har.boxes import read_detections, write_detections
 from microg_bench.har.checkpoints import save_weights
 from microg_bench.har.keyframes import KeyFrames
 from microg_bench.har.models.head import ActionNetwork
-from microg_bench.har.predict import (
-    AVA_ACTIONS,
-    PredictOptions,
-    Recogniser,
-    Recognition,
-    detections_of,
-    load_recogniser,
-    predict,
-    settings_of,
-)
+from microg_bench.har.predict import PredictOptions, Recogniser, load_recogniser, predict, settings_of
 from microg_bench.har.recipe import read_recipe
+from microg_bench.har.runs import AVA_ACTIONS, Recognition, detections_of, read_logits
+from microg_bench.har.runs import recognition as recognition_of
 from microg_bench.progress import Progress
 from tests.har.models.small import LABELS, SMALL, sample, small_recipe
 
@@ -46,14 +39,12 @@ def options(**changes: Any) -> PredictOptions:
     return PredictOptions(checkpoint="small", device="cpu", **{"workers": 1, **changes})
 
 
-def recognition(folder: Path, key_frames: KeyFrames, one: Recogniser) -> Recognition:
-    logits = predict(one, key_frames, folder, options(split="all"))
-    detections = detections_of(key_frames, logits, one.actions, LABELS, "small.all.csv")
-    path = folder / "small.all.csv"
-    write_detections(path, detections, LABELS)
-    failed = sum(item.key not in logits for item in key_frames.items)
-    settings = settings_of(one, key_frames, "all")
-    return Recognition(folder, path, detections, key_frames, LABELS, settings, failed)
+def recognition(folder: Path, key_frames: KeyFrames, one: Recogniser, **changes: Any) -> Recognition:
+    given = options(split="all", **changes)
+    logits = predict(one, key_frames, folder, given)
+    found = recognition_of(folder, settings_of(one, key_frames, given), key_frames, logits, LABELS)
+    write_detections(found.path, found.detections, LABELS)
+    return found
 
 
 def test_what_is_written_scores_as_what_was_computed(tmp_path: Path) -> None:
@@ -229,3 +220,17 @@ def test_weights_for_other_actions_are_refused(tmp_path: Path) -> None:
         load_recogniser(recipe, saved(tmp_path / "e", 50, model="C2D_8x8_R50"), LABELS)
     with pytest.raises(UsageError, match="batch"):
         har.recognise("X3D_S", "sample", checkpoint=str(tmp_path / "b"), batch=0)
+
+
+def test_shards_look_at_their_part_and_give_the_logits_of_the_whole(tmp_path: Path) -> None:
+    key_frames, one = sample(), recogniser()
+    whole = recognition(tmp_path / "whole", key_frames, one)
+    parts = [recognition(tmp_path / str(k), key_frames, one, shard=f"{k}/2") for k in (1, 2)]
+    assert [found.failed for found in parts] == [0, 0]
+    assert sum(len(found.detections.scores) for found in parts) == len(whole.detections.scores)
+    with pytest.raises(RunError, match="shard: is 1/2 there and 2/2 here"):
+        recognition(tmp_path / "1", key_frames, one, shard="2/2")
+    merged = read_logits(tmp_path / "1") | read_logits(tmp_path / "2")
+    for key, logits in read_logits(tmp_path / "whole").items():
+        # A batch of other clips rounds otherwise.
+        assert merged[key] == pytest.approx(logits, abs=2e-6)

@@ -16,6 +16,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("resu
 # Why a block may say that it is not run. A block names one or more, separated by commas.
 REASONS = {
     "needs a GPU",
+    "needs a cluster",
     "needs a vendor",
     "needs MicroG-4M",
     "needs the network",

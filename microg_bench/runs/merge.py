@@ -1,0 +1,141 @@
+"""Joins the shards of a run into the run that one start over all clips would have given."""
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from microg_bench.dataset.load import Dataset, select
+from microg_bench.dataset.shards import SHARD_FOLDER, divide_clips, missing_shards, not_all, numbers
+from microg_bench.errors import RunError
+from microg_bench.folders import whole_folder
+from microg_bench.options import Options
+from microg_bench.progress import Progress
+from microg_bench.records import Clip
+from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.settings import Settings
+from microg_bench.tasks import TASKS, items_of
+from microg_bench.text import listed
+
+_LINES = 1000  # of a journal that are written at once
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """The undivided run: its settings, and the clips of each shard, in order."""
+
+    settings: Settings
+    shards: tuple[tuple[Clip, ...], ...]
+
+    def requests(self, shard: str) -> set[str]:
+        """The ids of the requests of a shard."""
+        clips = self.shards[numbers(shard)[0] - 1]
+        items = items_of(TASKS[self.settings.task], clips, self.settings.requests)
+        return {item.request.id for item in items}
+
+
+def merge(
+    folders: Iterable[Path], out: Path, data: str | Path | Dataset | None, progress: Progress
+) -> tuple[list[RunRecord], Dataset]:
+    """Write the runs that shards make up together, at the same places below `out`; nothing if one is wrong.
+
+    Args:
+        folders: of shards, or folders with shards at any depth below them.
+        out: there must be none yet.
+        data: where the dataset is; None takes the place that the shards were started with.
+        progress: is told of each shard.
+
+    Returns:
+        The merged runs, and their dataset.
+
+    Raises:
+        RunError: a folder holds no shard; shards are of different runs, or one is missing, there twice, or
+            has not ended; or the run cannot be written.
+        DataError: the dataset cannot be read, or is another one.
+    """
+    found = _find_shards(folders)
+    progress.stage("merging", 2 * sum(map(len, found.values())))
+    dataset = next(iter(found.values()))[0].dataset(data)
+    for shards in found.values():
+        _check(shards, dataset, progress)
+    with whole_folder(out, _absent) as folder:
+        for name, shards in found.items():
+            _write(shards, dataset, folder / name, progress)
+    return [RunRecord.read(out / name) for name in found], dataset
+
+
+def _absent(out: Path) -> None:
+    if out.exists():
+        raise RunError("exists: give another folder", path=out)
+
+
+def _find_shards(folders: Iterable[Path]) -> dict[Path, list[RunRecord]]:
+    """The shards in folders or below, by the place of their run below the folders of the shards."""
+    found: dict[Path, list[RunRecord]] = {}
+    for folder in dict.fromkeys(folders):
+        for path in find_runs(folder):
+            record = RunRecord.read(path)
+            if record.settings.shard is None:
+                raise RunError("is no shard: its run was not divided", path=path)
+            parts = path.relative_to(folder).parts
+            name = Path(*(part for part in parts if not SHARD_FOLDER.fullmatch(part)))
+            found.setdefault(name, []).append(record)
+    return found
+
+
+def _check(records: Sequence[RunRecord], dataset: Dataset, progress: Progress) -> None:
+    """Check that shards are of one run, and all of it."""
+    first = records[0]
+    for record in records:
+        if changed := _alike(first.settings).difference(_alike(record.settings)):
+            raise RunError(f"is a shard of another run than {first.path} ({changed})", path=record.path)
+    whole = _whole(first, first.dataset(dataset))
+    shards = {str(record.settings.shard): record for record in records}
+    missing = missing_shards((str(record.settings.shard), record.path) for record in records)
+    if missing := [shard for shard in missing if whole.requests(shard)]:
+        raise not_all(missing, first.path)
+    for shard, record in shards.items():
+        _check_ended(record, whole.requests(shard))
+        progress.advance()
+
+
+def _check_ended(record: RunRecord, asked: AbstractSet[str]) -> None:
+    found = record.answers.keys() | record.failures.keys()
+    if foreign := sorted(found - asked):
+        reason = f"holds requests of other shards: {listed(foreign)}; was it divided by another version?"
+        raise RunError(reason, path=record.path)
+    if left := len(asked - found):
+        reason = f"shard {record.settings.shard} has not ended: {left:,} of {len(asked):,} requests are open"
+        raise RunError(f"{reason}; run its command again", path=record.path)
+    record.forget()
+
+
+def _alike(settings: Settings) -> Settings:
+    """What the shards of a run have in common."""
+    return settings.model_copy(update={"shard": None, "clips": None})
+
+
+def _whole(record: RunRecord, dataset: Dataset) -> _Whole:
+    options = Options.of(record.options)
+    clips = select(dataset, options.clips, options.limit)
+    _, count = numbers(str(record.settings.shard))
+    every = not options.clips and options.limit is None
+    chosen = None if every else tuple(clip.video_id for clip in clips)
+    return _Whole(_alike(record.settings).model_copy(update={"clips": chosen}), divide_clips(clips, count))
+
+
+def _write(records: Sequence[RunRecord], dataset: Dataset, path: Path, progress: Progress) -> None:
+    """Write the run that shards make up: their journals one after the other."""
+    ordered = sorted(records, key=lambda record: numbers(str(record.settings.shard)))
+    options = {name: value for name, value in ordered[0].options.items() if name != "shard"}
+    starts = [{**start, "shard": record.settings.shard} for record in ordered for start in record.starts]
+    settings = _whole(ordered[0], dataset).settings
+    with RunRecord.open(path, settings, options, starts[0]) as merged:
+        merged.starts += starts[1:]
+        for record in ordered:
+            entries = record.entries()
+            while some := list(islice(entries, _LINES)):
+                merged.add(*some)
+            progress.advance()
+        merged.note()
