@@ -20,6 +20,7 @@ from microg_bench.video.sampling import FrameSpec
 
 SCORECARD_SCHEMA = "microg-bench/scorecard/2"
 COMPLETE = "complete"
+_SHA256 = r"^[0-9a-f]{64}$"
 FEW = 20  # clusters below which intervals are often too narrow
 IntervalMethod = Literal["percentile", "symmetric bootstrap-t"]
 # The references of the sample set, whatever the folder is called that they are read from.
@@ -305,12 +306,16 @@ class ActionFacts(Record):
 
     `detections` and `groundtruth` are names of files without their folder; `map_over_ties` the lowest and
     highest mAP in %, over all orders of equal scores, None where it is not known; `counts` videos, frames,
-    boxes and what was left out. `checkpoint` names the weights where the detections were made here.
+    boxes and what was left out. `detections_sha256` is of the file of the detections, None where it is not
+    known. `checkpoint` names the weights where the detections were made here, `checkpoint_sha256` is of their
+    file.
     """
 
     detections: str
+    detections_sha256: str | None = Field(default=None, pattern=_SHA256)
     groundtruth: str
     checkpoint: str | None = None
+    checkpoint_sha256: str | None = Field(default=None, pattern=_SHA256)
     map_over_ties: tuple[float, float] | None
     counts: dict[str, int]
     actions: tuple[ActionEntry, ...]

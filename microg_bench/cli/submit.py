@@ -10,8 +10,9 @@ from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.cli.options import with_options
 from microg_bench.dataset.load import load
 from microg_bench.errors import UsageError
+from microg_bench.har.runs import SETTINGS
 from microg_bench.options import ScoringOptions
-from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.runs.record import SCORECARD_FILE, RunRecord, find_runs
 from microg_bench.submissions.actions import pack_actions
 from microg_bench.submissions.check import check as check_submissions
 from microg_bench.submissions.pack import pack as pack_run
@@ -60,15 +61,22 @@ def pack(
         if result.is_dir():
             reason = "is a folder; with --detections give the file of their scorecards"
             raise UsageError(f"{result}: {reason}")
-        for folder in pack_actions(result, detections, into):
+        for folder in pack_actions(result, detections, into, _noted):
             output().print(str(folder))
         return
+    if (result / SETTINGS).is_file():
+        reason = f"is a run of actions: give {SCORECARD_FILE} in it, and --detections with the CSV beside it"
+        raise UsageError(f"{result}: {reason}")
     if result.is_file():
         raise UsageError(f"{result}: is a file; give the folder of a run, or --detections too")
     for path in find_runs(result):
         record = RunRecord.read(path)
-        output().print(str(pack_run(record, into)))
+        output().print(str(pack_run(record, into, _noted)))
         note(*(f"note: {line}" for line in record.scorecard.remarks()))
+
+
+def _noted(line: str) -> None:
+    note(f"note: {line}")
 
 
 @app.command(epilog=EPILOG)

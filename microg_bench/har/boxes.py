@@ -18,7 +18,7 @@ from microg_bench.dataset.labels import LabelMap
 from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError
 from microg_bench.metrics.detection import Flags, Places
-from microg_bench.storage import write_text
+from microg_bench.storage import file_sha256, write_text
 from microg_bench.text import listed
 
 COORDINATES = ("xmin", "ymin", "xmax", "ymax")
@@ -104,10 +104,12 @@ class Detections(Boxes):
             minus infinity where none is given.
         turns: shape (n, actions), whole numbers that ascend in the order in which the scores were given,
             which decides among boxes that claim one true box, and among equal scores; None for box by box.
+        sha256: of the file, None where there is none.
     """
 
     scores: NDArray[np.float64]
     turns: NDArray[np.int64] | None = field(default=None, kw_only=True)
+    sha256: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -223,7 +225,7 @@ def read_detections(path: Path, labels: LabelMap) -> Detections:
     return Detections(
         table.frame["video_id"].gather(first).to_numpy(), table["frame_stamp"][first],
         _coordinates(table)[first], scores,
-        turns=turns, name=str(path), rows=table.rows[first], notes=notes,
+        turns=turns, sha256=file_sha256(path), name=str(path), rows=table.rows[first], notes=notes,
     )  # fmt: skip
 
 

@@ -227,4 +227,5 @@ def recognise(
     found = recognition(folder, settings, key_frames, logits, labels)
     if PartialState().is_main_process:
         write_detections(found.path, found.detections, labels)
+    PartialState().wait_for_everyone()
     return found

@@ -1,7 +1,7 @@
 """A folder of predictions of actions, as `har run` leaves it: what it was made with, and its detections."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from microg_bench.har.recipe import MODELS
 from microg_bench.har.scoring import evaluate
 from microg_bench.records import Record, first_fault, validated
 from microg_bench.scorecard import ModelEntry, Scorecard
-from microg_bench.storage import read_journal, read_json, write_json
+from microg_bench.storage import file_sha256, read_journal, read_json, write_json
 from microg_bench.text import first_line
 
 SETTINGS, TRAINING = FILES = ("settings.json", "training.json")  # of a prediction, of a training
@@ -203,13 +203,15 @@ class Recognition:
             raise DataError(
                 "no box has an action: there is nothing to score against", path=self.key_frames.name
             )
-        card = evaluate(self.detections, self.key_frames.truth, self.labels, **options)
+        detections = replace(self.detections, sha256=file_sha256(self.path))
+        card = evaluate(detections, self.key_frames.truth, self.labels, **options)
         if card.har is None:
             raise AssertionError("a scorecard of actions has facts of actions")
+        weights = {"checkpoint": self.settings.checkpoint, "checkpoint_sha256": self.settings.sha256}
         update: dict[str, Any] = {
             "model": ModelEntry(name=self.settings.model, title=self.settings.model),
             "recipe": self.settings.recipe,
-            "har": card.har.model_copy(update={"checkpoint": self.settings.checkpoint}),
+            "har": card.har.model_copy(update=weights),
         }
         if self.failed:
             update["status"] = (

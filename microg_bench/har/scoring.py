@@ -128,6 +128,7 @@ def evaluate(
         ),
         har=ActionFacts(
             detections=PurePath(detections.name).name,
+            detections_sha256=detections.sha256,
             groundtruth=PurePath(truth.name).name,
             map_over_ties=matched.map_over_ties,
             counts=matched.facts(),

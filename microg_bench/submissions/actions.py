@@ -21,7 +21,7 @@ from microg_bench.storage import write_bytes, write_json
 from microg_bench.submissions.claims import ROUNDING
 from microg_bench.submissions.faults import Said, incomplete, text_faults
 from microg_bench.submissions.load import MAX_JSON, Submission, check_files, check_packed
-from microg_bench.submissions.pack import ACTION_FILES, PACKED_DETECTIONS, new_submission, place
+from microg_bench.submissions.pack import ACTION_FILES, PACKED_DETECTIONS, Tell, new_submission, place
 from microg_bench.text import listed
 
 # Fields that only scorecards of the other tasks have.
@@ -45,7 +45,9 @@ class ActionSubmission(Submission):
         return self.detections
 
 
-def pack_actions(scorecards: Path, detections: Sequence[Path], into: Path) -> Iterator[Path]:
+def pack_actions(
+    scorecards: Path, detections: Sequence[Path], into: Path, tell: Tell | None = None
+) -> Iterator[Path]:
     """Write a submission below `into` for each file of detections that was scored; yields its folder.
 
     The same files pack to the same bytes. Columns that are not of detections are left out.
@@ -54,6 +56,7 @@ def pack_actions(scorecards: Path, detections: Sequence[Path], into: Path) -> It
         scorecards: the file that `har score --out` wrote.
         detections: the files of detections, known by their names.
         into: the folder of submissions.
+        tell: is called where another submission of a file is replaced.
 
     Raises:
         DataError: a file is damaged, or is no honest submission with the scorecard of its name.
@@ -64,36 +67,46 @@ def pack_actions(scorecards: Path, detections: Sequence[Path], into: Path) -> It
         table = read_table(file, DETECTIONS)
         # Rows are counted as in the file: warnings name them.
         text = table.frame.write_csv(include_header=bool(table.rows[0] > 1)).encode()
-        card = _card_of(cards, scorecards, file)
+        boxes = read_detections(file, read_label_map())
+        card = _card_of(cards, scorecards, file, boxes.sha256)
         if card.har and [one.id for one in card.har.actions] != list(read_label_map().ids):
             raise DataError("was scored with another label map: only MicroG-4M's can be submitted", path=file)
         # Tables know the model by the name of the file.
-        card = public_card(card.model_copy(update={"model": None}), outgoing)
+        card = public_card(_without_file(card.model_copy(update={"model": None})), outgoing)
         submission = ActionSubmission(
             card,
             {SCORECARD_FILE: card.to_json()},
             facts_of(card, scorecards),
-            read_detections(file, read_label_map()),
+            boxes,
         )
         if fault := next(action_faults(submission), None):
             raise DataError(f"its scorecard cannot be submitted: {fault}", path=file)
         name = outgoing(file.name).partition(".")[0]
         folder = place(into, name, card.task, text + card.fingerprint.encode())
-        with new_submission(folder, ACTION_FILES) as new:
+        with new_submission(folder, ACTION_FILES, tell) as new:
             write_bytes(new / PACKED_DETECTIONS, gzip.compress(text, mtime=0))
             write_json(new / SCORECARD_FILE, card.to_json())
         yield folder
 
 
-def _card_of(cards: Sequence[Scorecard], path: Path, file: Path) -> Scorecard:
-    """The one scorecard of `cards`, read from `path`, that is of a file of detections."""
+def _card_of(cards: Sequence[Scorecard], path: Path, file: Path, sha256: str | None) -> Scorecard:
+    """The one scorecard of `cards`, read from `path`, that is of a file of detections with this SHA-256."""
     named = [card for card in cards if card.har and card.har.detections == file.name]
-    if len(named) > 1:
-        raise DataError(f"holds {len(named)} scorecards of {file.name}: score it alone", path=path)
+    ours = [card for card in named if card.har and card.har.detections_sha256 in (None, sha256)]
+    if named and not ours:
+        raise DataError(f"is not the file that {path} was made of: score it again", path=file)
+    if len(ours) > 1:
+        raise DataError(f"holds {len(ours)} scorecards of {file.name}: score it alone", path=path)
     if not named:
         names = listed([card.har.detections for card in cards if card.har])
         raise DataError(f"holds no scorecard of {file.name}, but of {names}", path=path)
-    return named[0]
+    return ours[0]
+
+
+def _without_file(card: Scorecard) -> Scorecard:
+    """The scorecard without the SHA-256 of the file that was scored, which is written anew when packed."""
+    facts = card.har and card.har.model_copy(update={"detections_sha256": None})
+    return card.model_copy(update={"har": facts})
 
 
 def load_actions(folder: Path) -> ActionSubmission:
@@ -111,7 +124,7 @@ def load_actions(folder: Path) -> ActionSubmission:
         raise DataError(f"is of task {claimed.task}, which has no detections", path=file)
     facts = facts_of(claimed, file)
     check_packed(packed)
-    detections = replace(read_detections(packed, read_label_map()), name=facts.detections)
+    detections = replace(read_detections(packed, read_label_map()), name=facts.detections, sha256=None)
     return ActionSubmission(claimed, {SCORECARD_FILE: content}, facts, detections)
 
 
@@ -147,7 +160,8 @@ def with_origin(card: Scorecard, claimed: Scorecard) -> Scorecard:
     """A scorecard of detections with the recipe and the weights that are claimed, which nothing tells."""
     if card.har is None or claimed.har is None:
         return card
-    facts = card.har.model_copy(update={"checkpoint": claimed.har.checkpoint})
+    weights = {name: getattr(claimed.har, name) for name in ("checkpoint", "checkpoint_sha256")}
+    facts = card.har.model_copy(update=weights)
     return card.model_copy(update={"recipe": claimed.recipe, "har": facts})
 
 

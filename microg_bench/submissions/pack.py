@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,19 +20,21 @@ from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RUN_SCHEMA, SCORECA
 from microg_bench.scorecard import REFERENCES, Scorecard
 from microg_bench.settings import Settings
 from microg_bench.storage import write_bytes, write_json
+from microg_bench.text import listed
 
 PACKED_JOURNAL = f"{JOURNAL_FILE}.gz"
 PACKED_DETECTIONS = "detections.csv.gz"
 RUN_FILES = (SCORECARD_FILE, RUN_FILE, PACKED_JOURNAL)
 ACTION_FILES = (SCORECARD_FILE, PACKED_DETECTIONS)
+Tell = Callable[[str], object]  # what to do with a line for the user
 # Options of the model, not of the machine.
 PUBLIC_OPTIONS = frozenset(name for name in Options.model_fields if about(name).moves_answer)
 
 
-def pack(record: RunRecord, into: Path) -> Path:
+def pack(record: RunRecord, into: Path, tell: Tell | None = None) -> Path:
     """Write the submission of a run as a folder below `into`, and return it.
 
-    The same run packs to the same bytes.
+    The same run packs to the same bytes. `tell` is called where another submission of it is replaced.
 
     Raises:
         RunError: it has not been scored, is not complete, asks only some of the clips, or cannot be
@@ -55,7 +57,7 @@ def pack(record: RunRecord, into: Path) -> Path:
     }
     evidence = journal + json.dumps(content["settings"], sort_keys=True).encode()
     folder = place(into, settings.model, card.task, evidence)
-    with new_submission(folder, RUN_FILES) as new:
+    with new_submission(folder, RUN_FILES, tell) as new:
         write_bytes(new / PACKED_JOURNAL, gzip.compress(journal, mtime=0))
         write_json(new / RUN_FILE, content)
         write_json(new / SCORECARD_FILE, card.to_json())
@@ -69,14 +71,23 @@ def place(into: Path, name: str, task: str, evidence: bytes) -> Path:
 
 
 @contextmanager
-def new_submission(folder: Path, files: Collection[str]) -> Iterator[Path]:
-    """Give a folder to fill with these `files`; see `whole_folder`.
+def new_submission(folder: Path, files: Collection[str], tell: Tell | None) -> Iterator[Path]:
+    """Give a folder to fill with these `files`, and tell what it replaces; see `whole_folder`.
 
     Raises:
         RunError: at `folder` is something else than such a submission, or it cannot be written.
     """
     with whole_folder(folder, lambda there: _check_free(there, files)) as new:
         yield new
+        old = _contents(folder)
+        changed = [name for name, content in _contents(new).items() if old.get(name, content) != content]
+    if changed and tell:
+        tell(f"{folder}: replaced, {listed(changed)} was another")
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """The contents of the files in a folder, none where it is missing."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*"))}
 
 
 def _check_free(folder: Path, files: Collection[str]) -> None:

@@ -142,7 +142,9 @@ def _alone(submission: Submission) -> dict[str, Any]:
                 "items": len(boxes),
                 "recipe": submission.claimed.recipe,
                 "counts": Counts(answered=len(boxes)),
-                "har": claimed.model_copy(update={**unknown, "counts": {}, "actions": ()}),
+                "har": claimed.model_copy(
+                    update={**unknown, "detections_sha256": None, "counts": {}, "actions": ()}
+                ),
                 "warnings": boxes.notes,
             }
     raise TypeError(f"no kind of submission: {submission}")

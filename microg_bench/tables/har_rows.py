@@ -20,8 +20,8 @@ def action_rows(
 
     A file belongs to the published row that holds all words of its name (`X3D_L.test.csv.xz`: X3D and L), and
     to the table whose keyword it has. What was scored against another ground truth has a row of its own, and
-    so have other weights, another recipe, and each scorecard that was submitted, since anyone may give a file
-    any name. A scorecard that is there already is not shown again.
+    so have other weights, another recipe, other files of the same name, and each scorecard that was
+    submitted, since anyone may give a file any name. A scorecard that is there already is not shown again.
 
     Args:
         table: the published table.
@@ -30,28 +30,56 @@ def action_rows(
         submitted: those of submissions that were accepted.
 
     Raises:
-        DataError: two of our own scorecards, of detections of one name and split, have different scores.
+        DataError: see `_by_split`.
     """
-    models: dict[tuple[str, ...], dict[str, Scorecard]] = {}
+    models: dict[tuple[str, ...], list[Scorecard]] = {}
     for card in sorted(cards, key=lambda one: (_har(one).detections, one.model_dump_json())):
         stem, split = _stem(card), _split(facts, card)
         if not _belongs(table, facts, stem):
             continue
-        made = (card.recipe or "", _har(card).checkpoint or "")
-        splits = models.setdefault((stem, "" if split else _har(card).groundtruth, *made), {})
-        known = splits.setdefault(split or "test", card)
-        if _rounded(known) != _rounded(card):
-            raise DataError(
-                f"two scorecards of {_har(card).detections} against {_har(card).groundtruth} have different "
-                "scores: give one of them, or scores of files with other names"
-            )
-    rows = [_action_row(table, facts, stem, other, splits) for (stem, other, *_), splits in models.items()]
+        made = (card.recipe or "", _har(card).checkpoint or "", _har(card).checkpoint_sha256 or "")
+        models.setdefault((stem, "" if split else _har(card).groundtruth, *made), []).append(card)
+    rows = [
+        _action_row(table, facts, stem, other, splits, note)
+        for (stem, other, *_), own in models.items()
+        for splits, note in _by_split(facts, own)
+    ]
     for card in _not_among(cards, submitted):
         stem, split = _stem(card), _split(facts, card)
         if _belongs(table, facts, stem):
             other = "" if split else _har(card).groundtruth
             rows.append(_action_row(table, facts, stem, other, {split or "test": card}))
     return rows
+
+
+def _by_split(facts: Facts, cards: Sequence[Scorecard]) -> Iterator[tuple[dict[str, Scorecard], str]]:
+    """The scorecards of one model by split: all in one row, or, where a split has several, each in its own.
+
+    Rows of their own have a note on the file.
+
+    Raises:
+        DataError: two have different scores, and are not known to be of different files.
+    """
+    splits: dict[str, list[Scorecard]] = {}
+    for card in cards:
+        kept, own = splits.setdefault(_split(facts, card) or "test", []), _har(card)
+        others = [one for one in kept if _rounded(one) != _rounded(card)]
+        if any(_har(one).detections_sha256 in (None, own.detections_sha256) for one in others) or (
+            others and own.detections_sha256 is None
+        ):
+            raise DataError(
+                f"two scorecards of {own.detections} against {own.groundtruth} have different scores: give "
+                "one of them, or score both files again"
+            )
+        if len(others) == len(kept):
+            kept.append(card)
+    if all(len(kept) == 1 for kept in splits.values()):
+        yield {split: kept[0] for split, kept in splits.items()}, ""
+        return
+    for split, kept in splits.items():
+        for card in kept:
+            own = _har(card)
+            yield {split: card}, f"detections {_file(own.detections, own.detections_sha256)}"
 
 
 def _not_among(cards: Sequence[Scorecard], submitted: Sequence[Scorecard]) -> Iterator[Scorecard]:
@@ -96,7 +124,12 @@ def _belongs(table: PublishedTable, facts: Facts, stem: str) -> bool:
 
 
 def _action_row(
-    table: PublishedTable, facts: Facts, stem: str, other: str, splits: Mapping[str, Scorecard]
+    table: PublishedTable,
+    facts: Facts,
+    stem: str,
+    other: str,
+    splits: Mapping[str, Scorecard],
+    note: str = "",
 ) -> OwnRow:
     """The row of the scorecards by split; `other` is the ground truth where that is not the published one."""
     place = _published_detections(table, facts, stem)
@@ -118,7 +151,7 @@ def _action_row(
             for column, one in scores.items()
             if (fault := _fault(facts, column, one, splits))
         },
-        notes=tuple(_notes(splits)),
+        notes=(*([note] if note else []), *_notes(splits)),
     )
 
 
@@ -139,14 +172,20 @@ def _fault(facts: Facts, column: Column, entry: ScoreEntry, splits: Mapping[str,
 
 
 def _notes(splits: Mapping[str, Scorecard]) -> Iterator[str]:
+    made = [(card.recipe, _har(card)) for card in splits.values() if card.recipe]
     yield from sorted(
-        {f"recipe {card.recipe}, weights {_har(card).checkpoint}" for card in splits.values() if card.recipe}
+        {f"recipe {recipe}, weights {_file(own.checkpoint, own.checkpoint_sha256)}" for recipe, own in made}
     )
     for split, card in splits.items():
         yield from card.remarks()
         low, high = (f"{bound:.2f}" for bound in _har(card).map_over_ties or (0, 0))
         if low != high:
             yield f"{split} mAP is between {low} and {high}, by the order of equal scores"
+
+
+def _file(name: str | None, sha256: str | None) -> str:
+    """The name of a file with the first digits of its SHA-256, which tell files of one name apart."""
+    return f"{name} ({sha256[:8]})" if sha256 else str(name)
 
 
 def _published_detections(table: PublishedTable, facts: Facts, stem: str) -> int | None:

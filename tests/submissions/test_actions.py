@@ -104,9 +104,42 @@ def test_what_cannot_be_submitted_is_not_packed(tmp_path: Path) -> None:
         next(pack_actions(scorecards, [detections], tmp_path / "into"))
     scorecards.write_text(json.dumps(card))
     detections.write_text(small.box("a_001", small.BOX_A, small.rising(1)))
+    with pytest.raises(DataError, match=r"is not the file that .*card\.json was made of: score it again"):
+        next(pack_actions(scorecards, [detections], tmp_path / "into"))
+    del card["har"]["detections_sha256"]  # as older programs wrote it
+    scorecards.write_text(json.dumps(card))
     with pytest.raises(DataError, match="cannot be submitted: .*items = 2, but the detections give 1"):
         next(pack_actions(scorecards, [detections], tmp_path / "into"))
     assert not list(tmp_path.glob("into/*"))
+
+
+def test_of_two_scorecards_of_one_name_that_of_the_file_is_packed(tmp_path: Path) -> None:
+    places = [honest_actions(tmp_path / "a").parents[1]]
+    other = small.box("a_001", small.BOX_A, small.rising(1)) + small.box("b_001", small.BOX_B, small.rising(0))
+    places.append(honest_actions(tmp_path / "b", other).parents[1])
+    both = [json.loads((place / "card.json").read_text()) for place in places]
+    (tmp_path / "both.json").write_text(json.dumps(both))
+    for place, card in zip(places, both, strict=True):
+        (folder,) = pack_actions(tmp_path / "both.json", [place / "d.csv"], tmp_path / "into")
+        assert card_of(folder).values() == {name: one["value"] for name, one in card["scores"].items()}
+        assert check(folder).problems == []
+
+
+def test_another_submission_that_is_replaced_is_told(packed: Path) -> None:
+    place, told = packed.parents[1], list[str]()
+    (again,) = pack_actions(place / "card.json", [place / "d.csv"], packed.parent, told.append)
+    assert (again, told) == (packed, [])
+    edit(packed / "scorecard.json", lambda card: card["har"].update(groundtruth="other.csv"))
+    list(pack_actions(place / "card.json", [place / "d.csv"], packed.parent, told.append))
+    assert told == [f"{packed}: replaced, scorecard.json was another"]
+
+
+def test_the_folder_of_a_run_of_actions_is_answered_with_what_to_give(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "settings.json").write_text("{}")
+    done = bench("submit", "pack", "r", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "give scorecard.json in it, and --detections with the CSV beside it" in " ".join(done.stderr.split())
 
 
 def test_a_folder_with_other_files_is_not_replaced(packed: Path) -> None:

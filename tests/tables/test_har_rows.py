@@ -141,6 +141,41 @@ def test_two_files_of_one_name_with_other_scores_are_refused() -> None:
         rows(1, [first, with_har(second, detections=first.har.detections)])
 
 
+def test_files_of_one_name_that_are_known_to_differ_are_rows_of_their_own() -> None:
+    first, second = reported("X3D_L.test", "SLOWONLY_4x16_R50.test")
+    assert first.har is not None
+    named = [
+        with_har(card, detections=first.har.detections, detections_sha256=digit * 64)
+        for card, digit in ((first, "a"), (second, "b"))
+    ]
+    found = rows(1, [*named, named[0]])
+    assert [row.values["test_mAP"] for row in found] == [one.values()["mAP"] for one in named]
+    assert [row.notes[0] for row in found] == [
+        f"detections X3D_L.test.csv.xz ({digit * 8})" for digit in "ab"
+    ]
+    with pytest.raises(DataError, match="have different scores"):
+        rows(1, [first, named[1]])
+
+
+def test_weights_of_one_name_that_differ_are_rows_of_their_own() -> None:
+    first, second = reported("X3D_L.test", "SLOWONLY_4x16_R50.test")
+    assert first.har is not None
+    found = rows(
+        1,
+        [
+            made(
+                with_har(card, detections=first.har.detections, checkpoint_sha256=digit * 64),
+                "fixed",
+                "best.safetensors",
+            )
+            for card, digit in ((first, "a"), (second, "b"))
+        ],
+    )
+    assert [row.notes[0] for row in found] == [
+        f"recipe fixed, weights best.safetensors ({digit * 8})" for digit in "ab"
+    ]
+
+
 def test_each_submission_has_a_row_of_its_own_once() -> None:
     """A stranger's file of the same name ends nothing, and its scores join no other row."""
     first, second = reported("X3D_L.test", "SLOWONLY_4x16_R50.test")
