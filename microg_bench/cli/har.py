@@ -23,7 +23,7 @@ from microg_bench.har import (
     read_recipe,
 )
 from microg_bench.har.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
-from microg_bench.har.recipe import MODELS
+from microg_bench.har.recipe import MAX_SEED, MODELS
 from microg_bench.har.zoo import read_zoo
 from microg_bench.progress import RichProgress
 from microg_bench.scorecard import ActionFacts, Scorecard
@@ -341,7 +341,8 @@ def train(
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of order, crops and dropout.", show_default="the recipe's")
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, help="Of order, crops and dropout.", show_default="the recipe's"),
     ] = None,
     label_map: LabelMapOption = DEFAULT,
     cpu: Annotated[bool, typer.Option("--cpu", help="Leave GPUs alone.")] = False,

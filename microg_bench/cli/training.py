@@ -8,8 +8,10 @@ from typing import Any
 from microg_bench import har
 from microg_bench.cli.console import interruptible, output
 from microg_bench.dataset.labels import LabelMap
+from microg_bench.errors import RunError
+from microg_bench.har.boxes import many
 from microg_bench.pages.training_page import training_page
-from microg_bench.progress import RichProgress
+from microg_bench.progress import Progress, RichProgress
 from microg_bench.storage import write_bytes
 from microg_bench.text import printable
 
@@ -33,32 +35,35 @@ def train(
 
     with interruptible("every epoch"), RichProgress() as progress:
         if dry_run:
-            found = _estimate(model, data, labels, options)
+            found = _estimate(model, data, labels, progress, options)
             if is_first():
                 output().print(found)
             return
         trained = har.train(model, data, run=run, labels=labels, progress=progress, after=after, **options)
-    if not is_first():
-        return
-    said = [f"{len(trained.curves)} epochs, the best is epoch {trained.best_epoch}"]
+    said = [many(len(trained.curves), "epoch")]
     if trained.best_map is not None:
-        said[0] += f": validation mAP {trained.best_map:.2f}"
+        said[0] += f", the best is epoch {trained.best_epoch}: validation mAP {trained.best_map:.2f}"
     said += [f"weights: {trained.weights}", f"curves: {run / PAGE}"]
-    output().print("\n".join(map(printable, said)))
+    if is_first():
+        output().print("\n".join(map(printable, said)))
+    if trained.fault:
+        raise RunError(trained.fault, path=run)
 
 
-def _estimate(model: str, data: str | None, labels: LabelMap, options: Mapping[str, Any]) -> str:
+def _estimate(
+    model: str, data: str | None, labels: LabelMap, progress: Progress, options: Mapping[str, Any]
+) -> str:
     from microg_bench.har.training import estimate, prepare
 
-    trainer, settings = prepare(model, data, labels=labels, **options)
+    trainer, settings = prepare(model, data, labels=labels, progress=progress, **options)
     found = estimate(trainer)
     return "\n".join(
         (
             f"{model}, recipe {settings.recipe.recipe}, from {settings.start}",
-            f"{found.clips:,} key frames with {found.boxes:,} boxes: {found.steps:,} steps an epoch of"
-            f" {trainer.clips} clips, {trainer.part} at a time on a device",
+            f"{many(found.clips, 'key frame')} with {many(found.boxes, 'box')}: {found.steps:,} steps an"
+            f" epoch of {trainer.clips} clips, {trainer.part} at a time on a device",
             f"one step took {found.seconds:.1f} s and {found.memory / 1024**3:.1f} GiB at most",
-            f"{found.epochs} epochs of {found.steps:,} steps: about {found.total / 3600:.1f} h,"
+            f"{many(found.epochs, 'epoch')} of {many(found.steps, 'step')}: about {found.total / 3600:.1f} h,"
             " without evaluations",
         )
     )

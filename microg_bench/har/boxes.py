@@ -278,9 +278,9 @@ def _coordinates(table: Table) -> NDArray[np.float64]:
 
 def many(count: int, what: str) -> str:
     """A number of things in words: ``1 box``, ``2 boxes``, ``2 rows of the ground truth``."""
-    noun, _, rest = what.partition(" ")
+    noun, of, rest = what.partition(" of ")
     plural = noun if count == 1 else noun + ("es" if noun.endswith("x") else "s")
-    return f"{count:,} {plural} {rest}".rstrip()
+    return f"{count:,} {plural}{of}{rest}"
 
 
 def _of_label_map(table: Table, labels: LabelMap, what: str) -> tuple[Table, tuple[str, ...]]:

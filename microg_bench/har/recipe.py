@@ -18,6 +18,7 @@ from microg_bench.text import unknown
 RecipeName = Literal["fixed", "paper"]
 FOLDER = Path(__file__).with_name("recipes")
 MAX_BYTES = 64 * 1024
+MAX_SEED = 2**63 - 1
 # In the order of the tables; the last one but one is in no table.
 MODELS = (
     "C2D_8x8_R50",
@@ -92,7 +93,7 @@ class Training(Record):
     dropout: float = Field(ge=0, lt=1)
     evaluate_every: int = Field(gt=0)
     precision: Literal["no", "fp16", "bf16"]
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MAX_SEED)
     weigh_actions: bool = False
 
     @model_validator(mode="after")

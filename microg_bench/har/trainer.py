@@ -1,6 +1,7 @@
 """Steps, epochs and evaluations of one network, on one to many devices.
 
-The order of the clips, their crops and what is dropped follow from the seed, the epoch and the clip alone.
+The order of the clips, their crops and what is dropped follow from the seed, the epoch and the clip alone. A
+clip that cannot be read is left out and counted.
 """
 
 import math
@@ -16,7 +17,8 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from microg_bench.dataset.labels import LabelMap
-from microg_bench.errors import DecodeError, EngineError
+from microg_bench.errors import DataError, DecodeError, EngineError
+from microg_bench.har.boxes import many
 from microg_bench.har.clips import ClipTensors, decoded, shown_in_training, stacked
 from microg_bench.har.keyframes import KeyFrame, KeyFrames
 from microg_bench.har.logits import Machine, look, share
@@ -31,7 +33,8 @@ from microg_bench.video.pool import DecodePool
 
 SCORES = ("mAP", "F1", "recall", "AUROC")
 MAX_WEIGHT = 100.0  # of a true action, where actions are weighed
-Curve = dict[str, float | None]  # of an epoch: loss, rate, seconds, and the scores where it was evaluated
+# Of an epoch: what `run_epoch` gives, and where it was evaluated, what `evaluate` gives.
+Curve = dict[str, float | None]
 
 
 class Trainer:
@@ -75,17 +78,30 @@ class Trainer:
         return len(self.items) // self.clips
 
     def run_epoch(self, pool: DecodePool) -> Curve:
-        """Train one epoch; return its mean loss and its last rate."""
+        """Train one epoch.
+
+        Returns:
+            Its number, mean loss, last rate, seconds, how many key frames could not be read (`failed`), and
+            how many clips a device was given at a time (`batch`).
+
+        Raises:
+            DataError: no key frame could be read.
+            EngineError: the loss is not finite; see `step` for the others.
+        """
         epoch, began = self.epoch, time.monotonic()
         torch.manual_seed(_seed(self.training.seed, epoch, self.accelerator.process_index))
         self.network.train()
-        losses = []
+        losses, failed = [], 0
         ready = self.shown(epoch, pool)
         for step in range(self.steps):
             rate = rate_at(self.training, epoch + step / self.steps)
             own = [one for one in (next(ready) for _ in range(self.own)) if one is not None]
-            losses.append(self.step(own, rate))
+            failed += self.own - len(own)
+            if (loss := self.step(own, rate)) is not None:
+                losses.append(loss)
             self.progress.advance()
+        if not losses:
+            raise unreadable(self.steps * self.clips)
         if not math.isfinite(sum(losses)):
             raise EngineError(
                 f"the loss of epoch {epoch + 1} is not finite: start from other weights, or at a lower rate"
@@ -96,6 +112,8 @@ class Trainer:
             "loss": sum(losses) / len(losses),
             "rate": rate,
             "seconds": time.monotonic() - began,
+            "failed": self._sum(failed)[0],
+            "batch": self.part,
         }
 
     @property
@@ -122,16 +140,18 @@ class Trainer:
                 random = np.random.default_rng((self.training.seed, epoch, index))
                 yield shown_in_training(item, pixels, self.training, random, flat=flat)
 
-    def step(self, own: Sequence[ClipTensors], rate: float) -> float:
+    def step(self, own: Sequence[ClipTensors], rate: float) -> float | None:
         """One step over the clips of this process; where memory does not suffice, again in smaller parts.
 
-        The loss is the mean over the boxes and actions of all processes, however the clips are divided.
+        The loss is the mean over the boxes and actions of all processes, however the clips are divided. None
+        where no process has a clip: the weights stay as they are.
 
         Raises:
             EngineError: not even one clip fits in memory.
         """
-        count = torch.tensor(float(sum(len(one.boxes) for one in own)), device=self.accelerator.device)
-        boxes = float(self.accelerator.reduce(count, "sum"))
+        clips, boxes = self._sum(len(own), sum(len(one.boxes) for one in own))
+        if not clips:
+            return None
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         while True:
@@ -149,7 +169,13 @@ class Trainer:
         total = self.accelerator.reduce(torch.tensor(said, device=self.accelerator.device), "sum")
         return float(total)
 
-    def _attempt(self, own: Sequence[ClipTensors], boxes: float) -> float | str:
+    def _sum(self, *own: int) -> list[int]:
+        """Each number of this process, added to those of the others."""
+        numbers = torch.tensor(own, device=self.accelerator.device)
+        total: list[int] = self.accelerator.reduce(numbers, "sum").tolist()
+        return total
+
+    def _attempt(self, own: Sequence[ClipTensors], boxes: int) -> float | str:
         """Gradients of the loss, and this process's share of it; or why memory does not suffice."""
         self.optimizer.zero_grad()
         loss = 0.0
@@ -167,7 +193,7 @@ class Trainer:
             return str(error).partition("\n")[0]
         return loss
 
-    def _loss(self, part: Sequence[ClipTensors], boxes: float) -> Tensor:
+    def _loss(self, part: Sequence[ClipTensors], boxes: int) -> Tensor:
         frames, corners = stacked(part)
         device = self.accelerator.device
         with self.accelerator.autocast():
@@ -177,10 +203,13 @@ class Trainer:
         loss = nn.functional.binary_cross_entropy_with_logits(
             logits.float(), truth, pos_weight=positive, reduction="sum"
         )
-        return loss / (max(boxes, 1.0) * len(self.labels))
+        return loss / (max(boxes, 1) * len(self.labels))
 
     def evaluate(self, pool: DecodePool) -> Curve:
-        """The scores of the validation split in %, by the rules of `har score`; none without a split."""
+        """The scores of the validation split in %, by the rules of `har score`; none without a split.
+
+        `val_failed` is how many key frames could not be looked at; where it is all, there are no scores.
+        """
         if self.val is None or self.val.truth is None:
             return {}
         network = self.accelerator.unwrap_model(self.network).eval()
@@ -192,11 +221,12 @@ class Trainer:
             for one, logits in look(network, self.recipe.input, own, machine, self.progress, square=square)
         ]
         logits = dict(gather_object(found))
+        failed: Curve = {"val_failed": len(self.val) - len(logits)}
         if not logits:
-            return {}
+            return failed
         detections = detections_of(self.val, logits, self.labels.ids, self.labels, self.val.name)
         card = evaluate(detections, self.val.truth, self.labels, resamples=0)
-        return {name: card.scores[name].value for name in SCORES}
+        return {name: card.scores[name].value for name in SCORES} | failed
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on."""
@@ -207,15 +237,21 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
             "curves": self.curves,
+            "part": self.part,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
-        self.epoch, self.curves = state["epoch"], list(state["curves"])
+        self.epoch, self.curves, self.part = state["epoch"], list(state["curves"]), state["part"]
         self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
+
+
+def unreadable(count: int) -> DataError:
+    """Why there is nothing to train on."""
+    return DataError(f"none of {many(count, 'key frame')} could be read: nothing was trained on")
 
 
 def rate_at(training: Training, epoch: float) -> float:

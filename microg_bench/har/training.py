@@ -9,8 +9,9 @@ import io
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
@@ -20,17 +21,20 @@ from pydantic import Field, ValidationError
 
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError, RunError, UsageError
+from microg_bench.har.boxes import many
 from microg_bench.har.checkpoints import build, fill, find_checkpoint, read_weights, save_weights
 from microg_bench.har.keyframes import KeyFrames, load_key_frames, load_splits
-from microg_bench.har.recipe import Recipe, read_recipe
+from microg_bench.har.recipe import MAX_SEED, Recipe, read_recipe
 from microg_bench.har.runs import TRAINING, claim
-from microg_bench.har.trainer import SCORES, Curve, Trainer
+from microg_bench.har.trainer import SCORES, Curve, Trainer, unreadable
 from microg_bench.progress import Progress
 from microg_bench.records import Record, first_fault
 from microg_bench.storage import FolderLock, cause, file_sha256, write_text
+from microg_bench.text import listed
 from microg_bench.video.pool import DecodePool
 
 STATE, BEST, CURVES = "state.pt", "best.safetensors", "curves.csv"
+COLUMNS = ("epoch", "loss", "rate", "seconds", "batch", "failed", *SCORES, "val_failed")
 
 
 class TrainOptions(Record):
@@ -59,16 +63,17 @@ class TrainOptions(Record):
     batch: int | None = Field(default=None, ge=1)
     precision: Literal["no", "fp16", "bf16"] | None = None
     weigh_actions: bool | None = None
-    seed: int | None = Field(default=None, ge=0)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     cpu: bool = False
     workers: int = Field(default=2, ge=1)
 
 
 class TrainSettings(Record):
-    """What moves a weight of a training."""
+    """What moves a weight of a training; `batch` are the clips that a device is given at a time."""
 
     schema_: Literal["microg-bench/training/1"] = Field(default="microg-bench/training/1", alias="schema")
     recipe: Recipe
+    batch: int
     start: str
     sha256: str
     train: str
@@ -89,6 +94,15 @@ class Trained:
     def weights(self) -> Path:
         """The weights of the best epoch."""
         return self.folder / BEST
+
+    @property
+    def fault(self) -> str:
+        """How many key frames could not be read, in which epochs; empty for none."""
+        counts = {int(one["epoch"] or 0): _failed(one) for one in self.curves if _failed(one)}
+        if not counts:
+            return ""
+        epochs = f"epoch{'s' if len(counts) > 1 else ''} {listed(list(map(str, counts)), shown=8)}"
+        return f"{many(sum(counts.values()), 'key frame')} could not be read, in {epochs}"
 
 
 @dataclass(frozen=True)
@@ -171,8 +185,18 @@ def _keep(trainer: Trainer, folder: Path, facts: Mapping[str, str]) -> None:
 
 def _said(curve: Curve, epochs: int) -> str:
     """An epoch in a line."""
-    scores = "".join(f", {name} {curve[name]:.2f}" for name in SCORES if curve.get(name) is not None)
-    return f"epoch {curve['epoch']} of {epochs}: loss {curve['loss']:.4f}{scores}"
+    said = [f"epoch {curve['epoch']} of {epochs}: loss {curve['loss']:.4f}"]
+    said += [f"{name} {curve[name]:.2f}" for name in SCORES if curve.get(name) is not None]
+    if failed := _failed(curve):
+        said.append(f"{many(failed, 'key frame')} could not be read")
+    if "val_failed" in curve and "mAP" not in curve:
+        said.append("no mAP, as no key frame of the validation split could be read")
+    return ", ".join(said)
+
+
+def _failed(curve: Curve) -> int:
+    """Key frames of an epoch that could not be read, in training and in evaluation."""
+    return int((curve.get("failed") or 0) + (curve.get("val_failed") or 0))
 
 
 def best_of(curves: Sequence[Curve]) -> Curve:
@@ -184,7 +208,7 @@ def best_of(curves: Sequence[Curve]) -> Curve:
 def write_curves(path: Path, curves: Sequence[Curve]) -> None:
     """Write the curves as CSV: a row an epoch; scores stand where the epoch was evaluated."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["epoch", "loss", "rate", "seconds", *SCORES], lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(curves)
     write_text(path, text.getvalue())
@@ -248,16 +272,30 @@ def prepare(
     network = build(recipe, len(labels), found, dropout=recipe.training.dropout)
     if found is not None:
         fill(network, read_weights(found.path), found.path, recipe.random)
+    machine: dict[str, Any] = given.model_dump(include={"batch", "cpu", "workers"})
+    trainer = Trainer(network, recipe, *parts, labels, progress, **machine)
     settings = TrainSettings(
         recipe=recipe,
+        batch=trainer.part,
         start=found.name if found else "none",
         sha256=file_sha256(found.path) if found else "",
         train=parts[0].fingerprint,
         val=parts[1].fingerprint if parts[1] else "",
         labels=labels.fingerprint,
     )
-    machine: dict[str, Any] = given.model_dump(include={"batch", "cpu", "workers"})
-    return Trainer(network, recipe, parts[0], parts[1], labels, progress, **machine), settings
+    if trainer.accelerator.is_main_process:
+        for line in _notes(*parts):
+            trainer.progress.note(line)
+    return trainer, settings
+
+
+def _notes(train: KeyFrames, val: KeyFrames | None) -> Iterator[str]:
+    """What of the annotations is left out, each line once, and whether the two parts share clips."""
+    yield from dict.fromkeys([*train.notes, *(val.notes if val else ())])
+    if val is None:
+        return
+    if shared := len({one.video_id for one in train.items} & {one.video_id for one in val.items}):
+        yield f"{many(shared, 'clip')} {'is' if shared == 1 else 'are'} in both {train.name} and {val.name}"
 
 
 def _parts(
@@ -307,17 +345,22 @@ def _facts(settings: TrainSettings) -> dict[str, str]:
 
 
 def estimate(trainer: Trainer) -> TrainEstimate:
-    """Take one step, and measure it; nothing is written. Memory is the peak of the device in bytes."""
+    """Take one step, and measure it; nothing is written. Memory is the peak of the device in bytes.
+
+    Raises:
+        DataError: no key frame can be read; see `Trainer.step` for the others.
+    """
     training = trainer.training
     with DecodePool(trainer.workers) as pool:
         ready = trainer.shown(0, pool)
-        own = [one for one in (next(ready) for _ in range(trainer.own)) if one is not None]
+        own = list(islice((one for one in ready if one is not None), trainer.own))
     device = trainer.accelerator.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     began = time.monotonic()
     trainer.network.train()
-    trainer.step(own, 0.0)
+    if trainer.step(own, 0.0) is None:
+        raise unreadable(trainer.steps * trainer.clips)
     seconds = time.monotonic() - began
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated(device)

@@ -1,5 +1,6 @@
 """Training on the sample set: killed and resumed, in two processes, and the settings of a recipe."""
 
+import csv
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ pytest.importorskip("torch")
 import torch
 
 from microg_bench.errors import DataError, EngineError, RunError, UsageError
+from microg_bench.har.keyframes import KeyFrames
 from microg_bench.har.recipe import read_recipe
 from microg_bench.har.trainer import Trainer, optimizer_of, rate_at
-from microg_bench.har.training import best_of, prepare, train
+from microg_bench.har.training import best_of, estimate, fit, prepare, train
 from microg_bench.progress import Progress
 from microg_bench.video.pool import DecodePool
 from tests.har.models.small import LABELS, SMALL, ready, sample, small_recipe
@@ -100,13 +103,36 @@ def test_two_processes_give_the_loss_and_weights_of_one(tmp_path: Path) -> None:
     assert max((first[key].float() - second[key].float()).abs().max().item() for key in first) < 1e-4
 
 
-def trainer(progress: Progress | None = None, **options: Any) -> Trainer:
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def trainer(
+    progress: Progress | None = None,
+    train: KeyFrames | None = None,
+    val: KeyFrames | None = None,
+    *,
+    training: dict[str, Any] | None = None,
+    **options: Any,
+) -> Trainer:
     torch.manual_seed(0)
     network = SMALL["slow"](len(LABELS))
-    changes = {"dropout": 0.0, "clips": 4, "steps": (0,), "factors": (1.0,)}
-    return Trainer(
-        network, small_recipe(**changes), sample(), sample(), LABELS, progress, cpu=True, **options
+    recipe = small_recipe(
+        **{"dropout": 0.0, "clips": 4, "steps": (0,), "factors": (1.0,), **(training or {})}
     )
+    parts = train or sample(), val or sample()
+    return Trainer(network, recipe, *parts, LABELS, progress, cpu=True, **options)
+
+
+def broken(key_frames: KeyFrames, count: int, folder: Path) -> KeyFrames:
+    """The key frames, the first of which have videos that cannot be read."""
+    (folder / "broken.mp4").write_text("no video")
+    items = [replace(one, video=folder / "broken.mp4") for one in key_frames.items[:count]]
+    return replace(key_frames, items=(*items, *key_frames.items[count:]))
 
 
 def gradients(one: Trainer) -> torch.Tensor:
@@ -126,14 +152,9 @@ def test_a_step_in_parts_has_the_loss_of_one_whole(monkeypatch: pytest.MonkeyPat
 
 
 def test_where_memory_is_short_parts_are_smaller_which_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    notes: list[str] = []
-
-    class Notes(Progress):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
+    progress = Notes()
     clips = ready(sample(), small_recipe())[:4]
-    one = trainer(Notes())
+    one = trainer(progress)
     forward = one.network.forward
 
     def short(frames: torch.Tensor, boxes: torch.Tensor, most: int = 2) -> torch.Tensor:
@@ -146,10 +167,52 @@ def test_where_memory_is_short_parts_are_smaller_which_is_said_once(monkeypatch:
     one.step(clips, 0.0)
     one.step(clips, 0.0)
     assert one.part == 2
-    assert len(notes) == 1
+    assert len(progress.said) == 1
+    resumed = trainer()
+    resumed.restore(one.state())
+    assert resumed.part == 2
     monkeypatch.setattr(one.network, "forward", lambda frames, boxes: short(frames, boxes, 0))
     with pytest.raises(EngineError, match="not even one clip"):
         one.step(clips, 0.0)
+
+
+def test_clips_that_cannot_be_read_are_left_out_counted_and_said(tmp_path: Path) -> None:
+    progress, few = Notes(), replace(sample(), items=sample().items[:4])
+    changes = {"clips": 2, "epochs": 2, "evaluate_every": 2}
+    one = trainer(progress, broken(few, 2, tmp_path), broken(few, 1, tmp_path), training=changes, workers=1)
+    trained = fit(one, tmp_path, {"model": "small"})
+    assert [curve["failed"] for curve in trained.curves] == [2, 2]
+    assert [curve.get("val_failed") for curve in trained.curves] == [None, 1]
+    assert trained.fault == "5 key frames could not be read, in epochs 1, 2"
+    with (tmp_path / "curves.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["failed"], row["val_failed"], row["batch"]) for row in rows] == [
+        ("2", "", "2"),
+        ("2", "1", "2"),
+    ]
+    assert "2 key frames could not be read" in progress.said[0]
+
+
+def test_where_no_clip_can_be_read_it_is_an_error_and_nothing_is_kept(tmp_path: Path) -> None:
+    few = replace(sample(), items=sample().items[:2])
+    one = trainer(None, broken(few, 2, tmp_path), training={"epochs": 1}, workers=1)
+    before = {name: value.clone() for name, value in one.network.state_dict().items()}
+    (tmp_path / "run").mkdir()
+    with pytest.raises(DataError, match="none of 2 key frames could be read"):
+        fit(one, tmp_path / "run", {"model": "small"})
+    assert list((tmp_path / "run").iterdir()) == []
+    with pytest.raises(DataError, match="none of 2 key frames could be read"):
+        estimate(one)
+    assert all(torch.equal(before[name], value) for name, value in one.network.state_dict().items())
+
+
+def test_where_no_clip_of_the_validation_split_can_be_read_it_is_said(tmp_path: Path) -> None:
+    progress, few = Notes(), replace(sample(), items=sample().items[:2])
+    one = trainer(progress, few, broken(few, 2, tmp_path), training={"epochs": 1}, workers=1)
+    trained = fit(one, tmp_path, {"model": "small"})
+    assert trained.best_map is None
+    assert "no mAP, as no key frame of the validation split could be read" in progress.said[0]
+    assert trained.fault == "2 key frames could not be read, in epoch 1"
 
 
 def test_rates_warm_up_and_step_down() -> None:
@@ -199,6 +262,8 @@ def test_options_change_the_recipe_and_another_training_is_refused(tmp_path: Pat
     assert trained.weights.is_file()
     again = train("X3D_S", "sample", run=tmp_path / "x", checkpoint="none", epochs=1, cpu=True)
     assert again.curves == trained.curves
+    with pytest.raises(RunError, match=r"batch: is 7 there and 2 here"):
+        train("X3D_S", "sample", run=tmp_path / "x", checkpoint="none", epochs=1, cpu=True, batch=2)
     with pytest.raises(RunError, match=r"epochs: is 1 there and 2 here"):
         train("X3D_S", "sample", run=tmp_path / "x", checkpoint="none", epochs=2, cpu=True)
     state = tmp_path / "x" / "state.pt"
@@ -207,6 +272,8 @@ def test_options_change_the_recipe_and_another_training_is_refused(tmp_path: Pat
         train("X3D_S", "sample", run=tmp_path / "x", checkpoint="none", epochs=1, cpu=True)
     with pytest.raises(UsageError, match="epochs"):
         prepare("X3D_S", "sample", checkpoint="none", epochs=0)
+    with pytest.raises(UsageError, match="seed"):
+        prepare("X3D_S", "sample", checkpoint="none", seed=2**63)
 
 
 def test_boxes_of_files_are_trained_on_and_evaluated(tmp_path: Path) -> None:
@@ -230,6 +297,9 @@ def test_boxes_of_files_are_trained_on_and_evaluated(tmp_path: Path) -> None:
     assert both.val is not None
     assert [item.id for item in both.val.items] == [sample().items[1].id]
     assert settings.val == both.val.fingerprint
+    progress = Notes()
+    prepare("X3D_S", "sample", train_boxes=files["val"], val_boxes=files["val"], progress=progress, **given)
+    assert progress.said == ["1 clip is in both val.csv and val.csv"]
     with pytest.raises(UsageError, match="--train-boxes"):
         prepare("X3D_S", "sample", val_boxes=files["val"], **given)
     files["val"].write_text("video_id,frame,x1,y1,x2,y2\n" + ",".join([*rows[0].split(",")[:6]]) + "\n")

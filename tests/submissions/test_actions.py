@@ -115,7 +115,9 @@ def test_what_cannot_be_submitted_is_not_packed(tmp_path: Path) -> None:
 
 def test_of_two_scorecards_of_one_name_that_of_the_file_is_packed(tmp_path: Path) -> None:
     places = [honest_actions(tmp_path / "a").parents[1]]
-    other = small.box("a_001", small.BOX_A, small.rising(1)) + small.box("b_001", small.BOX_B, small.rising(0))
+    other = small.box("a_001", small.BOX_A, small.rising(1)) + small.box(
+        "b_001", small.BOX_B, small.rising(0)
+    )
     places.append(honest_actions(tmp_path / "b", other).parents[1])
     both = [json.loads((place / "card.json").read_text()) for place in places]
     (tmp_path / "both.json").write_text(json.dumps(both))
@@ -139,7 +141,9 @@ def test_the_folder_of_a_run_of_actions_is_answered_with_what_to_give(tmp_path: 
     (tmp_path / "r" / "settings.json").write_text("{}")
     done = bench("submit", "pack", "r", cwd=tmp_path)
     assert done.returncode != 0
-    assert "give scorecard.json in it, and --detections with the CSV beside it" in " ".join(done.stderr.split())
+    assert "give scorecard.json in it, and --detections with the CSV beside it" in " ".join(
+        done.stderr.split()
+    )
 
 
 def test_a_folder_with_other_files_is_not_replaced(packed: Path) -> None:
