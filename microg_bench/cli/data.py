@@ -16,7 +16,7 @@ from microg_bench.dataset.fetch import fetch as fetch_dataset
 from microg_bench.dataset.load import fetched_folder
 from microg_bench.dataset.stats import CountTable, Stats
 from microg_bench.dataset.stats import stats as dataset_stats
-from microg_bench.errors import DecodeError, MissingExtraError
+from microg_bench.errors import DecodeError, MissingExtraError, UsageError
 from microg_bench.plots.annotation import NO_CLIP, AnnotatedClip, draw_annotated_clip, find_annotated_clip
 from microg_bench.plots.sheet import draw_sheet
 from microg_bench.progress import RichProgress
@@ -86,8 +86,10 @@ def stats(
 
     The figure sheet and the annotated clip need the extra plots.
     """
+    if clip is not None and out is None:
+        raise UsageError("names the clip that is drawn: give --out too", item="--clip")
     found = dataset_stats(data)
-    files = _write_stats(found, find_annotated_clip(data, clip), out) if out else []
+    files = _write_stats(found, find_annotated_clip(data, clip), out, clip) if out else []
     tables = "\n".join(_table_text(table) for table in found.tables.values() if not table.detail)
     heading = [found.title, f"fingerprint {found.fingerprint}", *(f"note: {line}" for line in found.notes)]
     output().print("\n".join([*map(printable, heading), "", tables]))
@@ -102,14 +104,15 @@ def _table_text(table: CountTable) -> str:
     return "\n".join([table.title, *(f"  {line}" for line in lines), ""])
 
 
-def _write_stats(found: Stats, annotated: AnnotatedClip | None, out: Path) -> list[Path]:
+def _write_stats(found: Stats, annotated: AnnotatedClip | None, out: Path, clip: str | None) -> list[Path]:
     """Write the tables, and the figures as far as they can be drawn here; return the files of these."""
     for name, table in found.tables.items():
         write_text(out / f"{name}.csv", table.to_csv())
     write_json(out / "stats.json", found.to_json())
     figures = {"figure sheet": partial(draw_sheet, found)}
     if annotated is None:
-        note(f"no annotated clip: {NO_CLIP}")
+        lacking = f"{clip} lacks a video, a caption, questions, or a person with a box and an action"
+        note(f"no annotated clip: {lacking if clip else NO_CLIP}")
     else:
         figures["annotated clip"] = partial(draw_annotated_clip, annotated)
     files = []

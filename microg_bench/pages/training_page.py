@@ -14,7 +14,7 @@ def training_page(
 
     Args:
         title: of the page.
-        curves: of each epoch: `epoch`, `loss`, `rate`, `seconds`, and the scores in % where it was evaluated.
+        curves: of each epoch: the columns of `curves.csv`, scores in % where it was evaluated.
         facts: what was trained and how, by name.
     """
     rows = [{name: value for name, value in curve.items() if value is not None} for curve in curves]

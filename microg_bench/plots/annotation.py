@@ -31,6 +31,7 @@ MOST_FRAMES = 4
 SEVERAL = 2  # persons of the clip that is taken, where there is one
 WIDTH = 14.0  # inches
 HIGHEST = 5.0  # inches, of a frame
+EDGE = 0.1  # of the height of a frame, within which a number would stand outside
 LINE = 0.19  # inches, of a line of text
 LETTERS = 92  # of a line
 LONGEST = 1500  # characters of a text
@@ -151,7 +152,11 @@ def _draw_frame(axes: Axes, picture: NDArray[np.uint8], number: int, annotated: 
         colour = COLOURS[order.index(person) % len(COLOURS)]
         axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=2))
         plate = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
-        axes.text(x1, y1, str(person), color="white", fontsize=8, va="bottom", bbox=plate, clip_on=True)
+        inwards, place = (2, "bottom") if y1 > EDGE * picture.shape[0] else (-2, "top")
+        axes.annotate(
+            *(str(person), (x1, y1), (2, inwards)),
+            textcoords="offset points", color="white", fontsize=8, va=place, bbox=plate, clip_on=True,
+        )  # fmt: skip
 
 
 def _write(axes: Axes, lines: Sequence[str], high: float) -> None:

@@ -71,6 +71,16 @@ def test_without_boxes_there_is_no_annotated_clip_and_a_line_says_so(tmp_path: P
     assert (tmp_path / "s" / "dataset.png").is_file() and not list(tmp_path.glob("s/annotation.*"))
 
 
+def test_a_clip_that_is_not_drawn_is_said(tmp_path: Path) -> None:
+    done = bench("data", "stats", "--data", "sample", "--clip", "pedestrians-a_000", cwd=tmp_path)
+    assert done.returncode != 0 and "--clip: names the clip that is drawn: give --out too" in done.stderr
+    done = bench("data", "stats", "--data", "sample", "--clip", "nowhere", "--out", "s", cwd=tmp_path)
+    assert done.returncode != 0 and "nowhere" in done.stderr and not (tmp_path / "s").exists()
+    write_annotations(tmp_path / "d" / "vqa_and_captioning.json", [record("a_1")])
+    done = bench("data", "stats", "--data", "d", "--clip", "a_1", "--out", "s", cwd=tmp_path)
+    assert "a_1 lacks a video, a caption, questions, or a person with a box and an action" in done.stderr
+
+
 def test_broken_boxes_are_one_line_and_nothing_is_written(tmp_path: Path) -> None:
     make_dataset(tmp_path / "d", ["a_001"])
     (tmp_path / "d" / "actions.csv").write_text("video_id,movie_or_real,person_id,action\na_001,r,1,12\n")

@@ -62,11 +62,28 @@ def test_curves_and_the_best_epoch_are_shown(browser: Browser, tmp_path: Path) -
         ]
         dots = [figure.locator("circle").count() for figure in shown.locator("figure").all()]
         assert dots == [4, 2, 2, 2, 1, 4]
+        shares = shown.locator("figure").nth(1)
+        assert shares.locator("text[text-anchor=end]").all_text_contents() == [
+            "0",
+            "20",
+            "40",
+            "60",
+            "80",
+            "100",
+        ]
+        assert shares.locator("text[text-anchor=middle]").all_text_contents() == [
+            "0",
+            "1",
+            "2",
+            "3",
+            "4",
+            "epoch",
+        ]
 
 
 def test_a_training_that_was_not_evaluated_says_so(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "curves.html"
     page.write_bytes(training_page("Training", CURVES[:1], {}))
     with visited(browser, page) as shown:
-        assert "none has been evaluated" in shown.inner_text("#best")
+        assert "1 epoch; none has been evaluated" in shown.inner_text("#best")
         assert shown.locator("figure").count() == 2

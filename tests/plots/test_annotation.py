@@ -13,7 +13,13 @@ pytest.importorskip("matplotlib")
 
 from microg_bench.dataset.load import SAMPLE_FOLDER, load
 from microg_bench.errors import DataError, DecodeError, UsageError
-from microg_bench.plots.annotation import AnnotatedClip, draw_annotated_clip, find_annotated_clip
+from microg_bench.plots.annotation import (
+    AnnotatedClip,
+    _draw_frame,
+    draw_annotated_clip,
+    find_annotated_clip,
+)
+from microg_bench.plots.canvas import canvas
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.figures import svg_words
@@ -91,6 +97,21 @@ def test_the_picture_has_persons_actions_caption_and_questions(data: Path, tmp_p
         assert f"Q: {question.text}" in words and f"A: {question.answer}" in words
     again, _ = draw_annotated_clip(example, tmp_path / "again")
     assert again.read_bytes() == png.read_bytes()
+
+
+@pytest.mark.parametrize("top", [0, 30, 200])
+def test_the_number_of_a_person_stands_in_the_picture(top: int) -> None:
+    example = found("sample")
+    persons = dict.fromkeys(example.actions, (100.0, float(top), 200.0, 400.0))
+    example = AnnotatedClip(example.clip, {46: persons}, example.actions)
+    with canvas() as figure:
+        figure.set_size_inches(6, 4)
+        axes = figure.subplots()
+        _draw_frame(axes, example.pixels()[0], 46, example)
+        figure.draw_without_rendering()
+        for text in axes.texts:
+            high = text.get_bbox_patch().get_window_extent()
+            assert axes.bbox.y0 <= high.y0 and high.y1 <= axes.bbox.y1
 
 
 def test_very_many_questions_are_cut(tmp_path: Path) -> None:

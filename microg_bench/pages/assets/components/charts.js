@@ -3,9 +3,10 @@
 //
 // histogram(values) -> how many items score how much. meter(value, top) -> a bar; scoreBar(value, bounds, top) -> a bar
 // with its interval, where there is one.
-// scatter({points, lines, label, described, joined}) -> points [{x, y, bounds, name, kind}] with their intervals, and
+// scatter({points, lines, label, described, joined, top, whole}) -> points [{x, y, bounds, name, kind}] with their intervals, and
 // lines [{name, y}] across the plot; `label` stands below the axis of x, `described` is read out by screen readers.
-// Where `joined`, a line joins the points in their order, and their names are tooltips only.
+// Where `joined`, a line joins the points in their order, and their names are tooltips only. `top` ends an axis of y that
+// begins at 0; without it the values give the range. Where `whole`, x has ticks at whole numbers only.
 {
   const { el, svg, textNodes, number } = microg.dom;
 
@@ -56,9 +57,9 @@
     return [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);
   }
 
-  function ticks(low, high, count = 5) {
+  function ticks(low, high, least = 0, count = 5) {
     if (high <= low) return [low];
-    const by = step(high - low, count), found = [];
+    const by = Math.max(least, step(high - low, count)), found = [];
     for (let one = Math.ceil(low / by) * by; one <= high + by / 1e6; one += by) found.push(Number(one.toPrecision(12)));
     return found;
   }
@@ -121,14 +122,14 @@
     return svg("polyline", { class: "joint", points: points.map((point) => `${x(point.x)},${y(point.y)}`).join(" ") });
   }
 
-  function scatter({ points, lines, label, described, joined = false }) {
-    const [low, high] = range(points, lines);
+  function scatter({ points, lines, label, described, joined = false, top = null, whole = false }) {
+    const [low, high] = top === null ? range(points, lines) : [0, top];
     const far = Math.max(...points.map((point) => point.x)) * 1.08 || 1;
     const x = (value) => LEFT + ((WIDE - LEFT - RIGHT) * value) / far;
     const y = (value) => HIGH - BOTTOM - ((HIGH - BOTTOM - TOP) * (value - low)) / (high - low);
     const taken = joined ? null : points.map((point) => ({ left: x(point.x) - 5, right: x(point.x) + 5, top: y(point.y) - 5, bottom: y(point.y) + 5 }));
     return svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": described },
-      ...axes(x, y, ticks(0, far), ticks(low, high), label),
+      ...axes(x, y, ticks(0, far, whole ? 1 : 0), ticks(low, high), label),
       ...drawLines(lines, y),
       joined ? joint(points, x, y) : null,
       ...points.flatMap((point) => drawPoint(point, x, y, taken)));

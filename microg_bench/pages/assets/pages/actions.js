@@ -182,7 +182,7 @@
       const points = actions.filter((one) => one.AP[k] !== null).map((one) => ({ x: one.examples, y: one.AP[k], bounds: null, name: one.name, kind: "open" }));
       const described = `AP against examples of ${points.length} actions`;
       return el("figure", {}, el("figcaption", {}, "AP against examples", runs.length > 1 ? ": " : "", runs.length > 1 ? textBox(run.name, "bdi") : ""),
-        el("div", {}, microg.charts.scatter({ points, lines: [], label: "examples", described })));
+        el("div", {}, microg.charts.scatter({ points, lines: [], label: "examples", described, top: 100 })));
     }));
   }
 
