@@ -43,6 +43,11 @@ _PLACES = {"load_model": "checkpoints", "recognise": "predict", "train": "traini
 _EXTRA = ("torch", "accelerate", "safetensors")
 
 
+def __dir__() -> list[str]:
+    """All names, those that need torch too."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """What needs torch, imported when it is used."""
     if name not in _PLACES:

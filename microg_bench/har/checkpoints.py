@@ -7,6 +7,7 @@ error that names the weights.
 import json
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -29,6 +30,7 @@ from microg_bench.records import Record
 from microg_bench.storage import cache_folder, file_sha256, write_bytes
 from microg_bench.text import first_line, listed, unknown
 
+RANDOM = "none"  # in the place of a checkpoint
 HEAD = "head."
 PROJECTION = ("head.projection.weight", "head.projection.bias")
 FUSION = "s*_fuse.conv_f2s.weight"
@@ -122,21 +124,22 @@ def load_model(
 
     Args:
         name: of the model, as `microg-bench har models` lists it.
-        checkpoint: a file, or a name of the zoo; None leaves the weights random. Where its last layer does
-            not fit, it may lack what the recipe lists as random.
+        checkpoint: a file, or a name of the zoo; None or "none" leaves the weights random. Where its last
+            layer does not fit, it may lack what the recipe lists as random.
         recipe: "fixed" or "paper".
         classes: outputs; 50 for MicroG-4M, 80 for weights of AVA. Where the checkpoint has another number,
-            the last layer stays random.
+            the last layer stays random, which a warning tells.
 
     Raises:
         UsageError: there is no such model, recipe or checkpoint.
         DataError: the file is no checkpoint, holds code, or is not one of this model.
     """
     chosen = read_recipe(name, recipe)
-    found = find_checkpoint(checkpoint) if checkpoint is not None else None
+    found = None if checkpoint in (None, RANDOM) else find_checkpoint(checkpoint)
     network = build(chosen, classes, found)
-    if found is not None:
-        fill(network, read_weights(found.path, name), found.path, chosen.random)
+    if found is not None and not fill(network, read_weights(found.path, name), found.path, chosen.random):
+        reason = f"its last layer does not have {classes} outputs, so that of the network stays random"
+        warnings.warn(f"{found.name}: {reason}", stacklevel=2)
     return network.eval()
 
 

@@ -1,6 +1,7 @@
 """Weights in each layout that is published, whole or not, and files that are hostile."""
 
 import pickle
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -334,7 +335,15 @@ def test_load_model_takes_a_file(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build(read_recipe("X3D_S"), 50)
     save_weights(tmp_path / "w.safetensors", network, {"model": "X3D_S"})
-    assert same(har.load_model("X3D_S", tmp_path / "w.safetensors"), network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same(har.load_model("X3D_S", tmp_path / "w.safetensors"), network)
+        assert har.load_model("X3D_S", "none").head.projection.out_features == 50
+    with pytest.warns(UserWarning, match=r"w\.safetensors: its last layer does not have 80 outputs"):
+        assert (
+            har.load_model("X3D_S", tmp_path / "w.safetensors", classes=80).head.projection.out_features == 80
+        )
+    assert {"load_model", "recognise", "train", "evaluate"} <= set(dir(har))
     with pytest.raises(UsageError, match="X3D_S"):
         har.load_model("X3D")
     with pytest.raises(UsageError, match="fixed"):

@@ -43,16 +43,29 @@ class ActionNetwork(nn.Module):
         A box is the number of its clip, from 0, and its corners x1, y1, x2, y2 in pixels.
 
         Raises:
-            ValueError: the shapes are others, or a box is of a clip that there is not.
+            ValueError: these are no such tensors, frames are of another type than the weights, a box is not
+                finite, or of a clip that there is not; or SlowFast is given frames that its pathways cannot
+                share.
         """
-        if frames.dim() != 5 or frames.shape[1] != 3:
-            raise ValueError(f"frames have the shape {tuple(frames.shape)}, not (B, 3, T, H, W)")
-        if boxes.dim() != 2 or boxes.shape[1] != 5:
-            raise ValueError(f"boxes have the shape {tuple(boxes.shape)}, not (K, 5)")
-        if len(boxes) and not 0 <= int(boxes[:, 0].min()) <= int(boxes[:, 0].max()) < len(frames):
-            raise ValueError(f"a box begins with the number of its clip, from 0 to {len(frames) - 1}")
+        self._check(frames, boxes)
         logits: Tensor = self.head(self.features(frames), boxes)
         return logits
+
+    def _check(self, frames: Tensor, boxes: Tensor) -> None:
+        for name, given in (("frames", frames), ("boxes", boxes)):
+            if not isinstance(given, Tensor):
+                raise ValueError(f"{name} are no tensor, but {type(given).__name__}")
+        if frames.dim() != 5 or frames.shape[1] != 3:
+            raise ValueError(f"frames have the shape {tuple(frames.shape)}, not (B, 3, T, H, W)")
+        if frames.dtype != (due := self.head.projection.weight.dtype):
+            raise ValueError(f"frames are {frames.dtype}, the weights {due}")
+        if boxes.dim() != 2 or boxes.shape[1] != 5:
+            raise ValueError(f"boxes have the shape {tuple(boxes.shape)}, not (K, 5)")
+        if boxes.is_complex() or not boxes.isfinite().all():
+            raise ValueError("a box holds a number that is not finite")
+        clips = boxes[:, 0]
+        if not ((clips >= 0) & (clips < len(frames)) & (clips == clips.floor())).all():
+            raise ValueError(f"a box begins with the number of its clip, from 0 to {len(frames) - 1}")
 
 
 def roi_align(features: Tensor, boxes: Tensor, scale: float) -> Tensor:

@@ -89,8 +89,16 @@ class SlowFast(ActionNetwork):
         self.head = DetectionHead([out, out // FEWER], classes, stride=roi_stride)
 
     def features(self, frames: Tensor) -> list[Tensor]:
-        """Take frames (B, 3, T, H, W) of the fast pathway; return features of both, the slow one first."""
+        """Take frames (B, 3, T, H, W) of the fast pathway; return features of both, the slow one first.
+
+        Raises:
+            ValueError: T is no multiple of `alpha`.
+        """
         count = frames.shape[2]
+        if count % self.alpha:
+            raise ValueError(
+                f"{count} frames are no multiple of {self.alpha}, which the slow pathway divides by"
+            )
         slow = torch.linspace(0, count - 1, count // self.alpha, device=frames.device).long()
         x = self.s1_fuse(self.s1([frames[:, :, slow], frames]))
         x = self.s3_fuse(self.s3(self.s2_fuse(self.s2(x))))

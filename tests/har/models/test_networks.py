@@ -18,6 +18,7 @@ from microg_bench.har.checkpoints import build
 from microg_bench.har.models import NETWORKS
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import MODELS, read_recipe
+from tests.har.models.small import SMALL
 
 pytestmark = pytest.mark.slow
 PUBLISHED = Path(__file__).resolve().parents[4] / "shared" / "data" / "har" / "architectures.json.xz"
@@ -57,6 +58,26 @@ def test_frames_and_boxes_of_other_shapes_are_refused() -> None:
     for clip in (-1.0, 1.0):
         with pytest.raises(ValueError, match="from 0 to 0"):
             network(frames, torch.tensor([[clip, 1, 1, 50, 50]]))
+
+
+@pytest.mark.parametrize(
+    ("frames", "boxes", "said"),
+    [
+        (None, [[0.0, 1, 1, 50, 50]], "boxes are no tensor, but list"),
+        ([0.0], None, "frames are no tensor, but list"),
+        (torch.zeros(1, 3, 8, 64, 64, dtype=torch.uint8), None, "frames are torch.uint8, the weights"),
+        (torch.zeros(1, 3, 8, 64, 64).double(), None, "frames are torch.float64, the weights torch.float32"),
+        (None, torch.tensor([[0.0, 1, float("nan"), 50, 50]]), "not finite"),
+        (None, torch.tensor([[0.5, 1, 1, 50, 50]]), "the number of its clip, from 0 to 0"),
+        (torch.zeros(1, 3, 6, 64, 64), None, "6 frames are no multiple of 4"),
+    ],
+)
+def test_what_is_no_input_of_a_network_is_one_line(frames: Any, boxes: Any, said: str) -> None:
+    network = SMALL["slowfast"](50).eval()
+    given = torch.zeros(1, 3, 8, 64, 64), torch.tensor([[0, 1, 1, 50, 50]])
+    assert network(*given).shape == (1, 50)
+    with pytest.raises(ValueError, match=said):
+        network(given[0] if frames is None else frames, given[1] if boxes is None else boxes)
 
 
 @pytest.mark.parametrize("recipe", ["fixed", "paper"])
