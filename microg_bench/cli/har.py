@@ -22,6 +22,7 @@ from microg_bench.har import (
     read_label_map,
     read_recipe,
 )
+from microg_bench.har.boxes import many
 from microg_bench.har.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
 from microg_bench.har.recipe import MAX_SEED, MODELS
 from microg_bench.har.zoo import read_zoo
@@ -36,24 +37,20 @@ if TYPE_CHECKING:
 
     from microg_bench.har.runs import Recognition
 
-EPILOG = """Examples:
 
-    microg-bench har models
+def _examples(*commands: str) -> str:
+    """What ends the help of a verb."""
+    return "\n\n".join(["Examples:", *(f"    microg-bench har {command}" for command in commands)])
 
-    microg-bench har train --model SLOWONLY_4x16_R50 --data microg-4m --run trained
-
-    microg-bench har run --model SLOWONLY_4x16_R50 --checkpoint trained/best.safetensors --data microg-4m
-
-    microg-bench har predict --model X3D_L --checkpoint best.safetensors --boxes boxes.csv --out X3D_L.csv
-
-    microg-bench har score --detections X3D_L.test.csv.xz --groundtruth groundtruth_test.csv.xz
-
-    microg-bench har convert --boxes bounding_boxes.csv --actions actions.csv --videos videos --out ava
-"""
 
 app = typer.Typer(
     help="Recognise human actions with the models of the paper, score detections, convert annotations.",
-    epilog=EPILOG,
+    epilog=_examples(
+        "models",
+        "train --model SLOWONLY_4x16_R50 --data microg-4m --run trained",
+        "run --model SLOWONLY_4x16_R50 --checkpoint trained/best.safetensors --data microg-4m",
+        "report actions/SLOWONLY_4x16_R50.fixed.test --data microg-4m",
+    ),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
@@ -125,7 +122,12 @@ def read_truths(paths: Sequence[Path] | None) -> list[GroundTruth]:
     return [read_ground_truth(path, read_label_map()) for path in paths or ()]
 
 
-@app.command(epilog=EPILOG)
+@app.command(
+    epilog=_examples(
+        "score --detections X3D_L.test.csv.xz --groundtruth groundtruth_test.csv.xz",
+        "score --detections a.csv b.csv --groundtruth groundtruth_test.csv.xz --out scores.json",
+    )
+)
 def score(
     detections: Annotated[
         list[Path], typer.Option(help="Detections, CSV (.gz, .xz) or Parquet; give it again for more files.")
@@ -222,7 +224,12 @@ def _range(bounds: tuple[float, float] | None) -> str:
     return "–" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
 
 
-@app.command(epilog=EPILOG)
+@app.command(
+    epilog=_examples(
+        "models",
+        "models | grep X3D",
+    )
+)
 def models() -> None:
     """List the models: what they are shown, their weights, and the faults of the published rows."""
     right = ("parameters", "frames", "every", "side")
@@ -243,7 +250,12 @@ def models() -> None:
     _output().print(table, weights, faults, sep="\n")
 
 
-@app.command(epilog=EPILOG)
+@app.command(
+    epilog=_examples(
+        "predict --model X3D_L --checkpoint best.safetensors --data microg-4m",
+        "predict --model X3D_L --checkpoint best.safetensors --boxes boxes.csv --out X3D_L.csv",
+    )
+)
 def predict(
     model: ModelOption,
     checkpoint: CheckpointOption,
@@ -269,7 +281,13 @@ def predict(
     show_detections(found, out)
 
 
-@app.command("run", epilog=EPILOG)
+@app.command(
+    "run",
+    epilog=_examples(
+        "run --model SLOWONLY_4x16_R50 --checkpoint trained/best.safetensors --data microg-4m",
+        "run --model SLOWONLY_8x8_R50 --recipe paper --checkpoint ava/SLOW_4x16_R50 --data microg-4m",
+    ),
+)
 def run_(
     model: ModelOption,
     checkpoint: CheckpointOption,
@@ -285,7 +303,7 @@ def run_(
     workers: WorkersOption = 2,
 ) -> None:
     """Predict as `har predict` does, and score; `tables --har` takes the scorecard."""
-    found = _recognise(locals())
+    found = _recognise(locals(), scored=True)
     if shard is None:
         show_scores(found)
     else:
@@ -293,7 +311,12 @@ def run_(
         show_detections(found)
 
 
-@app.command(epilog=EPILOG)
+@app.command(
+    epilog=_examples(
+        "train --model SLOWONLY_4x16_R50 --data microg-4m --run trained --dry-run",
+        "train --model X3D_S --train-boxes train.csv --val-boxes val.csv --data clips --run trained",
+    )
+)
 def train(
     model: ModelOption,
     run: Annotated[Path, typer.Option(help="Folder to train in, and to resume.")],
@@ -375,13 +398,13 @@ def show_scores(found: Recognition) -> None:
     _end(found, f"scorecard: {path}")
 
 
-def _recognise(given: dict[str, Any]) -> Recognition:
+def _recognise(given: dict[str, Any], *, scored: bool = False) -> Recognition:
     from microg_bench import har
 
     labels = read_label_map(given.pop("label_map"))
     given = {name: value for name, value in given.items() if name != "out" and value is not None}
     with interruptible("every key frame"), RichProgress() as progress:
-        return har.recognise(**given, labels=labels, progress=progress)
+        return har.recognise(**given, labels=labels, progress=progress, scored=scored)
 
 
 def _end(found: Recognition, said: str) -> None:
@@ -393,7 +416,12 @@ def _end(found: Recognition, said: str) -> None:
         raise RunError(f"{found.failed:,} of {len(found.key_frames):,} key frames failed", path=found.folder)
 
 
-@app.command(epilog=EPILOG)
+@app.command(
+    epilog=_examples(
+        "convert --boxes bounding_boxes.csv --actions actions.csv --videos videos --out ava",
+        "convert --keyframes ava/keyframe_boxes.csv --size 854x480 --out boxes",
+    )
+)
 def convert(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     boxes: Annotated[Path | None, typer.Option(help="The published bounding_boxes.csv.")] = None,
@@ -412,18 +440,19 @@ def convert(
     if boxes is None or actions is None:
         pixels, named = from_ava(read_ava(keyframes or [], labels), sizes)
         tables = {"bounding_boxes.csv": pixels, "actions.csv": named}
-        lines = [f"{name:<20}{rows.height:,} rows" for name, rows in tables.items()]
+        lines = [f"{name:<20}{many(rows.height, 'row')}" for name, rows in tables.items()]
+        if again := named.height - named.n_unique():
+            lines.append(f"{many(again, 'row')} of actions repeat earlier ones, and are kept")
     else:
         ava = to_ava(boxes, actions, sizes, labels)
         parts = {f"ava_{part}.csv": rows for part, rows in ava.split().items()}
         tables = {"keyframe_boxes.csv": ava.rows, **parts}
         lines = [
-            f"{name:<20}{rows.height:,} rows, {rows['video_id'].n_unique():,} videos"
+            f"{name:<20}{many(rows.height, 'row')}, {many(rows['video_id'].n_unique(), 'video')}"
             for name, rows in parts.items()
         ]
-        lines.append(
-            f"{ava.actions_without_box:,} actions of {ava.persons_without_box:,} persons have no box"
-        )
+        left = many(ava.actions_without_box, "action"), many(ava.persons_without_box, "person")
+        lines.append(f"{' of '.join(left)} without a box")
     for name, rows in tables.items():
         write_text(out / name, rows.write_csv(include_header=not name.startswith("ava_")))
     output().print("\n".join([*lines, f"written to {out}"]))
@@ -447,12 +476,10 @@ def _sizes(videos: Path | None, size: str | None) -> Sizes:
 
 
 @app.command(
-    epilog="""Examples:
-
-    microg-bench har report actions/SLOWONLY_4x16_R50.fixed.test --data microg-4m
-
-    microg-bench har report trained ava --data microg-4m --out pages/actions
-"""
+    epilog=_examples(
+        "report actions/SLOWONLY_4x16_R50.fixed.test --data microg-4m",
+        "report trained ava --data microg-4m --out pages/actions",
+    )
 )
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Runs of `har run` on the same key frames.")],

@@ -48,18 +48,23 @@ _BOUNDS: dict[Kind, tuple[float, float]] = {
 }
 
 
+BLANK = -1
+
+
 @dataclass(frozen=True)
 class TableColumn:
     """A column that a table must, or may, have.
 
     `kind` is what its fields are: a plain file name (`id`; `video_id`, which every layout has), any text
     (`word`), a whole number (`count`), or a finite number, free (`number`), not negative (`pixel`) or from 0
-    to 1 (`share`). Only last columns may be optional. A header may call it by one of `others` too.
+    to 1 (`share`). Only last columns may be optional. Where `blank`, a field of a `count` may be empty, which
+    `BLANK` stands for. A header may call it by one of `others` too.
     """
 
     name: str
     kind: Kind
     optional: bool = False
+    blank: bool = False
     others: tuple[str, ...] = ()
 
     @property
@@ -221,10 +226,14 @@ def _table(frame: DataFrame, places: Sequence[tuple[TableColumn, int]], path: Pa
         except polars.exceptions.PolarsError as error:
             raise DataError(f"holds a column that has no plain values: {error}", path=path) from error
         wrong = ~_allowed(series, column.kind)
+        if column.blank:
+            wrong &= given.is_not_null().to_numpy()
         if wrong.any():
             index = int(wrong.argmax())
             raise DataError(_fault(column, given[index]), path=path, item=f"row {first + index}")
-        columns[column.name] = series.cast(polars.Int64) if column.kind == "count" else series
+        if column.kind == "count":
+            series = series.fill_null(BLANK).cast(polars.Int64)
+        columns[column.name] = series
     table = Table(path, polars.DataFrame(columns), first + np.arange(frame.height))
     _check_ids(table)
     return table

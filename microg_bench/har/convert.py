@@ -44,10 +44,14 @@ _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Width and height of each video's frames in pixels; `usual` is that of videos that `known` lacks."""
+    """Width and height of each video's frames in pixels; `usual` is that of videos that `known` lacks.
+
+    `hint` ends the error on a video whose size is not known.
+    """
 
     usual: tuple[int, int] | None = None
     known: Mapping[str, tuple[int, int]] | None = None
+    hint: str = ""
 
     def scale(self, table: Table) -> NDArray[np.float64]:
         """Width, height, width, height of the video of each row, shape (n, 4).
@@ -59,13 +63,13 @@ class Sizes:
         pairs = [known.get(name, self.usual) for name in table["video_id"]]
         if None in pairs:
             index = pairs.index(None)
-            reason = f"no video {table['video_id'][index]!r} to take the size from"
+            reason = f"no video {table['video_id'][index]!r} to take the size from{self.hint}"
             raise DataError(reason, path=table.path, item=table.place(index))
         return np.array(pairs, dtype=float)[:, [0, 1, 0, 1]]
 
 
-def read_sizes(folder: Path) -> Sizes:
-    """The frame size of every video below `folder`, from its header.
+def read_sizes(folder: Path, hint: str = "") -> Sizes:
+    """The frame size of every video below `folder`, from its header; see `Sizes` for the hint.
 
     Raises:
         DataError: there is no such folder, no video in it, or one that cannot be opened.
@@ -80,9 +84,9 @@ def read_sizes(folder: Path) -> Sizes:
         try:
             facts = probe(path)
         except DecodeError as error:
-            raise DataError(error.reason, path=path) from error
+            raise DataError(error.reason + hint, path=path) from error
         known[video_id] = (facts.width, facts.height)
-    return Sizes(known=known)
+    return Sizes(known=known, hint=hint)
 
 
 @dataclass(frozen=True, eq=False)

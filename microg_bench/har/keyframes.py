@@ -1,6 +1,7 @@
 """Key frames: frames with boxes about persons, and the actions of each person where they are known."""
 
 import hashlib
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -27,10 +28,15 @@ from microg_bench.video.source import probe
 
 Split = Literal["train", "val", "test", "all"]
 ACTION, PERSON = "action_id", "person_id"
+GONE = Path(os.devnull)  # in the place of the video of a clip that the dataset lacks
+_SIZE_NEEDED = (
+    ": the boxes are in pixels, so that its size is needed; put the clip back, or give boxes in shares in "
+    "the place of the annotations (`har convert --size` writes them)"
+)
 # Boxes that are to be looked at: AVA's layout, of which the columns from the action on may be left out.
 BOXES = (
     *(column for column in PLACE if column.name != ACTION),
-    TableColumn(ACTION, "count", others=("action",), optional=True),
+    TableColumn(ACTION, "count", others=("action",), optional=True, blank=True),
     TableColumn(PERSON, "count", optional=True),
     TableColumn("source", "word", optional=True),
 )
@@ -42,7 +48,7 @@ class KeyFrame:
 
     Attributes:
         video_id: of the clip.
-        video: its file.
+        video: its file; `GONE` where the dataset has none.
         frame: the number of the frame, the first being 1.
         boxes: shape (n, 4), x1, y1, x2, y2 as shares of the frame.
         actions: the ids of the actions of each box, in ascending order; empty where they are not known.
@@ -98,6 +104,19 @@ class KeyFrames:
         own = set(divide(list(counts), list(counts.values()), count)[number - 1])
         return tuple(item for item in self.items if item.video_id in own)
 
+    def known_truth(self) -> GroundTruth:
+        """What detections are scored against.
+
+        Raises:
+            DataError: no box has an action.
+        """
+        if self.truth is None:
+            reason = (
+                "no box has an action: there is nothing to score against (`har predict` needs no actions)"
+            )
+            raise DataError(reason, path=self.name)
+        return self.truth
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over clips, frames, boxes and actions, in order."""
@@ -108,7 +127,12 @@ class KeyFrames:
 
 
 def load_key_frames(
-    data: str | Path | None, labels: LabelMap, *, split: str = "test", boxes: Path | None = None
+    data: str | Path | None,
+    labels: LabelMap,
+    *,
+    split: str = "test",
+    boxes: Path | None = None,
+    gone: bool = False,
 ) -> KeyFrames:
     """The key frames of a dataset folder: of its annotations by the published split, or those of a file.
 
@@ -117,6 +141,7 @@ def load_key_frames(
         labels: the actions; boxes with others are counted in the notes.
         split: "train", "val", "test" or "all"; a file of boxes is taken whole.
         boxes: a table of boxes in AVA's layout; without it the annotations of the dataset are used.
+        gone: whether clips of the table may be missing; with the annotations, their sizes are needed.
 
     Raises:
         UsageError: there is no such split.
@@ -124,7 +149,10 @@ def load_key_frames(
     """
     if boxes is None:
         return load_splits(data, labels, (split,))[0]
-    return _grouped(read_table(boxes, BOXES), _videos(data)[1], labels, boxes.name)
+    table, (_, videos) = read_table(boxes, BOXES), _videos(data, gone=gone)
+    if gone:
+        videos = {**dict.fromkeys(table["video_id"], GONE), **videos}
+    return _grouped(table, videos, labels, boxes.name)
 
 
 def load_splits(data: str | Path | None, labels: LabelMap, splits: Sequence[str]) -> list[KeyFrames]:
@@ -134,7 +162,7 @@ def load_splits(data: str | Path | None, labels: LabelMap, splits: Sequence[str]
             raise UsageError(f"{split!r}: give train, val, test or all", item="--split")
     folder, videos = _videos(data)
     table, actions = (_annotations(folder, names) for names in (BOX_NAMES, ACTION_NAMES))
-    ava = to_ava(table, actions, read_sizes(folder), labels, others=True)
+    ava = to_ava(table, actions, read_sizes(folder, _SIZE_NEEDED), labels, others=True)
     parts = {"all": ava.rows, **ava.split()}
     found = []
     for split in splits:
@@ -151,13 +179,13 @@ def load_splits(data: str | Path | None, labels: LabelMap, splits: Sequence[str]
     return found
 
 
-def _videos(data: str | Path | None) -> tuple[Path, dict[str, Path]]:
+def _videos(data: str | Path | None, *, gone: bool = False) -> tuple[Path, dict[str, Path]]:
     """The folder of a dataset, and its videos by id."""
     folder = locate(data)
     if not folder.is_dir():
         raise DataError("is no dataset folder: action recognition needs its videos", path=folder)
     videos, _, _ = find_videos(folder)
-    if not videos:
+    if not videos and not gone:
         raise DataError("holds no videos", path=folder)
     return folder, videos
 

@@ -193,6 +193,7 @@ def recognise(
     run: str | Path | None = None,
     labels: LabelMap | None = None,
     progress: Progress | None = None,
+    scored: bool = False,
     **options: Any,
 ) -> Recognition:
     """Look at the key frames of a dataset with a model, and write the detections into a folder.
@@ -203,6 +204,7 @@ def recognise(
         run: the folder; None names one by the model, the recipe and the split, below `actions/`.
         labels: the actions; None takes the 50 of MicroG-4M.
         progress: is told of each key frame.
+        scored: whether boxes without any action are refused.
         options: any field of `PredictOptions`.
 
     Raises:
@@ -218,6 +220,8 @@ def recognise(
         given = given.model_copy(update={"split": given.boxes.name.partition(".")[0] or "boxes"})
     labels, recipe = labels or read_label_map(), read_recipe(model, given.recipe)
     key_frames = load_key_frames(data, labels, split=given.split, boxes=given.boxes)
+    if scored:
+        key_frames.known_truth()
     recogniser = load_recogniser(recipe, given.checkpoint, labels)
     folder = Path(run) if run else Path("actions") / f"{model}.{given.recipe}.{given.split}"
     if given.shard:

@@ -1,6 +1,6 @@
 """A folder of predictions of actions, as `har run` leaves it: what it was made with, and its detections."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,21 @@ JOURNALS = "journal*.jsonl"  # one a process
 Logits = dict[tuple[str, int], NDArray[np.float64]]  # of each key frame, shape (boxes, outputs)
 FREE = ("checkpoint", "trained_on")  # the same weights may lie in a file of another name
 AVA_ACTIONS = tuple(range(1, 81))  # the outputs of weights that were trained on AVA
+
+
+def _other_evaluation(old: str, new: str) -> str:
+    if old and new:
+        return "was evaluated on other key frames than those given"
+    return "nothing was evaluated there" if new else "key frames were evaluated there, and none are given"
+
+
+# What is said where fields differ that are SHA-256 of data, by what they were and are.
+OTHER_DATA: Mapping[str, Callable[[str, str], str]] = {
+    "key_frames": lambda _old, _new: "looked at other key frames than those given",
+    "train": lambda _old, _new: "was trained on other key frames than those given",
+    "val": _other_evaluation,
+    "labels": lambda _old, _new: "was made with another label map",
+}
 
 
 class PredictSettings(Record):
@@ -72,11 +87,12 @@ def claim(folder: Path, file: str, settings: Record, free: Collection[str] = ())
         write_json(path, given)
         return
     for place, old, new in differences(read_json(path), given):
-        if place[0] not in free:
-            said = (
-                f"is {first_line(old, 60)} there and {first_line(new, 60)} here: give another folder as --run"
-            )
-            raise RunError(said, path=folder, item=".".join(place))
+        if place[0] in free:
+            continue
+        if place[0] in OTHER_DATA:
+            raise RunError(f"{OTHER_DATA[place[0]](old, new)}: give another folder as --run", path=folder)
+        said = f"is {first_line(old, 60)} there and {first_line(new, 60)} here: give another folder as --run"
+        raise RunError(said, path=folder, item=".".join(place))
 
 
 def differences(
@@ -116,7 +132,8 @@ def read_run(folder: Path, labels: LabelMap) -> ActionRun:
     """Read the settings and the detections of a run.
 
     Raises:
-        RunError: the folder holds no run or a shard, or its settings are none of ours.
+        RunError: the folder holds no run, a shard, or one of another label map, or its settings are none of
+            ours.
         DataError: its settings are no JSON; see `read_detections` for the others.
     """
     settings = read_settings(folder)
@@ -126,6 +143,8 @@ def read_run(folder: Path, labels: LabelMap) -> ActionRun:
     file = detections_file(folder, settings)
     if not file.is_file():
         raise RunError(f"holds no {file.name}: the run has not ended; start it again", path=folder)
+    if settings.actions not in (labels.ids, AVA_ACTIONS):
+        raise RunError("has the actions of another label map: give it as --label-map", path=folder)
     return ActionRun(folder, settings, read_detections(file, labels))
 
 
@@ -199,12 +218,9 @@ class Recognition:
         Raises:
             DataError: no box has an action.
         """
-        if self.key_frames.truth is None:
-            raise DataError(
-                "no box has an action: there is nothing to score against", path=self.key_frames.name
-            )
+        truth = self.key_frames.known_truth()
         detections = replace(self.detections, sha256=file_sha256(self.path))
-        card = evaluate(detections, self.key_frames.truth, self.labels, **options)
+        card = evaluate(detections, truth, self.labels, **options)
         if card.har is None:
             raise AssertionError("a scorecard of actions has facts of actions")
         weights = {"checkpoint": self.settings.checkpoint, "checkpoint_sha256": self.settings.sha256}

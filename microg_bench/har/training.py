@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.har.boxes import many
-from microg_bench.har.checkpoints import build, fill, find_checkpoint, read_weights, save_weights
+from microg_bench.har.checkpoints import RANDOM, build, fill, find_checkpoint, read_weights, save_weights
 from microg_bench.har.keyframes import KeyFrames, load_key_frames, load_splits
 from microg_bench.har.recipe import MAX_SEED, Recipe, read_recipe
 from microg_bench.har.runs import TRAINING, claim
@@ -267,7 +267,7 @@ def prepare(
         raise UsageError(first_fault(error)) from None
     labels, recipe = labels or read_label_map(), _with(read_recipe(model, given.recipe), given)
     parts = _parts(data, labels, given)
-    found = None if given.checkpoint == "none" else find_checkpoint(given.checkpoint or recipe.pretrained)
+    found = None if given.checkpoint == RANDOM else find_checkpoint(given.checkpoint or recipe.pretrained)
     torch.manual_seed(recipe.training.seed)
     network = build(recipe, len(labels), found, dropout=recipe.training.dropout)
     if found is not None:
@@ -277,7 +277,7 @@ def prepare(
     settings = TrainSettings(
         recipe=recipe,
         batch=trainer.part,
-        start=found.name if found else "none",
+        start=found.name if found else RANDOM,
         sha256=file_sha256(found.path) if found else "",
         train=parts[0].fingerprint,
         val=parts[1].fingerprint if parts[1] else "",

@@ -1,5 +1,6 @@
 """The page of runs of action recognition: key frames, what is true of them, what models said of them."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from microg_bench.har.analysis import (
     instead_of_missed,
     judge,
 )
-from microg_bench.har.keyframes import KeyFrame, KeyFrames, decoded_clips, load_key_frames
+from microg_bench.har.keyframes import GONE, KeyFrame, KeyFrames, decoded_clips, load_key_frames
 from microg_bench.har.runs import ActionRun, PredictSettings, read_run
 from microg_bench.har.scoring import evaluate
 from microg_bench.metrics.detection import THRESHOLD
@@ -94,10 +95,11 @@ def write_actions_page(
     labels = labels or read_label_map()
     runs = [read_run(folder, labels) for folder in folders]
     _check_together(runs)
-    key_frames = load_key_frames(data, labels, split=runs[0].settings.split, boxes=boxes)
+    key_frames = load_key_frames(data, labels, split=runs[0].settings.split, boxes=boxes, gone=True)
     if key_frames.fingerprint != runs[0].settings.key_frames:
         reason = (
             f"looked at other key frames than those of {key_frames.name}: give its --data, and its --boxes"
+            " and --label-map"
         )
         raise RunError(reason, path=runs[0].folder)
     if key_frames.truth is None:
@@ -110,7 +112,7 @@ def write_actions_page(
             judge(key_frames, run.detections, labels),
             evaluate(run.detections, key_frames.truth, labels),
         )
-        for name, own, run in zip(names(settings), settings, runs, strict=True)
+        for name, own, run in zip(names(settings, folders), settings, runs, strict=True)
     ]
     kinds = footage(locate(data), [one.video_id for one in key_frames.items])
     with new_folder(out) as folder:
@@ -123,7 +125,9 @@ def write_actions_page(
 
 def _check_together(runs: Sequence[ActionRun]) -> None:
     first = runs[0]
-    for run in runs[1:]:
+    for place, run in enumerate(runs[1:], start=1):
+        if any(run.folder.samefile(other.folder) for other in runs[:place]):
+            raise RunError("is given twice", path=run.folder)
         if run.settings.split != first.settings.split:
             reason = f"is of the split {run.settings.split}, {first.folder} of {first.settings.split}"
             raise RunError(f"{reason}: write a page for each", path=run.folder)
@@ -132,9 +136,19 @@ def _check_together(runs: Sequence[ActionRun]) -> None:
             raise RunError(reason, path=run.folder)
 
 
-def names(settings: Sequence[PredictSettings]) -> list[str]:
-    """What runs are called side by side: by their model, recipe and weights, as far as these differ."""
+def names(settings: Sequence[PredictSettings], folders: Sequence[Path]) -> list[str]:
+    """What runs are called side by side: by their model, recipe and weights, as far as these differ.
+
+    Where two have the same, by their folders too.
+    """
     parts = [[one_line(part) for part in (one.model, one.recipe, one.checkpoint)] for one in settings]
+    if len({tuple(own) for own in parts}) < len(parts):
+        places = [os.path.realpath(folder) for folder in folders]
+        common = os.path.commonpath(places)
+        parts = [
+            [*own, one_line(outgoing(os.path.relpath(place, common)))]
+            for own, place in zip(parts, places, strict=True)
+        ]
     told = [k for k, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1] or [0]
     return numbered([", ".join(own[k] for k in told) for own in parts])
 
@@ -297,6 +311,8 @@ def _draw(key_frames: KeyFrames, write: Write, progress: Progress) -> list[dict[
 
 
 def _picture(one: KeyFrame, frames: Frames | DecodeError, name: str, write: Write) -> dict[str, Any]:
+    if one.video == GONE:
+        return {"why": f"the dataset has no video of {one.video_id}"}
     if isinstance(frames, DecodeError):
         return {"why": str(frames)}
     if one.frame > frames.total:

@@ -235,3 +235,15 @@ def test_a_warning_of_one_file_names_it(tmp_path: Path) -> None:
     done = bench("har", "score", "--groundtruth", "g.csv", "--detections", "d.csv", "flat.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "warning: flat.csv: 1 box with one and the same score" in done.stderr
+
+
+def test_repeated_rows_of_key_frames_are_kept_and_counted(tmp_path: Path) -> None:
+    rows = TRUTH.replace("b_001", "c_001") + TRUTH
+    (tmp_path / "k.csv").write_text(rows.replace(",0\n", ",1\n"))
+    given = ("har", "convert", "--keyframes", "k.csv", "--size", "640x480", "--out", "o")
+    done = bench(*given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 rows of actions repeat earlier ones, and are kept" in done.stdout
+    assert len((tmp_path / "o" / "actions.csv").read_text().splitlines()) == 7
+    (tmp_path / "k.csv").write_text(TRUTH)
+    assert "repeat" not in bench(*given, cwd=tmp_path).stdout

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +18,11 @@ pytest.importorskip("torch")
 
 import numpy as np
 
+from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.har import read_detections, read_label_map
 from microg_bench.har.checkpoints import build, save_weights
 from microg_bench.har.recipe import MODELS, read_recipe
+from microg_bench.storage import file_sha256
 from tests.helpers.datasets import bench
 
 pytestmark = pytest.mark.heavy
@@ -78,6 +81,9 @@ def test_what_is_predicted_is_what_har_score_reads(tmp_path: Path, weights: Path
     card, alone = (json.loads((tmp_path / name).read_text()) for name in ("r/scorecard.json", "a.json"))
     assert card["recipe"] == "fixed"
     assert card["har"]["checkpoint"] == "small.safetensors"
+    assert card["har"]["checkpoint_sha256"] == file_sha256(weights)
+    found_sha256 = file_sha256(tmp_path / "r" / "X3D_S.boxes.csv")
+    assert card["har"]["detections_sha256"] == alone["har"]["detections_sha256"] == found_sha256
     values = [{name: one["value"] for name, one in each["scores"].items()} for each in (card, alone)]
     assert values[0] == values[1]
     table = bench("tables", "--har", "r/scorecard.json", "--format", "json", cwd=tmp_path)
@@ -114,6 +120,15 @@ def test_what_cannot_be_predicted_is_one_line(
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_boxes_without_actions_are_not_scored_and_not_looked_at(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "bare.csv").write_text("pedestrians-c_000,46,0.6,0.4,0.7,0.7\n")
+    given = ("--model", "X3D_S", "--checkpoint", weights, "--data", "sample", "--boxes", "bare.csv")
+    done = bench("har", "run", *given, "--run", "r", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "bare.csv: no box has an action" in done.stderr and "har predict" in done.stderr
     assert not (tmp_path / "r").exists()
 
 
@@ -159,6 +174,26 @@ def test_a_training_is_estimated_run_and_predicted_with(tmp_path: Path, boxes: P
     ran = bench("har", "run", *used, "--device", "cpu", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "actions" / "X3D_S.fixed.boxes" / "scorecard.json").is_file()
+
+
+def test_a_training_that_could_not_read_a_clip_ends_so(tmp_path: Path) -> None:
+    data = Path(shutil.copytree(SAMPLE_FOLDER, tmp_path / "data"))
+    next(data.rglob("pedestrians-a_000.*")).write_text("no video")
+    (tmp_path / "one.csv").write_text("pedestrians-a_000,46,0.5,0.4,0.7,0.7,14\n")
+    (tmp_path / "two.csv").write_text(
+        (tmp_path / "one.csv").read_text() + BOXES.replace(",1\n", "\n").replace(",2\n", "\n")
+    )
+    given = ("--model", "X3D_S", "--data", "data", "--checkpoint", "none", "--epochs", "1", "--cpu")
+    done = bench("har", "train", *given, "--train-boxes", "two.csv", "--run", "t", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "t: 1 key frame could not be read, in epoch 1" in done.stderr
+    assert done.stdout.startswith("1 epoch\n")
+    assert (tmp_path / "t" / "best.safetensors").is_file()
+    for more in (["--dry-run"], []):
+        done = bench("har", "train", *given, "--train-boxes", "one.csv", "--run", "u", *more, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "none of 1 key frame could be read: nothing was trained on" in done.stderr
+        assert not list(tmp_path.glob("u/best.*"))
 
 
 def test_two_processes_share_the_key_frames_and_write_once(

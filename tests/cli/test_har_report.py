@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from microg_bench import cli
+from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.runs import SETTINGS
 from tests.har.run_folders import LABELS, MODEL, random_detections, write_run
@@ -107,6 +109,36 @@ def test_runs_of_other_key_frames_are_refused(
     code, _, err = report("a", "b", "--data", "sample")
     assert (code, err) == (1, "error: b: is of the split test, a of all: write a page for each\n")
     assert not list(tmp_path.glob("*/report"))
+
+
+def test_a_run_that_is_given_twice_is_refused(report: Report, run: Path) -> None:
+    assert report("a", "../" + run.parent.name + "/a", "--data", "sample")[::2] == (
+        1,
+        f"error: ../{run.parent.name}/a: is given twice\n",
+    )
+
+
+def test_another_label_map_is_named(report: Report, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.pbtxt").write_text('label { name: "float" label_id: 12 label_type: PERSON_MOVEMENT }\n')
+    code, _, err = report("a", "--data", "sample", "--label-map", "own.pbtxt")
+    assert (code, err) == (1, "error: a: has the actions of another label map: give it as --label-map\n")
+
+
+@pytest.mark.slow
+def test_where_a_clip_has_gone_its_picture_is_missing(report: Report, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(SAMPLE_FOLDER, tmp_path / "data"))
+    boxes = ["har", "convert", "--boxes", data / "bounding_boxes.csv", "--actions", data / "actions.csv"]
+    assert bench(*boxes, "--size", "640x480", "--out", "ava", cwd=tmp_path).returncode == 0
+    whole = load_key_frames(data, LABELS)
+    write_run(tmp_path / "a", whole, random_detections(whole), "test")
+    for number, one in enumerate(whole.items):
+        one.video.unlink() if number else one.video.write_text("no video")
+    code, _, err = report("a", "--data", "data")
+    assert (code, err.count("\n")) == (1, 1) and "--size" in err
+    assert report("a", "--data", "data", "--boxes", "ava/ava_test.csv") == (0, "a/report/index.html\n", "")
+    page = (tmp_path / "a" / "report" / "index.html").read_text()
+    assert page.count("the dataset has no video of") == len(whole) - 1
+    assert not list((tmp_path / "a" / "report").rglob("*.jpg"))
 
 
 def test_detections_of_other_boxes_are_refused(report: Report, run: Path, key_frames: KeyFrames) -> None:

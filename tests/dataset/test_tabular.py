@@ -41,13 +41,13 @@ def frame_of(text: str, names: Sequence[str]) -> polars.DataFrame:
 
 
 def same(one: Scorecard, other: Scorecard) -> bool:
-    """Whether two scorecards differ in the names of their files alone."""
+    """Whether two scorecards differ in their files alone."""
     return nameless(one) == nameless(other)
 
 
 def nameless(card: Scorecard) -> Scorecard:
     assert card.har is not None
-    facts = card.har.model_copy(update={"detections": "", "groundtruth": ""})
+    facts = card.har.model_copy(update={"detections": "", "detections_sha256": None, "groundtruth": ""})
     return card.model_copy(update={"dataset": "", "har": facts})
 
 

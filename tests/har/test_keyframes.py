@@ -1,5 +1,6 @@
 """Key frames of datasets and of tables of boxes, and what is refused before a model is loaded."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.errors import DataError, UsageError
 from microg_bench.har.boxes import read_ground_truth
 from microg_bench.har.convert import Sizes, to_ava
-from microg_bench.har.keyframes import load_key_frames
+from microg_bench.har.keyframes import GONE, load_key_frames
 
 LABELS = read_label_map()
 CLIP = "pedestrians-a_000"
@@ -53,6 +54,34 @@ def test_boxes_of_a_file_need_no_actions(tmp_path: Path) -> None:
     assert [(item.frame, item.actions) for item in found.items] == [(3, ((),)), (2, ((),))]
     assert found.truth is None
     assert found.name == "boxes.csv"
+
+
+def test_a_box_may_have_no_action_beside_others_that_have(tmp_path: Path) -> None:
+    rows = [f"{CLIP},3,0.1,0.2,0.3,0.4,14", f"{CLIP},3,0.5,0.5,0.9,0.9,", f"{CLIP},3,0,0,1,1,x"]
+    found = load_key_frames("sample", LABELS, boxes=table(tmp_path, *rows[:2]))
+    assert found.items[0].actions == ((14,), ())
+    assert found.truth is not None and len(found.truth) == 1
+    with pytest.raises(DataError, match="row 3: 'action_id' is 'x', not a whole number"):
+        load_key_frames("sample", LABELS, boxes=table(tmp_path, *rows))
+
+
+def test_clips_of_a_table_may_be_gone_where_that_is_asked_for(tmp_path: Path) -> None:
+    rows = ["nobody_000,3,0,0,1,1,14", f"{CLIP},3,0,0,1,1,14"]
+    found = load_key_frames("sample", LABELS, boxes=table(tmp_path, *rows), gone=True)
+    assert [item.video == GONE for item in found.items] == [True, False]
+    elsewhere = load_key_frames(tmp_path, LABELS, boxes=table(tmp_path, *rows), gone=True)
+    assert elsewhere.fingerprint == found.fingerprint
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_the_annotations_need_the_size_of_a_clip_that_is_gone_which_says_what_to_do(
+    tmp_path: Path, damaged: bool
+) -> None:
+    folder = Path(shutil.copytree(SAMPLE_FOLDER, tmp_path / "data"))
+    video = next(folder.rglob(f"{CLIP}.*"))
+    video.write_text("no video") if damaged else video.unlink()
+    with pytest.raises(DataError, match=r"put the clip back, or give boxes in shares .*`har convert --size`"):
+        load_key_frames(folder, LABELS, gone=True)
 
 
 def test_boxes_of_a_frame_are_joined_and_each_counts_once(tmp_path: Path) -> None:

@@ -411,7 +411,21 @@ def test_the_same_runs_give_the_same_bytes(runs: list[Path], written: Path, tmp_
 def test_runs_are_called_by_what_differs(runs: list[Path]) -> None:
     one = read_run(runs[0], LABELS).settings
     other = one.model_copy(update={"recipe": "paper"})
-    assert names([one]) == [MODEL]
-    assert names([one, other]) == ["fixed", "paper"]
-    assert names([one, other.model_copy(update={"model": "X3D_L"})]) == [f"{MODEL}, fixed", "X3D_L, paper"]
-    assert names([one, one]) == [MODEL, f"{MODEL} (2)"]
+    both = [Path("runs/a/test"), Path("runs/b/test")]
+    assert names([one], both[:1]) == [MODEL]
+    assert names([one, other], both) == ["fixed", "paper"]
+    third = other.model_copy(update={"model": "X3D_L"})
+    assert names([one, third], both) == [f"{MODEL}, fixed", "X3D_L, paper"]
+    assert names([one, one], both) == ["a/test", "b/test"]
+    assert names([one, one], [folder.parent for folder in both]) == ["a", "b"]
+
+
+def test_ap_has_one_axis_for_all_runs(browser: Browser, written: Path) -> None:
+    with visited(browser, written) as page:
+        axes = [
+            figure.locator("text[text-anchor=end]").all_text_contents()
+            for figure in page.locator("#scatters figure").all()
+        ]
+        assert [[text for text in axis if text.isdigit()] for axis in axes] == [
+            ["0", "20", "40", "60", "80", "100"]
+        ] * 2
