@@ -52,8 +52,9 @@ OPTIONS = (
 _LEFT_OUT = ("cache", "batch", "max_cost", "limit", "clips", "tasks")
 # Settings that may differ: which part of the dataset is asked about, and names.
 _MAY_DIFFER = ("clips", "requests", "dataset", "title")
-# Its adapters were other files, and did not declare thinking; weights were not identified.
-_NOT_OF_0_1 = ("adapter_sha256", "checkpoint_sha256", "thinking")
+# Its adapters were other files, and declared neither thinking nor arguments of processors; weights were not
+# identified.
+_NOT_OF_0_1 = ("adapter_sha256", "checkpoint_sha256", "thinking", "processor_args")
 
 
 class MetricDrift(Record):

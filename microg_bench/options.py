@@ -6,6 +6,7 @@ with hyphens.
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -71,6 +72,21 @@ def _arguments(given: Any) -> Any:
     return found
 
 
+_PROCESSOR_ARGUMENT = re.compile(r"(images|videos)\.[a-z_]+")
+
+
+def _of_processor(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as ``videos.size``, also where they are given as ``{"videos": {"size": …}}``."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        nested = name in ("images", "videos") and isinstance(value, dict)
+        found |= {f"{name}.{inner}": one for inner, one in value.items()} if nested else {name: value}
+    for name in found:
+        if not _PROCESSOR_ARGUMENT.fullmatch(name):
+            raise ValueError(f"{name!r}: give images.NAME or videos.NAME, e.g. videos.do_resize=false")
+    return found
+
+
 METRICS = (
     *("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "METEOR"),
     *("S-BERT", "S-VQA", "BERTScore"),
@@ -99,6 +115,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Tasks = Annotated[tuple[TaskName, ...], BeforeValidator(_split)]
 Shard = Annotated[str | None, AfterValidator(_shard)]
 Arguments = Annotated[dict[str, Any], BeforeValidator(_arguments)]
+ProcessorArguments = Annotated[Arguments, AfterValidator(_of_processor)]
 
 WEIGHTS = ("transformers", "vllm", "server")
 VLLM = ("vllm", "server")
@@ -271,6 +288,16 @@ class Options(ScoringOptions):
             default="none",
         ),
     ] = Field(default_factory=dict)
+    processor_args: Annotated[
+        ProcessorArguments,
+        Moves(
+            "An argument of the processor, images.NAME=VALUE or videos.NAME=VALUE; may be repeated.",
+            "Engine",
+            engines=WEIGHTS,
+            flag="--processor-arg",
+            default="the adapter's",
+        ),
+    ] = Field(default_factory=dict)
     device_map: Annotated[
         str, About("Device map of accelerate: auto, cpu, cuda:0, …", "Engine", engines=("transformers",))
     ] = "auto"
@@ -379,6 +406,14 @@ class Options(ScoringOptions):
         """The options that may move an answer, as JSON."""
         names = {name for name in type(self).model_fields if about(name).moves_answer}
         return self.model_dump(mode="json", include=names)
+
+    def processor_kwargs(self) -> dict[str, dict[str, Any]]:
+        """`processor_args` as transformers and vLLM take them: ``{"videos_kwargs": {"size": …}}``."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, value in self.processor_args.items():
+            kind, _, argument = name.partition(".")
+            found.setdefault(f"{kind}_kwargs", {})[argument] = value
+        return found
 
     def given(self) -> dict[str, Any]:
         """The options that differ from their defaults, as JSON."""

@@ -5,6 +5,7 @@ One schema serves every task. Fields that a task does not have keep their defaul
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import PurePath
@@ -43,6 +44,7 @@ _SHORT = {
     "groundtruth": "g",
     "items": "n",
     "thinking": "t",
+    "input": "i",
     "version": "v",
 }
 _USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}
@@ -59,7 +61,7 @@ FLAGS = {
     "thoughts": ("looks like thinking, not like an answer", "look like thinking, not like an answer"),
 }
 # Parts that tell how the answers were got, which is what a comparison of runs is about.
-_ANSWERING = ("thinking",)
+_ANSWERING = ("thinking", "input")
 # Parts that tell what computed a score, not what is computed.
 _VERSIONS = ("version", "torch", "transformers", "sentence-transformers")
 
@@ -75,9 +77,9 @@ class Signature(Record):
         return "|".join([self.metric, *(f"{name}:{value}" for name, value in self.values.items())])
 
     def short(self) -> str:
-        """The parts that usually differ, e.g. ``CIDEr|p:paper|n:1237|v:0.2.0``."""
+        """The parts that usually differ, e.g. ``CIDEr|p:paper|n:1237|v:0.2.0``; of the input a hash."""
         parts = [
-            f"{short}:{self.values[name]}"
+            f"{short}:{_hashed(self.values[name]) if name == 'input' else self.values[name]}"
             for name, short in _SHORT.items()
             if name in self.values and self.values[name] != _USUAL.get(name)
         ]
@@ -106,6 +108,17 @@ class Signature(Record):
             if ours[1] != theirs[1]:
                 apart.append(":".join(ours))
         return apart
+
+
+def answering(settings: Settings | None) -> dict[str, str]:
+    """The parts of a signature that tell how the answers were got, where there is something to tell."""
+    told = {name: getattr(settings, name) for name in _ANSWERING if settings}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _hashed(text: str) -> str:
+    """The first 8 hex digits of the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 class ScoreEntry(Record):
@@ -416,6 +429,9 @@ class Scorecard(Record):
         yield from counts.flags()
         yield from counts.predictions()
         yield from self._answered_by()
+        settings = self.settings
+        if settings and settings.engine == "server" and settings.media and settings.media.kind == "images":
+            yield "each frame was sent as an image of its own, not the clip as one video"
         if self.rejected:
             yield f"asked without {', '.join(self.rejected)}, which the model rejects"
         for name, entry in self.scores.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -41,10 +43,11 @@ class Settings(Record):
     the clip's own file (`media.kind` is then "clip"). `media` is None for an engine in this process.
     `clips` are the ids of the clips that are asked about, None for all of the dataset; `requests` those of
     the requests, None for all of the clips'. `shard` is the part of a divided run that this is, as ``3/8``.
-    `checkpoint_sha256` identifies the content of a local checkpoint, None for any other. `title` is the
-    adapter's, with the checkpoint where that is another than the adapter's. `thinking` is the level that was
-    asked for, "engine default" where none was, None for a model that does not think. `transforms` are applied
-    to the frames, in order.
+    `checkpoint_sha256` identifies the content of a local checkpoint, None for any other. `processor_args` are
+    the arguments of the checkpoint's processor that are stated, such as ``videos.size``; others are as the
+    checkpoint and the library have them. `title` is the adapter's, with the checkpoint where that is another
+    than the adapter's. `thinking` is the level that was asked for, "engine default" where none was, None for
+    a model that does not think. `transforms` are applied to the frames, in order.
     """
 
     task: TaskName
@@ -59,6 +62,7 @@ class Settings(Record):
     attn_implementation: str | None = None
     quantization: str | None = None
     engine_args: dict[str, Any] = Field(default_factory=dict)
+    processor_args: dict[str, Any] = Field(default_factory=dict)
     frames: FrameSpec | None
     media: Media | None = None
     prompt: PromptId | None
@@ -77,6 +81,20 @@ class Settings(Record):
         if self.media and self.media.kind == "clip":
             return "clip"
         return str(self.frames or "none")
+
+    @property
+    def input(self) -> str | None:
+        """What the size of the input follows from, in a line; None where `processor_args` state nothing.
+
+        ``uniform:9 videos.cap_pixels_per_frame=false videos.size.longest_edge=12845056``; of a line of more
+        than 200 characters the SHA-256 of the arguments.
+        """
+        if not self.processor_args:
+            return None
+        stated = " ".join(flat(self.processor_args))
+        if len(line := f"{self.shown} {stated}") <= _LONGEST:
+            return line
+        return f"{self.shown} sha256={hashlib.sha256(stated.encode()).hexdigest()}"
 
     def changed(self, other: Settings) -> str | None:
         """The name of the first setting that differs; None where all are the same.
@@ -112,6 +130,16 @@ class Settings(Record):
 
 
 _HASHES = ("checkpoint_sha256", "adapter_sha256")
+_LONGEST = 200
+
+
+def flat(values: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """Values in mappings of any depth as ``videos.size.longest_edge=9``, sorted by name."""
+    for name, value in sorted(values.items()):
+        if isinstance(value, dict):
+            yield from flat(value, f"{place}{name}.")
+        else:
+            yield f"{place}{name}={json.dumps(value)}"
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,9 @@
 
 All settings are ours: 16 frames, the harness's default prompts and uniform sampling. The model knows no
 videos: the frames are images in their order, which is how its authors show it one.
+
+A picture is scaled to the size in the checkpoint's `preprocessor_config.json`. The file leaves pan and scan
+open, which would show parts of it as well; transformers does not by default.
 """
 
 from microg_bench.adapters.base import Adapter
@@ -19,6 +22,7 @@ class Gemma3(Adapter):
     revision = "96b6f1eccf38110c56df3a15bffe176da04bfd80"
     architecture = "Gemma3ForConditionalGeneration"
     frames = 16
+    processor_args = {"images.size": {"height": 896, "width": 896}, "images.do_pan_and_scan": False}
     engines = ("vllm", "transformers", "server")
     licence = "Gemma Terms of Use, to be accepted on the hub"
     memory = "12.19 billion parameters × 2 bytes = 24.4 GB in bfloat16, plus the KV cache"

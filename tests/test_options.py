@@ -26,6 +26,9 @@ def test_later_layers_win_and_none_means_not_given() -> None:
         ({"protocol": "papr"}, "--protocol: .*'paper', 'coco' or 'coco-isolated'"),
         ({"metrics": "Cider"}, "--metrics: unknown metric 'Cider': did you mean CIDEr"),
         ({"engine_args": ["max_num_seqs"]}, "--engine-arg: 'max_num_seqs': give NAME=VALUE"),
+        ({"processor_args": ["size=3"]}, "--processor-arg: 'size': give images.NAME or videos.NAME"),
+        ({"processor_args": {"videos.": 3}}, "--processor-arg: 'videos.': give images.NAME"),
+        ({"processor_args": {"videos": 3}}, "--processor-arg: 'videos': give images.NAME"),
     ],
 )
 def test_a_value_of_the_wrong_kind_names_its_option(given: dict[str, object], message: str) -> None:
@@ -61,3 +64,12 @@ def test_a_bad_config_is_named(tmp_path: Path, text: str, message: str) -> None:
 def test_a_config_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="none.toml"):
         read_toml(tmp_path / "none.toml")
+
+
+def test_arguments_of_the_processor_are_given_flat_or_nested() -> None:
+    flat = Options.of({"processor_args": ['videos.size={"longest_edge": 9}', "videos.do-resize=false"]})
+    nested = Options.of({"processor_args": {"videos": {"size": {"longest_edge": 9}, "do_resize": False}}})
+    assert flat == nested
+    assert flat.processor_args == {"videos.size": {"longest_edge": 9}, "videos.do_resize": False}
+    assert flat.processor_kwargs() == {"videos_kwargs": {"size": {"longest_edge": 9}, "do_resize": False}}
+    assert Options().processor_kwargs() == {}

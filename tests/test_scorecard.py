@@ -1,5 +1,8 @@
 """What a scorecard says of itself: what its scores rest on, and whether to rely on them."""
 
+import hashlib
+from typing import Any
+
 import pytest
 
 from microg_bench.dataset.load import load
@@ -16,7 +19,9 @@ from microg_bench.scorecard import (
     ServedModel,
     Signature,
 )
+from microg_bench.settings import Media
 from tests.helpers.cards import make_card, signature, with_settings
+from tests.helpers.runs import make_settings
 
 
 def test_the_sample_set_is_known_by_its_references() -> None:
@@ -98,10 +103,18 @@ def test_a_signature_is_written_whole_and_short() -> None:
     assert one.short() == str(one) == "BERTScore|p:paper|d:float16|n:90|v:1"
 
 
+def test_a_short_signature_holds_a_hash_of_the_input() -> None:
+    one = signature("CIDEr", input="uniform:9 videos.do_resize=false")
+    assert "|input:uniform:9 videos.do_resize=false" in one.long()
+    digest = hashlib.sha256(b"uniform:9 videos.do_resize=false").hexdigest()[:8]
+    assert str(one) == f"CIDEr|p:paper|n:90|i:{digest}|v:1"
+
+
 def test_scores_are_alike_however_the_answers_were_got() -> None:
     one = signature("CIDEr")
     assert one.alike(signature("CIDEr", thinking="on"))
     assert signature("CIDEr", thinking="on").computed() == one
+    assert one.alike(signature("CIDEr", input="uniform:9 videos.do_resize=false"))
     assert not one.alike(signature("CIDEr", items="91"))
     assert not one.alike(signature("BLEU-4"))
 
@@ -231,6 +244,17 @@ def test_remarks_tell_everything_that_sets_a_row_apart() -> None:
     assert "8 of 98" in missing and unknown.endswith("2") and "top_p" in rejected
     assert unavailable == "METEOR: no Java"
     assert make_card().unverified == ""
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind", "told"),
+    [("server", "images", True), ("server", "video", False), ("openai", "images", False)],
+)
+def test_a_clip_that_a_server_got_as_images_is_marked(engine: str, kind: Any, told: bool) -> None:
+    settings = make_settings(engine=engine, media=Media(kind=kind, jpeg_quality=90))
+    remarks = list(make_card(settings=settings).remarks())
+    said = "each frame was sent as an image of its own, not the clip as one video"
+    assert remarks == ([said] if told else [])
 
 
 def test_a_scorecard_without_a_model_is_of_predictions() -> None:

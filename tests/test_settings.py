@@ -47,3 +47,19 @@ def test_a_long_value_is_cut() -> None:
 )
 def test_what_the_model_is_shown_is_told_in_a_word(changed: dict[str, object], shown: str) -> None:
     assert make_settings(**changed).shown == shown
+
+
+def test_what_the_size_of_the_input_follows_from_is_told_in_a_line() -> None:
+    assert make_settings().input is None
+    stated = {"videos.size": {"shortest_edge": 1, "longest_edge": 2}, "images.do_pan_and_scan": False}
+    told = "uniform:8 images.do_pan_and_scan=false videos.size.longest_edge=2 videos.size.shortest_edge=1"
+    assert make_settings(processor_args=stated).input == told
+    again = dict(reversed(stated.items()))
+    assert make_settings(processor_args=again).input == told, "the order does not count"
+
+
+def test_a_long_line_of_the_input_is_a_hash() -> None:
+    one, other = (make_settings(processor_args={"videos.x": "y" * size}).input for size in (200, 201))
+    assert one is not None and other is not None
+    assert one.startswith("uniform:8 sha256=") and len(one) == len("uniform:8 sha256=") + 64
+    assert one != other

@@ -10,8 +10,9 @@ from __future__ import annotations
 import html
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from microg_bench.records import (
     THOUGHT_MARKS,
@@ -75,6 +76,10 @@ class Adapter(ABC):
             It returns a processor and a model for the engine `transformers`. A model of several checkpoints
             names the commits of the others in `model.commits`, by hub id, so that the run can record them.
         frames, sampling: how many frames are shown and how they are chosen (see `FrameSpec`).
+        processor_args: arguments of the checkpoint's processor that move the size of the input, with the
+            values that it has today: ``{"videos.size": …, "images.do_pan_and_scan": False}``. They are passed
+            with every prompt, so that another version of a library changes nothing. Those whose name holds
+            "size" are left out with other weights than the checkpoint, whose own count.
         engines: names of engines that can run it, the preferred one first.
         generation: how it writes, by task.
         thinking: how the model thinks before it answers; None where it does not.
@@ -90,6 +95,7 @@ class Adapter(ABC):
     frames: ClassVar[int] = 8
     sampling: ClassVar[str] = "uniform"
     sees_video: ClassVar[bool] = True
+    processor_args: ClassVar[Mapping[str, Any]] = {}
     engines: ClassVar[tuple[str, ...]] = ("vllm", "transformers", "server")
     generation: ClassVar[dict[TaskName, Generation]] = {
         "caption": Generation(max_tokens=256),

@@ -8,7 +8,7 @@ import os
 import pickle
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
@@ -18,6 +18,7 @@ import numpy as np
 from microg_bench.adapters.base import Adapter, Baseline
 from microg_bench.adapters.registry import MODEL_ENGINES, unfilled
 from microg_bench.errors import MicrogError
+from microg_bench.options import Options
 from microg_bench.prompts import Instruction, find_template
 from microg_bench.records import (
     Generation,
@@ -140,6 +141,7 @@ def _declaration(adapter: Adapter) -> str:
         "memory": str,
         "note": str,
         "thinking": (Thinking, type(None)),
+        "processor_args": Mapping,
     }
     for field, kind in kinds.items():
         if not isinstance(getattr(adapter, field, None), kind):
@@ -152,7 +154,8 @@ def _declaration(adapter: Adapter) -> str:
         return f"engines {adapter.engines!r}: name one or more of {', '.join(_ENGINES)}"
     if adapter.checkpoint is None and not isinstance(adapter, Baseline):
         return "checkpoint is None: name a hub id, a folder, or the model's name at its server"
-    return _generation(adapter) or _frames_declared(adapter) or _thinking(adapter)
+    problem = _generation(adapter) or _frames_declared(adapter) or _thinking(adapter)
+    return problem or _processor_args(adapter)
 
 
 def _generation(adapter: Adapter) -> str:
@@ -169,6 +172,14 @@ def _frames_declared(adapter: Adapter) -> str:
         FrameSpec.parse(adapter.frames, adapter.sampling)
     except MicrogError as error:
         return f"frames and sampling: {error}"
+    return ""
+
+
+def _processor_args(adapter: Adapter) -> str:
+    try:
+        Options.of({"processor_args": dict(adapter.processor_args)})
+    except MicrogError as error:
+        return f"processor_args: {error}"
     return ""
 
 

@@ -13,7 +13,14 @@ from microg_bench.cli.console import columns, output
 from microg_bench.errors import UsageError
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import IntervalEntry
-from microg_bench.scoring.compare import Comparison, comparable, compare, most_different, other_clips
+from microg_bench.scoring.compare import (
+    Comparison,
+    comparable,
+    compare,
+    most_different,
+    other_clips,
+    other_inputs,
+)
 from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p
 from microg_bench.tasks import TASKS
 from microg_bench.text import listed, printable
@@ -63,13 +70,16 @@ def _notes(found: Sequence[Comparison], letters: dict[Path, str]) -> Iterator[st
 
 
 def _remarks(records: Sequence[RunRecord], letters: dict[Path, str]) -> Iterator[str]:
-    """What a reader must know of the answers that are compared, and which clips were other files."""
+    """What a reader must know of the answers that are compared, and which clips or inputs were others."""
     for record in records:
         yield from (f"{letters[record.path]}: {printable(line)}" for line in record.scorecard.remarks())
     for first, second in combinations(records, 2):
+        pair = f"{letters[first.path]} and {letters[second.path]}"
         if clips := other_clips(first, second):
-            pair = f"{letters[first.path]} and {letters[second.path]}"
             yield f"{pair} were shown other files of {len(clips):,} clips: {listed(clips)}"
+        if requests := other_inputs(first, second):
+            of = f"{len(requests):,} requests: {listed(requests)}"
+            yield f"{pair} have inputs of other sizes, by the tokens of the prompts of {of}"
 
 
 def _table(found: Sequence[Comparison], letters: dict[Path, str]) -> Table:

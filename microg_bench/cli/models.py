@@ -16,6 +16,7 @@ from microg_bench.engines.registry import ENGINES, unsupported
 from microg_bench.engines.vendors import End, announced_end
 from microg_bench.errors import install_command
 from microg_bench.options import flag
+from microg_bench.settings import flat
 from microg_bench.text import printable
 
 NOTHING = "nothing"  # is to be installed
@@ -62,6 +63,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of a model, or an adapte
         "checkpoint": adapter.checkpoint or "none",
         "revision": adapter.revision or "none",
         "class": adapter.architecture or adapter.loader or "–",
+        "input": " ".join(flat(adapter.processor_args)) or "–",
         "caption": _generation(adapter, "caption"),
         "vqa": _generation(adapter, "vqa"),
         "licence": adapter.licence or "–",

@@ -19,7 +19,12 @@ class PromptError(ValueError):
     """A prompt that this model cannot be given; the message says why."""
 
 
-def model_inputs(processor: Any, jobs: Sequence[Job], variables: Mapping[str, Any] | None = None) -> Any:
+def model_inputs(
+    processor: Any,
+    jobs: Sequence[Job],
+    variables: Mapping[str, Any] | None = None,
+    stated: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Any:
     """The padded tensors of one batch, on the CPU, as the processor makes them.
 
     A clip goes in as one video with exactly the delivered frames: the processor is told not to sample again,
@@ -27,9 +32,13 @@ def model_inputs(processor: Any, jobs: Sequence[Job], variables: Mapping[str, An
     the vision tower takes frames in groups (Qwen2.5-VL: two), the processor fills the last group by repeating
     the last frame, as the published code does; an odd number of frames therefore needs no care here.
 
+    `stated` are arguments of the processor; see `Options.processor_kwargs`. They are passed with each prompt
+    although its parts have them: the processor has defaults of its own that count more than its parts.
+
     Raises:
         PromptError: a prompt asks for frames that its job does not have, or the processor takes no video.
     """
+    stated = stated or {}
     texts = [render(processor, job.prompt, variables) for job in jobs]
     shown = [[delivered(job) for part in parts(job.prompt) if isinstance(part, Video)] for job in jobs]
     videos = [frames for own in shown for frames in own]
@@ -42,7 +51,12 @@ def model_inputs(processor: Any, jobs: Sequence[Job], variables: Mapping[str, An
         text=texts,
         images=images if any(images) else None,
         videos=[[frames.pixels for frames in own] for own in shown if own] or None,
-        videos_kwargs={"do_sample_frames": False, "video_metadata": [_metadata(frames) for frames in videos]},
+        videos_kwargs={
+            **stated.get("videos_kwargs", {}),
+            "do_sample_frames": False,
+            "video_metadata": [_metadata(frames) for frames in videos],
+        },
+        **({"images_kwargs": stated["images_kwargs"]} if any(images) and "images_kwargs" in stated else {}),
         # A template that writes the first token itself must not get it twice.
         text_kwargs={"padding": True, "add_special_tokens": not (bos and texts[0].startswith(bos))},
         return_tensors="pt",

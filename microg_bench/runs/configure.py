@@ -28,6 +28,7 @@ from microg_bench.text import one_line
 from microg_bench.video.sampling import FrameSpec
 
 RUNS_FOLDER = Path("runs")
+ARGUMENTS = ("engine_args", "processor_args")
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Configuration:
         """Everything that moves the answers of `task`."""
         options, given = self.engine_options, self.options
         every = not given.clips and given.limit is None and given.shard is None
-        same = ("checkpoint", "revision", "dtype", "attn_implementation", "quantization", "engine_args")
+        same = ("checkpoint", "revision", "dtype", "attn_implementation", "quantization", *ARGUMENTS)
         prompted = self.engine.name != "function" or self.adapter.sees_video
         return Settings(
             task=task,
@@ -199,7 +200,7 @@ class Configuration:
     def cached_under(self, provenance: Mapping[str, str]) -> dict[str, Any]:
         """Everything but the request that moves an answer, for the response cache."""
         names = {"model", "checkpoint", "revision", "engine", "dtype", "attn_implementation", "quantization"}
-        names |= {"checkpoint_sha256", "engine_args", "media"}
+        names |= {"checkpoint_sha256", "media", *ARGUMENTS}
         known = self.settings(self.tasks[0]).model_dump(mode="json", include=names)
         return {**known, "provenance": dict(provenance)}
 
@@ -315,13 +316,21 @@ def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) ->
     if checkpoint and options.url and not (options.checkpoint or is_generic(adapter.name)):
         checkpoint = engine.served_name(checkpoint, options)
     own_weights = options.checkpoint is not None and options.checkpoint != adapter.checkpoint
-    pinned = _loads(engine, options) and not own_weights
+    loads = _loads(engine, options)
+    pinned = loads and not own_weights
+    stated = {**(_processor_args(adapter, pinned) if loads else {}), **options.processor_args}
     return options.model_copy(
         update={
             "checkpoint": checkpoint,
             "revision": options.revision or (adapter.revision if pinned else None),
+            "processor_args": {name: value for name, value in stated.items() if value is not None},
         }
     )
+
+
+def _processor_args(adapter: Adapter, pinned: bool) -> dict[str, Any]:
+    """What the adapter states; sizes belong to its checkpoint, and other weights bring their own."""
+    return {name: value for name, value in adapter.processor_args.items() if pinned or "size" not in name}
 
 
 def _thinking(adapter: Adapter, options: Options, engine: type[Engine]) -> ThinkingLevel | None:

@@ -390,7 +390,7 @@ class Execution:
         for request, prompt in found:
             start = variant.records[request.task].starts[-1]  # which is written when the engine has ended
             if "prompted" not in start:
-                start["prompted"] = prompted(request, prompt)
+                start["prompted"] = prompted(request, prompt, shown.frames)
         return found
 
     def take(self, answered: Answered) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microg_bench.adapters.base import Adapter, made_prompt, read_answer
 from microg_bench.adapters.registry import find_adapter, is_file, name_it, source_sha256
@@ -88,7 +88,7 @@ def _check_prompt(
         RunError: it is.
     """
     settings = record.settings
-    told: dict[str, str] = {}
+    told: dict[str, Any] = {}
     for start in record.starts:
         told = start.get("prompted", told)
     request = requests.get(told.get("id", ""))
@@ -103,7 +103,7 @@ def _check_prompt(
     except Exception as error:  # an adapter is somebody else's code
         reason = f"its adapter was edited and no longer makes the prompt of {request.id}: {first_line(error)}"
         raise RunError(reason, path=record.path) from error
-    if prompted(request, prompt) != told:
+    if prompted(request, prompt)["sha256"] != told.get("sha256"):
         reason = f"its adapter was edited, and now asks {request.id} with another prompt"
         raise RunError(f"{reason}: --run DIR asks anew", path=record.path)
 

@@ -1,5 +1,7 @@
 """One start of a run: with what it was made, and what it took."""
 
+from __future__ import annotations
+
 import hashlib
 import platform
 import subprocess
@@ -8,10 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import microg_bench
 from microg_bench.records import Failure, Prompt, Request, Response
+
+if TYPE_CHECKING:
+    from microg_bench.video.decode import Frames
 
 PACKAGES = ("av", "numpy", "torch", "torchvision", "transformers", "accelerate", "vllm")
 
@@ -31,9 +36,17 @@ def provenance() -> dict[str, Any]:
     return {"started": started, "git": _git_revision(), "versions": versions}
 
 
-def prompted(request: Request, prompt: Prompt) -> dict[str, str]:
-    """One of the requests that a start asks, and the SHA-256 of its prompt."""
-    return {"id": request.id, "sha256": hashlib.sha256(prompt.model_dump_json().encode()).hexdigest()}
+def prompted(request: Request, prompt: Prompt, frames: Frames | None = None) -> dict[str, Any]:
+    """One of the requests that a start asks, the SHA-256 of its prompt, and the size of its frames.
+
+    The frames are those that the engine gets, `fps` of each second of the clip.
+    """
+    told = {"id": request.id, "sha256": hashlib.sha256(prompt.model_dump_json().encode()).hexdigest()}
+    if frames is None:
+        return told
+    count, height, width, _ = frames.pixels.shape
+    fps = round(count / frames.duration, 3) if frames.duration else None
+    return {**told, "frames": count, "width": width, "height": height, "fps": fps}
 
 
 def _git_revision() -> str | None:

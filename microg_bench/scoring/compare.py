@@ -107,6 +107,19 @@ def other_clips(first: RunRecord, second: RunRecord) -> list[str]:
     return list(dict.fromkeys(other))
 
 
+def other_inputs(first: RunRecord, second: RunRecord) -> list[str]:
+    """The ids of the requests whose prompts had other numbers of tokens, though they should be the same.
+
+    They should where model, weights, frames, prompt and thinking are. The tokens tell how large the input was
+    made: for a run whose library had other defaults, or that was sent images and not a video.
+    """
+    names = ("model", "checkpoint", "revision", "checkpoint_sha256", "frames", "prompt", "thinking")
+    if any(getattr(first.settings, name) != getattr(second.settings, name) for name in names):
+        return []
+    pairs = ((one, second.answers[name]) for name, one in first.answers.items() if name in second.answers)
+    return [a.id for a, b in pairs if len({a.prompt_tokens, b.prompt_tokens} - {None}) > 1]
+
+
 @dataclass(frozen=True)
 class Contrast:
     """An item on which two runs differ: its scores ×100 under one metric."""

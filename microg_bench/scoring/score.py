@@ -28,6 +28,7 @@ from microg_bench.scorecard import (
     ScoreEntry,
     ServedModel,
     Signature,
+    answering,
 )
 from microg_bench.scoring.baselines import baseline_entries
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
@@ -137,8 +138,9 @@ class _Readable:
         missing = len(self.answered.items) - len(scored) - len(self.failures)
         facts = answer_facts(settings, scored, self.failures, self.rejected, missing)
         card = _card(self.dataset, evaluation, facts["counts"], baselines)
-        if settings.thinking is not None:
-            facts["scores"] = {name: _signed(one, settings.thinking) for name, one in card.scores.items()}
+        if settings.thinking is not None or settings.processor_args:
+            parts = answering(settings)
+            facts["scores"] = {name: _signed(one, parts) for name, one in card.scores.items()}
         card = card.model_copy(update=facts)
         return ScoredRun(self.record, card, evaluation.statistics(), evaluation.items, evaluation.answers)
 
@@ -164,11 +166,11 @@ def answer_facts(
     }
 
 
-def _signed(entry: ScoreEntry, thinking: str) -> ScoreEntry:
-    """`entry` with the thinking of the model in its signature."""
+def _signed(entry: ScoreEntry, parts: Mapping[str, str]) -> ScoreEntry:
+    """`entry` with the parts in its signature that tell how the answers were got."""
     if entry.signature is None:
         return entry
-    values = {**entry.signature.values, "thinking": thinking}
+    values = {**entry.signature.values, **parts}
     return entry.model_copy(update={"signature": Signature(metric=entry.signature.metric, values=values)})
 
 

@@ -8,7 +8,7 @@ from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics import METRICS
 from microg_bench.metrics.bertscore import published_baseline
 from microg_bench.runs.record import SCORECARD_FILE
-from microg_bench.scorecard import Scorecard, ScoreEntry, Signature
+from microg_bench.scorecard import Scorecard, ScoreEntry, Signature, answering
 from microg_bench.submissions.load import numbers
 from microg_bench.text import first_line
 
@@ -35,6 +35,7 @@ _FORMS = {
     "items": _NUMBER,
     "version": _VERSION,
     "thinking": "on|off|low|medium|high|engine default",
+    "input": ".{1,300}",  # what follows from the settings
 }
 _SENTENCE = ("model", "dtype", "sentence-transformers", "transformers", "torch")
 _OWN: dict[str, tuple[str, ...]] = {
@@ -100,12 +101,9 @@ def _signed(card: Scorecard, name: str, signature: Signature | None) -> bool:
     """Whether a signature is one that this score has, with the values that follow from the scorecard."""
     if signature is None or signature.metric != name:
         return False
-    thinking = card.settings.thinking if card.settings else None
-    due = {"protocol": card.protocol, "items": str(card.items)}
-    names = ["protocol", "tokenizer", *_OWN.get(name, ()), "items", "version"]
-    if thinking is not None:
-        due["thinking"] = thinking
-        names.append("thinking")
+    told = answering(card.settings)
+    due = {"protocol": card.protocol, "items": str(card.items), **told}
+    names = ["protocol", "tokenizer", *_OWN.get(name, ()), "items", "version", *told]
     return list(signature.values) == names and all(
         re.fullmatch(_FORMS[key], value) and due.get(key, value) == value
         for key, value in signature.values.items()

@@ -23,7 +23,7 @@ from microg_bench.options import CLIENTS, Options, ScoringOptions, check_engine,
 from microg_bench.privacy import without_private
 from microg_bench.prompts import shipped_templates
 from microg_bench.records import Answer, Request, TaskName
-from microg_bench.runs.configure import model_title
+from microg_bench.runs.configure import ARGUMENTS, model_title
 from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.scorecard import REFERENCES, Scorecard
 from microg_bench.scoring.evaluate import task_metrics
@@ -41,7 +41,7 @@ CHARACTERS = 256  # of a token; no common tokenizer has a longer one
 MAX_TEXTS = 10_000_000  # characters of all answers together; the published ones have less than 1,000,000
 MAX_SAID = 50_000_000  # characters of answers, texts and thoughts together
 SLACK = 16  # tokens that an engine may count beside those of its limit
-MAX_ARGUMENTS = 2000  # characters of engine arguments, as JSON
+MAX_ARGUMENTS = 2000  # characters of arguments of the engine, or of the processor, as JSON
 MAX_SECONDS = 24 * 3600  # of an answer
 KNOWN, COPIED = 0.3, 0.9  # shares of answers that are those of somebody else, from which it is noted
 _ID = re.compile(rf"(?!\.)[^\x00-\x1f/\\#]{{1,{MAX_ID_LENGTH}}}(#[1-9][0-9]{{0,5}})?")
@@ -153,15 +153,16 @@ def _asked(record: RunRecord) -> Iterator[str]:
     for number, start in enumerate(record.starts):
         if not _is_past(start["started"]):
             yield f"{RUN_FILE}: starts[{number}].started is no time until now: {start['started']}"
-    for name in ("checkpoint", "dtype", "attn_implementation", "quantization", "engine_args"):
+    for name in ("checkpoint", "dtype", "attn_implementation", "quantization", *ARGUMENTS):
         if getattr(settings, name) not in (None, {}, "auto") and not takes(settings.engine, name):
             yield f"{RUN_FILE}: settings.{name} is given, but engine {settings.engine} does not take it"
     if settings.media and settings.engine not in CLIENTS:
         yield f"{RUN_FILE}: settings.media is given, but engine {settings.engine} sends nothing"
     if settings.media and (settings.media.kind == "clip") != (settings.media.jpeg_quality is None):
         yield f"{RUN_FILE}: settings.media of kind {settings.media.kind} has no such jpeg_quality"
-    if len(json.dumps(settings.engine_args)) > MAX_ARGUMENTS:
-        yield f"{RUN_FILE}: settings.engine_args is longer than {MAX_ARGUMENTS:,} characters"
+    for name in ARGUMENTS:
+        if len(json.dumps(getattr(settings, name))) > MAX_ARGUMENTS:
+            yield f"{RUN_FILE}: settings.{name} is longer than {MAX_ARGUMENTS:,} characters"
 
 
 def _contradictions(options: Options, settings: Settings) -> Iterator[str]:
@@ -173,6 +174,7 @@ def _contradictions(options: Options, settings: Settings) -> Iterator[str]:
         },
         **settings.generation.model_dump(),
         "thinking": settings.thinking,
+        "processor_args": {name: settings.processor_args.get(name) for name in options.processor_args},
         "model": options.model if options.model and options.model.endswith(".py") else settings.model,
     }
     if settings.frames and settings.frames.count:

@@ -98,6 +98,7 @@ class PackedSettings(Settings):
     engine: Literal["function", "transformers", "vllm", "server", "openai", "gemini"]
     dtype: Literal["auto", "float32", "bfloat16", "float16"]
     engine_args: Annotated[dict[Word, Any], Field(max_length=MAX_KEYS)] = Field(default_factory=dict)
+    processor_args: Annotated[dict[Word, Any], Field(max_length=MAX_KEYS)] = Field(default_factory=dict)
     media: PackedMedia | None = None
     prompt: PackedPrompt | None
     generation: PackedGeneration
@@ -131,10 +132,14 @@ class PackedReparse(Record):
 
 
 class PackedRequest(Record):
-    """One of the requests that a start asked, with the SHA-256 of its prompt."""
+    """One of the requests that a start asked, with its prompt and frames; see `runs.start.prompted`."""
 
     id: Name
     sha256: Sha256
+    frames: Number | None = None
+    width: Number | None = None
+    height: Number | None = None
+    fps: Seconds | None = None
 
 
 class PackedStart(Record):

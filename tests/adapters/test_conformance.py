@@ -282,3 +282,16 @@ def test_what_an_import_does_is_seen(
     adapter, check = check_import(lambda: find_adapter("one.py"))
     assert adapter.name == "one"
     assert check.problem.startswith(event) if event else check.problem == ""
+
+
+@pytest.mark.parametrize(
+    ("stated", "problem"),
+    [
+        ({"size": 3}, "processor_args: --processor-arg: 'size': give images.NAME or videos.NAME"),
+        ("videos.size", "processor_args is 'videos.size', not Mapping"),
+        ({"videos.size": {"longest_edge": 9}}, ""),
+    ],
+)
+def test_what_is_wrong_with_stated_arguments_of_the_processor_is_named(stated: Any, problem: str) -> None:
+    found = "".join(problems(type("Changed", (Good,), {"processor_args": stated})()))
+    assert problem in found if problem else "processor_args" not in found

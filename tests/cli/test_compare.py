@@ -48,16 +48,20 @@ def test_what_a_reader_must_know_of_the_answers_is_said(tmp_path: Path) -> None:
     (clip,) = (data / "videos").rglob("a_001.mp4")
     write_clip(clip, frames=90, fps=30, size=(128, 96))
     bench(*asked, "--run", "two", cwd=tmp_path)
-    journal = tmp_path / "two" / "journal.jsonl"
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
-    lines[0] |= {"text": "", "answer": ""}
-    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    bench("score", "two", *FAST, cwd=tmp_path)
+    for name, tokens, changed in (("one", 9, {}), ("two", 12, {"text": "", "answer": ""})):
+        journal = tmp_path / name / "journal.jsonl"
+        lines = [json.loads(line) for line in journal.read_text().splitlines()]
+        lines[0] |= changed
+        lines[1] |= {"prompt_tokens": tokens}
+        journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        bench("score", name, *FAST, cwd=tmp_path)
     done = bench("compare", "one", "two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert "B: 1 of 6 answers is empty" in said
     assert "A and B were shown other files of 1 clips: a_001" in said
+    other = lines[1]["id"]
+    assert f"A and B have inputs of other sizes, by the tokens of the prompts of 1 requests: {other}" in said
 
 
 def test_a_run_is_no_better_than_its_own_repetition(runs: Path) -> None:

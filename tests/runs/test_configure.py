@@ -41,6 +41,38 @@ def test_the_commit_of_an_adapter_belongs_to_its_own_weights() -> None:
 
 
 @pytest.mark.usefixtures("_extras")
+def test_an_adapter_states_the_input_of_its_own_weights() -> None:
+    own = configured(**QWEN)
+    assert own.settings("vqa").processor_args == dict(own.adapter.processor_args)
+    assert own.engine_options.processor_args == own.settings("vqa").processor_args
+    other = configured(**QWEN, checkpoint="org/other").settings("vqa").processor_args
+    assert other == {"videos.cap_pixels_per_frame": False}, "sizes belong to a checkpoint"
+
+
+@pytest.mark.usefixtures("_extras")
+def test_stated_arguments_count_over_the_adapters() -> None:
+    given = ["videos.cap_pixels_per_frame=null", 'videos.size={"shortest_edge":1,"longest_edge":2}']
+    one = configured(**QWEN, processor_args=[*given, "images.do_resize=false"])
+    assert one.settings("vqa").processor_args == {
+        "images.size": one.adapter.processor_args["images.size"],
+        "videos.size": {"shortest_edge": 1, "longest_edge": 2},
+        "images.do_resize": False,
+    }
+    assert one.default_folder != configured(**QWEN).default_folder
+    assert one.cached_under({}) != configured(**QWEN).cached_under({})
+
+
+@pytest.mark.usefixtures("_extras")
+def test_nothing_is_stated_of_a_server_that_runs_already() -> None:
+    with FaultServer() as server:
+        server.models = ["a"]
+        one = configured(model="qwen2.5-vl", url=server.url)
+        assert one.settings("vqa").processor_args == one.engine_options.processor_args == {}
+        with pytest.raises(UsageError, match="--processor-arg: needs --serve"):
+            configured(model="qwen2.5-vl", url=server.url, processor_args=["videos.do_resize=false"])
+
+
+@pytest.mark.usefixtures("_extras")
 def test_a_server_is_asked_for_the_model_of_an_adapter_without_its_commit() -> None:
     with FaultServer() as server:
         server.models = ["a", "b"]

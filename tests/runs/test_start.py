@@ -2,11 +2,14 @@
 
 from itertools import count
 
+import numpy as np
 import pytest
 
-from microg_bench.records import Failure, Response
+from microg_bench.records import Failure, Message, Prompt, Request, Response, Text, Video
 from microg_bench.runs import start as module
-from microg_bench.runs.start import Usage
+from microg_bench.runs.start import Usage, prompted
+from microg_bench.submissions.load import PackedRequest
+from microg_bench.video.decode import Frames
 
 
 @pytest.fixture
@@ -45,3 +48,19 @@ def test_tokens_are_those_of_requests_that_were_asked() -> None:
     summary = usage.to_json()
     assert [summary[name] for name in ("answers", "from_cache", "failures")] == [3, 1, 1]
     assert [summary[f"{kind}_tokens"] for kind in ("prompt", "cached", "output")] == [10, 4, 3]
+
+
+def test_a_request_is_told_with_the_size_of_its_frames() -> None:
+    request = Request(id="a", task="caption", video_id="a", source="s")
+    prompt = Prompt(messages=(Message(role="user", parts=(Video(), Text(text="?"))),))
+    pixels = np.zeros((9, 4, 6, 3), np.uint8)
+    frames = Frames(pixels, tuple(range(9)), tuple(k / 30 for k in range(9)), 30.0, 90, 3.0)
+    told = prompted(request, prompt, frames)
+    assert {name: told[name] for name in ("frames", "width", "height", "fps")} == {
+        "frames": 9, "width": 6, "height": 4, "fps": 3.0,
+    }  # fmt: skip
+    assert PackedRequest.model_validate(told).fps == 3.0
+    bare = prompted(request, prompt)
+    assert bare == {"id": "a", "sha256": told["sha256"]}
+    other = prompt.model_copy(update={"messages": (Message(role="user", parts=(Text(text="?"),)),)})
+    assert prompted(request, other)["sha256"] != told["sha256"]

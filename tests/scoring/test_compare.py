@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,15 @@ import microg_bench as mb
 from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.records import Answer
 from microg_bench.runs.record import RunRecord
-from microg_bench.scoring.compare import comparable, compare, most_different, other_clips, runs_by_task
+from microg_bench.scoring.compare import (
+    comparable,
+    compare,
+    most_different,
+    other_clips,
+    other_inputs,
+    runs_by_task,
+)
+from microg_bench.video.sampling import FrameSpec
 from tests.helpers.datasets import record, write_annotations
 from tests.helpers.runs import open_run
 
@@ -178,3 +187,28 @@ def test_runs_that_differ_in_thinking_are_compared(runs: Path, tmp_path: Path) -
     signatures = [str(one.scorecard.scores["ROUGE-L"].signature) for one in found]
     assert [signature.split("|")[3] for signature in signatures] == ["t:on", "t:off"]
     assert [one.difference.value for one in compare(found)] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "apart"),
+    [
+        ({}, ["b"]),
+        ({"processor_args": {"videos.do_resize": False}}, ["b"]),
+        ({"engine": "server"}, ["b"]),
+        ({"frames": FrameSpec(count=9)}, []),
+        ({"model": "other"}, []),
+        ({"checkpoint": "org/other"}, []),
+        ({"thinking": "on"}, []),
+    ],
+)
+def test_inputs_of_other_sizes_are_known_by_the_tokens_of_prompts(
+    tmp_path: Path, changed: dict[str, Any], apart: list[str]
+) -> None:
+    found = []
+    for name, settings, tokens in (("one", {}, (9, 9, None, 9)), ("other", changed, (9, 12, 9, 9))):
+        with open_run(tmp_path / name, task="caption", **settings) as run:
+            for clip, count in zip("abcd", tokens, strict=True):
+                run.add(Answer(id=clip, text="x", answer="x", prompt_tokens=count))
+        found.append(RunRecord.read(tmp_path / name))
+    assert other_inputs(*found) == apart
+    assert other_inputs(found[0], found[0]) == []

@@ -121,6 +121,20 @@ def test_who_answered_is_told_where_it_is_another_than_who_was_asked(
     assert [line for line in card.remarks() if "answers" in line] == said
 
 
+def test_a_signature_holds_what_the_input_follows_from(dataset: Dataset, tmp_path: Path) -> None:
+    stated = {"processor_args": {"videos.do_resize": False}, "fingerprint": dataset.fingerprint}
+    for name, settings, told in (
+        ("stated", stated, "uniform:8 videos.do_resize=false"),
+        ("open", {"fingerprint": dataset.fingerprint}, None),
+    ):
+        with open_run(tmp_path / name, task="caption", **settings) as one:
+            one.add(*(Answer(id=clip, text="a man", answer="a man") for clip in ("a_001", "b_001")))
+        card = scored(RunRecord.read(tmp_path / name), dataset).scorecard
+        signed = [entry.signature for entry in card.scores.values() if entry.signature]
+        assert signed
+        assert {entry.values.get("input") for entry in signed} == {told}
+
+
 def test_a_change_of_the_served_version_is_told(dataset: Dataset, tmp_path: Path) -> None:
     asked = {"engine": "openai", "checkpoint": "gpt-4o", "fingerprint": dataset.fingerprint}
     with open_run(tmp_path / "run", task="vqa", **asked) as one:

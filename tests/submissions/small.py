@@ -9,7 +9,7 @@ from typing import Any
 from microg_bench.dataset.load import Dataset, fingerprint
 from microg_bench.records import Answer, Clip, Generation, Question
 from microg_bench.runs.record import RunRecord
-from microg_bench.scorecard import Counts, ScoreEntry, Signature
+from microg_bench.scorecard import Counts, ScoreEntry, Signature, answering
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.cards import make_card
 from tests.helpers.runs import open_run
@@ -78,7 +78,7 @@ def made(
         task=found.settings.task,
         dataset=found.settings.dataset,
         settings=found.settings,
-        scores={name: score(name) for name in SIGNED},
+        scores={name: score(name, **answering(found.settings)) for name in SIGNED},
         baselines={},
         slices={},
     )

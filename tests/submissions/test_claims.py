@@ -167,5 +167,15 @@ def test_a_signature_says_how_its_model_thought(tmp_path: Path) -> None:
         alone(claims(record.scorecard, **{**thought, "CIDEr": entry}), "scores.CIDEr.signature")
 
 
+def test_a_signature_says_what_its_input_follows_from(tmp_path: Path) -> None:
+    record = made(tmp_path, processor_args={"videos.do_resize": False})
+    line = record.settings.input
+    assert line is not None
+    told = {name: score(name, input=line) for name in record.scorecard.scores}
+    assert claims(record.scorecard, **told) == []
+    for entry in (score("CIDEr", input="uniform:8"), score("CIDEr")):
+        alone(claims(record.scorecard, **{**told, "CIDEr": entry}), "scores.CIDEr.signature")
+
+
 def test_a_scorecard_without_settings_is_of_no_thought(card: Scorecard) -> None:
     assert claims(card.model_copy(update={"settings": None})) == []

@@ -148,6 +148,7 @@ def test_known_references_go_by_their_own_name(tmp_path: Path) -> None:
         ({"quantization": "awq"}, "settings.quantization"),
         ({"attn_implementation": "eager"}, "settings.attn_implementation"),
         ({"engine_args": {"x": 1}}, "settings.engine_args"),
+        ({"processor_args": {"videos.x": 1}}, "settings.processor_args"),
         ({"media": Media(kind="images", jpeg_quality=90)}, "settings.media"),
     ],
 )
@@ -224,12 +225,12 @@ def test_only_images_have_a_quality(tmp_path: Path, media: dict[str, Any], sound
     assert not found(record) if sound else len(found(record)) == 1
 
 
-def test_engine_arguments_are_bounded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["engine_args", "processor_args"])
+def test_arguments_are_bounded(tmp_path: Path, name: str) -> None:
     room = module.MAX_ARGUMENTS - len('{"a": ""}')
     for more, sound in ((0, True), (1, False)):
-        record = made(
-            tmp_path / str(more), engine="vllm", checkpoint="org/m", engine_args={"a": "x" * (room + more)}
-        )
+        given = {name: {"a": "x" * (room + more)}}
+        record = made(tmp_path / str(more), engine="vllm", checkpoint="org/m", **given)
         assert not found(record) if sound else len(found(record)) == 1
 
 

@@ -22,6 +22,7 @@ from microg_bench.engines.chat_template import (
     parts,
     read_tokens,
 )
+from microg_bench.engines.processor import input_facts
 from microg_bench.engines.sampling import sampling
 from microg_bench.engines.transformers.loading import LoadedModel, devices, load
 from microg_bench.memory import halving, out_of_memory, release_memory
@@ -104,7 +105,8 @@ class TransformersEngine(Engine):
         started = time.perf_counter()
         generation = jobs[0].generation
         self._check_context(jobs, [1] * len(jobs))
-        inputs = model_inputs(self._ready.processor, jobs, self.thinking)
+        stated = self.options.processor_kwargs()
+        inputs = model_inputs(self._ready.processor, jobs, self.thinking, stated)
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         self._check_context(jobs, prompt_tokens)
         with torch.inference_mode():
@@ -160,7 +162,10 @@ class TransformersEngine(Engine):
             release_memory()
 
     def provenance(self) -> dict[str, str]:
-        """Where and in which arithmetic the model runs; commits only of checkpoints from the hub."""
+        """Where and in which arithmetic the model runs, and how large its input is made; see `input_facts`.
+
+        Commits are told of checkpoints from the hub only.
+        """
         import torch
         import transformers
 
@@ -175,6 +180,7 @@ class TransformersEngine(Engine):
         }
         commits = {"commit": self._ready.commit}
         commits |= {f"commit of {name}": commit for name, commit in getattr(model, "commits", {}).items()}
+        known |= input_facts(self._ready.processor, self.options.processor_kwargs())
         return known | {name: commit for name, commit in commits.items() if commit}
 
 

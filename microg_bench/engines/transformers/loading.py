@@ -7,6 +7,7 @@ from typing import Any
 
 from microg_bench.engines.chat_template import read_marks
 from microg_bench.engines.checkpoint import Checkpoint, load_failure, locate
+from microg_bench.engines.processor import state
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.options import Options
 from microg_bench.text import first_line
@@ -43,7 +44,7 @@ def load(options: Options, loader: str | None) -> LoadedModel:
         if loader:
             processor, model = _load_by(loader, checkpoint, source, options)
         else:
-            processor = load_processor(checkpoint, source)
+            processor = load_processor(checkpoint, source, options)
             model = _load_model(checkpoint, source, options)
     except EngineError:
         raise
@@ -53,11 +54,13 @@ def load(options: Options, loader: str | None) -> LoadedModel:
     return LoadedModel(processor, model, _only_stops(model, processor.tokenizer), checkpoint.commit)
 
 
-def load_processor(checkpoint: Checkpoint, source: dict[str, Any]) -> Any:
+def load_processor(checkpoint: Checkpoint, source: dict[str, Any], options: Options) -> Any:
     """The processor of a checkpoint, whose tokenizer pads on the left and reads control tokens as text.
 
+    It has the arguments that `options` state.
+
     Raises:
-        EngineError: it reads no images or video, or has no chat template.
+        EngineError: it reads no images or video, has no chat template, or lacks a stated argument.
     """
     transformers: Any = import_module("transformers")
     processor = transformers.AutoProcessor.from_pretrained(checkpoint.name, **source)
@@ -68,6 +71,7 @@ def load_processor(checkpoint: Checkpoint, source: dict[str, Any]) -> Any:
     if not processor.chat_template:
         raise EngineError("has no chat template; an instruction-tuned model is needed", item=checkpoint.name)
     _prepare_tokenizer(tokenizer)
+    state(processor, options.processor_kwargs(), checkpoint.name)
     return processor
 
 
@@ -78,6 +82,7 @@ def _load_by(
     module, _, function = loader.partition(":")
     processor, model = getattr(import_module(module), function)(checkpoint.name, source, _settings(options))
     _prepare_tokenizer(processor.tokenizer)
+    state(processor, options.processor_kwargs(), checkpoint.name)
     _warn_of_offloading(model)
     return processor, model.eval()
 

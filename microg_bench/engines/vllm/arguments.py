@@ -14,7 +14,11 @@ from microg_bench.errors import UsageError
 from microg_bench.options import Options, engine_options, flag
 
 # An option goes to vLLM under its own name, but for these. Thinking is set in each prompt.
-_RENAMED = {"checkpoint": "model", "max_concurrency": "max_num_seqs"}
+_RENAMED = {
+    "checkpoint": "model",
+    "max_concurrency": "max_num_seqs",
+    "processor_args": "mm_processor_kwargs",
+}
 _APART = ("engine_args", "thinking")
 OPTION_OF = {_RENAMED.get(name, name): name for name in engine_options("vllm") if name not in _APART}
 _DERIVED = {"tokenizer": "checkpoint", "tokenizer_revision": "revision"}  # by vLLM, from these options
@@ -114,7 +118,8 @@ def _fields(file: Path) -> Iterator[str]:
 def arguments(options: Options) -> dict[str, Any]:
     """The arguments of vLLM that `options` give; what they leave to vLLM is left out."""
     given = {name: getattr(options, option) for name, option in OPTION_OF.items()}
-    return {name: value for name, value in given.items() if value not in (None, False, "auto")} | (
+    given["mm_processor_kwargs"] = options.processor_kwargs()
+    return {name: value for name, value in given.items() if value not in (None, False, "auto", {})} | (
         options.engine_args
     )
 

@@ -27,6 +27,7 @@ from microg_bench.engines.chat_template import (
     render,
 )
 from microg_bench.engines.checkpoint import locate
+from microg_bench.engines.processor import input_facts
 from microg_bench.engines.sampling import row_seed
 from microg_bench.engines.vllm.arguments import check_arguments
 from microg_bench.engines.vllm.setup import RunningVllm, load
@@ -176,7 +177,10 @@ class VllmEngine(Engine):
             gc.collect()  # it refers to itself, and would be ended once more while the interpreter ends
 
     def provenance(self) -> dict[str, str]:
-        """Where and in which arithmetic the model runs, and how long a prompt with its answer may be."""
+        """Where and in which arithmetic the model runs, how long a prompt with its answer may be.
+
+        And how large the input is made; see `input_facts`.
+        """
         config = self._llm.vllm_config
         known = {
             "device": str(config.device_config.device_type),
@@ -185,6 +189,7 @@ class VllmEngine(Engine):
             "context": str(config.model_config.max_model_len),
             "vllm": str(import_module("vllm").__version__),
         }
+        known |= input_facts(self._ready.processor, self.options.processor_kwargs())
         return known | ({"commit": self._commit} if self._commit else {})
 
 

@@ -125,7 +125,7 @@ def _quiet() -> bool:
 
 def _load(checkpoint: Checkpoint, options: Options, stderr: CapturedStderr) -> RunningVllm:
     source = checkpoint.source(options.trust_remote_code)
-    processor = load_processor(checkpoint, source)
+    processor = load_processor(checkpoint, source, options)
     chosen = _arguments(checkpoint, options)
     if prepare_cpu():
         chosen = CPU_ARGUMENTS | chosen

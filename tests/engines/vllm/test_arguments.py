@@ -12,7 +12,7 @@ import pytest
 from microg_bench.engines.openai_compatible import local_server
 from microg_bench.engines.openai_compatible.server import ServerEngine
 from microg_bench.engines.registry import ENGINES
-from microg_bench.engines.vllm.arguments import check_arguments
+from microg_bench.engines.vllm.arguments import arguments, check_arguments, flags
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options
 from tests.helpers.datasets import ROOT, bench
@@ -179,3 +179,15 @@ def test_what_runs_no_code_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("microg_bench.engines.vllm.arguments.find_spec", lambda name: None)
     taken = {"reasoning_parser": "qwen3", "distributed_executor_backend": "ray", "swap_space": 1}
     ServerEngine.check(Options(**SERVES, engine_args={**taken, "ignore_patterns": ["a", 1]}))
+
+
+def test_arguments_of_the_processor_have_an_option() -> None:
+    given = {"videos": {"size": {"longest_edge": 9}}, "images.do_resize": True}
+    stated = Options.of({"processor_args": given})
+    kwargs = {"videos_kwargs": {"size": {"longest_edge": 9}}, "images_kwargs": {"do_resize": True}}
+    assert arguments(stated)["mm_processor_kwargs"] == kwargs
+    assert "mm_processor_kwargs" not in arguments(Options())
+    words = flags(arguments(stated))
+    assert f"--mm-processor-kwargs={json.dumps(kwargs)}" in words
+    said = refusal({"mm_processor_kwargs": {}})
+    assert said == "engine argument mm_processor_kwargs is set here by --processor-arg"

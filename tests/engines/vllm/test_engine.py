@@ -312,6 +312,29 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+def test_the_input_is_as_large_as_it_is_stated(
+    engine: VllmEngine, tiny_qwen: Path, answer_all: AnswerAll
+) -> None:
+    shown = (Video(), Image(frame=0))
+    size = {"shortest_edge": 4 * 28 * 28, "longest_edge": 12 * 28 * 28}
+    stated = {"videos.size": size, "images.size": size, "videos.cap_pixels_per_frame": False}
+    options = Options(checkpoint=str(tiny_qwen), processor_args=stated)
+    jobs = [about(f"stated {k}", job_of(0, parts=(part, Text(text="Who?")))) for k, part in enumerate(shown)]
+    other, wanted = VllmEngine(options), TransformersEngine(options)
+    other.start()
+    wanted.start()
+    try:
+        found = [one.prompt_tokens for one in answers(other, jobs) if isinstance(one, Response)]
+        facts = other.provenance()
+    finally:
+        other.close()
+    assert found == [one.prompt_tokens for one in answers(wanted, jobs) if isinstance(one, Response)]
+    assert found != [one.prompt_tokens for one in answer_all(engine, jobs) if isinstance(one, Response)]
+    assert len(found) == 2
+    inputs = {name: value for name, value in wanted.provenance().items() if name.startswith(("videos", "im"))}
+    assert inputs and facts | inputs == facts
+
+
 def test_options_reach_vllm_under_its_own_names() -> None:
     given = arguments(Options(checkpoint="model", **OPTIONS))
     assert given["model"] == "model"

@@ -195,7 +195,8 @@ def texts() -> Iterator[Hostile]:
         for value in (texts for kind in kinds for texts in (kind if place in ALL_TEXTS else kind[:1])):
             says = f"{says_of(place)}|served"
             yield Hostile(f"{place} is {value[:40]!r}", put((place, value)), says=says)
-    for place in ("run.starts.0.versions.{}", "both.engine_args.{}", "card.scores.CIDEr.signature.values.{}"):
+    values = ("both.engine_args.{}", "both.processor_args.{}", "card.scores.CIDEr.signature.values.{}")
+    for place in ("run.starts.0.versions.{}", *values):
         for key in (MARKUP[0], CONTROL[0], LONG[0]):
             yield Hostile(
                 f"{place} has a key {key[:40]!r}", put((place.format(key), "1")), says=place.split(".")[-2]
@@ -203,6 +204,7 @@ def texts() -> Iterator[Hostile]:
     many = {str(number): "1" for number in range(100_000)}
     for place in (
         "both.engine_args",
+        "both.processor_args",
         "run.starts.0.versions",
         "card.slices",
         "card.scores",

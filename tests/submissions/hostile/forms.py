@@ -172,8 +172,8 @@ TYPED = places(
     ),
     both=(
         "task adapter_sha256 checkpoint revision checkpoint_sha256 engine dtype "
-        "attn_implementation quantization engine_args frames frames.count frames.how frames.rate "
-        "media prompt prompt.id prompt.version prompt.hash generation generation.max_tokens "
+        "attn_implementation quantization engine_args processor_args frames frames.count frames.how "
+        "frames.rate media prompt prompt.id prompt.version prompt.hash generation generation.max_tokens "
         "generation.temperature generation.top_p generation.seed thinking transforms dataset "
         "fingerprint clips requests model title"
     ),
