@@ -246,7 +246,7 @@ class Options(ScoringOptions):
     shard: Annotated[
         Shard,
         About(
-            "Ask about one part of the clips, K/N: the K-th of N; `runs merge` joins the parts.",
+            "Ask about one part of the clips, K/N: the K-th of N, joined by runs merge.",
             "Data and prompt",
             default="all in one",
         ),

@@ -34,6 +34,7 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "prompt": (("plain",), "plain"),
     "limit": (("2",), 2),
     "clips": (("a_000, b_000",), ("a_000", "b_000")),
+    "shard": (("3/8",), "3/8"),
     "engine": (("server",), "server"),
     "dtype": (("float16",), "float16"),
     "attn_implementation": (("sdpa",), "sdpa"),

@@ -175,7 +175,7 @@ TYPED = places(
         "attn_implementation quantization engine_args processor_args frames frames.count frames.how "
         "frames.rate media prompt prompt.id prompt.version prompt.hash generation generation.max_tokens "
         "generation.temperature generation.top_p generation.seed thinking transforms dataset "
-        "fingerprint clips requests model title"
+        "fingerprint clips requests shard model title"
     ),
     card=(
         "schema task status protocol items counts counts.answered counts.flagged failures dataset "
@@ -263,6 +263,7 @@ WORDS = {
     "both.checkpoint_sha256": ("xyz",),
     "both.clips": (["rocket-roll_000"], []),
     "both.requests": (["rocket-roll_000#1"], []),
+    "both.shard": ("1/2",),
     "both.fingerprint": ("0" * 64, "", "__proto__"),
     "both.generation.max_tokens": (0, -1),
     "both.generation.temperature": (-1.0, 1e9),
