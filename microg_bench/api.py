@@ -22,11 +22,11 @@ from microg_bench.options import Options, ScoringOptions, flag
 from microg_bench.progress import Progress, Show, shown
 from microg_bench.records import TaskName
 from microg_bench.runs.configure import Configuration, configure
-from microg_bench.runs.execute import Outcomes, Variant, ask
+from microg_bench.runs.execute import Variant, ask
 from microg_bench.runs.preview import Preview, preview
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.runs.reparse import reparsed
-from microg_bench.runs.start import Usage, provenance
+from microg_bench.runs.start import Outcomes, Usage, provenance
 from microg_bench.scorecard import Scorecard
 from microg_bench.scoring.compare import Comparison, comparable
 from microg_bench.scoring.compare import compare as compare_records

@@ -7,7 +7,6 @@ with hyphens.
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -310,7 +309,20 @@ class Options(ScoringOptions):
     pipeline_parallel_size: Annotated[
         int, Field(ge=1), About("Devices that share the layers in turn.", "Engine", engines=VLLM)
     ] = 1
-    data_parallel_size: Annotated[int, Field(ge=1), About("Copies of the model.", "Engine", engines=VLLM)] = 1
+    replicas: Annotated[
+        int,
+        Field(ge=1, le=1024),
+        About("Copies of the model, each a process with its own decoders.", "Engine", engines=WEIGHTS),
+    ] = 1
+    ray_address: Annotated[
+        str | None,
+        About(
+            "Ray cluster on which the replicas run: auto, local or HOST:PORT.",
+            "Engine",
+            engines=WEIGHTS,
+            default="none: on this machine",
+        ),
+    ] = None
     gpu_memory_utilization: Annotated[
         float | None,
         Field(gt=0, le=1),
@@ -325,8 +337,14 @@ class Options(ScoringOptions):
         int, Field(ge=1), About("Most requests in flight at a time.", "Engine", engines=("vllm", *CLIENTS))
     ] = 64
     num_workers: Annotated[
-        int, Field(ge=1, le=64), About("Processes that decode video ahead of the model.", "Engine")
-    ] = 2
+        int | None,
+        Field(ge=1, le=64),
+        About(
+            "Processes that decode video ahead of the model, for each replica.",
+            "Engine",
+            default="2 to 8, as processors allow",
+        ),
+    ] = None
     max_tokens: Annotated[
         int | None, Field(ge=1), Moves("Longest answer, in tokens.", "Engine", default="the adapter's")
     ] = None
@@ -479,16 +497,3 @@ def takes(engine: str, name: str) -> bool:
 def engine_options(engine: str) -> Iterable[str]:
     """The names of the options that `engine` takes."""
     return (name for name in Options.model_fields if takes(engine, name))
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Options from a TOML file, named as on the command line or as fields.
-
-    Raises:
-        UsageError: the file cannot be read.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot be read: {error}", path=path, item="--config") from error
-    return {key.replace("-", "_"): value for key, value in content.items()}

@@ -39,6 +39,8 @@ USED_BY = {
         f"microg_bench/har/{name}.py": ("har",)
         for name in ("checkpoints", "clips", "logits", "predict", "trainer", "training")
     },
+    "microg_bench/runs/replicas/cluster.py": ("ray",),
+    "microg_bench/runs/replicas/local.py": ("transformers",),
     "microg_bench/memory.py": ("transformers",),
     "microg_bench/torchvision_repair.py": ("transformers",),
     "microg_bench/plots": ("plots",),
@@ -160,7 +162,7 @@ def test_commands_that_are_printed_name_extras() -> None:
         for one in node.args[-2:]
         if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value.isalpha()
     }
-    assert named == {"score", "transformers", "har", "vllm", "plots", "excel", "mlflow"}
+    assert named == {"score", "transformers", "har", "vllm", "ray", "plots", "excel", "mlflow"}
     assert {info.extra for info in ENGINES.values()} - {""} <= EXTRAS.keys()
     for extra, packages in PACKAGES.items():
         assert set(packages) <= requirements(extra)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from microg_bench.cli.options import read_toml
 from microg_bench.errors import UsageError
-from microg_bench.options import Options, read_toml
+from microg_bench.options import Options
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from microg_bench.options import flag
 from microg_bench.records import (
     THOUGHT_MARKS,
     Answer,
@@ -182,6 +183,15 @@ def blamed(adapter: Adapter, request: Request, stage: Stage, error: Exception) -
     """The failure of a request at which `adapter` raised."""
     reason = f"adapter {adapter.name}: {type(error).__name__}: {error}"
     return Failure(id=request.id, stage=stage, reason=reason)
+
+
+def only_thoughts(said: Response, max_tokens: int) -> Failure:
+    """The failure of a model that thought and did not answer; `max_tokens` is what it might have said."""
+    reason = "the model thought and gave no answer"
+    if said.finish_reason == "length":
+        reason = f"the model was still thinking at the limit of {max_tokens:,} tokens"
+        reason += f": raise {flag('max_tokens')}, or lower {flag('thinking')}"
+    return Failure(id=said.id, stage="thinking", reason=reason, response=said)
 
 
 def split_thoughts(text: str, thinking: Thinking | None = None) -> tuple[str | None, str | None]:

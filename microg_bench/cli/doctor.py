@@ -4,7 +4,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -112,12 +113,41 @@ def _dataset() -> Finding:
     return Finding("MicroG-4M", "not fetched", "microg-bench data fetch")
 
 
-@app.command(epilog="Example:  `microg-bench doctor`")
-def doctor() -> None:
+def _nodes(address: str, files: Sequence[Path]) -> Iterator[Finding]:
+    """The nodes of a Ray cluster, and what is wrong with each."""
+    from microg_bench.runs.replicas.cluster import check_nodes, connect
+
+    connect(address)
+    for name, faults in check_nodes([file.absolute() for file in files]).items():
+        yield Finding(name, "; ".join(faults) if faults else "usable")
+
+
+EPILOG = """Examples:
+
+    microg-bench doctor
+
+    microg-bench doctor --ray-address auto --file /data/microg-4m --file /models/qwen
+"""
+
+
+@app.command(epilog=EPILOG)
+def doctor(
+    ray_address: Annotated[
+        str | None, typer.Option(help="Check the nodes of this Ray cluster: auto, local or HOST:PORT.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option(help="A file or folder that each node must find; may be repeated.")
+    ] = None,
+) -> None:
     """List what is installed and usable here; the command that fixes what is not stands below it.
 
-    Models whose vendors have announced their end follow.
+    Models whose vendors have announced their end follow. With `--ray-address`, only the nodes of that cluster
+    that can hold a replica are listed: their versions, and whether each finds dataset and checkpoint.
     """
+    if ray_address is not None:
+        nodes = list(_nodes(ray_address, file or []))
+        output().print("\n".join(f"{one.what}  {one.state}" for one in nodes) or "no node can hold a replica")
+        raise typer.Exit(int(not nodes or any(one.state != "usable" for one in nodes)))
     found = list(findings())
     width = max(len(one.what) for one in found)
     for fix, alike in groupby(found, attrgetter("fix")):

@@ -1,6 +1,7 @@
 """Makes command-line options of the declaration in `microg_bench.options`."""
 
 import inspect
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.errors import UsageError
-from microg_bench.options import Options, ScoringOptions, about, choices, default_words, flag, kind, read_toml
+from microg_bench.options import Options, ScoringOptions, about, choices, default_words, flag, kind
 from microg_bench.runs.migration import read_object
 from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.settings import Settings
@@ -59,3 +60,16 @@ def read_config(path: Path) -> tuple[dict[str, Any], Settings | None]:
         raise UsageError(f"give a .toml file, or the {RUN_FILE} of a run", path=path, item="--config")
     record = RunRecord.of(path.parent, read_object(path))  # that of a submission, too
     return record.options, record.settings
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Options from a TOML file, named as on the command line or as fields.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"cannot be read: {error}", path=path, item="--config") from error
+    return {key.replace("-", "_"): value for key, value in content.items()}

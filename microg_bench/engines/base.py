@@ -59,7 +59,7 @@ Answered = Sequence[tuple[Job, Outcome]]
 
 @dataclass
 class Engine(ABC):
-    """Base of all engines. Life: `start`, then `answer` once, then `close`.
+    """Base of all engines. Life: `start`, then `answer` once, or again when it has ended, then `close`.
 
     Args:
         options: those of the run, with the checkpoint and revision that are to be asked.

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -22,13 +23,15 @@ from microg_bench.privacy import SECRET, outgoing, secrets_in, without_private
 from microg_bench.prompts import Template, find_template
 from microg_bench.records import Clip, Generation, Request, TaskName, Thinking, ThinkingLevel
 from microg_bench.runs.budget import Price, find_price
+from microg_bench.runs.cache import ResponseCache, open_cache
 from microg_bench.settings import Media, Settings
 from microg_bench.tasks import TASKS, Item, items_of
 from microg_bench.text import one_line
-from microg_bench.video.sampling import FrameSpec
+from microg_bench.video.sampling import FrameSpec, FrameUnion
 
 RUNS_FOLDER = Path("runs")
 ARGUMENTS = ("engine_args", "processor_args")
+LEAST_DECODERS, MOST_DECODERS = 2, 8  # where none are asked for
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,17 @@ class Configuration:
         if self.thinking is None or self.adapter.thinking is None:
             return {}
         return _levels(self.adapter.thinking, self.engine)[self.thinking]
+
+    @property
+    def decoders(self) -> int:
+        """Processes that decode, for each replica: as many as are asked for, else as processors allow."""
+        cores = len(os.sched_getaffinity(0)) // (2 * self.options.replicas)
+        return self.options.num_workers or min(MOST_DECODERS, max(LEAST_DECODERS, cores))
+
+    def new_engine(self) -> Engine:
+        """The engine of a model with weights or behind an API, not started."""
+        adapter, marks = self.adapter, (self.adapter.thinking or Thinking()).marks
+        return self.engine(self.engine_options, loader=adapter.loader, thinking=self.switches, marks=marks)
 
     @cached_property
     def adapter_sha256(self) -> str:
@@ -204,6 +218,21 @@ class Configuration:
         known = self.settings(self.tasks[0]).model_dump(mode="json", include=names)
         return {**known, "provenance": dict(provenance)}
 
+    def open_cache(self, provenance: Mapping[str, str]) -> ResponseCache | None:
+        """The response cache, where one is asked for; `provenance` is what the engine tells of itself.
+
+        Raises:
+            UsageError: its folder cannot be made.
+        """
+        folder = self.options.cache
+        return open_cache(Path(folder), self.cached_under(provenance)) if folder else None
+
+
+def union(specs: Iterable[FrameSpec | None]) -> FrameSpec | FrameUnion | None:
+    """The frames that several run variants need together; None where none are decoded."""
+    needed = tuple(dict.fromkeys(one for one in specs if one))
+    return (needed[0] if needed else None) if len(needed) < 2 else FrameUnion(specs=needed)
+
 
 def configure(
     options: Options,
@@ -225,6 +254,30 @@ def configure(
         MissingExtraError: the engine's packages are not installed.
         EngineError: the weights in a local folder cannot be read.
     """
+    one = resolve(options, named_by_file)
+    dataset = dataset or load(options.data)
+    clips = select(dataset, options.clips, options.limit)
+    one = replace(one, dataset=dataset, clips=clips)
+    _check_work(one)
+    _check_cost(one)
+    if options.shard:
+        from microg_bench.dataset.shards import divide_clips, numbers
+
+        number, count = numbers(options.shard)
+        one = replace(one, clips=divide_clips(clips, count)[number - 1])
+    return _identified(one, note)
+
+
+def resolve(
+    options: Options, named_by_file: Sequence[str] = (), engine: type[Engine] | None = None
+) -> Configuration:
+    """Model, prompts, frames and engine of `options`, without a dataset; see `configure`.
+
+    Args:
+        options: what the user asked for.
+        named_by_file: see `configure`.
+        engine: the engine, where it has been chosen already.
+    """
     if options.model is None:
         raise UsageError("give a model: --model NAME (`microg-bench models` lists them)")
     _check_secrets(options)
@@ -237,26 +290,24 @@ def configure(
     frames = _frames(adapter, options)
     if adapter.checkpoint is None and options.checkpoint is not None:
         raise UsageError(f"does not apply: model {adapter.name} has no weights", item="--checkpoint")
-    engine = choose_engine(adapter.name, adapter.engines, adapter.architecture, options)
+    engine = engine or choose_engine(adapter.name, adapter.engines, adapter.architecture, options)
     thinking = _thinking(adapter, options, engine)
     engine_options = _engine_options(adapter, options, engine)
     if named_by_file:
         check_address(named_by_file, engine.name)
     engine.check(engine_options)
-    given = options.given()
-    dataset = dataset or load(options.data)
-    clips = select(dataset, options.clips, options.limit)
-    configuration = Configuration(
-        options, given, adapter, dataset, clips, templates, engine, engine_options, frames, thinking
+    return Configuration(
+        options,
+        options.given(),
+        adapter,
+        Dataset("", (), ""),
+        (),
+        templates,
+        engine,
+        engine_options,
+        frames,
+        thinking,
     )
-    _check_work(configuration)
-    _check_cost(configuration)
-    if options.shard:
-        from microg_bench.dataset.shards import divide_clips, numbers
-
-        number, count = numbers(options.shard)
-        configuration = replace(configuration, clips=divide_clips(clips, count)[number - 1])
-    return _identified(configuration, note)
 
 
 def _check_secrets(options: Options) -> None:
@@ -394,5 +445,7 @@ def _check_cost(one: Configuration) -> None:
             "give one with --prices FILE.toml",
             item="--max-cost",
         )
+    if one.options.max_cost is not None and (one.options.replicas > 1 or one.options.ray_address):
+        raise UsageError("does not apply to replicas, which run weights of your own", item="--max-cost")
     if one.options.batch and not issubclass(one.engine, BatchEngine):
         raise UsageError(f"engine {one.engine.name} has no batch API", item="--batch")

@@ -17,11 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microg_bench.adapters.base import Baseline, blamed, made_prompt, read_answer, split_thoughts
+from microg_bench.adapters.base import (
+    Baseline,
+    blamed,
+    made_prompt,
+    only_thoughts,
+    read_answer,
+    split_thoughts,
+)
 from microg_bench.adapters.references import References
 from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEngine, Job, Outcome
 from microg_bench.errors import DecodeError, RunError
-from microg_bench.options import flag
 from microg_bench.progress import Progress
 from microg_bench.records import (
     REJECTABLE,
@@ -32,13 +38,12 @@ from microg_bench.records import (
     Request,
     Response,
     TaskName,
-    Thinking,
     Withdrawal,
 )
 from microg_bench.runs.batches import BATCHES_FILE, Batches
 from microg_bench.runs.budget import Budget, confirm, open_budget
-from microg_bench.runs.cache import ResponseCache, open_cache
-from microg_bench.runs.configure import Configuration
+from microg_bench.runs.cache import ResponseCache
+from microg_bench.runs.configure import Configuration, union
 from microg_bench.runs.frames import (
     Description,
     FrameStream,
@@ -50,11 +55,12 @@ from microg_bench.runs.frames import (
     whole_clips,
 )
 from microg_bench.runs.record import RunRecord
-from microg_bench.runs.start import Usage, prompted
+from microg_bench.runs.start import Outcomes, Usage, prompted
 from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec, FrameUnion, indices
 
 if TYPE_CHECKING:
+    from microg_bench.video.decode import Frames
     from microg_bench.video.pool import DecodePool
 
 FAULTS_IN_A_ROW = 20  # exceptions of an adapter after which a run stops
@@ -143,24 +149,6 @@ class Asked:
         return self.variant.records[self.request.task]
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """What a start came to.
-
-    `recorded` are the runs in which something is recorded. `asked` tells whether there was anything to ask.
-    `pending` requests are left in the vendor's batch interface, `failed` ones have no answer; `dollars` have
-    been spent by all starts, None where no price is known; `exhausted` is set where the cost limit stopped
-    the start.
-    """
-
-    recorded: tuple[RunRecord, ...] = ()
-    asked: bool = False
-    pending: int = 0
-    failed: int = 0
-    dollars: float | None = None
-    exhausted: bool = False
-
-
 async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: bool = False) -> Outcomes:
     """Ask everything that is not answered yet; returns when each request has its answer or its failure.
 
@@ -195,20 +183,47 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
         confirm(budget, open_work(variants), progress, yes)
     for variant in variants:
         variant.withdraw()
+    total = sum(len(items) for variant in variants for items in variant.configuration.items.values())
+    if first.options.replicas > 1 or first.options.ray_address:
+        from microg_bench.runs.replicas.driver import ask_replicas
+
+        progress.stage("asking", total, total - left)
+        await ask_replicas(variants, progress)
+    else:
+        await _ask_engine(variants, root, progress, (total, total - left), batches, budget)
+    return _outcomes(
+        variants,
+        asked=True,
+        pending=batches.pending if batches else 0,
+        dollars=budget.spent if budget else None,
+        exhausted=bool(budget and budget.exhausted),
+    )
+
+
+async def _ask_engine(
+    variants: Sequence[Variant],
+    root: Path,
+    progress: Progress,
+    steps: tuple[int, int],
+    batches: Batches | None,
+    budget: Budget | None,
+) -> None:
+    """Ask what is open of an engine in this process; `steps` are those of all and those that are done."""
+    first = variants[0].configuration
     with ExitStack() as stack:
-        spec = _union(variants)
-        pool = stack.enter_context(open_pool(first.options.num_workers)) if spec else None
+        spec = union(variant.configuration.frames for variant in variants)
+        pool = stack.enter_context(open_pool(first.decoders)) if spec else None
         engine, source = await _engine(first, spec, pool, root, progress)
         stack.callback(engine.close)
         engine.rejected.update(name for one in _records(variants) for name in one.rejected)
         engine.start()
         provenance = engine.provenance()
-        execution = Execution(engine, progress, _cache(first, provenance), budget)
-        if provenance:
-            for record in _records(variants):
-                record.note(engine=provenance)
-        total = sum(len(items) for variant in variants for items in variant.configuration.items.values())
-        progress.stage("asking", total, total - left)
+        execution = Execution(engine, progress, first.open_cache(provenance), budget)
+        for record in _records(variants) if provenance else ():
+            record.note(engine=provenance)
+        progress.stage("asking", *steps)
+        for variant in variants:
+            variant.usage.begin()
         try:
             if batches and isinstance(engine, BatchEngine):
                 batches.collect(execution, engine, variants[0])
@@ -221,13 +236,6 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
                 _note_usage(variants, engine, pool)
             raise
         _note_usage(variants, engine, pool)
-        return _outcomes(
-            variants,
-            asked=True,
-            pending=batches.pending if batches else 0,
-            dollars=budget.spent if budget else None,
-            exhausted=bool(budget and budget.exhausted),
-        )
 
 
 def _batches(root: Path, first: Configuration) -> Batches | None:
@@ -248,22 +256,9 @@ def _records(variants: Sequence[Variant]) -> Iterator[RunRecord]:
 
 def _note_usage(variants: Sequence[Variant], engine: Engine, pool: DecodePool | None) -> None:
     for variant in variants:
-        variant.usage.decoding = pool.seconds if pool else 0.0
+        variant.usage.decoding, variant.usage.decoders = (pool.seconds, pool.workers) if pool else (0.0, 0)
         for record in variant.records.values():
             record.note(usage=variant.usage.to_json(), rejected=_rejected(engine))
-
-
-def _cache(first: Configuration, provenance: Mapping[str, str]) -> ResponseCache | None:
-    if not first.options.cache:
-        return None
-    return open_cache(Path(first.options.cache), first.cached_under(provenance))
-
-
-def _union(variants: Sequence[Variant]) -> FrameSpec | FrameUnion | None:
-    """The frames that all variants need together; None where none are decoded."""
-    frames = (variant.configuration.frames for variant in variants)
-    specs = tuple(dict.fromkeys(one for one in frames if one))
-    return (specs[0] if specs else None) if len(specs) < 2 else FrameUnion(specs=specs)
 
 
 async def _engine(
@@ -277,10 +272,7 @@ async def _engine(
     if isinstance(one.adapter, Baseline):
         return await _baseline_engine(one, one.adapter, pool, root, progress)
     progress.note(f"starting engine {one.engine.name} with {one.engine_options.checkpoint}")
-    declared = one.adapter.thinking or Thinking()
-    engine = one.engine(
-        one.engine_options, loader=one.adapter.loader, thinking=one.switches, marks=declared.marks
-    )
+    engine = one.new_engine()
     if one.sends_clips:
         return engine, whole_clips
     if pool is None or spec is None:
@@ -388,10 +380,14 @@ class Execution:
                 self._fault, self._faults = f"{failure.reason} (prompt)", self._faults + 1
                 self.record([(Asked(variant, request, ()), None, failure)])
         for request, prompt in found:
-            start = variant.records[request.task].starts[-1]  # which is written when the engine has ended
-            if "prompted" not in start:
-                start["prompted"] = prompted(request, prompt, shown.frames)
+            self.note_prompt(variant, request, prompt, shown.frames)
         return found
+
+    def note_prompt(self, variant: Variant, request: Request, prompt: Prompt, frames: Frames | None) -> None:
+        """Note the first prompt of each run; it is written when the engine has ended."""
+        start = variant.records[request.task].starts[-1]
+        if "prompted" not in start:
+            start["prompted"] = prompted(request, prompt, frames)
 
     def take(self, answered: Answered) -> None:
         """Record what the engine made of jobs that it was given.
@@ -462,15 +458,10 @@ class Execution:
 
     def _only_thoughts(self, one: Asked, said: Response) -> Failure:
         """The failure of a model that thought and did not answer; if it never does, the run stops."""
-        if said.finish_reason == "length":
-            limit = one.variant.configuration.generation(one.request.task).max_tokens
-            reason = f"the model was still thinking at the limit of {limit:,} tokens"
-            reason += f": raise {flag('max_tokens')}, or lower {flag('thinking')}"
-        else:
-            reason = "the model thought and gave no answer"
+        failure = only_thoughts(said, one.variant.configuration.generation(one.request.task).max_tokens)
         if not self._answered:
-            self._fault, self._faults = reason, self._faults + 1
-        return Failure(id=said.id, stage="thinking", reason=reason, response=said)
+            self._fault, self._faults = failure.reason, self._faults + 1
+        return failure
 
     def _settle(self, asked: Asked, job: Job | None, outcome: Outcome) -> None:
         """Keep a greedy answer for other runs, and count what it cost."""

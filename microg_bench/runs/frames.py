@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from microg_bench.errors import DecodeError
 from microg_bench.records import Clip
@@ -70,26 +70,39 @@ async def whole_clips(work: Iterable[Of]) -> FrameStream[Of]:
 
 async def decoded(work: Iterable[Of], pool: DecodePool, spec: FrameSpec | FrameUnion) -> FrameStream[Of]:
     """Decode in `pool`, as many clips as it allows before the model has taken them."""
-    waiting: deque[tuple[Of, Future[Frames] | None, str | None]] = deque()
+    waiting: deque[Decoding[Of]] = deque()
     open_work = iter(work)
     while True:
         while len(waiting) < pool.ahead and (one := next(open_work, None)):
-            file = one.clip.video
-            waiting.append((one, pool.submit(file, spec) if file else None, clip_sha256(file)))
+            waiting.append(Decoding.of(one, pool, spec))
         if not waiting:
             return
-        one, future, digest = waiting.popleft()
-        yield one, await _shown(one.clip, future, digest)
+        yield await waiting.popleft().shown()
 
 
-async def _shown(clip: Clip, future: Future[Frames] | None, digest: str | None) -> Shown | DecodeError:
-    if future is None:
-        return _no_video(clip)
-    try:
-        frames = await asyncio.wrap_future(future)
-    except DecodeError as error:
-        return error
-    return Shown(frames, frames.indices, clip_sha256=digest)
+@dataclass(frozen=True)
+class Decoding(Generic[Of]):
+    """Work whose clip is being decoded; `frames` is None where it has no video."""
+
+    work: Of
+    frames: Future[Frames] | None
+    clip_sha256: str | None
+
+    @classmethod
+    def of(cls, work: Of, pool: DecodePool, spec: FrameSpec | FrameUnion) -> Decoding[Of]:
+        """Queue the clip in `pool`."""
+        file = work.clip.video
+        return cls(work, pool.submit(file, spec) if file else None, clip_sha256(file))
+
+    async def shown(self) -> tuple[Of, Shown | DecodeError]:
+        """The work with what is shown, when it has been decoded."""
+        if self.frames is None:
+            return self.work, _no_video(self.work.clip)
+        try:
+            frames = await asyncio.wrap_future(self.frames)
+        except DecodeError as error:
+            return self.work, error
+        return self.work, Shown(frames, frames.indices, clip_sha256=self.clip_sha256)
 
 
 def clip_sha256(file: Path | None) -> str | None:

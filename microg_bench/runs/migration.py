@@ -28,7 +28,7 @@ _OPTIONS = {
     "attention": "attn_implementation",
     "tensor_parallel": "tensor_parallel_size",
     "pipeline_parallel": "pipeline_parallel_size",
-    "data_parallel": "data_parallel_size",
+    "data_parallel": "replicas",
     "gpu_memory": "gpu_memory_utilization",
     "max_length": "max_model_len",
     "at_once": "max_concurrency",

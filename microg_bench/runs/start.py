@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import microg_bench
+from microg_bench.options import flag
 from microg_bench.records import Failure, Prompt, Request, Response
 
 if TYPE_CHECKING:
+    from microg_bench.runs.record import RunRecord
     from microg_bench.video.decode import Frames
 
+SHORT_S = 5.0  # of a start that is too short to tell what limited it
+BUSY = 0.8  # share of the time from which decoders or engine limit a start
 PACKAGES = ("av", "numpy", "torch", "torchvision", "transformers", "accelerate", "vllm")
 
 
@@ -66,8 +70,10 @@ def _git_revision() -> str | None:
 class Usage:
     """Requests, tokens and time of one start, counted while it runs.
 
-    Its wall-clock time is divided by the engine: `generating` while it has a request, `waiting` while it has
-    none because no clip is ready. Tokens are those of requests that were asked, not answered from the cache.
+    From `begin` on, its wall-clock time is divided by the engine: `generating` while it has a request,
+    `waiting` while it has none because no clip is ready. `decoding` are seconds of decoding, summed over
+    `decoders` processes; those before `begin` count, too. Tokens are those of requests that were asked, not
+    answered from the cache.
     """
 
     clips: int = 0
@@ -80,8 +86,13 @@ class Usage:
     generating: float = 0.0
     waiting: float = 0.0
     decoding: float = 0.0
+    decoders: int = 0
     _in_flight: int = 0
     _since: float = field(default_factory=time.perf_counter)
+
+    def begin(self) -> None:
+        """The engine is ready."""
+        self._lap()
 
     def opened(self) -> None:
         """A request is given to the engine."""
@@ -114,6 +125,18 @@ class Usage:
         wall = self.generating + self.waiting
         return round(self.clips / wall, 3) if wall else None
 
+    @property
+    def limit(self) -> str | None:
+        """What limited the start, in words; None where it was too short to tell, or nothing did clearly."""
+        wall = self.generating + self.waiting
+        if wall < SHORT_S or not self.decoders:
+            return None
+        if self.decoding > BUSY * self.decoders * wall:
+            return f"decoding was the limit: {self.clips_per_second:.2f} clips/s; raise {flag('num_workers')}"
+        if self.generating > BUSY * wall:
+            return f"the engine was the limit: {self.clips_per_second:.2f} clips/s"
+        return None
+
     def to_json(self) -> dict[str, Any]:
         """The counts as run.json keeps them."""
         if self._in_flight:
@@ -141,9 +164,27 @@ class Usage:
             f"time: {self.generating:.1f} s generating, {self.waiting:.1f} s waiting for clips; "
             f"{self.decoding:.1f} s of decoding in parallel; {self.clips_per_second or 0:.2f} clips/s"
         )
-        return lines
+        return [*lines, *filter(None, [self.limit])]
 
     def _lap(self) -> float:
         now = time.perf_counter()
         passed, self._since = now - self._since, now
         return passed
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a start came to.
+
+    `recorded` are the runs in which something is recorded. `asked` tells whether there was anything to ask.
+    `pending` requests are left in the vendor's batch interface, `failed` ones have no answer; `dollars` have
+    been spent by all starts, None where no price is known; `exhausted` is set where the cost limit stopped
+    the start.
+    """
+
+    recorded: tuple[RunRecord, ...] = ()
+    asked: bool = False
+    pending: int = 0
+    failed: int = 0
+    dollars: float | None = None
+    exhausted: bool = False

@@ -42,6 +42,7 @@ class DecodePool:
     """
 
     def __init__(self, workers: int = 2, limit_s: float = 60.0) -> None:
+        self.workers = workers
         self.ahead = 2 * workers
         self._limit_s = limit_s
         self._max_bytes = min(MAX_BYTES, MAX_POOL_BYTES // self.ahead)

@@ -21,6 +21,7 @@ import openpyxl
 import polars
 
 from microg_bench import har, storage
+from microg_bench.cli.options import read_toml
 from microg_bench.dataset import check, fetch
 from microg_bench.dataset.annotations import read_annotations
 from microg_bench.dataset.labels import read_actions, read_label_map
@@ -30,7 +31,6 @@ from microg_bench.errors import MicrogError
 from microg_bench.har.convert import BOXES
 from microg_bench.har.reports import read_scorecards
 from microg_bench.metrics.sentence import check_modules
-from microg_bench.options import read_toml
 from microg_bench.prompts import read_template
 from microg_bench.records import Answer, Failure, Request, TaskName
 from microg_bench.runs.batches import Batches

@@ -38,7 +38,8 @@ from microg_bench.runs.budget import (
     open_budget,
     unshown_prompts,
 )
-from microg_bench.runs.execute import Outcomes, ask, open_work
+from microg_bench.runs.execute import ask, open_work
+from microg_bench.runs.start import Outcomes
 from microg_bench.video.decode import Frames
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.runs import Plain, make_configuration, opened

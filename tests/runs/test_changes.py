@@ -12,8 +12,9 @@ from microg_bench.errors import UsageError
 from microg_bench.records import Clip, Question
 from microg_bench.runs.changes import find_changes
 from microg_bench.runs.configure import Configuration
-from microg_bench.runs.execute import Outcomes, ask
+from microg_bench.runs.execute import ask
 from microg_bench.runs.frames import whole_clips
+from microg_bench.runs.start import Outcomes
 from microg_bench.storage import read_journal
 from tests.helpers.runs import Notes, Plain, execute, make_configuration, opened, read
 

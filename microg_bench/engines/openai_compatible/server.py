@@ -55,6 +55,8 @@ class ServerEngine(ChatEngine):
             raise UsageError("--serve needs a checkpoint: a hub id (org/model) or a local folder")
         if options.serve:
             check_arguments(options, server=True)
+        if options.port and options.replicas > 1:
+            raise UsageError("each replica needs a port of its own: leave it out", item=flag("port"))
         for name in options.given():
             of_local_server = takes("server", name) and not takes("openai", name)
             if not options.serve and of_local_server:

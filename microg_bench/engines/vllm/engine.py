@@ -50,7 +50,6 @@ class VllmEngine(Engine):
     _numbers: Iterator[int] = field(default_factory=count, init=False)  # vLLM's ids of requests
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _died: str | None = field(default=None, init=False)
-    _latest: tuple[str, int] = field(default=("", 0), init=False)  # clip, and the copy that it is asked of
 
     @classmethod
     def check(cls, options: Options) -> None:
@@ -90,10 +89,9 @@ class VllmEngine(Engine):
         taken = time.perf_counter()
         dead: Any = import_module("vllm.v1.engine.exceptions").EngineDeadError
         try:
-            replica = self._replica(job)
             prompt = await self._prompt(job)
             number = str(next(self._numbers))
-            answering = self._llm.generate(prompt, _sampling(job), number, data_parallel_rank=replica)
+            answering = self._llm.generate(prompt, _sampling(job), number)
             (output,) = [output async for output in answering]
         except PromptError as error:
             return Failure(id=job.request.id, stage="prompt", reason=str(error))
@@ -141,15 +139,6 @@ class VllmEngine(Engine):
             for names in prompt.get("mm_hashes", {}).values():
                 for name in names:
                     cache.invalidate(name)
-
-    def _replica(self, job: Job) -> int | None:
-        """Which copy of the model is asked: one for all requests of a clip, whose frames it then has."""
-        if self.options.data_parallel_size == 1:
-            return None
-        clip, replica = self._latest
-        if job.request.video_id != clip:
-            self._latest = job.request.video_id, (replica + 1) % self.options.data_parallel_size
-        return self._latest[1]
 
     def _outcome(self, job: Job, output: Any, seconds: float) -> Outcome:
         written = output.outputs[0]

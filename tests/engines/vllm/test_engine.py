@@ -303,7 +303,6 @@ def test_what_cannot_be_started_is_told_in_one_line() -> None:
 OPTIONS: dict[str, Any] = {
     "tensor_parallel_size": 2,
     "pipeline_parallel_size": 3,
-    "data_parallel_size": 4,
     "gpu_memory_utilization": 0.7,
     "max_model_len": 1024,
     "quantization": "fp8",
@@ -340,7 +339,7 @@ def test_options_reach_vllm_under_its_own_names() -> None:
     assert given["model"] == "model"
     assert given["tensor_parallel_size"] == 2
     assert given["pipeline_parallel_size"] == 3
-    assert given["data_parallel_size"] == 4
+    assert "replicas" not in given
     assert given["gpu_memory_utilization"] == 0.7
     assert given["max_model_len"] == 1024
     assert given["quantization"] == "fp8"

@@ -1,0 +1,199 @@
+"""Replicas on a Ray cluster: an actor each, placed by its GPUs.
+
+Ray places actors and tells when one is lost. Whether a request is asked again is for the driver to say, so
+that no task of Ray is ever tried twice.
+"""
+
+import asyncio
+import logging
+import platform
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from microg_bench.errors import EngineError, MissingExtraError
+from microg_bench.options import Options, flag
+from microg_bench.runs.replicas.replica import Order, Replica, ReplicaLostError, Report, Setup, read_report
+from microg_bench.text import first_line, listed
+
+VERSIONS = ("microg-bench", "vllm", "torch", "transformers")
+PROCESSORS = 1  # of a replica without GPUs
+CONNECT_S = 10.0  # that a cluster may take to answer
+CHECK_S = 60.0  # that a node may take to answer
+
+
+class ClusterReplica(Replica):
+    """An actor on `gpus` GPUs of one node; on one processor of it, where the cluster has no GPU."""
+
+    def __init__(self, name: str, gpus: int) -> None:
+        self.name = name
+        self._gpus = gpus
+        self._actor: Any = None
+
+    async def start(self, setup: Setup) -> None:
+        """Create the actor, and wait until a node has a place for it; see `Replica`."""
+        ray = _ray()
+        kind = ray.remote(_Actor)
+        self._actor = kind.options(
+            num_gpus=self._gpus,
+            num_cpus=0 if self._gpus else PROCESSORS,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=4,
+            scheduling_strategy="DEFAULT" if self._gpus else "SPREAD",
+        ).remote()
+        await self._call("begin", setup.model_dump_json())
+
+    async def give(self, order: Order) -> None:
+        """Call the actor; see `Replica`."""
+        await self._call("give", order.model_dump_json(exclude_defaults=True))
+
+    async def report(self) -> Report:
+        """Call the actor, which answers when it has something to say; see `Replica`."""
+        return read_report(await self._call("report"))
+
+    async def _call(self, method: str, *arguments: str) -> Any:
+        ray = _ray()
+        try:
+            return await getattr(self._actor, method).remote(*arguments)
+        except ray.exceptions.RayError as error:
+            raise ReplicaLostError(first_line(str(error).strip().splitlines()[0], 300)) from None
+
+    async def close(self) -> None:
+        """Kill the actor; see `Replica`."""
+        actor, self._actor = self._actor, None
+        if actor is not None:
+            with suppress(Exception):  # of a cluster that is gone
+                _ray().kill(actor)
+
+
+class _Actor:
+    """What runs on a node: a replica between two queues."""
+
+    def __init__(self) -> None:
+        self._orders: asyncio.Queue[Order | None] = asyncio.Queue()
+        self._reports: asyncio.Queue[str] = asyncio.Queue()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def begin(self, setup: str) -> None:
+        self._serving = asyncio.create_task(self._serve(Setup.model_validate_json(setup)))
+
+    async def _serve(self, setup: Setup) -> None:
+        from microg_bench.runs.replicas.worker import serve
+
+        def send(report: Report) -> None:
+            self._reports.put_nowait(report.model_dump_json(exclude_defaults=True))
+
+        try:
+            await serve(setup, self._orders, send)
+        except Exception as error:  # a bug ends the replica, and not only its task
+            send(Report(error=f"{type(error).__name__}: {first_line(error)}"))
+
+    async def give(self, order: str) -> None:
+        self._orders.put_nowait(Order.model_validate_json(order))
+
+    async def report(self) -> str:
+        return await self._reports.get()
+
+
+def cluster_replicas(options: Options, files: Sequence[Path]) -> list[Replica]:
+    """The replicas of a run on a cluster, not started; its nodes have been checked.
+
+    Args:
+        options: with `ray_address`, `replicas` and how many GPUs each takes.
+        files: what each node must find.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        EngineError: the cluster does not answer, is of another version, or a node lacks something.
+    """
+    connect(str(options.ray_address))
+    of_each = options.tensor_parallel_size * options.pipeline_parallel_size
+    faults = [fault for faults in check_nodes(files).values() for fault in faults]
+    if faults:
+        raise EngineError(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
+    has_gpus = _ray().cluster_resources().get("GPU", 0) > 0
+    gpus = of_each if has_gpus else 0
+    return [ClusterReplica(f"replica {number}", gpus) for number in range(1, options.replicas + 1)]
+
+
+def connect(address: str) -> None:
+    """Connect to a cluster; to one that is started here for ``local``.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        EngineError: the cluster does not answer, or is of another version.
+    """
+    ray = _ray()
+    if ray.is_initialized():
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        if port.isdecimal():  # Ray itself would wait for minutes
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise EngineError(f"{address}: {first_line(error)}", item=flag("ray_address")) from None
+
+
+def check_nodes(files: Sequence[Path]) -> dict[str, list[str]]:
+    """What is wrong with each node that can hold a replica, a line each; by the name of the node.
+
+    Those are the nodes with GPUs, and all where there is none.
+    """
+    ray = _ray()
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    with_gpus = [node for node in nodes if node["Resources"].get("GPU", 0) > 0]
+    asked = {}
+    for node in with_gpus or nodes:
+        place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        task = ray.remote(look_around).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
+        name = f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+        asked[name] = task.remote([str(file) for file in files])
+    found: dict[str, list[str]] = {}
+    for name, answer in asked.items():
+        try:
+            found[name] = _faults(name, *ray.get(answer, timeout=CHECK_S))
+        except ray.exceptions.TaskUnschedulableError:
+            continue  # it has gone, which Ray says a little later
+        except ray.exceptions.RayError as error:
+            found[name] = [f"{name} does not answer: {first_line(str(error).splitlines()[0], 200)}"]
+    return found
+
+
+def _faults(name: str, theirs: dict[str, str], missing: Sequence[str]) -> list[str]:
+    """What is wrong with a node that has these versions, and does not find these files."""
+    faults = [
+        f"{name} has {package} {theirs.get(package, 'not installed')}, not {here}"
+        for package, here in versions().items()
+        if theirs.get(package) != here
+    ]
+    if missing:
+        faults.append(f"{name} does not find {listed(missing)}: is it on storage that all nodes share?")
+    return faults
+
+
+def look_around(files: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The versions on a machine, and which of the files it does not find."""
+    return versions(), [file for file in files if not Path(file).exists()]
+
+
+def versions() -> dict[str, str]:
+    """The versions here of what moves an answer."""
+    found = {"python": platform.python_version()}
+    for package in VERSIONS:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.util.scheduling_strategies
+    except ImportError as error:
+        raise MissingExtraError(flag("ray_address"), "ray", first_line(error)) from None
+    return ray

@@ -1,0 +1,159 @@
+"""Replicas on this machine that share a run: nothing is lost, whatever becomes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from microg_bench.errors import EngineError, UsageError
+from microg_bench.options import Options
+from microg_bench.runs.replicas import driver, local
+from tests.helpers.stand_in import asked
+from tests.runs.replicas.conftest import IDS, Asking
+
+pytestmark = pytest.mark.slow
+ALL = {*IDS, *(f"{name}#{k}" for name in IDS for k in (1, 2))}
+WORKER = "microg_bench.runs.replicas.worker"
+
+
+def test_replicas_give_the_answers_of_one_process(asking: Asking, tmp_path: Path) -> None:
+    one = asking(1, tmp_path / "one")
+    three = asking(3, tmp_path / "three")
+    assert one.texts == three.texts
+    assert one.texts.keys() == ALL
+    assert Counter(asked(three.folder)) == Counter(ALL), "each request is asked once"
+    for task, record in three.records.items():
+        for name, answer in record.answers.items():
+            other = one.records[task].answers[name]
+            assert (answer.answer, answer.frames, answer.clip_sha256) == (
+                other.answer,
+                other.frames,
+                other.clip_sha256,
+            )
+        (start,) = record.starts
+        assert start["engine"]["stand_in"] == "1"
+        assert start["usage"]["answers"] == len(ALL)
+        assert start["usage"]["seconds"]["decoding"] > 0
+        assert start["prompted"]["id"] in record.answers
+    assert three.heard.steps == len(ALL)
+
+
+def test_all_requests_of_a_clip_are_asked_of_one_replica(asking: Asking) -> None:
+    found = asking(3, seconds=0.02)
+    parts = [
+        {name.partition("#")[0] for name in file.read_text().split()} for file in found.folder.glob("asked-*")
+    ]
+    assert len(parts) == 3
+    assert sum(map(len, parts)) == len(IDS)
+
+
+@pytest.mark.parametrize("after", [1, 9, 20])
+def test_what_a_killed_replica_had_is_asked_again(asking: Asking, tmp_path: Path, after: int) -> None:
+    notes = tmp_path / "run" / "notes"
+
+    def hunt() -> None:
+        while len(asked(notes)) < after:
+            time.sleep(0.005)
+        os.kill(workers()[0], signal.SIGKILL)
+
+    hunter = threading.Thread(target=hunt, daemon=True)
+    hunter.start()
+    found = asking(2, seconds=0.1)
+    hunter.join()
+    assert found.texts.keys() == ALL
+    assert not found.heard.failures
+    twice = Counter(asked(notes)) - Counter(ALL)
+    assert sum(twice.values()) <= 8, "what was under way in one"
+    assert any("was lost" in note for note in found.heard.notes)
+
+
+def workers() -> list[int]:
+    """The replicas of this process."""
+    listed = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "-f", WORKER], capture_output=True, text=True, check=False
+    )
+    return [int(process) for process in listed.stdout.split()]
+
+
+def test_a_request_that_kills_its_replica_fails_alone(asking: Asking) -> None:
+    found = asking(2, kill=["b_001#2"])
+    assert found.texts.keys() == ALL - {"b_001#2"}
+    (failure,) = found.heard.failures
+    assert (failure.id, failure.stage) == ("b_001#2", "engine")
+    assert "lost 3 times" in failure.reason
+    assert "SIGKILL" in failure.reason
+
+
+def test_a_failure_that_may_pass_is_asked_again(asking: Asking) -> None:
+    found = asking(2, busy={"a_000": 1, "a_001": 2, "a_002": 9})
+    assert found.texts.keys() == ALL - {"a_002"}
+    (failure,) = found.heard.failures
+    assert failure.reason == "busy"
+    assert asked(found.folder).count("a_002") == driver.ATTEMPTS
+
+
+def test_an_engine_that_ends_leaves_its_requests_to_others(asking: Asking) -> None:
+    found = asking(2, seconds=0.02, ends=[*ALL])
+    assert found.texts.keys() == ALL
+    assert not found.heard.failures
+    assert any("the device is lost" in note for note in found.heard.notes)
+
+
+def test_fewer_replicas_than_asked_for_are_said_and_the_run_goes_on(asking: Asking) -> None:
+    found = asking(3, starts=1, seconds=0.2)
+    assert found.texts.keys() == ALL
+    assert any("was lost (no memory for another)" in note for note in found.heard.notes)
+
+
+def test_without_a_replica_the_run_ends_with_the_reason(asking: Asking, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="no replica is left: no memory for another"):
+        asking(2, starts=0)
+    assert workers() == []
+    found = asking(2)
+    assert found.texts.keys() == ALL, "the same command asks it"
+
+
+def test_other_versions_are_refused(asking: Asking) -> None:
+    with pytest.raises(EngineError, match=r"replica \d: has stand_in \d, but another replica has \d"):
+        asking(2, version=["1", "2"])
+    assert workers() == []
+
+
+def test_answers_come_from_the_response_cache(asking: Asking, tmp_path: Path) -> None:
+    options = {"cache": str(tmp_path / "cache")}
+    first = asking(2, tmp_path / "one", options)
+    second = asking(2, tmp_path / "two", options)
+    assert second.texts == first.texts
+    assert asked(second.folder) == []
+    assert all(one.from_cache for record in second.records.values() for one in record.answers.values())
+
+
+def test_a_clip_that_cannot_be_decoded_fails_alone(asking: Asking, clips: Path, tmp_path: Path) -> None:
+    video = next(clips.rglob("c_003.mp4"))
+    kept = video.read_bytes()
+    try:
+        video.write_bytes(b"no video")
+        found = asking(2)
+    finally:
+        video.write_bytes(kept)
+    assert found.texts.keys() == {name for name in ALL if not name.startswith("c_003")}
+    assert {one.stage for one in found.heard.failures} == {"decode"}
+
+
+def test_more_replicas_than_gpus_are_refused(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
+    with pytest.raises(UsageError, match="--replicas: 4 replicas of 1 GPUs each, but there are 3"):
+        asking(4)
+    found = local.local_replicas(Options(replicas=3))
+    assert [one._environment["CUDA_VISIBLE_DEVICES"] for one in found] == ["4", "5", "7"]
+    with pytest.raises(UsageError, match="2 replicas of 2 GPUs each, but there are 3"):
+        local.local_replicas(Options(replicas=2, tensor_parallel_size=2))
+    (one,) = local.local_replicas(Options(replicas=1, tensor_parallel_size=2))
+    assert one._environment["CUDA_VISIBLE_DEVICES"] == "4,5"
