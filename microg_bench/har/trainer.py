@@ -144,13 +144,13 @@ class Trainer:
         """One step over the clips of this process; where memory does not suffice, again in smaller parts.
 
         The loss is the mean over the boxes and actions of all processes, however the clips are divided. None
-        where no process has a clip: the weights stay as they are.
+        where a process has no clip, for whose gradients the others would wait: the weights stay as they are.
 
         Raises:
             EngineError: not even one clip fits in memory.
         """
-        clips, boxes = self._sum(len(own), sum(len(one.boxes) for one in own))
-        if not clips:
+        boxes, idle = self._sum(sum(len(one.boxes) for one in own), int(not own))
+        if idle:
             return None
         for group in self.optimizer.param_groups:
             group["lr"] = rate

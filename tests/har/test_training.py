@@ -151,6 +151,19 @@ def test_a_step_in_parts_has_the_loss_of_one_whole(monkeypatch: pytest.MonkeyPat
     assert torch.allclose(steps[0][1], steps[1][1], atol=1e-5)
 
 
+def test_a_step_in_which_a_process_has_no_clip_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = ready(sample(), small_recipe())[:2]
+    one = trainer()
+    before = [weights.clone() for weights in one.network.parameters()]
+    for own, idle in (([], 0), (clips, 1)):  # here, and in another process
+        with monkeypatch.context() as patch:
+            patch.setattr(one, "_sum", lambda *own, idle=idle: [own[0] + 5, own[1] + idle])
+            assert one.step(own, 0.1) is None
+    assert all(map(torch.equal, before, one.network.parameters()))
+    assert one.step(clips, 0.1) is not None
+    assert not all(map(torch.equal, before, one.network.parameters()))
+
+
 def test_where_memory_is_short_parts_are_smaller_which_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     progress = Notes()
     clips = ready(sample(), small_recipe())[:4]
