@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options
+from microg_bench.progress import Progress
+from microg_bench.runs.configure import Configuration
+from microg_bench.runs.execute import ask
+from microg_bench.runs.record import RunRecord
 from microg_bench.runs.replicas import driver, local
-from tests.helpers.stand_in import asked
+from tests.helpers.runs import opened
+from tests.helpers.stand_in import asked, environment
 from tests.runs.replicas.conftest import IDS, Asking
 
 pytestmark = pytest.mark.slow
@@ -157,3 +165,21 @@ def test_more_replicas_than_gpus_are_refused(asking: Asking, monkeypatch: pytest
         local.local_replicas(Options(replicas=2, tensor_parallel_size=2))
     (one,) = local.local_replicas(Options(replicas=1, tensor_parallel_size=2))
     assert one._environment["CUDA_VISIBLE_DEVICES"] == "4,5"
+
+
+def test_variants_of_a_sweep_share_the_replicas_and_the_decoding(
+    configured: Callable[..., Configuration], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN", environment(tmp_path / "notes"))
+    chosen = [configured(replicas=2, frames=frames, tasks="caption") for frames in (1, 3)]
+    with ExitStack() as stack:
+        variants = [
+            stack.enter_context(opened(tmp_path / str(number), one)) for number, one in enumerate(chosen)
+        ]
+        asyncio.run(ask(variants, tmp_path, Progress()))
+    for number, frames in enumerate((1, 3)):
+        answers = RunRecord.read(tmp_path / str(number) / "caption").answers
+        assert answers.keys() == set(IDS)
+        assert {len(one.frames) for one in answers.values()} == {frames}
+        assert all(f" ({frames}, " in one.text for one in answers.values())
+    assert Counter(asked(tmp_path / "notes")) == Counter([*IDS, *IDS])
