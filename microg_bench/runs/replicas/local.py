@@ -57,13 +57,10 @@ class LocalReplica(Replica):
         self._write(order.model_dump_json(exclude_defaults=True))
 
     def _write(self, line: str) -> None:
-        process = self._started()
-        try:
-            pipe = cast(IO[bytes], process.stdin)
+        pipe = cast(IO[bytes], self._started().stdin)
+        with suppress(OSError):  # it has ended: what it said before is read first
             pipe.write(line.encode() + b"\n")
             pipe.flush()
-        except OSError:
-            raise ReplicaLostError(self._end()) from None
 
     async def report(self) -> Report:
         """Read from its standard output; see `Replica`."""

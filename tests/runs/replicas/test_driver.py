@@ -78,7 +78,7 @@ def test_what_a_killed_replica_had_is_asked_again(asking: Asking, tmp_path: Path
     assert found.texts.keys() == ALL
     assert not found.heard.failures
     twice = Counter(asked(notes)) - Counter(ALL)
-    assert sum(twice.values()) <= 8, "what was under way in one"
+    assert sum(twice.values()) <= len(ALL) // 2, "what was given to one"
     assert any("was lost" in note for note in found.heard.notes)
 
 
