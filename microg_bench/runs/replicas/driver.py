@@ -10,12 +10,14 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from microg_bench.adapters.registry import is_file
 from microg_bench.engines.base import Outcome
-from microg_bench.errors import EngineError
+from microg_bench.errors import EngineError, RunError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.records import Clip, Failure, Request
@@ -60,8 +62,11 @@ async def ask_replicas(variants: Sequence[Variant], progress: Progress) -> None:
     run = _Run(execution, variants, progress, setup, limit, open_work(variants))
     try:
         await run.of(replicas)
-    finally:
-        run.note_usage()
+    except BaseException:
+        with suppress(RunError):  # which says less than what ended the start
+            run.note_usage()
+        raise
+    run.note_usage()
 
 
 def _options(variant: Variant) -> dict[str, object]:
@@ -74,9 +79,13 @@ def _options(variant: Variant) -> dict[str, object]:
 
 def _paths(options: Options) -> list[str]:
     """The options that name a file or folder, which a replica must find."""
-    named = {"model": options.model, "prompt": options.prompt, "checkpoint": options.checkpoint}
-    found = [name for name, given in named.items() if given and Path(given).exists()]
-    return [*found, *(["cache"] if options.cache else [])]
+    files = {
+        "model": is_file(options.model or ""),
+        "prompt": options.prompt.endswith(".toml"),
+        "checkpoint": options.checkpoint is not None and Path(options.checkpoint).exists(),
+        "cache": options.cache is not None,
+    }
+    return [name for name, is_one in files.items() if is_one]
 
 
 def _files(variants: Sequence[Variant]) -> list[Path]:
@@ -334,5 +343,6 @@ class _Driven:
 
 
 def _order(work: Work, variants: Sequence[Variant]) -> Order:
-    clip = work.clip.model_copy(update={"caption": None, "questions": ()})
+    video = work.clip.video.absolute() if work.clip.video else None
+    clip = work.clip.model_copy(update={"caption": None, "questions": (), "video": video})
     return Order(clip=clip, requests=tuple((variants.index(one), own) for one, own in work.requests))

@@ -19,7 +19,7 @@ from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.runs.configure import Configuration
-from microg_bench.runs.execute import ask
+from microg_bench.runs.execute import ask, open_work
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.replicas import driver, local
 from tests.helpers.runs import opened
@@ -183,3 +183,24 @@ def test_variants_of_a_sweep_share_the_replicas_and_the_decoding(
         assert {len(one.frames) for one in answers.values()} == {frames}
         assert all(f" ({frames}, " in one.text for one in answers.values())
     assert Counter(asked(tmp_path / "notes")) == Counter([*IDS, *IDS])
+
+
+def test_what_a_replica_is_told_holds_from_any_folder(
+    configured: Callable[..., Configuration], clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "default").mkdir()
+    (tmp_path / "weights").mkdir()
+    monkeypatch.chdir(tmp_path)
+    given = {"data": os.path.relpath(clips), "model": "stand_in_adapter.py", "checkpoint": "weights"}
+    one = configured(replicas=2, **given)
+    with opened(tmp_path / "run", one) as variant:
+        options = driver._options(variant)
+        (work, *_) = open_work([variant])
+        order = driver._order(work, [variant])
+        files = driver._files([variant])
+    assert options["model"] == str(tmp_path / "stand_in_adapter.py")
+    assert options["checkpoint"] == str(tmp_path / "weights")
+    assert "prompt" not in options
+    assert order.clip and order.clip.video and order.clip.video.is_absolute()
+    assert order.clip.caption is None
+    assert files == [tmp_path / "stand_in_adapter.py", tmp_path / "weights", order.clip.video]
