@@ -43,13 +43,13 @@ OPTIONS = (
     *(
         name
         for name in Options.model_fields
-        if not about(name).moves_answer and name not in ("tasks", "cache")
+        if not about(name).moves_answer and name not in ("tasks", "cache", "shard")
     ),
     _TRUST,
     "model",
 )
 # Options of the run that are not taken over.
-_LEFT_OUT = ("cache", "batch", "max_cost", "limit", "clips", "tasks")
+_LEFT_OUT = ("cache", "batch", "max_cost", "limit", "clips", "tasks", "shard", "replicas", "ray_address")
 # Settings that may differ: which part of the dataset is asked about, and names.
 _MAY_DIFFER = ("clips", "requests", "dataset", "title")
 # Its adapters were other files, and declared neither thinking nor arguments of processors; weights were not

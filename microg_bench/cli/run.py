@@ -94,6 +94,9 @@ def _check_code(config: Path, from_file: Mapping[str, Any], given: Mapping[str, 
     if from_file.get("trust_remote_code") and given["trust_remote_code"] is None:
         reason = "a file cannot allow the code of a checkpoint to run: add this option to the command"
         raise UsageError(f"{reason} if you trust its authors", path=config, item=flag("trust_remote_code"))
+    if from_file.get("ray_address") and given["ray_address"] is None:
+        reason = "a file cannot name a cluster, which runs code: add this option to the command"
+        raise UsageError(f"{reason} if it is yours", path=config, item=flag("ray_address"))
     model = str(from_file.get("model", ""))
     if is_file(model) and given["model"] is None:
         raise UsageError(f"a file cannot have an adapter's file run: {name_it(model)}", path=config)

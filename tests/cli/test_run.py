@@ -394,6 +394,16 @@ def test_a_file_cannot_allow_the_code_of_a_checkpoint(tmp_path: Path) -> None:
     assert "runs on vllm, not on server" in done.stderr
 
 
+def test_a_file_cannot_name_a_cluster(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('model = "qwen2.5-vl"\nray-address = "127.0.0.1:9"\n')
+    done = bench("caption", "--config", "c.toml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: c.toml: --ray-address: a file cannot name a cluster, which runs code: add this option to the "
+        "command if it is yours\n"
+    )
+
+
 IMPORTED = """
 from pathlib import Path
 from microg_bench.adapters.base import Baseline
