@@ -41,6 +41,16 @@ def whole_folder(out: Path, check: Callable[[Path], None]) -> Iterator[Path]:
         raise RunError(f"cannot be written: {cause(error)}", path=out) from error
 
 
+def absent(out: Path) -> None:
+    """The check of a folder that replaces none.
+
+    Raises:
+        RunError: there is one.
+    """
+    if out.exists():
+        raise RunError("exists: give another folder", path=out)
+
+
 @contextmanager
 def _hidden_beside(out: Path) -> Iterator[Path]:
     """A hidden folder that this process holds locked, with places for the new and the old `out`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.dataset.shards import missing_shards, not_all, numbers
 from microg_bench.errors import DataError, RunError
-from microg_bench.folders import whole_folder
+from microg_bench.folders import absent, whole_folder
 from microg_bench.har.boxes import write_detections
 from microg_bench.har.keyframes import load_key_frames
 from microg_bench.har.runs import (
@@ -57,7 +57,7 @@ def merge_predictions(
     if key_frames.fingerprint != whole.key_frames:
         raise DataError("has other key frames than the shards: give their --data and --boxes", path=first)
     ordered = sorted(shards, key=lambda path: numbers(str(shards[path].shard)))
-    with whole_folder(out, _absent) as folder:
+    with whole_folder(out, absent) as folder:
         write_json(folder / SETTINGS, whole.model_dump(mode="json", by_alias=True))
         with Journal(folder / journal_name(0)) as journal:
             for path in ordered:
@@ -85,8 +85,3 @@ def _whole(shards: dict[Path, PredictSettings]) -> tuple[Path, PredictSettings]:
     if missing := missing_shards((str(own.shard), path) for path, own in shards.items()):
         raise not_all(missing, first)
     return first, settings.model_copy(update={"shard": None})
-
-
-def _absent(out: Path) -> None:
-    if out.exists():
-        raise RunError("exists: give another folder", path=out)

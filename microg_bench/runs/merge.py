@@ -9,7 +9,7 @@ from pathlib import Path
 from microg_bench.dataset.load import Dataset, select
 from microg_bench.dataset.shards import SHARD_FOLDER, divide_clips, missing_shards, not_all, numbers
 from microg_bench.errors import RunError
-from microg_bench.folders import whole_folder
+from microg_bench.folders import absent, whole_folder
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.records import Clip
@@ -59,15 +59,10 @@ def merge(
     dataset = next(iter(found.values()))[0].dataset(data)
     for shards in found.values():
         _check(shards, dataset, progress)
-    with whole_folder(out, _absent) as folder:
+    with whole_folder(out, absent) as folder:
         for name, shards in found.items():
             _write(shards, dataset, folder / name, progress)
     return [RunRecord.read(out / name) for name in found], dataset
-
-
-def _absent(out: Path) -> None:
-    if out.exists():
-        raise RunError("exists: give another folder", path=out)
 
 
 def _find_shards(folders: Iterable[Path]) -> dict[Path, list[RunRecord]]:
