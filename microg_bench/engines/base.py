@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Outcome = Response | Failure
+BATCHES_WAITING = 4  # of an engine that answers in batches, at most, before it answers the first
 _TAKEN = 32  # jobs that a function engine takes before it yields their answers
 _LONGEST_S = 0.05
 

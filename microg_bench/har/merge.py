@@ -1,6 +1,7 @@
 """Joins the shards of a prediction of actions into the folder that one process would have written."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def merge_predictions(
                         journal.append(*some)
         found = recognition(folder, whole, key_frames, read_logits(folder), labels)
         write_detections(found.path, found.detections, labels)
-    return recognition(out, whole, key_frames, read_logits(out), labels)
+    return replace(found, folder=out, path=detections_file(out, whole))
 
 
 def _whole(shards: dict[Path, PredictSettings]) -> tuple[Path, PredictSettings]:

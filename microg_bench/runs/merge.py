@@ -57,11 +57,10 @@ def merge(
     found = _find_shards(folders)
     progress.stage("merging", 2 * sum(map(len, found.values())))
     dataset = next(iter(found.values()))[0].dataset(data)
-    for shards in found.values():
-        _check(shards, dataset, progress)
+    settings = {name: _checked(shards, dataset, progress) for name, shards in found.items()}
     with whole_folder(out, absent) as folder:
         for name, shards in found.items():
-            _write(shards, dataset, folder / name, progress)
+            _write(shards, settings[name], folder / name, progress)
     return [RunRecord.read(out / name) for name in found], dataset
 
 
@@ -79,8 +78,8 @@ def _find_shards(folders: Iterable[Path]) -> dict[Path, list[RunRecord]]:
     return found
 
 
-def _check(records: Sequence[RunRecord], dataset: Dataset, progress: Progress) -> None:
-    """Check that shards are of one run, and all of it."""
+def _checked(records: Sequence[RunRecord], dataset: Dataset, progress: Progress) -> Settings:
+    """The settings of the undivided run; the shards are checked to be of one run, and all of it."""
     first = records[0]
     for record in records:
         if changed := _alike(first.settings).difference(_alike(record.settings)):
@@ -93,6 +92,7 @@ def _check(records: Sequence[RunRecord], dataset: Dataset, progress: Progress) -
     for shard, record in shards.items():
         _check_ended(record, whole.requests(shard))
         progress.advance()
+    return whole.settings
 
 
 def _check_ended(record: RunRecord, asked: AbstractSet[str]) -> None:
@@ -120,12 +120,11 @@ def _whole(record: RunRecord, dataset: Dataset) -> _Whole:
     return _Whole(_alike(record.settings).model_copy(update={"clips": chosen}), divide_clips(clips, count))
 
 
-def _write(records: Sequence[RunRecord], dataset: Dataset, path: Path, progress: Progress) -> None:
+def _write(records: Sequence[RunRecord], settings: Settings, path: Path, progress: Progress) -> None:
     """Write the run that shards make up: their journals one after the other."""
     ordered = sorted(records, key=lambda record: numbers(str(record.settings.shard)))
     options = {name: value for name, value in ordered[0].options.items() if name != "shard"}
     starts = [{**start, "shard": record.settings.shard} for record in ordered for start in record.starts]
-    settings = _whole(ordered[0], dataset).settings
     with RunRecord.open(path, settings, options, starts[0]) as merged:
         merged.starts += starts[1:]
         for record in ordered:

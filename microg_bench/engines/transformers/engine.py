@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from microg_bench.engines.base import Answered, Engine, Job, Outcome
+from microg_bench.engines.base import BATCHES_WAITING, Answered, Engine, Job, Outcome
 from microg_bench.engines.chat_template import (
     PromptError,
     check_context,
@@ -30,8 +30,6 @@ from microg_bench.records import ENABLE_THINKING, Failure, Image, Response, Text
 from microg_bench.text import first_line
 
 log = logging.getLogger(__name__)
-
-_WAITING = 4  # batches at most
 
 
 @dataclass
@@ -59,7 +57,7 @@ class TransformersEngine(Engine):
         waiting: list[Job] = []
         async for job in jobs:
             waiting.append(job)
-            if len(waiting) >= _WAITING * self._batch_size:
+            if len(waiting) >= BATCHES_WAITING * self._batch_size:
                 yield await self._answer_batch(waiting)
         while waiting:
             yield await self._answer_batch(waiting)

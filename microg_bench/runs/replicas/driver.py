@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from microg_bench.adapters.registry import is_file
-from microg_bench.engines.base import Outcome
+from microg_bench.engines.base import BATCHES_WAITING, Outcome
 from microg_bench.errors import EngineError, RunError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
@@ -27,7 +27,6 @@ from microg_bench.runs.replicas.replica import Order, Replica, ReplicaLostError,
 
 ATTEMPTS = 3  # at a request, where replicas are lost on it or fail in a way that may pass
 PLACE_S = 60.0  # without a place for any replica, after which a run ends
-MOST_WAITING = 4  # batches that engine transformers may wait for
 STARTS = 3  # of a replica that has answered nothing since
 
 Key = tuple[int, str]  # of a request: its variant and id
@@ -58,7 +57,7 @@ async def ask_replicas(variants: Sequence[Variant], progress: Progress) -> None:
     execution = Execution(first.new_engine(), progress)
     # A share at most, so that no replica is idle; but what an engine may wait for to fill its batches.
     share = -(-sum(map(len, open_work(variants))) // len(replicas))
-    limit = max(MOST_WAITING * options.batch_size, min(2 * options.max_concurrency, share))
+    limit = max(BATCHES_WAITING * options.batch_size, min(2 * options.max_concurrency, share))
     run = _Run(execution, variants, progress, setup, limit, open_work(variants))
     try:
         await run.of(replicas)
