@@ -377,7 +377,6 @@ class Execution:
                 found.append((request, made_prompt(one.adapter, request, instruction, shown.frames)))
             except Exception as error:  # an adapter is somebody else's code
                 failure = blamed(one.adapter, request, "prompt", error)
-                self._fault, self._faults = f"{failure.reason} (prompt)", self._faults + 1
                 self.record([(Asked(variant, request, ()), None, failure)])
         for request, prompt in found:
             self.note_prompt(variant, request, prompt, shown.frames)
@@ -435,6 +434,8 @@ class Execution:
         found: list[tuple[Asked, Answer | Failure]] = []
         for one, _, outcome in asked:
             if isinstance(outcome, Failure):
+                if outcome.stage == "prompt":
+                    self._blame(outcome)
                 found.append((one, outcome))
                 continue
             configuration = one.variant.configuration
@@ -450,11 +451,15 @@ class Execution:
             said = outcome.model_copy(update={"text": text, "reasoning": reasoning})
             read = read_answer(adapter, one.request, said, one.indices, one.clip_sha256)
             if isinstance(read, Failure):
-                self._fault, self._faults = f"{read.reason} ({read.stage})", self._faults + 1
+                self._blame(read)
             else:
                 self._faults, self._answered = 0, True
             found.append((one, read))
         return found
+
+    def _blame(self, failure: Failure) -> None:
+        """Count what the adapter failed to do."""
+        self._fault, self._faults = f"{failure.reason} ({failure.stage})", self._faults + 1
 
     def _only_thoughts(self, one: Asked, said: Response) -> Failure:
         """The failure of a model that thought and did not answer; if it never does, the run stops."""

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,8 @@ def environment(folder: Path, **wanted: Any) -> str:
     Args:
         folder: where replicas note what they are asked.
         wanted: `seconds` of an answer; ids of requests that `kill` the process, on which the engine `ends`,
-            or that are `busy` so many times; `starts`, how many processes may start; `version`, of each
-            process.
+            on which the first process does `hang`, or that are `busy` so many times; `starts`, how many
+            processes may start; `version`, of each process.
     """
     folder.mkdir(exist_ok=True)
     return json.dumps({"folder": str(folder), **wanted})
@@ -88,6 +89,8 @@ class StandIn(Engine):
         await asyncio.sleep(wanted.get("seconds", 0.0))
         if name in wanted.get("kill", ()):
             os.kill(os.getpid(), signal.SIGKILL)
+        if name in wanted.get("hang", ()) and self._number == 0:
+            time.sleep(600)
         if name in wanted.get("ends", ()) and self._number == 0:
             self._ended = "the device is lost"
         if self._ended:

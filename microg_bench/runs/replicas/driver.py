@@ -26,6 +26,7 @@ from microg_bench.runs.replicas.local import local_replicas
 from microg_bench.runs.replicas.replica import Order, Replica, ReplicaLostError, Report, Result, Setup
 
 ATTEMPTS = 3  # at a request, where replicas are lost on it or fail in a way that may pass
+SILENCE_S = 3600.0  # of a replica with work, after which it is lost; it may download its model first
 PLACE_S = 60.0  # without a place for any replica, after which a run ends
 STARTS = 3  # of a replica that has answered nothing since
 
@@ -261,7 +262,7 @@ class _Driven:
     async def _reports(self) -> AsyncIterator[Report]:
         """What the replica says, while there is work for it."""
         while True:
-            report = await self.replica.report()
+            report = await self._next_report()
             self._take(report)
             yield report
             while not await self._feed():
@@ -270,6 +271,12 @@ class _Driven:
                     self.run.tell()
                     return
                 await changed.wait()
+
+    async def _next_report(self) -> Report:
+        try:
+            return await asyncio.wait_for(self.replica.report(), SILENCE_S)
+        except TimeoutError:
+            raise ReplicaLostError(f"it has said nothing for {SILENCE_S / 60:.0f} minutes") from None
 
     async def _feed(self) -> bool:
         """Give the replica as much as it may have; whether it has anything."""

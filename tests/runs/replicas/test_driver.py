@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from microg_bench.errors import EngineError, UsageError
+from microg_bench.errors import EngineError, RunError, UsageError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.runs.configure import Configuration
@@ -23,7 +23,7 @@ from microg_bench.runs.execute import ask, open_work
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.replicas import driver, local
 from tests.helpers.runs import opened
-from tests.helpers.stand_in import asked, environment
+from tests.helpers.stand_in import ADAPTER, asked, environment
 from tests.runs.replicas.conftest import IDS, Asking
 
 pytestmark = pytest.mark.slow
@@ -99,6 +99,14 @@ def test_a_request_that_kills_its_replica_fails_alone(asking: Asking) -> None:
     assert "SIGKILL" in failure.reason
 
 
+def test_a_replica_that_hangs_is_lost(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "SILENCE_S", 12.0)
+    found = asking(2, seconds=0.02, hang=[*ALL])
+    assert found.texts.keys() == ALL
+    assert not found.heard.failures
+    assert any("was lost (it has said nothing for" in note for note in found.heard.notes)
+
+
 def test_a_failure_that_may_pass_is_asked_again(asking: Asking) -> None:
     found = asking(2, busy={"a_000": 1, "a_001": 2, "a_002": 9})
     assert found.texts.keys() == ALL - {"a_002"}
@@ -153,6 +161,14 @@ def test_a_clip_that_cannot_be_decoded_fails_alone(asking: Asking, clips: Path, 
         video.write_bytes(kept)
     assert found.texts.keys() == {name for name in ALL if not name.startswith("c_003")}
     assert {one.stage for one in found.heard.failures} == {"decode"}
+
+
+def test_an_adapter_that_fails_again_and_again_ends_the_run(asking: Asking, tmp_path: Path) -> None:
+    file = tmp_path / "failing.py"
+    file.write_text(ADAPTER + '\n    def prompt(self, *_):\n        raise ValueError("no")\n')
+    with pytest.raises(RunError, match=r"stopped: .*ValueError: no \(prompt\), \d+ requests in a row"):
+        asking(2, options={"model": str(file)})
+    assert workers() == []
 
 
 def test_more_replicas_than_gpus_are_refused(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
