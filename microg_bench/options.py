@@ -398,7 +398,7 @@ class Options(ScoringOptions):
             "How a clip is sent; a video is made of JPEG frames, a clip is its own file.",
             "Server",
             engines=CLIENTS,
-            default="images",
+            default="video where a server of vLLM takes one, else images",
         ),
     ] = None
     jpeg_quality: Annotated[

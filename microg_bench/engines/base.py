@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from microg_bench.errors import EngineError
 from microg_bench.options import Options, check_engine
@@ -100,6 +100,15 @@ class Engine(ABC):
             EngineError: a server that must tell it does not.
         """
         return checkpoint
+
+    @classmethod
+    def shows(cls, options: Options) -> Literal["images", "video"]:
+        """How a clip is sent to the checkpoint of `options`, where the user does not say it.
+
+        Raises:
+            EngineError: a server that must tell it does not.
+        """
+        return "images"
 
     @abstractmethod
     def start(self) -> None:

@@ -71,7 +71,7 @@ class Configuration:
     @property
     def sends_clips(self) -> bool:
         """Whether the model is sent the file of a clip, not frames of it."""
-        return self.options.media == "clip"
+        return self.engine_options.media == "clip"
 
     @cached_property
     def items(self) -> dict[TaskName, tuple[Item, ...]]:
@@ -183,7 +183,8 @@ class Configuration:
         if self.sends_clips:
             return Media(kind="clip")
         detail = options.detail if takes(engine, "detail") else None
-        return Media(kind=options.media or "images", jpeg_quality=options.jpeg_quality, detail=detail)
+        kind = self.engine_options.media or "images"
+        return Media(kind=kind, jpeg_quality=options.jpeg_quality, detail=detail)
 
     @cached_property
     def price(self) -> Price | None:
@@ -370,8 +371,12 @@ def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) ->
     loads = _loads(engine, options)
     pinned = loads and not own_weights
     stated = {**(_processor_args(adapter, pinned) if loads else {}), **options.processor_args}
+    media = options.media
+    if media is None and adapter.sees_video and engine.name in CLIENTS:
+        media = engine.shows(options.model_copy(update={"checkpoint": checkpoint}))
     return options.model_copy(
         update={
+            "media": media,
             "checkpoint": checkpoint,
             "revision": options.revision or (adapter.revision if pinned else None),
             "processor_args": {name: value for name, value in stated.items() if value is not None},

@@ -116,7 +116,7 @@ def test_local_weights_are_known_by_their_content(weights: Path) -> None:
 @pytest.mark.usefixtures("_extras")
 def test_weights_that_are_not_loaded_here_are_not_read(weights: Path) -> None:
     server = {"model": "qwen2.5-vl", "checkpoint": str(weights)}
-    assert configured(**server, url="http://127.0.0.1:1/v1").checkpoint_sha256 is None
+    assert configured(**server, url="http://127.0.0.1:1/v1", media="images").checkpoint_sha256 is None
     assert configured(**QWEN).checkpoint_sha256 is None
     assert configured(**QWEN, checkpoint="org/other").checkpoint_sha256 is None
     assert configured(model="blind").checkpoint_sha256 is None
@@ -131,7 +131,7 @@ def test_a_title_names_the_checkpoint_that_is_not_the_adapters(
         assert one.settings("vqa").title == one.title
         return one.title
 
-    own, url = "Qwen/Qwen2.5-VL-7B-Instruct", {"url": "http://127.0.0.1:1/v1"}
+    own, url = "Qwen/Qwen2.5-VL-7B-Instruct", {"url": "http://127.0.0.1:1/v1", "media": "images"}
     assert {title(**QWEN), title(**QWEN, checkpoint=own)} == {"Qwen2.5-VL"}
     assert title(**QWEN, checkpoint="org/name") == "Qwen2.5-VL (org/name)"
     assert title(**QWEN, checkpoint="org/name", revision="abc") == "Qwen2.5-VL (org/name)"
@@ -290,7 +290,7 @@ def test_there_must_be_something_to_ask(tmp_path: Path) -> None:
 
 
 def thinking(**given: Any) -> tuple[str | None, dict[str, Any], int]:
-    one = configured(url="http://127.0.0.1:1/v1", checkpoint="m", **given)
+    one = configured(url="http://127.0.0.1:1/v1", checkpoint="m", media="images", **given)
     return one.settings("vqa").thinking, dict(one.switches), one.generation("vqa").max_tokens
 
 
@@ -346,7 +346,7 @@ def test_a_model_that_does_not_think_takes_no_level() -> None:
 @pytest.mark.usefixtures("_extras")
 def test_thinking_leads_to_another_folder() -> None:
     folders = {
-        configured(model="server:m", url="http://h/v1", thinking=level).default_folder
+        configured(model="server:m", url="http://h/v1", media="images", thinking=level).default_folder
         for level in ("on", "off", None)
     }
     assert len(folders) == 3
@@ -388,6 +388,6 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(given: dict[str, Any]) -> N
 @pytest.mark.usefixtures("_extras")
 def test_the_name_of_a_run_folder_and_a_title_hold_nothing_private() -> None:
     path = "s3://bucket/ann/tiny"
-    one = configured(model=f"server:{path}", url="http://127.0.0.1:9/v1", data="sample")
+    one = configured(model=f"server:{path}", url="http://127.0.0.1:9/v1", media="images")
     assert one.default_folder.name.startswith("server-tiny-sample-")
     assert one.title == "tiny"

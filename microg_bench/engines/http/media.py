@@ -3,6 +3,7 @@
 import base64
 import io
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -27,11 +28,14 @@ CLIP_TYPES = {
 class JpegFrames:
     """The frames of clips as JPEG of a `quality` from 1 to 95 (libjpeg's scale); safe to use from threads.
 
-    The frames of a clip are encoded once for all its requests, and forgotten with them.
+    The frames of a clip are encoded once for all its requests, and forgotten with them. Clips do not wait for
+    one another.
     """
 
     quality: int
-    _known: WeakKeyDictionary[Frames, list[bytes]] = field(default_factory=WeakKeyDictionary, init=False)
+    _known: WeakKeyDictionary[Frames, Future[list[bytes]]] = field(
+        default_factory=WeakKeyDictionary, init=False
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def all(self, job: Job) -> list[bytes]:
@@ -42,9 +46,15 @@ class JpegFrames:
         """
         frames = delivered(job)
         with self._lock:
-            if frames not in self._known:
-                self._known[frames] = [self._jpeg(pixels) for pixels in frames.pixels]
-            return self._known[frames]
+            is_first = frames not in self._known
+            encoded = self._known.setdefault(frames, Future())
+        if is_first:
+            try:
+                encoded.set_result([self._jpeg(pixels) for pixels in frames.pixels])
+            except BaseException as error:
+                encoded.set_exception(error)
+                raise
+        return encoded.result()
 
     def one(self, job: Job, frame: int) -> bytes:
         """The frame at a place in those delivered, from 0.

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from microg_bench.engines.base import Answered, Engine, Job, Outcome, answer_concurrently
 from microg_bench.engines.chat_template import PromptError
@@ -22,8 +22,10 @@ from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options, flag
 from microg_bench.records import Failure, Response
 
+T = TypeVar("T")
+
 RESUME = "run the same command again to resume"
-_CLIPS = 1024  # whose server is remembered
+_REMEMBERED = 1024
 _NUMBERED = re.compile(r"[\w-]*\d[\w-]*")  # what differs in messages that say the same
 _INITIAL = 8  # requests in flight before the server has shown how many it answers
 
@@ -160,11 +162,21 @@ class _Member:
     unreachable_since: float | None = None
 
 
+def remember(known: dict[str, T], name: str, value: T) -> T:
+    """Note `value` as the latest of its kind, of which the last 1024 are kept; returns it."""
+    known.pop(name, None)
+    known[name] = value
+    if len(known) > _REMEMBERED:
+        del known[next(iter(known))]
+    return value
+
+
 @dataclass
 class ServerPool:
     """Shares jobs among `servers`, with at most `max_concurrency` requests in flight in all.
 
-    `ended` says why no server will ever answer again, where that can be known.
+    `ended` says why no server will ever answer again, where that can be known. Where the servers keep what
+    they are shown (`keeps_media`), the first request of a clip goes ahead of the others.
     """
 
     servers: Sequence[Server]
@@ -172,8 +184,10 @@ class ServerPool:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Clock = field(default_factory=Clock)
     ended: Callable[[], str | None] = lambda: None
+    keeps_media: bool = False
     _members: list[_Member] = field(init=False)
     _last_server: dict[str, _Member] = field(default_factory=dict, init=False)  # by clip, the latest last
+    _first: dict[str, asyncio.Event] = field(default_factory=dict, init=False)  # by clip, the latest last
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _released: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -194,7 +208,9 @@ class ServerPool:
             EngineError: no job will be answered any more; those in flight have been returned.
         """
         stopped = self._stopping.is_set
-        answering = answer_concurrently(jobs, self._respond, self.max_concurrency, stopped)
+        # Those that wait for the first of their clip are not in flight.
+        taken = self.max_concurrency * (2 if self.keeps_media else 1)
+        answering = answer_concurrently(jobs, self._respond, taken, stopped)
         async with aclosing(answering) as answers:
             async for answered in answers:
                 yield answered
@@ -202,6 +218,20 @@ class ServerPool:
             raise EngineError(self._stop_reason)
 
     async def _respond(self, job: Job) -> Outcome:
+        """Answer a job, after the first of its clip where that is of use."""
+        clip = job.request.video_id
+        if not self.keeps_media:
+            return await self._answer(job)
+        if (first := self._first.get(clip)) is not None:
+            await first.wait()
+            return await self._answer(job)
+        first = remember(self._first, clip, asyncio.Event())
+        try:
+            return await self._answer(job)
+        finally:
+            first.set()
+
+    async def _answer(self, job: Job) -> Outcome:
         """Send the request until there is an answer, or no more use in sending it."""
         attempts = 0
         while True:
@@ -233,15 +263,12 @@ class ServerPool:
     def _choose(self, clip: str) -> _Member | None:
         """The server of the clip's last request, which has its frames in a cache, or else the least busy."""
         available = [member for member in self._members if member.limiter.available()]
-        if not available:
+        if not available or sum(one.limiter.in_flight for one in self._members) >= self.max_concurrency:
             return None
         chosen = self._last_server.pop(clip, None)
         if chosen not in available:
             chosen = min(available, key=lambda member: member.limiter.in_flight)
-        self._last_server[clip] = chosen
-        if len(self._last_server) > _CLIPS:
-            del self._last_server[next(iter(self._last_server))]
-        return chosen
+        return remember(self._last_server, clip, chosen)
 
     async def _wait_for_release(self) -> None:
         """Wait until a request ends or a pause is over; stop where all pauses are too long."""

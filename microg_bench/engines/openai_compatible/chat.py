@@ -13,7 +13,7 @@ from microg_bench.engines.http.errors import RequestError
 from microg_bench.engines.http.pool import HttpEngine, ServerPool
 from microg_bench.engines.http.reading import OddError, dicts, mapping, parsed
 from microg_bench.engines.http.secrets import Access
-from microg_bench.engines.openai_compatible.client import ChatBody, ChatServer, request_error
+from microg_bench.engines.openai_compatible.client import ChatBody, ChatServer, arguments, request_error
 from microg_bench.errors import EngineError
 from microg_bench.records import ThinkingLevel
 
@@ -44,7 +44,14 @@ class ChatEngine(HttpEngine):
         """See `ServerPool.answer`."""
         async with AsyncExitStack() as stack:
             servers = [await self._server(stack, access) for access in self._access]
-            pool = ServerPool(servers, self.options.max_concurrency, self.policy, self.clock, self._ended)
+            pool = ServerPool(
+                servers,
+                self.options.max_concurrency,
+                self.policy,
+                self.clock,
+                self._ended,
+                self._body.keeps_media,
+            )
             answers = await stack.enter_async_context(aclosing(pool.answer(jobs)))
             async for answered in answers:
                 yield answered
@@ -111,6 +118,16 @@ def checked_at_start(access: Access, timeout: float, ask: Callable[[openai.OpenA
     except Exception as error:  # the client lets the errors of several libraries through
         failed = request_error(error, access, seconds)
     raise failed
+
+
+def answers_at_start(access: Access, timeout: float, body: ChatBody, job: Job) -> None:
+    """Return if a server answers a job.
+
+    Raises:
+        RequestError: it does not.
+    """
+    asked = arguments(body.of(job))
+    checked_at_start(access, timeout, lambda client: client.chat.completions.create(**asked))
 
 
 def served(access: Access, timeout: float) -> list[Served]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +14,10 @@ import openai
 
 from microg_bench.engines.base import Job
 from microg_bench.engines.chat_template import delivered, parts
-from microg_bench.engines.http.errors import RequestError, no_answer
+from microg_bench.engines.http.errors import RequestError, kind_of, no_answer
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames, clip_file, data_url
+from microg_bench.engines.http.pool import remember
 from microg_bench.engines.http.reading import OddError, checked, mapping, name_in, parsed, something, text_in
 from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.secrets import Access
@@ -23,6 +26,7 @@ from microg_bench.records import FinishReason, Generation, Image, Message, Respo
 
 log = logging.getLogger(__name__)
 
+_TIMES = "media_io_kwargs"  # vLLM's field for the times of the frames of a video
 _SETTINGS = ("top_p", "seed", "temperature")  # the most dispensable first
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _STANDARD = {"model", "messages", *_SETTINGS, *_LIMITS}
@@ -43,7 +47,8 @@ class ChatBody:
 
     `limit` is the server's name for the most tokens of an answer, `extra` what else goes with every request.
     The settings in `rejected` are left out; what the model rejects is added, and a warning says so.
-    `thinking` are fields that set how it thinks.
+    `thinking` are fields that set how it thinks. `keeps_media` says that the servers keep what they are
+    shown, by its id, as vLLM does.
     """
 
     model: str
@@ -53,6 +58,7 @@ class ChatBody:
     rejected: set[str]
     extra: dict[str, Any] = field(default_factory=dict)
     thinking: Mapping[str, Any] = field(default_factory=dict)
+    keeps_media: bool = False
     _jpegs: JpegFrames = field(init=False)
     _rejections: Rejections = field(init=False)
     _rejected_limits: set[str] = field(default_factory=set, init=False)
@@ -118,11 +124,17 @@ class ChatBody:
             url = data_url(*clip_file(job))
         else:
             url = data_url("video/jpeg", *self._jpegs.all(job))
-        return [{"type": "video_url", "video_url": {"url": url}}]
+        return [self._media("video_url", {"url": url})]
 
     def _image(self, jpeg: bytes) -> dict[str, Any]:
-        image = {"url": data_url("image/jpeg", jpeg), "detail": self.options.detail}
-        return {"type": "image_url", "image_url": image}
+        return self._media("image_url", {"url": data_url("image/jpeg", jpeg), "detail": self.options.detail})
+
+    def _media(self, kind: str, media: Mapping[str, str]) -> dict[str, Any]:
+        """A part that shows something, with an id of its content where the servers keep it."""
+        part: dict[str, Any] = {"type": kind, kind: media}
+        if self.keeps_media:
+            part["uuid"] = hashlib.sha256(media["url"].encode()).hexdigest()
+        return part
 
     def _metadata(self, job: Job) -> dict[str, Any]:
         """The true times of the frames of a video, from which models derive temporal positions."""
@@ -136,7 +148,7 @@ class ChatBody:
             "total_num_frames": frames.total,
             "duration": frames.duration,
         }
-        return {"media_io_kwargs": {"video": video}}
+        return {_TIMES: {"video": video}}
 
 
 @dataclass
@@ -148,6 +160,7 @@ class ChatServer:
     body: ChatBody
     timeout: float
     version: str | None = None
+    _kept: dict[str, None] = field(default_factory=dict, init=False)  # what it was shown, the latest last
 
     @property
     def label(self) -> str:
@@ -157,27 +170,34 @@ class ChatServer:
     async def ask(self, job: Job) -> Response:
         """Send one request; a setting that the model rejects is left out and the request sent again.
 
+        What the server keeps is not sent, but named by its id; where it does so no more, all is sent.
+
         Raises:
             PromptError: the prompt shows what was not delivered.
             RequestError: there is no answer.
         """
         name, longest = job.request.id, job.generation.max_tokens
         content = await asyncio.to_thread(self.body.content, job)
+        media = json.dumps([_ids(content), content.get(_TIMES)]) if self.body.keeps_media else ""
+        by_id = media in self._kept
         while True:
             settings = self.body.settings(job.generation)
-            said = await self._send(content | settings)
+            said = await self._send((_without_media(content) if by_id else content) | settings)
             if not isinstance(said, Fault):
+                if media:
+                    remember(self._kept, media, None)
                 return read_completion(name, said, self.access, self.version, longest)
-            if not self.body.leave_out(said, settings, self.access):
+            if by_id and kind_of(said.status) == "refused":
+                self._kept.pop(media, None)
+                by_id = False
+            elif not self.body.leave_out(said, settings, self.access):
                 return unanswered(name, said, self.access)
 
     async def _send(self, body: dict[str, Any]) -> Any:
         """The response, as JSON or as the fault that it tells."""
-        standard = {name: value for name, value in body.items() if name in _STANDARD}
-        others = {name: value for name, value in body.items() if name not in _STANDARD}
         chat = self.client.chat.completions.with_raw_response
         try:
-            asking = chat.create(**standard, extra_body=others or None)
+            asking = chat.create(**arguments(body))
             raw = await asyncio.wait_for(asking, self.timeout)
             said = parsed(raw.http_response.content)
             return Fault.inside(said) or said
@@ -188,6 +208,33 @@ class ChatServer:
         except Exception as error:  # the client lets the errors of several libraries through
             failed = no_answer(error, self.access, self.timeout)
         raise failed
+
+
+def arguments(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body as arguments of the client, which takes what it does not know apart."""
+    others = {name: value for name, value in body.items() if name not in _STANDARD}
+    return {**{name: body[name] for name in body if name in _STANDARD}, "extra_body": others or None}
+
+
+def _ids(content: Mapping[str, Any]) -> list[str]:
+    """The ids of all that is shown, in order."""
+    turns = (turn["content"] for turn in content["messages"] if isinstance(turn["content"], list))
+    return [part["uuid"] for turn in turns for part in turn if "uuid" in part]
+
+
+def _without_media(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content with ids alone in place of what is shown."""
+    messages = [
+        {**turn, "content": [_id_alone(part) for part in turn["content"]]}
+        if isinstance(turn["content"], list)
+        else turn
+        for turn in content["messages"]
+    ]
+    return {**content, "messages": messages}
+
+
+def _id_alone(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {**part, part["type"]: None} if "uuid" in part else dict(part)
 
 
 def unanswered(request_id: str, fault: Fault, access: Access) -> Response:

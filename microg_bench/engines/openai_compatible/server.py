@@ -1,16 +1,22 @@
 """The engine `server`: any server that speaks OpenAI's interface, or several, or one that is started here."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
+import numpy as np
+
+from microg_bench.engines.base import Job
+from microg_bench.engines.http.errors import RequestError
 from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
 from microg_bench.engines.openai_compatible.chat import (
     EFFORTS,
     ChatEngine,
     NoInterfaceError,
     Served,
+    answers_at_start,
     served,
     vllm_version,
 )
@@ -21,8 +27,20 @@ from microg_bench.engines.vllm.arguments import check_arguments
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options, flag, takes
 from microg_bench.privacy import may_get_keys
-from microg_bench.records import ThinkingLevel, template_switches
+from microg_bench.records import (
+    Generation,
+    Message,
+    Prompt,
+    Request,
+    Text,
+    ThinkingLevel,
+    Video,
+    template_switches,
+)
 from microg_bench.text import unknown
+from microg_bench.video.decode import Frames
+
+log = logging.getLogger(__name__)
 
 _NO_KEY = "EMPTY"  # the client wants one even where the server does not
 # These servers would apply the settings in the checkpoint where a request names none, and leave out the marks
@@ -71,6 +89,31 @@ class ServerEngine(ChatEngine):
         names = [one.id for one in models if one.id == access.secrets.line(one.id)]
         return names[0] if len(names) == len(models) == 1 else checkpoint
 
+    @classmethod
+    def shows(cls, options: Options) -> Literal["images", "video"]:
+        """One video, where all servers take one; a server that runs already is asked."""
+        if options.serve:
+            return "video"
+        found = (cls._found(base_url(url), options.timeout) for url in options.url)
+        taken = [cls._takes_video(access, models, options) for access, models in found]
+        return "video" if taken and all(taken) else "images"
+
+    @staticmethod
+    def _takes_video(access: Access, models: list[Served], options: Options) -> bool:
+        """Whether a server takes one video of frames with their times, which vLLM does for some models."""
+        asked = [one for one in models if options.checkpoint in (None, one.id)]
+        if len(asked) != 1 or asked[0].owner != "vllm":
+            return False
+        body = ChatBody(asked[0].id, "video", options, "max_tokens", set())
+        try:
+            answers_at_start(access, options.timeout, body, _video_job())
+        except RequestError as failed:
+            if failed.kind != "refused":
+                raise EngineError(f"{failed.reason}: {flag('media')} says how clips are sent") from None
+            log.warning("clips are sent as images, since a video is refused: %s", failed.reason)
+            return False
+        return True
+
     def start(self) -> None:
         """Start a server where one is wanted, and ask each which models it serves."""
         self.check(self.options)
@@ -91,7 +134,14 @@ class ServerEngine(ChatEngine):
         extra = dict(_NEUTRAL) if set(owners.values()) <= set(_WITH_SETTINGS) else {}
         media = self.options.media or "images"
         self._body = ChatBody(
-            model, media, self.options, "max_tokens", self.rejected, extra, thinking=self.thinking
+            model,
+            media,
+            self.options,
+            "max_tokens",
+            self.rejected,
+            extra,
+            thinking=self.thinking,
+            keeps_media=set(owners.values()) == {"vllm"},
         )
         versions = {
             access.where: vllm_version(access) for access in self._access if owners[access.where] == "vllm"
@@ -146,6 +196,15 @@ class ServerEngine(ChatEngine):
         if self._local is not None:
             self._local.close()
             self._local = None
+
+
+def _video_job() -> Job:
+    """A request that shows two grey frames and wants one token."""
+    grey = np.full((2, 112, 112, 3), 128, np.uint8)
+    frames = Frames(grey, indices=(0, 1), timestamps=(0.0, 0.5), fps=2.0, total=2, duration=1.0)
+    prompt = Prompt(messages=(Message(role="user", parts=(Video(), Text(text="What is shown?"))),))
+    request = Request(id="grey", task="caption", video_id="grey", source="grey")
+    return Job(request, prompt, frames, Generation(max_tokens=1))
 
 
 def _access(url: str) -> Access:

@@ -1,16 +1,19 @@
 """A clip that is sent whole is a video of its dataset, and no other file that its name leads to."""
 
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from microg_bench.engines.chat_template import PromptError
 from microg_bench.engines.http import media
-from microg_bench.engines.http.media import clip_file
-from tests.engines.conftest import job_of
+from microg_bench.engines.http.media import JpegFrames, clip_file
+from tests.engines.conftest import job_of, noise_frames
 from tests.helpers.videos import write_clip, write_sound
 
 
@@ -50,6 +53,26 @@ def test_what_is_no_video_is_not_sent(tmp_path: Path, make: Callable[[Path], obj
     make(path)
     told = refusal(path)
     assert told.startswith(f"a.mp4: {reason}"), told
+
+
+def test_the_frames_of_a_clip_are_encoded_once_and_clips_do_not_wait_for_one_another() -> None:
+    both = threading.Barrier(2)  # breaks, unless two clips are being encoded at a time
+    encoded: list[int] = []
+
+    class Slow(JpegFrames):
+        def _jpeg(self, pixels: Any) -> bytes:
+            if threading.get_ident() not in encoded:
+                both.wait(10)
+            encoded.append(threading.get_ident())
+            return super()._jpeg(pixels)
+
+    jpegs = Slow(90)
+    clips = [noise_frames(1), noise_frames(2)]
+    asked = [job_of(k, frames=clips[k % 2]) for k in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(jpegs.all, asked))
+    assert len(encoded) == sum(len(clip.pixels) for clip in clips)
+    assert found[0] == found[2] == found[4] != found[1] == found[3] == found[5]
 
 
 def test_a_large_file_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,24 @@ def about(clip: str, number: int) -> Job:
     return replace(job_of(0), request=request)
 
 
+def test_the_first_request_of_a_clip_goes_ahead_where_servers_keep_what_they_are_shown() -> None:
+    server = Scripted()
+    asked = [about(f"clip{k % 4}", k) for k in range(32)]
+    outcomes, error = drain(ServerPool([server], 8, clock=Hand().clock, keeps_media=True), asked)
+    assert (error, len(outcomes), set(server.asked.values())) == ("", 32, {1})
+    assert server.order[:4] == [f"clip{k}#{k}" for k in range(4)], "the others wait for these"
+    assert server.most == 8
+
+
+def test_what_waits_for_the_first_of_its_clip_goes_on_when_that_fails() -> None:
+    server = Scripted(lambda job, attempt: RequestError("refused", "no") if job == "a#0" else None)
+    outcomes, error = drain(
+        ServerPool([server], 8, clock=Hand().clock, keeps_media=True), [about("a", k) for k in range(5)]
+    )
+    assert error == ""
+    assert sorted(one.id for one in outcomes if isinstance(one, Response)) == ["a#1", "a#2", "a#3", "a#4"]
+
+
 def test_every_job_is_answered_and_no_more_than_the_limit_are_in_flight() -> None:
     server = Scripted()
     outcomes, error = drain(ServerPool([server], max_concurrency=5, clock=Hand().clock), jobs(100))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -23,6 +24,8 @@ if missing := ENGINES["vllm"].missing() + ENGINES["server"].missing():
 
 import psutil
 
+from microg_bench.engines.http.faults import Fault
+from microg_bench.engines.openai_compatible.client import ChatServer
 from microg_bench.engines.openai_compatible.server import ServerEngine
 from microg_bench.engines.transformers.engine import TransformersEngine
 from microg_bench.errors import EngineError
@@ -88,6 +91,42 @@ def test_the_questions_of_a_clip_share_its_frames(served: ServerEngine, answer_a
     others = responses(answer_all(served, jobs[1:]))
     assert first[0].cached_tokens == 0
     assert all((other.cached_tokens or 0) >= 32 for other in others)
+
+
+@pytest.mark.parametrize("media", ["video", "images"])
+def test_what_the_server_keeps_is_named_by_its_id_and_answered_alike(
+    served: ServerEngine, answer_all: AnswerAll, monkeypatch: pytest.MonkeyPatch, media: str
+) -> None:
+    jobs = [
+        replace(
+            job_of(clip, frames=noise_frames(clip + 80), parts=(Video(), Text(text=f"Question {k}?"))),
+            request=Request(id=f"c{clip}#{k}", task="vqa", video_id=f"c{clip}", source="s"),
+        )
+        for clip in range(3)
+        for k in range(4)
+    ]
+    whole = joined(served, media=media)
+    whole._body.keeps_media = False
+    wanted = responses(answer_all(whole, jobs))
+    sent: list[str] = []
+    send = ChatServer._send
+
+    async def noted(server: ChatServer, body: dict[str, Any]) -> Any:
+        said = await send(server, body)
+        shown = body["messages"][-1]["content"][0]
+        sent.append("refused" if isinstance(said, Fault) else "whole" if shown[shown["type"]] else "by id")
+        return said
+
+    monkeypatch.setattr(ChatServer, "_send", noted)
+    got = responses(answer_all(joined(served, media=media), jobs))
+    assert [(o.id, o.text, o.prompt_tokens) for o in got] == [(o.id, o.text, o.prompt_tokens) for o in wanted]
+    assert Counter(sent) == {"whole": 3, "by id": 9}
+
+
+def test_a_model_that_takes_videos_is_shown_them(served: ServerEngine, tiny_qwen: Path) -> None:
+    url = served._access[0].where
+    assert ServerEngine.shows(Options(url=(url,))) == "video"
+    assert ServerEngine.shows(Options(url=(url,), checkpoint=str(tiny_qwen))) == "video"
 
 
 def test_the_version_of_the_server_is_told(served: ServerEngine) -> None:
