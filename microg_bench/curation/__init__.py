@@ -1,1 +1,1 @@
-"""From footage to a dataset: clips of three seconds, what automatic filters and people say of each, and the release."""
+"""From footage to a dataset: clips of three seconds, filters, review by people, release."""

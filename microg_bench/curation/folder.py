@@ -1,11 +1,11 @@
 """The folder of a curation: footage, clips, and journals of what each stage found of each clip.
 
-    curation.json       the recipe, the detector and the footage
-    verdicts.jsonl      a line each time that a stage judged a clip; the last one of a stage counts
-    boxes.jsonl         the detected persons of clips, and those of their tracks
-    videos/real/NAME/NAME_000.mp4, videos/movie/…   all clips, whatever was found of them
-    annotation_files/bounding_boxes.csv             the boxes of persons in clips that passed all stages
-    annotation_files/key_frames.csv                 the key frame of each, with the confidence
+- `curation.json`: the recipe, the detector and the footage.
+- `verdicts.jsonl`: a line each time that a stage judged a clip; the last one of a stage counts.
+- `boxes.jsonl`: the detected persons of clips, and those of their tracks.
+- `videos/real/NAME/NAME_000.mp4`, `videos/movie/…`: all clips, whatever was found of them.
+- `annotation_files/bounding_boxes.csv`: the boxes of persons in clips that passed all stages.
+- `annotation_files/key_frames.csv`: the box of each in its key frame, with the confidence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ BOXES_FILE = "boxes.jsonl"
 SCHEMA = 1
 StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
 Kind = Literal["real", "movie"]
-NUMBER = "{:03d}"  # of a clip in its footage
 
 
 class Footage(Record):
@@ -42,6 +41,8 @@ class Footage(Record):
         modified: of the file, in nanoseconds since 1970.
         origin, licence, mission: as the manifest says; "" where nothing is said.
         more: what else the manifest says of it, by column.
+        cut: the key under which it was cut to its end; "" where it was not.
+        fault: why nothing more could be cut; "" where all could.
     """
 
     name: str
@@ -52,7 +53,9 @@ class Footage(Record):
     origin: str = ""
     licence: str = ""
     mission: str = ""
-    more: dict[str, str] = {}
+    more: dict[str, str] = Field(default_factory=dict)
+    cut: str = ""
+    fault: str = ""
 
 
 class Verdict(Record):
@@ -72,7 +75,7 @@ class Verdict(Record):
     key: str
     passed: bool
     reason: str = ""
-    numbers: dict[str, float | str | list[int]] = {}
+    numbers: dict[str, int | float | str | list[int]] = Field(default_factory=dict)
 
 
 class Box(Record):
@@ -143,7 +146,9 @@ class CurationFolder:
     @property
     def clips(self) -> list[str]:
         """The ids of all clips that were cut, in order."""
-        return sorted(clip for clip, found in self.verdicts.items() if "trim" in found and found["trim"].passed)
+        return sorted(
+            clip for clip, found in self.verdicts.items() if "trim" in found and found["trim"].passed
+        )
 
     def accepted(self) -> list[str]:
         """The ids of the clips that passed all stages, the last one included."""
@@ -152,6 +157,16 @@ class CurationFolder:
             for clip in self.clips
             if "key frames" in self.verdicts[clip] and all(one.passed for one in self.verdicts[clip].values())
         ]
+
+    def boxes_of(self, clip: str) -> tuple[ClipBoxes, ...]:
+        """What the detector found in a clip, and its tracks, as far as they are known."""
+        found = (self.boxes.get((clip, of)) for of in ("detector", "tracks"))
+        return tuple(one for one in found if one)
+
+    def is_judged(self, clip: str) -> bool:
+        """Whether a clip passed all stages, or was rejected by one."""
+        found = self.verdicts[clip]
+        return "key frames" in found or not all(one.passed for one in found.values())
 
     def footage_of(self, clip: str) -> Footage:
         """The footage of a clip."""
@@ -167,6 +182,14 @@ class CurationFolder:
         """The boxes of the tracks of a clip; none where it has no tracks."""
         found = self.boxes.get((clip, "tracks"))
         return found.boxes if found else ()
+
+    def note_footage(self, name: str, **changes: str) -> None:
+        """Write down what became of footage: `cut` and `fault`."""
+        if self.facts is None:
+            raise RunError("holds no curation", path=self.path)
+        changed = self.facts.footage[name].model_copy(update=changes)
+        footage = {**self.facts.footage, name: changed}
+        self.write_facts(self.facts.model_copy(update={"footage": footage}))
 
     def write_facts(self, facts: CurationFacts) -> None:
         """Write `curation.json`."""
@@ -193,6 +216,11 @@ class CurationFolder:
 
     def _take(self, verdict: Verdict) -> None:
         self.verdicts.setdefault(verdict.clip, {})[verdict.stage] = verdict
+
+
+def clip_id(name: str, number: int) -> str:
+    """The id of a clip, which tells its footage and, in units of a clip, where it begins."""
+    return f"{name}_{number:03d}"
 
 
 def clip_file(kind: Kind, clip: str) -> Path:

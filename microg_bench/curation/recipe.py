@@ -18,7 +18,7 @@ STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
 class Trim(Record):
-    """Clips of `seconds` on a grid of `fps` frames a second, `height` pixels high; `crf` is x264's quality."""
+    """Clips of `seconds` with `fps` frames a second, `height` pixels high; `crf` is x264's quality."""
 
     seconds: int = Field(ge=1, le=60)
     fps: int = Field(ge=1, le=120)
@@ -41,9 +41,9 @@ class Cut(Record):
 class Motion(Record):
     """Sparse optical flow over the first `frames` frames.
 
-    Shi-Tomasi corners: at most `corners`, of `quality` relative to the best, `distance` pixels apart, in blocks
-    of `block` pixels. Lucas-Kanade flow: windows of `window` pixels on `levels` levels of the pyramid above the
-    image. More than `threshold` pixels a frame, summed over the corners, is high motion.
+    Shi-Tomasi corners: at most `corners`, of `quality` relative to the best, `distance` pixels apart, in
+    blocks of `block` pixels. Lucas-Kanade flow: windows of `window` pixels on `levels` levels of the pyramid
+    above the image. More than `threshold` pixels a frame, summed over the corners, is high motion.
     """
 
     frames: int = Field(ge=2)
@@ -70,9 +70,9 @@ class Interval(Record):
 class Tracks(Record):
     """Tracking, and the choice of boxes for clips of low and of high motion.
 
-    A track is kept for `buffer` frames without a detection; a detection belongs to it if the overlap times the
-    confidence is at least `overlap`. Where a person covers more than `dominant` of the frame, as a share, the
-    others are left out.
+    A track is kept for `buffer` frames without a detection; a detection belongs to it if the overlap times
+    the confidence is at least `overlap`. Where a person covers more than `dominant` of the frame, as a share,
+    the others are left out.
     """
 
     buffer: int = Field(ge=0)
