@@ -25,7 +25,6 @@ from microg_bench.storage import Journal, read_journal, read_strict_json, write_
 FACTS_FILE = "curation.json"
 VERDICTS_FILE = "verdicts.jsonl"
 BOXES_FILE = "boxes.jsonl"
-SCHEMA = 1
 StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
 Kind = Literal["real", "movie"]
 
@@ -102,7 +101,7 @@ class ClipBoxes(Record):
 class CurationFacts(Record):
     """What `curation.json` holds: the recipe, what detects persons, and the footage by name."""
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     recipe: dict[str, Any]
     detector: dict[str, Any]
     footage: dict[str, Footage]

@@ -85,7 +85,7 @@ def _on_grid(footage: Path, stream: VideoStream, fps: int, threads: int) -> Iter
     start, place, damage = Fraction(0), 0, ""
     for found in read_sound_frames(footage, stream, threads=threads):
         if isinstance(found, Damage):
-            damage = f"is damaged after second {Fraction(found.start) - start:.2f}"
+            damage = f"is damaged after second {found.start - float(start):.2f}"
             continue
         time = _time_of(found)
         if shown is None:
