@@ -427,8 +427,8 @@ def _frames(adapter: Adapter, options: Options) -> FrameSpec | None:
 
 
 def _check_work(one: Configuration) -> None:
-    for task, items in one.items.items():
-        if not items:
+    for task in one.tasks:
+        if not any(items_of(TASKS[task], [clip], one.only) for clip in one.clips):
             raise DataError(f"none of the chosen clips has a reference for {task}", item=one.dataset.name)
     if (one.frames or one.sends_clips) and not any(clip.video for clip in one.clips):
         raise DataError(

@@ -6,6 +6,7 @@ of everything that moves them.
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,13 +25,22 @@ from microg_bench.scorecard import BaselineEntry
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.storage import cache_folder, write_json
 
+log = logging.getLogger(__name__)
+
 BASELINES = ("constant", "blind")
+MOST_ITEMS = 50_000  # of a run: the time of `blind` grows with their square, and is two minutes for these
 
 
 def baseline_entries(
     measured: Sequence[tuple[Dataset, Evaluation]], options: ScoringOptions
 ) -> list[dict[str, BaselineEntry]]:
-    """Scores of the baselines on the items and metrics of each evaluation; new ones are computed together."""
+    """Scores of the baselines on the items and metrics of each evaluation; new ones are computed together.
+
+    There are none of an evaluation of more than `MOST_ITEMS`.
+    """
+    for _, one in measured:
+        if len(one.items) > MOST_ITEMS:
+            log.warning("no baseline is scored on %s items: that takes too long", f"{len(one.items):,}")
     known = [(found, source_sha256(found)) for found in map(find_adapter, BASELINES)]
     folder = cache_folder("baselines")
     cases = [
@@ -71,7 +81,7 @@ class _Case:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return tuple(self.measured.scores)
+        return tuple(self.measured.scores) if len(self.measured.items) <= MOST_ITEMS else ()
 
 
 def _scores(cases: Mapping[Path, _Case], options: ScoringOptions) -> dict[Path, dict[str, float]]:

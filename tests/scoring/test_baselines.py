@@ -93,3 +93,17 @@ def test_baselines_of_several_runs_are_those_of_each_alone(dataset: Dataset, mea
     for file in cache_folder("baselines").iterdir():
         file.unlink()
     assert [baselines.baseline_entries([one], SCORING)[0] for one in several] == together
+
+
+def test_baselines_are_not_scored_on_more_items_than_their_time_allows(
+    dataset: Dataset,
+    measured: Evaluation,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(baselines, "MOST_ITEMS", len(measured.items))
+    assert set(entries(dataset, measured)) == {"constant", "blind"}
+    assert not caplog.records
+    monkeypatch.setattr(baselines, "MOST_ITEMS", len(measured.items) - 1)
+    assert entries(dataset, measured) == {}
+    assert f"{len(measured.items)} items" in caplog.text
