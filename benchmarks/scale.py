@@ -134,14 +134,16 @@ def report_processor() -> None:
         process(processor, pixels, floats=floats)
         spent[floats] += time.process_time() - begun
     ratio = spent[True] / spent[False]
-    print(f"processor alone: {spent[False] / 4 * 1e3:.1f} ms a clip as bytes, {ratio:.1f} times that as floats")
+    print(f"processor alone: {spent[False] / 4 * 1e3:.1f} ms as bytes, {ratio:.1f} times that as floats")
 
 
 def report_cores(cost: float) -> None:
     """Print the cores that a machine of 8 GPUs needs."""
-    print(f"cores = GPUs x clips/s of each x {cost:.3f} s a clip (1 / {1 / cost:.2f} clips/s a core):")
+    print(
+        f"cores = GPUs x clips/s of each / {1 / cost:.2f} clips/s a core; what the engine does is not in it"
+    )
     for pace in PACES:
-        print(f"  {GPUS} GPUs of {pace:.0f} clips/s each: {GPUS * pace * cost:.0f} cores busy")
+        print(f"{GPUS} GPUs of {pace:.0f} clips/s each: {GPUS * pace * cost:.1f} cores")
 
 
 def main() -> int:

@@ -28,7 +28,8 @@ from microg_bench.storage import cache_folder, write_json
 log = logging.getLogger(__name__)
 
 BASELINES = ("constant", "blind")
-MOST_ITEMS = 50_000  # of a run: the time of `blind` grows with their square, and is two minutes for these
+MOST_TEXTS = 2_000_000  # that `blind` weighs for a run, which takes about a minute
+COMPARED = 3000  # texts that are compared with a question in the time in which one is weighed
 
 
 def baseline_entries(
@@ -36,10 +37,10 @@ def baseline_entries(
 ) -> list[dict[str, BaselineEntry]]:
     """Scores of the baselines on the items and metrics of each evaluation; new ones are computed together.
 
-    There are none of an evaluation of more than `MOST_ITEMS`.
+    There are none where `blind` would take long.
     """
-    for _, one in measured:
-        if len(one.items) > MOST_ITEMS:
+    for dataset, one in measured:
+        if _takes_long(dataset, one):
             log.warning("no baseline is scored on %s items: that takes too long", f"{len(one.items):,}")
     known = [(found, source_sha256(found)) for found in map(find_adapter, BASELINES)]
     folder = cache_folder("baselines")
@@ -56,6 +57,13 @@ def baseline_entries(
         for case in cases
     ]
     return [one | other for one, other in zip(entries[::2], entries[1::2], strict=True)]
+
+
+def _takes_long(dataset: Dataset, measured: Evaluation) -> bool:
+    """Whether `blind` has too much to do: without each source video, it weighs all other texts anew."""
+    texts = sum(1 if measured.task == "caption" else len(clip.questions) for clip in dataset.clips)
+    sources = {item.request.source for item in measured.items}
+    return texts * (len(sources) + len(measured.items) // COMPARED) > MOST_TEXTS
 
 
 def _key(dataset: Dataset, measured: Evaluation, adapter_sha256: str) -> str:
@@ -81,7 +89,7 @@ class _Case:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return tuple(self.measured.scores) if len(self.measured.items) <= MOST_ITEMS else ()
+        return () if _takes_long(self.dataset, self.measured) else tuple(self.measured.scores)
 
 
 def _scores(cases: Mapping[Path, _Case], options: ScoringOptions) -> dict[Path, dict[str, float]]:
