@@ -27,6 +27,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.datasets import QUESTIONS, make_dataset
 from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.engines.base import Engine, FunctionEngine
 from microg_bench.options import Options
@@ -42,29 +43,8 @@ from microg_bench.video.pool import DecodePool
 
 TASKS: tuple[TaskName, ...] = ("caption", "vqa")
 SIDES = ("ours", "one at a time", "all at once")
-QUESTIONS = 6
 PAIR = 256  # tokens of two frames at most; the published checkpoint's processor makes 391 of these clips
 FEW = 6  # clips for the slow side
-ANNOTATIONS = "vqa_and_captioning.json"
-
-
-def make_dataset(folder: Path, clips: int) -> Path:
-    """Copies of the sample clips under other ids, with six questions each."""
-    videos = {path.stem: path for path in (SAMPLE_FOLDER / "videos").rglob("*.mp4")}
-    records = json.loads((SAMPLE_FOLDER / ANNOTATIONS).read_text())
-    copies = []
-    for number in range(clips):
-        record = records[number % len(records)]
-        source, _, cut = record["video_id"].rpartition("_")
-        name = f"{source}c{number}_{cut}"
-        pairs = (record["qa_pairs"] * QUESTIONS)[:QUESTIONS]
-        pairs = [{**pair, "Q": f"{pair['Q']} ({k})"} for k, pair in enumerate(pairs)]
-        copies.append({**record, "video_id": name, "qa_pairs": pairs})
-        place = folder / "videos" / "real" / name.rpartition("_")[0] / f"{name}.mp4"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(videos[record["video_id"]])
-    (folder / ANNOTATIONS).write_text(json.dumps(copies))
-    return folder
 
 
 def configured(options: argparse.Namespace) -> Configuration:
@@ -186,7 +166,8 @@ def compare(options: argparse.Namespace) -> None:
     taken: dict[str, list[dict[str, float]]] = {side: [] for side in options.sides}
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = build_tiny_qwen(Path(scratch, "checkpoint"), pair=options.pair)
-        data = make_dataset(Path(scratch, "data"), options.clips)
+        videos = [path.read_bytes() for path in sorted((SAMPLE_FOLDER / "videos").rglob("*.mp4"))]
+        data = make_dataset(Path(scratch, "data"), options.clips, videos)
         for turn in range(options.rounds):
             for side in options.sides:
                 command = [sys.executable, "-m", "benchmarks.engines", "--side", side]

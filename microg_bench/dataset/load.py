@@ -134,7 +134,8 @@ def select(dataset: Dataset, clips: Sequence[str] = (), limit: int | None = None
             )
     if limit is not None and limit < 1:
         raise UsageError(f"must be at least 1, not {limit}", item="--limit")
-    chosen = [clip for clip in dataset.clips if not clips or clip.video_id in set(clips)]
+    wanted = set(clips) or known
+    chosen = [clip for clip in dataset.clips if clip.video_id in wanted]
     return tuple(chosen[:limit])
 
 
@@ -142,19 +143,19 @@ def merge(annotations: Sequence[Annotation]) -> tuple[Clip, ...]:
     """One clip for each id, by the published rule (see the head of this module)."""
     captions: dict[str, str | None] = {}
     sources: dict[str, str] = {}
-    answers: dict[str, dict[str, str]] = {}
+    questions: dict[str, dict[str, Question]] = {}
     for annotation in annotations:
         video_id = annotation.video_id
         if annotation.source is not None:
             sources[video_id] = annotation.source
         captions[video_id] = annotation.caption if annotation.caption is not None else captions.get(video_id)
-        answers.setdefault(video_id, {}).update((q.text, q.answer) for q in annotation.questions)
+        questions.setdefault(video_id, {}).update((one.text, one) for one in annotation.questions)
     return tuple(
         Clip(
             video_id=video_id,
             source=sources.get(video_id) or source_of(video_id),
             caption=caption,
-            questions=tuple(Question(text=text, answer=answer) for text, answer in answers[video_id].items()),
+            questions=tuple(questions[video_id].values()),
         )
         for video_id, caption in captions.items()
     )
@@ -276,9 +277,11 @@ def find_videos(root: Path) -> tuple[dict[str, Path], tuple[Path, ...], dict[Pat
 def _fault(path: Path, home: Path) -> str | None:
     """What keeps a file or folder of a dataset, whose real folder is `home`, from being used, if anything."""
     try:
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
-            return "is a link that leads out of the dataset"
-        mode = path.stat().st_mode
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            if not Path(os.path.realpath(path)).is_relative_to(home):
+                return "is a link that leads out of the dataset"
+            mode = path.stat().st_mode
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is not a regular file"

@@ -432,8 +432,8 @@ def _frames(adapter: Adapter, options: Options) -> FrameSpec | None:
 
 
 def _check_work(one: Configuration) -> None:
-    for task, items in one.items.items():
-        if not items:
+    for task in one.tasks:
+        if not _asks(one, task):
             raise DataError(f"none of the chosen clips has a reference for {task}", item=one.dataset.name)
     if (one.frames or one.sends_clips) and not any(clip.video for clip in one.clips):
         raise DataError(
@@ -441,6 +441,13 @@ def _check_work(one: Configuration) -> None:
             "give a dataset folder as --data (`microg-bench data check` names videos that are not used)",
             item=one.dataset.name,
         )
+
+
+def _asks(one: Configuration, task: TaskName) -> bool:
+    """Whether there is anything to ask. Items of clips that are yet to be divided are not kept."""
+    if one.options.shard is None:
+        return bool(one.items[task])
+    return any(items_of(TASKS[task], [clip], one.only) for clip in one.clips)
 
 
 def _check_cost(one: Configuration) -> None:

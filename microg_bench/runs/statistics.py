@@ -20,7 +20,8 @@ from microg_bench.records import Request
 from microg_bench.storage import write_bytes
 from microg_bench.text import first_line
 
-MAX_BYTES = 128 * 1024**2  # unpacked: half a million items of 32 numbers each
+MAX_BYTES = 512 * 1024**2  # unpacked: a million items of 37 numbers, with their ids
+MAX_ITEMS = 1_500_000  # whose ids take more memory than the array that they are read from
 # What numpy and zipfile raise for a file that is broken, or tells of more than there is memory for.
 _DAMAGED = (
     *(AttributeError, EOFError, KeyError, MemoryError, NotImplementedError, OSError, RuntimeError),
@@ -76,12 +77,14 @@ def read_statistics(file: Path) -> Statistics:
             if sum(member.file_size for member in arrays.zip.infolist()) > MAX_BYTES:
                 raise ValueError(f"it holds more than {MAX_BYTES >> 20} MiB")
             names = [arrays[key] for key in ("ids", "sources")]
-            metrics = {name: arrays[name].astype(np.float64) for name in arrays.files if name in METRICS}
+            metrics = {name: arrays[name] for name in arrays.files if name in METRICS}
     except _DAMAGED as error:
         raise RunError(f"damaged ({first_line(error)}); {again} again", path=file) from error
     if any(one.shape != names[0].shape[:1] or one.dtype.kind != "U" for one in names) or any(
         values.ndim != 2 or len(values) != len(names[0]) for values in metrics.values()
     ):
         raise RunError(f"damaged (its arrays differ in length); {again} again", path=file)
+    if len(names[0]) > MAX_ITEMS or any(values.dtype != np.float64 for values in metrics.values()):
+        raise RunError(f"damaged (too many items, or no numbers of 64 bits); {again} again", path=file)
     ids, sources = (tuple(map(str, one)) for one in names)
     return Statistics(ids, sources, metrics)

@@ -6,6 +6,7 @@ of everything that moves them.
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,13 +25,23 @@ from microg_bench.scorecard import BaselineEntry
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.storage import cache_folder, write_json
 
+log = logging.getLogger(__name__)
+
 BASELINES = ("constant", "blind")
+MOST_TEXTS = 2_000_000  # that `blind` weighs for a run, which takes about a minute
+COMPARED = 3000  # texts that are compared with a question in the time in which one is weighed
 
 
 def baseline_entries(
     measured: Sequence[tuple[Dataset, Evaluation]], options: ScoringOptions
 ) -> list[dict[str, BaselineEntry]]:
-    """Scores of the baselines on the items and metrics of each evaluation; new ones are computed together."""
+    """Scores of the baselines on the items and metrics of each evaluation; new ones are computed together.
+
+    There are none where `blind` would take long.
+    """
+    for dataset, one in measured:
+        if _takes_long(dataset, one):
+            log.warning("no baseline is scored on %s items: that takes too long", f"{len(one.items):,}")
     known = [(found, source_sha256(found)) for found in map(find_adapter, BASELINES)]
     folder = cache_folder("baselines")
     cases = [
@@ -46,6 +57,13 @@ def baseline_entries(
         for case in cases
     ]
     return [one | other for one, other in zip(entries[::2], entries[1::2], strict=True)]
+
+
+def _takes_long(dataset: Dataset, measured: Evaluation) -> bool:
+    """Whether `blind` has too much to do: without each source video, it weighs all other texts anew."""
+    texts = sum(1 if measured.task == "caption" else len(clip.questions) for clip in dataset.clips)
+    sources = {item.request.source for item in measured.items}
+    return texts * (len(sources) + len(measured.items) // COMPARED) > MOST_TEXTS
 
 
 def _key(dataset: Dataset, measured: Evaluation, adapter_sha256: str) -> str:
@@ -71,7 +89,7 @@ class _Case:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return tuple(self.measured.scores)
+        return () if _takes_long(self.dataset, self.measured) else tuple(self.measured.scores)
 
 
 def _scores(cases: Mapping[Path, _Case], options: ScoringOptions) -> dict[Path, dict[str, float]]:

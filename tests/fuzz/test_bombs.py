@@ -59,6 +59,14 @@ def many_arrays(size: int) -> bytes:
     return out.getvalue()
 
 
+def statistics(items: int, numbers: int) -> bytes:
+    """Statistics with so many numbers an item."""
+    out = io.BytesIO()
+    names = np.arange(items).astype("<U20")
+    np.savez_compressed(out, ids=names, sources=names, METEOR=np.zeros((items, numbers)))
+    return out.getvalue()
+
+
 def table(rows: int) -> bytes:
     """Parquet of `rows` equal rows, which take no space."""
     out = io.BytesIO()
@@ -115,6 +123,8 @@ BOMBS: dict[str, tuple[tuple[str, ...], Callable[[], bytes]]] = {
     "shapes": (("statistics",), lambda: arrays((2**40,))),
     "long ids": (("statistics",), lambda: arrays((2**10,), "<U100000000")),
     "zeros in statistics": (("statistics",), lambda: many_arrays(512 * MIB)),
+    "statistics, as many as are read": (("statistics",), lambda: statistics(1_490_000, 23)),
+    "too many items": (("statistics",), lambda: statistics(3_000_000, 1)),
     "lines": (("run: journal.jsonl", "batches"), lambda: LINE * 100_000),
     "a long line": (("run: journal.jsonl",), lambda: b'"' + b"x" * (200 * MIB)),
 }

@@ -289,6 +289,21 @@ def test_there_must_be_something_to_ask(tmp_path: Path) -> None:
         configured(model="nearest-clip", data=data, tasks="caption")
 
 
+def test_a_shard_may_have_nothing_to_ask_where_the_run_has(tmp_path: Path) -> None:
+    captions = [{"video_id": f"a_00{n}", "caption": "A pen floats.", "qa_pairs": []} for n in range(2)]
+    asked = {
+        "video_id": "a_002",
+        "caption": "A pen sinks.",
+        "qa_pairs": [{"Q": "Does it float?", "A": "No."}],
+    }
+    data = str(write_annotations(tmp_path / "refs.json", [*captions, asked]))
+    numbers = [len(configured(model="blind", data=data, shard=f"{k}/3").items["vqa"]) for k in (1, 2, 3)]
+    assert sorted(numbers) == [0, 0, 1]
+    data = str(write_annotations(tmp_path / "refs.json", captions))
+    with pytest.raises(DataError, match="refs: none of the chosen clips has a reference for vqa"):
+        configured(model="blind", data=data, shard="1/2")
+
+
 def thinking(**given: Any) -> tuple[str | None, dict[str, Any], int]:
     one = configured(url="http://127.0.0.1:1/v1", checkpoint="m", media="images", **given)
     return one.settings("vqa").thinking, dict(one.switches), one.generation("vqa").max_tokens

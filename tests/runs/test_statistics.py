@@ -65,6 +65,7 @@ IDS, SOURCES = np.array(["a", "b"]), np.array(["s", "s"])
             "its arrays differ in length",
         ),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.array(["x", "y"])), "damaged"),
+        (archive(ids=IDS, sources=SOURCES, CIDEr=np.zeros((2, 1), np.int8)), "no numbers of 64 bits"),
         (archive(ids=IDS, sources=SOURCES, CIDEr=np.array([{}, {}], dtype=object)), "damaged"),
     ],
 )
@@ -86,18 +87,24 @@ def test_a_torn_archive_is_damaged(tmp_path: Path) -> None:
     assert zipfile.is_zipfile(io.BytesIO(whole))
 
 
-def test_half_a_million_items_can_be_read_and_a_bomb_cannot(
+def test_a_million_items_can_be_read_and_a_bomb_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    half_a_million = 500_000 * 32 * 8  # bytes of 32 numbers for each item
-    assert half_a_million <= statistics.MAX_BYTES < 2 * half_a_million
+    a_million = 1_000_000 * (37 * 8 + 40 * 4)  # bytes of the numbers of all metrics, and of two names
+    assert a_million <= statistics.MAX_BYTES < 2 * a_million
+    assert 1_000_000 <= statistics.MAX_ITEMS < 2_000_000
     FOUND.write(tmp_path / "statistics.npz")
     with zipfile.ZipFile(tmp_path / "statistics.npz") as packed:
         unpacked = sum(member.file_size for member in packed.infolist())
     monkeypatch.setattr(statistics, "MAX_BYTES", unpacked)
     assert read_statistics(tmp_path / "statistics.npz").ids == FOUND.ids
+    monkeypatch.setattr(statistics, "MAX_ITEMS", len(FOUND.ids))
+    assert read_statistics(tmp_path / "statistics.npz").ids == FOUND.ids
+    monkeypatch.setattr(statistics, "MAX_ITEMS", len(FOUND.ids) - 1)
+    with pytest.raises(RunError, match="too many items"):
+        read_statistics(tmp_path / "statistics.npz")
     monkeypatch.setattr(statistics, "MAX_BYTES", unpacked - 1)
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match="holds more than"):
         read_statistics(tmp_path / "statistics.npz")
 
 

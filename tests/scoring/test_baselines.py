@@ -93,3 +93,19 @@ def test_baselines_of_several_runs_are_those_of_each_alone(dataset: Dataset, mea
     for file in cache_folder("baselines").iterdir():
         file.unlink()
     assert [baselines.baseline_entries([one], SCORING)[0] for one in several] == together
+
+
+def test_baselines_are_not_scored_where_that_takes_long(
+    dataset: Dataset,
+    measured: Evaluation,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # The questions are weighed once without each source video, and fewer than COMPARED are compared.
+    weighed = len(measured.items) * len({clip.source for clip in dataset.clips})
+    monkeypatch.setattr(baselines, "MOST_TEXTS", weighed)
+    assert set(entries(dataset, measured)) == {"constant", "blind"}
+    assert not caplog.records
+    monkeypatch.setattr(baselines, "MOST_TEXTS", weighed - 1)
+    assert entries(dataset, measured) == {}
+    assert f"{len(measured.items)} items" in caplog.text
