@@ -152,6 +152,8 @@ class Curation:
                 if clip.rpartition("_")[0] == one.name and found["trim"].key == key
             }
             if noted[one.name].cut == key and all(cut.values()):
+                if fault := noted[one.name].fault:
+                    self._note_fault(one.file, fault)
                 continue
             yield FootageTask(
                 path=path.absolute(),
@@ -185,13 +187,18 @@ class Curation:
         for task, found in crew.do(tasks):
             if isinstance(found, (Verdict, ClipBoxes)):
                 folder.add(found)
+                if isinstance(found, Verdict) and found.stage == "trim" and not found.passed:
+                    self.progress.note(f"{found.clip}: {found.reason}")
                 continue
             if found.fault:
-                self.faults[_name_of(task)] = found.fault
-                self.progress.note(f"{_name_of(task)}: {found.fault}")
+                self._note_fault(_name_of(task), found.fault)
             if isinstance(task, FootageTask) and not found.lost:
                 folder.note_footage(task.name, cut=task.key, fault=found.fault)
             self.progress.advance()
+
+    def _note_fault(self, name: str, fault: str) -> None:
+        self.faults[name] = fault
+        self.progress.note(f"{name}: {fault}")
 
 
 def _name_of(task: FootageTask | ClipTask) -> str:
