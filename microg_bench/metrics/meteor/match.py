@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
-from itertools import accumulate, count, takewhile
+from itertools import count, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from microg_bench.metrics.meteor.data import function_words, stemmer, synsets
 
 # For each row a number and what it is related to, in the order of the numbers.
 _Relation = tuple[Ints, Ints]
+_NONE = -1
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Corpus:
         one, other = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         by_number = stable_argsort(one)
         self._paraphrases = one[by_number], other[by_number]
-        self._phrases = _find_phrases(texts, dict(phrases))
+        self._phrases = _find_phrases(self._words, lengths, vocabulary, list(phrases))
 
     def words(self, texts: Ints) -> Ints:
         """How many words each of some texts has."""
@@ -133,19 +134,36 @@ def _join(left: Spans, relation: _Relation, right: Spans) -> tuple[Ints, Ints]:
     return owner[there[hit]], order[rows]
 
 
-def _find_phrases(texts: Iterable[str], numbers: dict[str, int]) -> Spans:
-    """Where phrases, each with its number, stand in texts."""
-    beginnings = {part for phrase in numbers for part in accumulate(phrase.split(" "), "{} {}".format)}
-    longest = max((phrase.count(" ") + 1 for phrase in numbers), default=0)
-    found = []
-    for place, text in enumerate(texts):
-        words = text.split()
-        for start in range(len(words)):
-            ahead = accumulate(words[start : start + longest], "{} {}".format)
-            for end, phrase in enumerate(takewhile(beginnings.__contains__, ahead), start + 1):
-                if phrase in numbers:
-                    found.append((place, numbers[phrase], start, end))
-    return Spans(*np.array(found, dtype=np.int64).reshape(-1, 4).T.copy())
+def _find_phrases(words: Spans, lengths: Ints, vocabulary: Sequence[str], phrases: Sequence[str]) -> Spans:
+    """Where phrases, by their place in `phrases`, stand among the words of texts of some lengths."""
+    known = {word: number for number, word in enumerate(vocabulary)}
+    # A tree of phrases: from a node, and the number of the word that follows it, to the next node.
+    tree: dict[int, int] = defaultdict(count(1).__next__)
+    ends: dict[int, int] = {}
+    for number, phrase in enumerate(phrases):
+        parts = phrase.split(" ")
+        if all(word in known for word in parts):
+            ends[reduce(lambda node, word: tree[node * len(known) + known[word]], parts, 0)] = number
+    keys, nodes = np.array(sorted(tree.items()), dtype=np.int64).reshape(-1, 2).T
+    phrase = np.array([ends.get(node, _NONE) for node in range(len(tree) + 1)])
+    last = np.repeat(np.cumsum(lengths), lengths)
+    first = np.arange(len(words.text))
+    node = 0 * first
+    found = [first[:0]], [first[:0]], [first[:0]]
+    for length in takewhile(lambda _: len(first), count(1)):
+        key = node * len(known) + words.number[first + length - 1]
+        place = np.searchsorted(keys, key)
+        there = np.flatnonzero(np.append(keys, _NONE)[place] == key)
+        first, node = first[there], nodes[place[there]]
+        whole = np.flatnonzero(phrase[node] != _NONE)
+        for column, values in zip(found, (first[whole], phrase[node[whole]], 0 * whole + length), strict=True):
+            column.append(values)
+        longer = np.flatnonzero(first + length < last[first])
+        first, node = first[longer], node[longer]
+    row, number, length = map(np.concatenate, found)
+    order = stable_argsort(row)
+    row = row[order]
+    return Spans(words.text[row], number[order], words.start[row], words.start[row] + length[order])
 
 
 def _relations(vocabulary: Sequence[str]) -> dict[int, _Relation]:

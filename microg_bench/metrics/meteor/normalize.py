@@ -42,7 +42,7 @@ def normalize(texts: Sequence[str]) -> list[str]:
     joined = " " + " \n ".join(texts) + " "
     for pattern, replacement in _SUBSTITUTIONS:
         joined = pattern.sub(replacement, joined)
-    joined = re.sub(" +", " ", _DOTTED.sub(_end_sentence, joined)).lower()
+    joined = re.sub("  +", " ", _DOTTED.sub(_end_sentence, joined)).lower()
     return [line.strip(_TRIMMED) for line in joined.split("\n")]
 
 
