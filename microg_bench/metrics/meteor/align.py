@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import reduce
+from operator import or_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +57,8 @@ class _States:
 
     Attributes:
         cost: what they are ordered by, as one number.
-        used: words of the candidate in matches, as bits, shape (words / 64, states); only of words that several
-            matches cover, since no match can lack another.
+        used: words of the candidate in matches, as bits, shape (states × blocks of 64); only of words that
+            several matches cover, since no match can lack another.
         chunk: where the candidate would continue the open chunk, `_CLOSED` without one.
         behind: the first word of the reference behind the last match.
     """
@@ -105,14 +107,18 @@ class _Search:
         self._begins = np.append(matches.candidate_start, _NOWHERE)
         before, after = self._contested(matches.start, matches.end)
         low, high = self._contested(matches.candidate_start, matches.candidate_end)
-        self._covered = np.pad(_bits(low, high), ((0, 0), (0, 1)))
+        self._block = np.append(low >> 6, 0)
+        # No match covers words in more than two blocks, and most cover them in one.
+        covered = [np.append(bits, np.uint64(0)) for bits in _bits(low & 63, high - low)]
+        self._covered = covered[: 1 + bool(covered[1].any())]
+        self._blocks = int(self._block.max()) + len(self._covered)
         # A match whose words no other match covers is in every alignment, even without gain.
         self._fixed = (before == after) & (low == high)
 
     def best(self) -> Ints:
         """The rows of the matches in the best alignments."""
         pairs = np.arange(self._pairs)
-        unused = np.zeros((len(self._covered), self._pairs), dtype=np.uint64)
+        unused = np.zeros(self._pairs * self._blocks, dtype=np.uint64)
         states = _States(pairs, 0 * pairs, unused, 0 * pairs + _CLOSED, 0 * pairs)
         history = []
         for word, first, count in zip(*self._turns(), strict=True):
@@ -153,8 +159,11 @@ class _Search:
         parent, row = spread(first, branches)
         none = np.cumsum(branches) - 1
         row[none] = _NONE
-        used = states.used.take(parent, 1) & self._covered.take(row, 1)
-        allowed = np.bitwise_or.reduce(used) == 0
+        block = parent * self._blocks + self._block.take(row)
+        shared = [
+            states.used.take(block + place) & bits.take(row) for place, bits in enumerate(self._covered)
+        ]
+        allowed = reduce(or_, shared) == 0
 
         # The jar adds the distance of a match to the branches after it, not to its own.
         distance = self._distance.take(row) * allowed
@@ -170,10 +179,14 @@ class _Search:
         parent, row = parent[kept], row[kept]
         taken = row != _NONE
         chunk = np.where(waiting, states.chunk, _CLOSED)
+        used = states.used.reshape(-1, self._blocks).take(parent, 0).reshape(-1)
+        block = np.arange(len(row)) * self._blocks + self._block.take(row)
+        for place, bits in enumerate(self._covered):
+            used[block + place] |= bits.take(row)
         after = _States(
             states.pair[parent],
             cost[kept],
-            states.used.take(parent, 1) | self._covered.take(row, 1),
+            used,
             np.where(taken, self._matches.candidate_end[row], chunk[parent]),
             np.where(taken, self._matches.end[row], states.behind[parent]),
         )
@@ -191,7 +204,9 @@ class _Search:
         width = int(end.max()) + 1
         first = self._pair * width
         size = self._pairs * width
-        covers = np.cumsum(np.bincount(first + start, minlength=size) - np.bincount(first + end, minlength=size))
+        covers = np.cumsum(
+            np.bincount(first + start, minlength=size) - np.bincount(first + end, minlength=size)
+        )
         before = np.concatenate(([0], np.cumsum(covers > 1)))
         return before[first + start] - before[first], before[first + end] - before[first]
 
@@ -202,8 +217,7 @@ def _gains(matches: Matches) -> Ints:
     return np.where(matches.stage == EXACT, words + others, words // 2 + others // 2)
 
 
-def _bits(start: Ints, end: Ints) -> NDArray[np.uint64]:
-    """The numbers from `start` to `end` as bits, shape (numbers / 64, matches), at least one row."""
-    blocks = np.arange(0, max(1, end.max()), 64)[:, None]
-    low, high = (np.clip(side - blocks, 0, 64) for side in (start, end))
-    return _LOWEST[high] ^ _LOWEST[low]
+def _bits(first: Ints, count: Ints) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """`count` bits, at most 64, from bit `first` of a block on: those in the block, those in the next."""
+    bits, by = _LOWEST[count], first.astype(np.uint64)
+    return np.left_shift(bits, by), np.right_shift(bits >> np.uint64(1), np.uint64(63) - by)

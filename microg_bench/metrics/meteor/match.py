@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
-from itertools import count, takewhile
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ class Corpus:
         one, other = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         by_number = stable_argsort(one)
         self._paraphrases = one[by_number], other[by_number]
-        self._phrases = _find_phrases(self._words, lengths, vocabulary, list(phrases))
+        self._phrases = _find_phrases(self._words, lengths, _PhraseTree(vocabulary, list(phrases)))
 
     def words(self, texts: Ints) -> Ints:
         """How many words each of some texts has."""
@@ -134,36 +134,52 @@ def _join(left: Spans, relation: _Relation, right: Spans) -> tuple[Ints, Ints]:
     return owner[there[hit]], order[rows]
 
 
-def _find_phrases(words: Spans, lengths: Ints, vocabulary: Sequence[str], phrases: Sequence[str]) -> Spans:
-    """Where phrases, by their place in `phrases`, stand among the words of texts of some lengths."""
-    known = {word: number for number, word in enumerate(vocabulary)}
-    # A tree of phrases: from a node, and the number of the word that follows it, to the next node.
-    tree: dict[int, int] = defaultdict(count(1).__next__)
-    ends: dict[int, int] = {}
-    for number, phrase in enumerate(phrases):
-        parts = phrase.split(" ")
-        if all(word in known for word in parts):
-            ends[reduce(lambda node, word: tree[node * len(known) + known[word]], parts, 0)] = number
-    keys, nodes = np.array(sorted(tree.items()), dtype=np.int64).reshape(-1, 2).T
-    phrase = np.array([ends.get(node, _NONE) for node in range(len(tree) + 1)])
-    last = np.repeat(np.cumsum(lengths), lengths)
-    first = np.arange(len(words.text))
+class _PhraseTree:
+    """Phrases by their words: from each node, and the number of the word that follows, to the next node.
+
+    `phrase` has the phrase that ends at each node, by its place in `phrases`, or `_NONE`.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], phrases: Sequence[str]) -> None:
+        known = {word: number for number, word in enumerate(vocabulary)}
+        tree: dict[int, int] = defaultdict(count(1).__next__)
+        ends = {}
+        for place, phrase in enumerate(phrases):
+            words = phrase.split(" ")
+            if all(map(known.__contains__, words)):
+                end = reduce(lambda node, word: tree[node * len(known) + known[word]], words, 0)
+                ends[end] = place
+        self._words = len(known)
+        edges = [*sorted(tree.items()), (np.iinfo(np.int64).max, _NONE)]
+        self._keys, self._nodes = np.array(edges, dtype=np.int64).T
+        self.phrase = np.array([ends.get(node, _NONE) for node in range(len(tree) + 1)])
+
+    def follow(self, node: Ints, word: Ints) -> tuple[Ints, Ints]:
+        """Where a word leads from a node: the places in `node` and `word`, and the next nodes."""
+        key = node * self._words + word
+        edge = np.searchsorted(self._keys, key)
+        there = np.flatnonzero(self._keys[edge] == key)
+        return there, self._nodes[edge[there]]
+
+
+def _find_phrases(words: Spans, lengths: Ints, tree: _PhraseTree) -> Spans:
+    """Where phrases stand among the words of texts, each of which has so many words."""
+    ends = np.repeat(np.cumsum(lengths), lengths)
+    first, length = np.arange(len(ends)), 0
     node = 0 * first
-    found = [first[:0]], [first[:0]], [first[:0]]
-    for length in takewhile(lambda _: len(first), count(1)):
-        key = node * len(known) + words.number[first + length - 1]
-        place = np.searchsorted(keys, key)
-        there = np.flatnonzero(np.append(keys, _NONE)[place] == key)
-        first, node = first[there], nodes[place[there]]
-        whole = np.flatnonzero(phrase[node] != _NONE)
-        for column, values in zip(found, (first[whole], phrase[node[whole]], 0 * whole + length), strict=True):
-            column.append(values)
-        longer = np.flatnonzero(first + length < last[first])
+    found = [(first[:0], first[:0], first[:0])]
+    while len(first):
+        there, node = tree.follow(node, words.number[first + length])
+        first, length = first[there], length + 1
+        phrase = tree.phrase[node]
+        whole = np.flatnonzero(phrase != _NONE)
+        found.append((first[whole], phrase[whole], 0 * whole + length))
+        longer = np.flatnonzero(first + length < ends[first])
         first, node = first[longer], node[longer]
-    row, number, length = map(np.concatenate, found)
+    row, number, size = map(np.concatenate, zip(*found, strict=True))
     order = stable_argsort(row)
-    row = row[order]
-    return Spans(words.text[row], number[order], words.start[row], words.start[row] + length[order])
+    row, number, size = row[order], number[order], size[order]
+    return Spans(words.text[row], number, words.start[row], words.start[row] + size)
 
 
 def _relations(vocabulary: Sequence[str]) -> dict[int, _Relation]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.errors import MetricUnavailableError
-from microg_bench.metrics.packages import published_file
+from microg_bench.metrics.meteor.data import meteor_file
 
 Offsets = NDArray[np.intp]
 
@@ -39,14 +39,13 @@ def read_pairs(references: Sequence[str], candidates: Sequence[str]) -> list[tup
     ours, theirs = _seen(candidates), _seen(references)
     one, other = ours + 2 * theirs, theirs + 2 * ours
     pairs = []
-    for block, ends in _entries(published_file("meteor", "data", "paraphrase-en.gz")):
-        begin, middle, end = ends
-        found = one.take(_hashes(block, begin + 1, middle))
+    for block, ends in _entries(meteor_file("data", "paraphrase-en.gz")):
+        found = one.take(_hashes(block, ends[0] + 1, ends[1]))
         some = np.flatnonzero(found)
-        begin, middle, end = begin[some], middle[some], end[some]
-        both = np.flatnonzero(found[some] & other.take(_hashes(block, middle + 1, end)))
-        for first, second, last in zip(*(column[both].tolist() for column in (begin, middle, end)), strict=True):
-            pairs.append((block[first + 1 : second].decode(), block[second + 1 : last].decode()))
+        left = ends.take(some, 1)
+        both = np.flatnonzero(found[some] & other.take(_hashes(block, left[1] + 1, left[2])))
+        for start, middle, end in left.take(both, 1).T.tolist():
+            pairs.append((block[start + 1 : middle].decode(), block[middle + 1 : end].decode()))
     return pairs
 
 
