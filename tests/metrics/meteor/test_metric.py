@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+from microg_bench import __version__
 from microg_bench.metrics import METRICS, Score, Unavailable, score
 from microg_bench.metrics.meteor import data, metric, paraphrases
 from microg_bench.metrics.meteor.metric import MAX_WORDS
@@ -135,6 +137,29 @@ def test_another_stemmer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "version", lambda package: "3.0.1")
     reason = "METEOR needs snowballstemmer 2.2.0, found 3.0.1: pip install snowballstemmer==2.2.0"
     assert score(["a"], ["a"], ["METEOR"])["METEOR"] == Unavailable("METEOR", reason)
+
+
+@pytest.mark.parametrize(("name", "module"), [("paraphrase-en.gz", paraphrases), ("meteor-1.5.jar", data)])
+def test_a_file_of_another_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, module: ModuleType
+) -> None:
+    other = tmp_path / name
+    other.write_bytes(b"of another version")
+    found = data.published_file
+    monkeypatch.setattr(data, "published_file", lambda *path: other if path[-1] == name else found(*path))
+    for cached in (data._lines, data.abbreviations):
+        cached.cache_clear()
+    reason = f"{other}: not of METEOR 1.5: pip install --force-reinstall pycocoevalcap==1.2"
+    assert score(["Mr. a"], ["a"], ["METEOR"])["METEOR"] == Unavailable("METEOR", reason)
+
+
+def test_the_long_signature_names_the_implementation() -> None:
+    ours = meteor(["the crew"], ["the crew"]).signature
+    values = f"protocol:paper|tokenizer:none|jar:1.5|flags:-l en -norm|items:1|version:{__version__}"
+    assert ours.long() == f"METEOR|{values}|implementation:python"
+    assert "implementation" not in ours.values
+    older = ours.model_copy(update={"values": {**ours.values, "version": "0.1.0"}})
+    assert older.long().endswith("|implementation:java")
 
 
 def test_a_missing_package_makes_the_metric_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
