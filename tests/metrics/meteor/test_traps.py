@@ -28,7 +28,11 @@ TRAPS: dict[str, list[Item]] = {
     "of equal gain, fewer chunks come first": [("3. Node Node 3.", ["Node 3."])],
     "of equal chunks, the smaller distance comes first": [("The astronaut is an ipad.", [VIEW])],
     "of equal costs, the earlier state comes first": [
-        ("It is fixed to the US Lab port wall.", ["She is in Node 3."])
+        ("The astronaut is youtube creator jack gordon.", ["The astronauts are Li Cong and Ye Guangfu."]),
+        (
+            "The astronaut is a dark flight suit with american flag shoulder patches.",
+            ["The astronauts are Drew Feustel and Ricky Arnold."],
+        ),
     ],
     "the beam holds 40 states, not fewer": [
         (
@@ -64,7 +68,9 @@ TRAPS: dict[str, list[Item]] = {
         )
     ],
     "a word has the synonyms of its base": [("It floats lightly.", ["Her hair drifts freely."])],
-    "irregular words have a base": [("The children floated.", ["A child drifts."])],
+    "irregular words have a base": [
+        ("Her hair is floating freely.", ["The astronauts are floating weightlessly."])
+    ],
     "the first rule that gives a word counts": [("Her hair floats freely.", ["He steadies himself."])],
     "words in ss and of two letters have no base": [("the boss told us", ["a bos and u"])],
     "words in ful have no base": [
