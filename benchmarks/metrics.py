@@ -261,8 +261,12 @@ def scale(shared: Path) -> None:
         what = "all four metrics" if side == "harness" else "all but METEOR"
         for times, one in ((1, once), (more, many)):
             memory = f"{one.memory:.0f} MB, of which {one.before:.0f} before scoring"
-            print(f"{what}, {times} times the items: {one.seconds:.2f} s, {memory}")
-        print(f"{what}: {many.seconds / once.seconds:.0f} times as long", flush=True)
+            seconds = f"{one.seconds:.2f} s, {one.processor:.2f} s of processors"
+            print(f"{what}, {times} times the items: {seconds}, {memory}")
+        growth = many.processor / once.processor
+        print(
+            f"{what}: {many.seconds / once.seconds:.0f} times as long, {growth:.0f} of processors", flush=True
+        )
 
 
 def encoders(shared: Path, items: int) -> None:
