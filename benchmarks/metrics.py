@@ -1,13 +1,15 @@
 """Times the metrics on the oracle predictions against the published pipelines, in one run.
 
-Usage: ``python benchmarks/metrics.py [--shared DIR] [--rounds N]`` compares the four lexical metrics with
-pycocoevalcap on captions and answers: seconds, their ratio, and the peak memory of a process with its
-children. `two processes` scores each task in a process of its own, one after the other, from start to exit,
-as two calls of ``microg-bench score`` do; `one process` scores both tasks at once, and only the scoring is
-timed. Both sides use the same texts, with white space made single, since the published METEOR driver hangs on
-line breaks. What METEOR does not need is timed once more alone, the tokeniser's Java apart from the metrics.
-Exit status 1 where a score differs by more than 0.01 from the published one, or two processes are not 5 times
-as fast.
+Usage: ``python benchmarks/metrics.py [--shared DIR] [--rounds N] [--cold]`` compares the four lexical
+metrics with pycocoevalcap on captions and answers: seconds, their ratio, and the peak memory of a process
+with its children. `two processes` scores each task in a process of its own, one after the other, from
+start to exit, as two calls of ``microg-bench score`` do; `one process` scores both tasks at once, and
+only the scoring is timed. Both sides use the same texts, with white space made single, since the
+published METEOR driver hangs on line breaks. What METEOR does not need is timed once more alone, the
+tokeniser's Java apart from the metrics. With `--cold` each process reads the published files from the
+disk, not from the cache of the kernel; nothing else outlives a process. Exit status 1 where a score
+differs by more than 0.01 from the published one, or where two processes are less than 6 times as fast or
+one process less than 9 times. On a machine that is not idle the ratio of processor time says more.
 
 ``python benchmarks/metrics.py --scale`` times this harness on 1 and 100 times as many items, each copy with
 one word of every text replaced; METEOR on 1 and 10 times as many, which take minutes.
@@ -38,7 +40,8 @@ from microg_bench.metrics.texts import prepare_tasks
 from microg_bench.options import ScoringOptions
 from microg_bench.torchvision_repair import ensure_torchvision
 
-LIMIT = 5.0  # times as fast
+# How many times as fast each way of running must be at least.
+LIMITS = {"two processes": 6.0, "one process": 9.0}
 TASKS = ("captions", "answers")
 NAMES = ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR")
 Pairs = list[tuple[str, str]]
@@ -209,12 +212,28 @@ def _memory(process: int) -> int:
     return total
 
 
-def compare(shared: Path, rounds: int) -> bool:
-    """Print both sides; return whether the scores agree and two processes are fast enough."""
-    worst, least = 0.0, float("inf")
+def forget() -> None:
+    """Drop the published files from the cache of the kernel."""
+    folder = package_path("pycocoevalcap")
+    assert folder is not None
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def compare(shared: Path, rounds: int, cold: bool) -> bool:
+    """Print both sides; return whether the scores agree and this harness is fast enough."""
+    worst, least = 0.0, dict.fromkeys(LIMITS, float("inf"))
+
+    def run(way: str, side: str, protocol: str) -> Measured:
+        if cold:
+            forget()
+        return (measure_apart if way == "two processes" else measure)(shared, side, protocol)
+
     for protocol in ("paper", "coco") * rounds:
-        for way, run in (("two processes", measure_apart), ("one process", measure)):
-            slow, fast = run(shared, "published", protocol), run(shared, "harness", protocol)
+        for way in LIMITS:
+            slow, fast = run(way, "published", protocol), run(way, "harness", protocol)
             ratio = slow.seconds / fast.seconds
             print(
                 f"{protocol}, {way}: pycocoevalcap {slow.seconds:.1f} s, {slow.memory:.0f} MB; here "
@@ -222,16 +241,17 @@ def compare(shared: Path, rounds: int) -> bool:
                 f"({slow.processor / fast.processor:.1f} in processor time)",
                 flush=True,
             )
-            if run is measure_apart:
-                least = min(least, ratio)
+            least[way] = min(least[way], ratio)
             pairs = zip(fast.values, slow.values, strict=True)
             worst = max(worst, *(abs(ours - theirs) for ours, theirs in pairs))
         others = measure(shared, "rest", protocol)
         metrics = others.seconds - others.tokenising
         print(f"{protocol}: less METEOR: tokenising {others.tokenising:.2f} s, metrics {metrics:.2f} s")
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", flush=True)
-    print(f"largest difference of a score: {worst:.1e}; two processes at least {least:.1f} times as fast")
-    return worst <= 0.01 and least >= LIMIT
+    print(f"largest difference of a score: {worst:.1e}")
+    for way, ratio in least.items():
+        print(f"{way}: at least {ratio:.1f} times as fast, {LIMITS[way]:g} are demanded")
+    return worst <= 0.01 and all(ratio >= LIMITS[way] for way, ratio in least.items())
 
 
 def scale(shared: Path) -> None:
@@ -241,8 +261,12 @@ def scale(shared: Path) -> None:
         what = "all four metrics" if side == "harness" else "all but METEOR"
         for times, one in ((1, once), (more, many)):
             memory = f"{one.memory:.0f} MB, of which {one.before:.0f} before scoring"
-            print(f"{what}, {times} times the items: {one.seconds:.2f} s, {memory}")
-        print(f"{what}: {many.seconds / once.seconds:.0f} times as long", flush=True)
+            seconds = f"{one.seconds:.2f} s, {one.processor:.2f} s of processors"
+            print(f"{what}, {times} times the items: {seconds}, {memory}")
+        growth = many.processor / once.processor
+        print(
+            f"{what}: {many.seconds / once.seconds:.0f} times as long, {growth:.0f} of processors", flush=True
+        )
 
 
 def encoders(shared: Path, items: int) -> None:
@@ -291,6 +315,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--cold", action="store_true")
     parser.add_argument("--scale", action="store_true")
     parser.add_argument("--encoders", action="store_true")
     parser.add_argument("--items", type=int, default=400)
@@ -308,7 +333,7 @@ def main() -> int:
     if args.encoders:
         encoders(args.shared, args.items)
         return 0
-    return int(not compare(args.shared, args.rounds))
+    return int(not compare(args.shared, args.rounds, args.cold))
 
 
 if __name__ == "__main__":

@@ -73,8 +73,14 @@ class Signature(Record):
     values: dict[str, str]
 
     def long(self) -> str:
-        """All parts with their full names, e.g. ``CIDEr|protocol:paper|...|items:1237|version:0.2.0``."""
-        return "|".join([self.metric, *(f"{name}:{value}" for name, value in self.values.items())])
+        """All parts with their full names, e.g. ``CIDEr|protocol:paper|...|items:1237|version:0.2.0``.
+
+        METEOR's ends with its implementation. That is no part of the signature, since the number is the same.
+        """
+        parts = dict(self.values)
+        if self.metric == "METEOR":
+            parts["implementation"] = "java" if parts.get("version", "").startswith("0.1.") else "python"
+        return "|".join([self.metric, *(f"{name}:{value}" for name, value in parts.items())])
 
     def short(self) -> str:
         """The parts that usually differ, e.g. ``CIDEr|p:paper|n:1237|v:0.2.0``; of the input a hash."""

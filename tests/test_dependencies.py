@@ -27,7 +27,7 @@ OURS = {"microg_bench", "model_adapters", "tests", "benchmarks", "scripts", "doc
 EVERYTHING = (*EXTRAS, "test")
 # The extras and groups that a folder's imports may need besides the base.
 USED_BY = {
-    "microg_bench/metrics": ("score",),
+    "microg_bench/metrics": ("score", "coco"),
     "microg_bench/engines/transformers": ("transformers",),
     "microg_bench/engines/vllm": ("vllm",),
     "microg_bench/engines/gemini": ("gemini",),
@@ -162,7 +162,7 @@ def test_commands_that_are_printed_name_extras() -> None:
         for one in node.args[-2:]
         if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value.isalpha()
     }
-    assert named == {"score", "transformers", "har", "vllm", "ray", "plots", "excel", "mlflow"}
+    assert named == {"score", "coco", "transformers", "har", "vllm", "ray", "plots", "excel", "mlflow"}
     assert {info.extra for info in ENGINES.values()} - {""} <= EXTRAS.keys()
     for extra, packages in PACKAGES.items():
         assert set(packages) <= requirements(extra)

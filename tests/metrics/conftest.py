@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from tests.metrics.reference import MeteorJar, needs_java
 
 
 class Oracle(NamedTuple):
@@ -21,6 +24,13 @@ class Oracle(NamedTuple):
 @pytest.fixture(scope="session")
 def _jars() -> None:
     pytest.importorskip("pycocoevalcap", reason="the extra score is not installed: it has the jars")
+
+
+@pytest.fixture(scope="session")
+def meteor_jar(_jars: None) -> Iterator[MeteorJar]:
+    needs_java()
+    with MeteorJar() as jar:
+        yield jar
 
 
 @pytest.fixture(scope="session")

@@ -27,15 +27,37 @@ def needs_java() -> None:
         pytest.skip("java absent: the published drivers need it on PATH")
 
 
-def jar_counts(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-    """The 23 counts that METEOR's jar gives of each item, of its best reference."""
-    jar = package_path("pycocoevalcap", "meteor", "meteor-1.5.jar")
-    command = ["java", "-Dfile.encoding=UTF-8", "-Duser.language=en", "-jar", str(jar)]
-    items = zip(references, candidates, strict=True)
-    lines = "".join(" ||| ".join(("SCORE", *refs, candidate)) + "\n" for refs, candidate in items)
-    flags = ["-", "-", "-stdio", "-l", "en", "-norm"]
-    done = subprocess.run([*command, *flags], input=lines.encode(), capture_output=True, check=True)
-    return np.array([line.split() for line in done.stdout.decode().splitlines()], dtype=np.float64)
+class MeteorJar:
+    """The published program of METEOR, asked one line at a time; a context that ends it."""
+
+    def __enter__(self) -> MeteorJar:
+        jar = package_path("pycocoevalcap", "meteor", "meteor-1.5.jar")
+        command = ["java", "-Dfile.encoding=UTF-8", "-Duser.language=en", "-jar", str(jar)]
+        flags = ["-", "-", "-stdio", "-l", "en", "-norm"]
+        self._process = subprocess.Popen([*command, *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def _answers(self, line: str, count: int) -> list[str]:
+        sent, answered = self._process.stdin, self._process.stdout
+        assert sent is not None and answered is not None
+        sent.write(f"{line}\n".encode())
+        sent.flush()
+        return [answered.readline().decode().strip() for _ in range(count)]
+
+    def counts(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+        """The 23 counts of each item, of its best reference; texts are one line without three bars."""
+        items = zip(references, candidates, strict=True)
+        answers = [self._answers(" ||| ".join(("SCORE", *refs, text)), 1)[0].split() for refs, text in items]
+        return np.array(answers, dtype=np.float64)
+
+    def scores(self, counts: np.ndarray) -> tuple[np.ndarray, float]:
+        """The score of each item and of all, 0 to 1."""
+        items = [" ".join(map(str, one)) for one in counts.tolist()]
+        *scores, corpus = map(float, self._answers(" ||| ".join(("EVAL", *items)), len(items) + 1))
+        return np.array(scores), corpus
 
 
 def published_tokens(texts: Sequence[str]) -> list[str]:

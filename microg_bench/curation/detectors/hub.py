@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from microg_bench.curation.detectors.base import PersonDetector, Thresholds
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.text import first_line
+from microg_bench.torchvision_repair import ensure_torchvision
 
 BATCH = 8
 LOWEST = 0.1  # below it, BoT-SORT takes no detection
@@ -27,6 +28,7 @@ class HubDetector(PersonDetector):
             import transformers
         except ImportError as error:
             raise MissingExtraError(f"--detector {self.name}", "curate", first_line(error)) from None
+        ensure_torchvision()
         self._torch = torch
         self._version = transformers.__version__
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import reduce
+from operator import or_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ EXACT, STEM, SYNONYM, PARAPHRASE = range(4)
 _BEAM = 40
 _BATCH = 10_000
 _CLOSED = -1
+_NOWHERE = -2
+# The row of no match, counted from the end.
 _NONE = -1
 # The k lowest bits of 64.
 _LOWEST = np.array([(1 << k) - 1 for k in range(65)], dtype=np.uint64)
@@ -53,7 +57,8 @@ class _States:
 
     Attributes:
         cost: what they are ordered by, as one number.
-        used: words of the candidate in matches, as bits, shape (words / 64, states).
+        used: words of the candidate in matches, as bits, shape (states × blocks of 64); only of words that
+            several matches cover, since no match can lack another.
         chunk: where the candidate would continue the open chunk, `_CLOSED` without one.
         behind: the first word of the reference behind the last match.
     """
@@ -93,19 +98,27 @@ class _Search:
         self._pair = np.cumsum(np.diff(matches.pair, prepend=matches.pair[0]) != 0)
         self._pairs = int(self._pair[-1]) + 1
         self._width = int(matches.end.max()) + 1
-        self._distance = np.abs(matches.start - matches.candidate_start)
+        distance = np.abs(matches.start - matches.candidate_start)
         # One chunk costs more than all distances, and a gain of 1 is worth more than all chunks.
-        self._chunk = int(np.bincount(self._pair, self._distance).max()) + 1
-        self._gain = _gains(matches) * self._chunk * (self._width + 1)
-        self._covered = _bits(matches.candidate_start, matches.candidate_end)
-        sole = self._sole(matches.start, matches.end)
+        self._chunk = int(np.bincount(self._pair, distance).max()) + 1
+        gain = _gains(matches) * self._chunk * (self._width + 1)
+        # The last row stands for no match.
+        self._distance, self._gain = np.append(distance, 0), np.append(gain, 0)
+        self._begins = np.append(matches.candidate_start, _NOWHERE)
+        before, after = self._contested(matches.start, matches.end)
+        low, high = self._contested(matches.candidate_start, matches.candidate_end)
+        self._block = np.append(low >> 6, 0)
+        # No match covers words in more than two blocks, and most cover them in one.
+        covered = [np.append(bits, np.uint64(0)) for bits in _bits(low & 63, high - low)]
+        self._covered = covered[: 1 + bool(covered[1].any())]
+        self._blocks = int(self._block.max()) + len(self._covered)
         # A match whose words no other match covers is in every alignment, even without gain.
-        self._fixed = sole & self._sole(matches.candidate_start, matches.candidate_end)
+        self._fixed = (before == after) & (low == high)
 
     def best(self) -> Ints:
         """The rows of the matches in the best alignments."""
         pairs = np.arange(self._pairs)
-        unused = np.zeros((len(self._covered), self._pairs), dtype=np.uint64)
+        unused = np.zeros(self._pairs * self._blocks, dtype=np.uint64)
         states = _States(pairs, 0 * pairs, unused, 0 * pairs + _CLOSED, 0 * pairs)
         history = []
         for word, first, count in zip(*self._turns(), strict=True):
@@ -139,34 +152,42 @@ class _Search:
     def _advance(self, states: _States, word: Ints, first: Ints, count: Ints) -> tuple[_States, Ints, Ints]:
         """The states after one turn; for each the state it comes from and the match it took, or `_NONE`."""
         waiting = states.behind > word[states.pair]  # inside of a longer match
+        first = first[states.pair]
         options = np.where(waiting, 0, count[states.pair])
         # The branches of each state: the matches in their order, then none of them.
-        parent, row = spread(first[states.pair], options + 1)
-        head = (np.cumsum(options + 1) - options - 1)[parent]
-        takes = np.arange(len(parent)) - head < options[parent]
-        row = np.where(takes, row, _NONE)
-        blocked = takes & (states.used.take(parent, 1) & self._covered.take(row, 1) != 0).any(axis=0)
+        branches = options + 1
+        parent, row = spread(first, branches)
+        none = np.cumsum(branches) - 1
+        row[none] = _NONE
+        block = parent * self._blocks + self._block.take(row)
+        shared = [
+            states.used.take(block + place) & bits.take(row) for place, bits in enumerate(self._covered)
+        ]
+        allowed = reduce(or_, shared) == 0
 
         # The jar adds the distance of a match to the branches after it, not to its own.
-        distance = np.cumsum(np.where(takes & ~blocked, self._distance[row], 0))
-        distance = np.concatenate(([0], distance))
-        cost = states.cost[parent] + distance[:-1] - distance[head]
-        chunk = states.chunk[parent]
-        goes_on = waiting[parent] | (takes & (chunk == self._matches.candidate_start[row]))
-        cost += np.where((chunk != _CLOSED) & ~goes_on, self._chunk, 0) - np.where(takes, self._gain[row], 0)
+        distance = self._distance.take(row) * allowed
+        distance = np.cumsum(distance) - distance
+        ends = (states.chunk != _CLOSED) & ~waiting  # unless the next match goes on
+        cost = (states.cost + ends * self._chunk - distance[none - options]).take(parent) + distance
+        goes_on = states.chunk.take(parent) == self._begins.take(row)
+        cost -= self._gain.take(row) + goes_on * self._chunk
 
-        must = (options > 0) & self._fixed[np.where(options > 0, first[states.pair], 0)]
-        kept = np.flatnonzero(np.where(takes, ~blocked, ~must[parent]))
+        allowed[none[(options > 0) & self._fixed[np.where(options > 0, first, 0)]]] = False
+        kept = np.flatnonzero(allowed)
         kept = kept[self._lowest(states.pair[parent[kept]], cost[kept])]
         parent, row = parent[kept], row[kept]
         taken = row != _NONE
+        chunk = np.where(waiting, states.chunk, _CLOSED)
+        used = states.used.reshape(-1, self._blocks).take(parent, 0).reshape(-1)
+        block = np.arange(len(row)) * self._blocks + self._block.take(row)
+        for place, bits in enumerate(self._covered):
+            used[block + place] |= bits.take(row)
         after = _States(
             states.pair[parent],
             cost[kept],
-            states.used.take(parent, 1) | np.where(taken, self._covered.take(row, 1), np.uint64(0)),
-            np.where(
-                taken, self._matches.candidate_end[row], np.where(waiting, states.chunk, _CLOSED)[parent]
-            ),
+            used,
+            np.where(taken, self._matches.candidate_end[row], chunk[parent]),
             np.where(taken, self._matches.end[row], states.behind[parent]),
         )
         return after, parent, row
@@ -178,14 +199,16 @@ class _Search:
         first = np.searchsorted(pair, np.arange(self._pairs))
         return order[np.arange(len(order)) - first[pair] < _BEAM]
 
-    def _sole(self, start: Ints, end: Ints) -> NDArray[np.bool_]:
-        """Whether no other match covers the words of each match on one side."""
+    def _contested(self, start: Ints, end: Ints) -> tuple[Ints, Ints]:
+        """How many words of one side that several matches cover stand before each match's start and end."""
         width = int(end.max()) + 1
-        start, end = self._pair * width + start, self._pair * width + end
+        first = self._pair * width
         size = self._pairs * width
-        covers = np.cumsum(np.bincount(start, minlength=size) - np.bincount(end, minlength=size))
-        contested = np.concatenate(([0], np.cumsum(covers > 1)))
-        return np.equal(contested[start], contested[end])
+        covers = np.cumsum(
+            np.bincount(first + start, minlength=size) - np.bincount(first + end, minlength=size)
+        )
+        before = np.concatenate(([0], np.cumsum(covers > 1)))
+        return before[first + start] - before[first], before[first + end] - before[first]
 
 
 def _gains(matches: Matches) -> Ints:
@@ -194,8 +217,7 @@ def _gains(matches: Matches) -> Ints:
     return np.where(matches.stage == EXACT, words + others, words // 2 + others // 2)
 
 
-def _bits(start: Ints, end: Ints) -> NDArray[np.uint64]:
-    """The words from `start` to `end` as bits, shape (words / 64, matches)."""
-    blocks = np.arange(0, end.max(), 64)[:, None]
-    low, high = (np.clip(side - blocks, 0, 64) for side in (start, end))
-    return _LOWEST[high] ^ _LOWEST[low]
+def _bits(first: Ints, count: Ints) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """`count` bits, at most 64, from bit `first` of a block on: those in the block, those in the next."""
+    bits, by = _LOWEST[count], first.astype(np.uint64)
+    return np.left_shift(bits, by), np.right_shift(bits >> np.uint64(1), np.uint64(63) - by)

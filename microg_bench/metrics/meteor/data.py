@@ -4,11 +4,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from microg_bench.errors import MetricUnavailableError
 from microg_bench.metrics.packages import published_file
 
+# The bytes of the published files.
+_SIZES = {"meteor-1.5.jar": 6318693, "paraphrase-en.gz": 61813011}
+_REINSTALL = "pip install --force-reinstall pycocoevalcap==1.2"
 # Later versions of the algorithm give other stems ("organize", "emergency") than the jar.
 _STEMMER = ("snowballstemmer", "2.2.0")
 # What the suffix of an inflected word is replaced by to find its base, in WordNet's order.
@@ -19,6 +23,18 @@ _SUFFIXES = (
 )
 
 
+def meteor_file(*path: str) -> Path:
+    """A file of METEOR 1.5 in the package pycocoevalcap.
+
+    Raises:
+        MetricUnavailableError: the file is missing, or is of another version.
+    """
+    file = published_file("meteor", *path)
+    if file.stat().st_size != _SIZES[path[-1]]:
+        raise MetricUnavailableError(f"not of METEOR 1.5: {_REINSTALL}", path=file)
+    return file
+
+
 @cache
 def _lines(name: str) -> list[str]:
     """The lines of a file inside the jar.
@@ -26,7 +42,7 @@ def _lines(name: str) -> list[str]:
     Raises:
         MetricUnavailableError: the jar is missing or damaged.
     """
-    jar = published_file("meteor", "meteor-1.5.jar")
+    jar = meteor_file("meteor-1.5.jar")
     try:
         with ZipFile(jar) as archive:
             return archive.read(name).decode().split("\n")
@@ -94,13 +110,15 @@ def synsets(word: str) -> frozenset[str]:
 
 
 def _bases(word: str) -> Iterable[str]:
-    """The base forms of a word: from the exception list, else by the first suffix rule that gives a word."""
+    """The base forms of a word: from the exception list, else by the first suffix rule that gives a word.
+
+    WordNet has "boxesful" from "boxful", but the jar finds no base of words in "ful".
+    """
     if word in _irregular():
         return _irregular()[word]
-    body = word.removesuffix("ful")
-    if len(body) > 2 and not body.endswith("ss"):
+    if len(word) > 2 and not word.endswith(("ss", "ful")):
         for suffix, ending in _SUFFIXES:
-            base = body.removesuffix(suffix) + ending
-            if body.endswith(suffix) and base in _synsets():
-                return [base + word[len(body) :]]
+            base = word.removesuffix(suffix) + ending
+            if word.endswith(suffix) and base in _synsets():
+                return [base]
     return []

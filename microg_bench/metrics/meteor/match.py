@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
-from itertools import accumulate, count, takewhile
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from microg_bench.metrics.meteor.data import function_words, stemmer, synsets
 
 # For each row a number and what it is related to, in the order of the numbers.
 _Relation = tuple[Ints, Ints]
+_NONE = -1
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Corpus:
         one, other = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         by_number = stable_argsort(one)
         self._paraphrases = one[by_number], other[by_number]
-        self._phrases = _find_phrases(texts, dict(phrases))
+        self._phrases = _find_phrases(self._words, lengths, _PhraseTree(vocabulary, list(phrases)))
 
     def words(self, texts: Ints) -> Ints:
         """How many words each of some texts has."""
@@ -133,19 +134,52 @@ def _join(left: Spans, relation: _Relation, right: Spans) -> tuple[Ints, Ints]:
     return owner[there[hit]], order[rows]
 
 
-def _find_phrases(texts: Iterable[str], numbers: dict[str, int]) -> Spans:
-    """Where phrases, each with its number, stand in texts."""
-    beginnings = {part for phrase in numbers for part in accumulate(phrase.split(" "), "{} {}".format)}
-    longest = max((phrase.count(" ") + 1 for phrase in numbers), default=0)
-    found = []
-    for place, text in enumerate(texts):
-        words = text.split()
-        for start in range(len(words)):
-            ahead = accumulate(words[start : start + longest], "{} {}".format)
-            for end, phrase in enumerate(takewhile(beginnings.__contains__, ahead), start + 1):
-                if phrase in numbers:
-                    found.append((place, numbers[phrase], start, end))
-    return Spans(*np.array(found, dtype=np.int64).reshape(-1, 4).T.copy())
+class _PhraseTree:
+    """Phrases by their words: from each node, and the number of the word that follows, to the next node.
+
+    `phrase` has the phrase that ends at each node, by its place in `phrases`, or `_NONE`.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], phrases: Sequence[str]) -> None:
+        known = {word: number for number, word in enumerate(vocabulary)}
+        tree: dict[int, int] = defaultdict(count(1).__next__)
+        ends = {}
+        for place, phrase in enumerate(phrases):
+            words = phrase.split(" ")
+            if all(map(known.__contains__, words)):
+                end = reduce(lambda node, word: tree[node * len(known) + known[word]], words, 0)
+                ends[end] = place
+        self._words = len(known)
+        edges = [*sorted(tree.items()), (np.iinfo(np.int64).max, _NONE)]
+        self._keys, self._nodes = np.array(edges, dtype=np.int64).T
+        self.phrase = np.array([ends.get(node, _NONE) for node in range(len(tree) + 1)])
+
+    def follow(self, node: Ints, word: Ints) -> tuple[Ints, Ints]:
+        """Where a word leads from a node: the places in `node` and `word`, and the next nodes."""
+        key = node * self._words + word
+        edge = np.searchsorted(self._keys, key)
+        there = np.flatnonzero(self._keys[edge] == key)
+        return there, self._nodes[edge[there]]
+
+
+def _find_phrases(words: Spans, lengths: Ints, tree: _PhraseTree) -> Spans:
+    """Where phrases stand among the words of texts, each of which has so many words."""
+    ends = np.repeat(np.cumsum(lengths), lengths)
+    first, length = np.arange(len(ends)), 0
+    node = 0 * first
+    found = [(first[:0], first[:0], first[:0])]
+    while len(first):
+        there, node = tree.follow(node, words.number[first + length])
+        first, length = first[there], length + 1
+        phrase = tree.phrase[node]
+        whole = np.flatnonzero(phrase != _NONE)
+        found.append((first[whole], phrase[whole], 0 * whole + length))
+        longer = np.flatnonzero(first + length < ends[first])
+        first, node = first[longer], node[longer]
+    row, number, size = map(np.concatenate, zip(*found, strict=True))
+    order = stable_argsort(row)
+    row, number, size = row[order], number[order], size[order]
+    return Spans(words.text[row], number, words.start[row], words.start[row] + size)
 
 
 def _relations(vocabulary: Sequence[str]) -> dict[int, _Relation]:

@@ -33,6 +33,8 @@ _SUBSTITUTIONS = [
 _LETTER = re.compile(f"[{_L}]")
 # A word that ends with a dot, and the first character of the word after it.
 _DOTTED = re.compile(r"(?<=\s)(\S+)\.(?= +(\S?))")
+# Letters without a lower case in Unicode 13, which Java 17 has; later versions of Python know more.
+_LATER = re.compile("([\u2c2f\ua7c0\ua7cb-\ua7dc\U00010570-\U00010595\U00010d50-\U00010d65]+)")
 # Java's `trim`, which the jar calls at the end, drops control characters as well.
 _TRIMMED = "".join(map(chr, range(33)))
 
@@ -42,7 +44,7 @@ def normalize(texts: Sequence[str]) -> list[str]:
     joined = " " + " \n ".join(texts) + " "
     for pattern, replacement in _SUBSTITUTIONS:
         joined = pattern.sub(replacement, joined)
-    joined = re.sub(" +", " ", _DOTTED.sub(_end_sentence, joined)).lower()
+    joined = _lower(re.sub("  +", " ", _DOTTED.sub(_end_sentence, joined)))
     return [line.strip(_TRIMMED) for line in joined.split("\n")]
 
 
@@ -57,3 +59,10 @@ def _end_sentence(dotted: re.Match[str]) -> str:
     if word in always or "a" <= after <= "z" or (word in before_numbers and "0" <= after <= "9"):
         return dotted[0]
     return f"{word} ."
+
+
+def _lower(text: str) -> str:
+    """A text in lower case, as Java 17 makes it."""
+    parts = _LATER.split(text)
+    parts[::2] = map(str.lower, parts[::2])
+    return "".join(parts)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.errors import MetricUnavailableError
-from microg_bench.metrics.packages import published_file
+from microg_bench.metrics.meteor.data import meteor_file
 
 Offsets = NDArray[np.intp]
 
@@ -39,11 +39,12 @@ def read_pairs(references: Sequence[str], candidates: Sequence[str]) -> list[tup
     ours, theirs = _seen(candidates), _seen(references)
     one, other = ours + 2 * theirs, theirs + 2 * ours
     pairs = []
-    for block, ends in _entries(published_file("meteor", "data", "paraphrase-en.gz")):
-        found = one[_hashes(block, ends[:, 0] + 1, ends[:, 1])]
-        some, found = ends[found > 0], found[found > 0]
-        found &= other[_hashes(block, some[:, 1] + 1, some[:, 2])]
-        for start, middle, end in some[found > 0].tolist():
+    for block, ends in _entries(meteor_file("data", "paraphrase-en.gz")):
+        found = one.take(_hashes(block, ends[0] + 1, ends[1]))
+        some = np.flatnonzero(found)
+        left = ends.take(some, 1)
+        both = np.flatnonzero(found[some] & other.take(_hashes(block, left[1] + 1, left[2])))
+        for start, middle, end in left.take(both, 1).T.tolist():
             pairs.append((block[start + 1 : middle].decode(), block[middle + 1 : end].decode()))
     return pairs
 
@@ -65,14 +66,14 @@ def _seen(texts: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def _entries(table: Path) -> Iterator[tuple[bytes, Offsets]]:
-    """Blocks of a table, each with the offsets where the lines of its entries end, shape (entries, 3)."""
+    """Blocks of a table, each with the offsets where the lines of its entries end, shape (3, entries)."""
     rest = b""
     for unpacked in _unpacked(table):
         block = _PAD + rest + unpacked + _PAD
         ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
         whole = len(ends) // 3 * 3
         rest = block[ends[whole - 1] + 1 : -len(_PAD)] if whole else rest + unpacked
-        yield block, ends[:whole].reshape(-1, 3)
+        yield block, ends[:whole].reshape(-1, 3).T
     if rest:
         raise MetricUnavailableError("damaged: its last entry is not whole", path=table)
 

@@ -15,6 +15,7 @@ from microg_bench.curation.detectors.hog import Hog
 from microg_bench.curation.detectors.hub import HubDetector
 from microg_bench.curation.recipe import read_curation_recipe
 from microg_bench.errors import EngineError, UsageError
+from microg_bench.torchvision_repair import ensure_torchvision
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.scripted_detector import Scripted
@@ -124,6 +125,7 @@ def build(folder: Path, labels: dict[int, str]) -> str:
     import torch
     import transformers
 
+    ensure_torchvision()
     torch.manual_seed(0)
     backbone = transformers.HGNetV2Config(
         stem_channels=[3, 8, 8],
@@ -149,7 +151,7 @@ def build(folder: Path, labels: dict[int, str]) -> str:
         decoder_in_channels=[16, 16],
         decoder_ffn_dim=16,
         decoder_attention_heads=2,
-        decoder_layers=1,
+        decoder_layers=2,
         decoder_n_points=[2, 2],
         num_queries=12,
         num_denoising=0,

@@ -1,22 +1,20 @@
-"""METEOR against the published jar, through its published Python driver and through the oracles."""
+"""METEOR: its texts, bounds and data; how its counts compare with the jar's is tested in `test_exact.py`."""
 
 from __future__ import annotations
 
 import gzip
-import random
 import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from microg_bench.metrics import METRICS, Score, Unavailable, score, score_tasks
+from microg_bench import __version__
+from microg_bench.metrics import METRICS, Score, Unavailable, score
 from microg_bench.metrics.meteor import data, metric, paraphrases
 from microg_bench.metrics.meteor.metric import MAX_WORDS
-from microg_bench.metrics.texts import prepare
 from tests.metrics.conftest import Oracle
-from tests.metrics.reference import jar_counts, needs_java
 
 pytestmark = pytest.mark.slow
 
@@ -27,86 +25,6 @@ def meteor(candidates: list[str], references: list[str] | list[list[str]]) -> Sc
     answer = score(candidates, references, ["METEOR"])["METEOR"]
     assert isinstance(answer, Score), answer
     return answer
-
-
-ODD = [
-    ("the crew floats", ["the crew floats"]),
-    ("floats the crew", ["the crew floats"]),
-    ("", ["the crew"]),
-    ("the crew", [""]),
-    ("", [""]),
-    ("a man drifts by", ["someone else", "a man floats by", "a man"]),
-    ("ISTANBUL I İ ß “quoted” — dash…", ["istanbul i i ss 'quoted' - dash ..."]),
-]
-
-
-@pytest.mark.heavy
-def test_every_item_is_as_the_published_driver_gives_it(oracles: dict[str, Oracle]) -> None:
-    """Both tasks under both protocols, and odd texts, in one run of the driver.
-
-    The tokens that it is given under `coco` are ours, which are compared with the published ones elsewhere.
-    """
-    needs_java()
-    tasks = {
-        **{task: (oracle.candidates, oracle.references) for task, oracle in oracles.items()},
-        "odd": ([pair[0] for pair in ODD], [pair[1] for pair in ODD]),
-    }
-    ours, pairs = [], []
-    for protocol in ("paper", "coco"):
-        found = score_tasks(tasks, ["METEOR"], protocol)
-        for task, given in tasks.items():
-            tokenized = prepare(*given, protocol).tokenized
-            pairs += zip(tokenized.candidates, tokenized.references, strict=True)
-            ours.append(found[task]["METEOR"])
-    corpus, items = published.Meteor().compute_score(
-        {index: [" ".join(text.split()) for text in pair[1]] for index, pair in enumerate(pairs)},
-        {index: [" ".join(pair[0].split())] for index, pair in enumerate(pairs)},
-    )
-    assert all(isinstance(one, Score) for one in ours), ours
-    found = np.concatenate([one.per_item for one in ours])
-    np.testing.assert_allclose(found, 100 * np.array(items), rtol=0, atol=1e-9)
-    together = METRICS["METEOR"].aggregate(np.concatenate([one.statistics for one in ours]))
-    assert together == pytest.approx(100 * corpus, abs=1e-9)
-
-
-def scrambled(text: str, draw: random.Random) -> str:
-    """A text with its words in another order, doubled, left out, or glued by signs."""
-    words = text.split()
-    change = draw.randrange(5)
-    if change == 0:
-        draw.shuffle(words)
-    elif change == 1:
-        words += words
-    elif change == 2:
-        words = [word for word in words if draw.random() < 0.6]
-    elif change == 3:
-        words = [draw.choice(["the", "a", "is", word]) for word in words]
-    else:
-        signs = ["-", ",", ", ", ". ", "'s ", "--", "… ", "“", "é", "U.S. ", "Mr. ", " "]
-        return " ".join("".join(word + draw.choice(signs) for word in words).split())
-    return " ".join(words)
-
-
-@pytest.mark.heavy
-def test_every_count_of_scrambled_texts_is_the_jars(references: dict[str, dict[Any, str]]) -> None:
-    """Repeated words fill the beam; one pair has more words than an integer bits; "an" is "c0" to Java."""
-    needs_java()
-    draw = random.Random(3)
-    texts = sorted({*references["caption"].values(), *references["vqa"].values()})
-    items = [("an c0", ["c0 an"]), (" ".join(texts[:20]), [" ".join(texts[10:30])]), *ODD]
-    for text in draw.sample(texts, 600):
-        several = [
-            scrambled(draw.choice([text, draw.choice(texts)]), draw) for _ in range(draw.randint(1, 3))
-        ]
-        items.append((scrambled(text, draw), several))
-    candidates, several = [item[0] for item in items], [item[1] for item in items]
-    expected = jar_counts(candidates, several)
-    found = meteor(candidates, several).statistics
-    np.testing.assert_array_equal(np.delete(found, 20, axis=1), np.delete(expected, 20, axis=1))
-    perfect = found[:, 20] != expected[:, 20]
-    np.testing.assert_array_equal(expected[perfect, 20], 1)
-    np.testing.assert_array_equal(found[perfect, 20], 0)
-    np.testing.assert_array_equal(found[perfect, :2], found[perfect, 21:])
 
 
 def test_the_table_is_read_alike_without_the_faster_unpacker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +126,7 @@ def test_a_damaged_table_makes_the_metric_unavailable(
 ) -> None:
     table = tmp_path / "paraphrase-en.gz"
     table.write_bytes(damage)
-    monkeypatch.setattr(paraphrases, "published_file", lambda *path: table)
+    monkeypatch.setattr(paraphrases, "meteor_file", lambda *path: table)
     answer = score(["crew"], ["staff"], ["METEOR"])["METEOR"]
     assert isinstance(answer, Unavailable)
     assert answer.reason.startswith(f"{table}: damaged: ")
@@ -219,6 +137,29 @@ def test_another_stemmer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "version", lambda package: "3.0.1")
     reason = "METEOR needs snowballstemmer 2.2.0, found 3.0.1: pip install snowballstemmer==2.2.0"
     assert score(["a"], ["a"], ["METEOR"])["METEOR"] == Unavailable("METEOR", reason)
+
+
+@pytest.mark.parametrize(("name", "module"), [("paraphrase-en.gz", paraphrases), ("meteor-1.5.jar", data)])
+def test_a_file_of_another_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, module: ModuleType
+) -> None:
+    other = tmp_path / name
+    other.write_bytes(b"of another version")
+    found = data.published_file
+    monkeypatch.setattr(data, "published_file", lambda *path: other if path[-1] == name else found(*path))
+    for cached in (data._lines, data.abbreviations):
+        cached.cache_clear()
+    reason = f"{other}: not of METEOR 1.5: pip install --force-reinstall pycocoevalcap==1.2"
+    assert score(["Mr. a"], ["a"], ["METEOR"])["METEOR"] == Unavailable("METEOR", reason)
+
+
+def test_the_long_signature_names_the_implementation() -> None:
+    ours = meteor(["the crew"], ["the crew"]).signature
+    values = f"protocol:paper|tokenizer:none|jar:1.5|flags:-l en -norm|items:1|version:{__version__}"
+    assert ours.long() == f"METEOR|{values}|implementation:python"
+    assert "implementation" not in ours.values
+    older = ours.model_copy(update={"values": {**ours.values, "version": "0.1.0"}})
+    assert older.long().endswith("|implementation:java")
 
 
 def test_a_missing_package_makes_the_metric_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
