@@ -35,6 +35,7 @@ USED_BY = {
     "microg_bench/engines/http": ("openai", "gemini"),
     "microg_bench/engines": ("transformers", "vllm"),
     "microg_bench/har/models": ("har",),
+    "microg_bench/curation": ("curate",),
     **{
         f"microg_bench/har/{name}.py": ("har",)
         for name in ("checkpoints", "clips", "logits", "predict", "trainer", "training")
