@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.curation.finding import Finding
+from microg_bench.curation.finding import StageFinding
 from microg_bench.curation.recipe import Cut
 from microg_bench.errors import MissingExtraError
 from microg_bench.text import first_line
@@ -11,7 +11,7 @@ from microg_bench.text import first_line
 VERSION = 1
 
 
-def filter_cuts(frames: NDArray[np.uint8], fps: float, settings: Cut) -> Finding:
+def filter_cuts(frames: NDArray[np.uint8], fps: float, settings: Cut) -> StageFinding:
     """Whether no frame differs too much from the one before it; its numbers hold the frames that do, from 0.
 
     Args:
@@ -36,5 +36,5 @@ def filter_cuts(frames: NDArray[np.uint8], fps: float, settings: Cut) -> Finding
             one.frame_num for one in detector.process_frame(time, np.ascontiguousarray(frame[:, :, ::-1]))
         ]
     if cuts:
-        return Finding(False, f"a cut at frame {cuts[0]}", {"cuts": cuts})
-    return Finding(True, "", {"cuts": cuts})
+        return StageFinding(False, f"a cut at frame {cuts[0]}", {"cuts": cuts})
+    return StageFinding(True, "", {"cuts": cuts})

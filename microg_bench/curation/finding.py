@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Finding:
+class StageFinding:
     """Whether a clip passed, why not, and what was measured."""
 
     passed: bool

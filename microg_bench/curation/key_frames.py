@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from microg_bench.curation.finding import Finding
+from microg_bench.curation.finding import StageFinding
 from microg_bench.curation.folder import Box
 
 VERSION = 1
 
 
-def choose_key_frames(boxes: Sequence[Box]) -> tuple[Finding, tuple[Box, ...]]:
+def choose_key_frames(boxes: Sequence[Box]) -> tuple[StageFinding, tuple[Box, ...]]:
     """The box of each person in its key frame, in the order of persons: the first, where two are as near."""
     chosen = []
     for person in sorted({box.person for box in boxes}):
         own = [box for box in boxes if box.person == person]
         middle = float(np.median([box.frame for box in own]))
         chosen.append(min(own, key=lambda box: abs(box.frame - middle)))
-    return Finding(True, "", {"frames": [box.frame for box in chosen]}), tuple(chosen)
+    return StageFinding(True, "", {"frames": [box.frame for box in chosen]}), tuple(chosen)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.curation.finding import Finding
+from microg_bench.curation.finding import StageFinding
 from microg_bench.curation.recipe import Motion
 from microg_bench.errors import MissingExtraError
 from microg_bench.text import first_line
@@ -15,7 +15,7 @@ VERSION = 1
 _ITERATIONS, _PRECISION = 10, 0.03  # of Lucas-Kanade's search
 
 
-def measure_motion(frames: NDArray[np.uint8], fps: float, settings: Motion) -> Finding:
+def measure_motion(frames: NDArray[np.uint8], fps: float, settings: Motion) -> StageFinding:
     """How much moves; never a reason to reject a clip.
 
     Its numbers: `sum`, the pixels that all corners together move a frame, on average (the published measure,
@@ -35,7 +35,7 @@ def measure_motion(frames: NDArray[np.uint8], fps: float, settings: Motion) -> F
     diagonal = float(np.hypot(*frames.shape[1:3]))
     speed = float(np.mean(means)) * fps / diagonal if means else 0.0
     motion = "high" if total > settings.threshold else "low"
-    return Finding(True, "", {"sum": total, "speed": speed, "motion": motion})
+    return StageFinding(True, "", {"sum": total, "speed": speed, "motion": motion})
 
 
 def _steps(frames: NDArray[np.uint8], settings: Motion) -> tuple[list[float], list[float]]:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.curation.finding import Finding
+from microg_bench.curation.finding import StageFinding
 from microg_bench.curation.recipe import Person
 
 VERSION = 1
 
 
-def filter_persons(found: Sequence[NDArray[np.float64]], present: float, settings: Person) -> Finding:
+def filter_persons(found: Sequence[NDArray[np.float64]], present: float, settings: Person) -> StageFinding:
     """Whether a person is in enough of the frames.
 
     Args:
@@ -24,7 +24,7 @@ def filter_persons(found: Sequence[NDArray[np.float64]], present: float, setting
     most = max((len(boxes) for boxes in found), default=0)
     numbers = {"share": share, "most": most}
     if share < settings.share:
-        return Finding(
+        return StageFinding(
             False, f"a person in {share:.0%} of the frames, less than {settings.share:.0%}", numbers
         )
-    return Finding(True, "", numbers)
+    return StageFinding(True, "", numbers)

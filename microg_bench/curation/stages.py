@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from microg_bench.curation import cut, key_frames, motion, person, tracks, trim
 from microg_bench.curation.detectors.base import PersonDetector, Thresholds
-from microg_bench.curation.finding import Finding
+from microg_bench.curation.finding import StageFinding
 from microg_bench.curation.folder import Box, ClipBoxes, StageName, Verdict
 from microg_bench.curation.recipe import STAGES, CurationRecipe
 from microg_bench.records import Record
@@ -140,7 +140,7 @@ class _Judged:
         self.boxes = {one.of: one for one in self.task.boxes}
         self.new: list[ClipBoxes] = []
 
-    def finding(self, stage: StageName) -> Finding:
+    def finding(self, stage: StageName) -> StageFinding:
         recipe, limits = self.task.recipe, self.facts.thresholds
         if stage == "person":
             return person.filter_persons(self.persons, limits.present, recipe.person)
@@ -152,7 +152,7 @@ class _Judged:
             return self._tracks()
         return key_frames.choose_key_frames(self.boxes["tracks"].boxes)[0]
 
-    def _tracks(self) -> Finding:
+    def _tracks(self) -> StageFinding:
         recipe = self.task.recipe
         tracked = self.detector.track(self.frames, self.persons, recipe.tracks)
         size = self.frames.shape[2], self.frames.shape[1]
@@ -179,11 +179,11 @@ class _Judged:
         return decode(self.task.path, FrameSpec.parse(None, "all"), threads=1).pixels
 
     @cached_property
-    def motion(self) -> Finding:
+    def motion(self) -> StageFinding:
         """What moves."""
         known = next((one for one in self.task.known if one.stage == "motion"), None)
         if known is not None and known.key == self.keys["motion"]:
-            return Finding(known.passed, known.reason, known.numbers)
+            return StageFinding(known.passed, known.reason, known.numbers)
         return motion.measure_motion(self.frames, self.task.recipe.trim.fps, self.task.recipe.motion)
 
     @cached_property

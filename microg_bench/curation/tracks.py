@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.curation.finding import Finding
+from microg_bench.curation.finding import StageFinding
 from microg_bench.curation.folder import Box
 from microg_bench.curation.recipe import Interval, Tracks
 
@@ -26,7 +26,7 @@ def choose_persons(
     confident: float,
     motion: str,
     settings: Tracks,
-) -> tuple[Finding, tuple[Box, ...]]:
+) -> tuple[StageFinding, tuple[Box, ...]]:
     """The boxes of persons, in the order of frames; a clip without any is rejected.
 
     Args:
@@ -45,8 +45,8 @@ def choose_persons(
     persons = len({one.person for one in boxes})
     numbers: dict[str, int | float | str | list[int]] = {"persons": persons, "motion": motion}
     if not persons:
-        return Finding(False, "no person is large, clear and long enough in view", numbers), ()
-    return Finding(True, "", numbers), tuple(boxes)
+        return StageFinding(False, "no person is large, clear and long enough in view", numbers), ()
+    return StageFinding(True, "", numbers), tuple(boxes)
 
 
 @dataclass
