@@ -28,7 +28,19 @@ ORDER = (
         "scorecard",
     ),
     *("progress", "memory", "torchvision_repair", "_children", "tasks", "dataset", "prompts", "metrics"),
-    *("adapters", "engines", "runs", "scoring", "har", "submissions", "tables", "plots", "pages", "export"),
+    *(
+        "adapters",
+        "engines",
+        "runs",
+        "scoring",
+        "har",
+        "curation",
+        "submissions",
+        "tables",
+        "plots",
+        "pages",
+        "export",
+    ),
     *("api", "drifts", "merges", "__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}

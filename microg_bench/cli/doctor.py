@@ -33,6 +33,7 @@ PACKAGES = {
     ),
     "transformers": ("torch", "torchvision", "transformers", "accelerate"),
     "har": ("torch", "accelerate", "safetensors"),
+    "curate": ("opencv-python", "scenedetect", "trackers", "supervision"),
 }
 
 

@@ -111,7 +111,7 @@ def _read(
         taken = 0
         for frame in source.read_frames(path, stream, deadline, threads=threads):
             if taken < len(picks) and picks[taken] == len(stamps):
-                image = _upright(path, frame)
+                image = upright(path, frame)
                 if taken == 0:
                     pixels = _buffer(path, len(picks), image, max_bytes)
                 elif image.shape != pixels.shape[1:]:
@@ -142,7 +142,7 @@ def _buffer(path: Path, count: int, image: NDArray[np.uint8], max_bytes: int) ->
     return np.empty((count, *image.shape), np.uint8)
 
 
-def _upright(path: Path, frame: VideoFrame) -> NDArray[np.uint8]:
+def upright(path: Path, frame: VideoFrame) -> NDArray[np.uint8]:
     """The frame in RGB, (H, W, 3), turned or mirrored as its display matrix says.
 
     The matrix takes a point (x, y) to (ax + cy, bx + dy); it is stored as a b u, c d v, x y w.

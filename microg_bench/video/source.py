@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import cast
@@ -137,6 +138,52 @@ def read_frames(
             raise refuse(path, f"has more than {MAX_DECODED} frames")
         deadline.check(path)
     _check_complete(path, stream, pictures, stamps)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A part of a video that cannot be shown, from after the last sound frame on until the next key frame.
+
+    `start` and `end` are the times of these frames in seconds; `end` is None where there is none.
+    """
+
+    start: float
+    end: float | None
+
+
+def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> Iterator[VideoFrame | Damage]:
+    """Yield the frames of a video of any length in the order of display, and the damage between them.
+
+    With more than one thread, the first damage is a `DecodeError`, since threads report it too late; read
+    again with one thread then. Frames have times that do not run backwards.
+
+    Raises:
+        DecodeError: no frame is sound, or a frame has no time or one before that of the frame before it.
+    """
+    _prepare(stream, threads, strict=True)
+    last, broken, sound = 0.0, False, False
+    for packet in _container(stream).demux(stream):
+        try:
+            frames = [] if packet.is_corrupt else packet.decode()
+            broken = broken or packet.is_corrupt
+        except av.error.FFmpegError as error:
+            if threads != 1:
+                raise refuse(path, f"is damaged ({_reason(error)})") from None
+            frames, broken = [], True
+        for frame in frames:
+            if frame.is_corrupt or (broken and not frame.key_frame):
+                broken = True
+                continue
+            if frame.time is None or (sound and frame.time < last):
+                raise refuse(path, f"a frame after {last:.2f} s has no time, or an earlier one")
+            if broken:
+                yield Damage(last, frame.time)
+            last, broken, sound = frame.time, False, True
+            yield frame
+    if not sound:
+        raise refuse(path, "no frame can be decoded")
+    if broken:
+        yield Damage(last, None)
 
 
 def header_frames(stream: VideoStream) -> int:

@@ -19,6 +19,7 @@ REASONS = {
     "needs a cluster",
     "needs a vendor",
     "needs MicroG-4M",
+    "needs footage",
     "needs the network",
     "installs packages",
     "takes minutes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,12 +38,13 @@ def write_clip(
     rotation: int = 0,
     options: dict[str, str] | None = None,
     muxer: dict[str, str] | None = None,
+    draw: Callable[[int, tuple[int, int]], NDArray[np.uint8]] = picture,
 ) -> Path:
     """Write a clip without sound; the suffix of `path` (mp4, mkv, webm, avi) decides the container.
 
     `times` gives each frame its time in seconds (variable frame rate) in place of `frames` and `fps`.
     `rotation` is how far the picture is to be turned for display, in degrees counter-clockwise. `options`
-    go to the encoder, `muxer` to the container.
+    go to the encoder, `muxer` to the container. `draw` makes the picture of a number and size.
     """
     rate = Fraction(fps).limit_denominator(1001)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ def write_clip(
         if rotation:
             stream.set_display_rotation(rotation)
         for number in range(frames if times is None else len(times)):
-            frame = av.VideoFrame.from_ndarray(picture(number, size), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(draw(number, size), format="rgb24")
             frame.time_base = Fraction(1, TICKS) if times is not None else 1 / rate
             frame.pts = number if times is None else round(times[number] * TICKS)
             container.mux(stream.encode(frame))

@@ -1,0 +1,1 @@
+"""What finds persons in frames, and follows them."""

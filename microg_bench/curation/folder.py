@@ -1,0 +1,244 @@
+"""The folder of a curation: footage, clips, and journals of what each stage found of each clip.
+
+- `curation.json`: the recipe, the detector and the footage.
+- `verdicts.jsonl`: a line each time that a stage judged a clip; the last one of a stage counts.
+- `boxes.jsonl`: the detected persons of clips, and those of their tracks.
+- `videos/real/NAME/NAME_000.mp4`, `videos/movie/…`: all clips, whatever was found of them.
+- `annotation_files/bounding_boxes.csv`: the boxes of persons in clips that passed all stages.
+- `annotation_files/key_frames.csv`: the box of each in its key frame, with the confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from microg_bench.dataset.labels import FOOTAGE
+from microg_bench.errors import RunError
+from microg_bench.records import Record, first_fault, validated
+from microg_bench.storage import Journal, read_journal, read_strict_json, write_json
+
+FACTS_FILE = "curation.json"
+VERDICTS_FILE = "verdicts.jsonl"
+BOXES_FILE = "boxes.jsonl"
+StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
+Kind = Literal["real", "movie"]
+
+
+class Footage(Record):
+    """One video that clips are cut from.
+
+    Attributes:
+        name: its file name without ending, which the ids of its clips begin with.
+        file: its file name.
+        kind: real footage, or a movie.
+        size: of the file, in bytes.
+        modified: of the file, in nanoseconds since 1970.
+        origin, licence, mission: as the manifest says; "" where nothing is said.
+        more: what else the manifest says of it, by column.
+        cut: the key under which it was cut to its end; "" where it was not.
+        fault: why nothing more could be cut; "" where all could.
+    """
+
+    name: str
+    file: str
+    kind: Kind = "real"
+    size: int = Field(ge=0)
+    modified: int
+    origin: str = ""
+    licence: str = ""
+    mission: str = ""
+    more: dict[str, str] = Field(default_factory=dict)
+    cut: str = ""
+    fault: str = ""
+
+
+class Verdict(Record):
+    """What a stage found of a clip.
+
+    Attributes:
+        clip: its id.
+        stage: the stage.
+        key: of the parameters, the code and the input of the stage; see `stages.keys`.
+        passed: whether the clip goes on.
+        reason: why not; "" where it passed.
+        numbers: what was measured.
+    """
+
+    clip: str
+    stage: StageName
+    key: str
+    passed: bool
+    reason: str = ""
+    numbers: dict[str, int | float | str | list[int]] = Field(default_factory=dict)
+
+
+class Box(Record):
+    """A person in a frame: `frame` from 1, corners in pixels; `person` is 0 before persons are told apart."""
+
+    frame: int = Field(ge=1)
+    person: int = Field(default=0, ge=0)
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+    confidence: float
+
+
+class ClipBoxes(Record):
+    """The boxes of a clip, as detected or as tracked; `key` as in `Verdict`."""
+
+    clip: str
+    of: Literal["detector", "tracks"]
+    key: str
+    boxes: tuple[Box, ...]
+
+
+class CurationFacts(Record):
+    """What `curation.json` holds: the recipe, what detects persons, and the footage by name."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    recipe: dict[str, Any]
+    detector: dict[str, Any]
+    footage: dict[str, Footage]
+
+
+@dataclass
+class CurationFolder:
+    """A folder of a curation; one process at a time adds to it.
+
+    Attributes:
+        path: the folder.
+        facts: what `curation.json` says; None in a new one.
+        verdicts: the last of each stage, by clip.
+        boxes: those that were detected and those of tracks, by clip.
+    """
+
+    path: Path
+    facts: CurationFacts | None = None
+    verdicts: dict[str, dict[StageName, Verdict]] = field(default_factory=dict)
+    boxes: dict[tuple[str, str], ClipBoxes] = field(default_factory=dict)
+    _journals: dict[str, Journal] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> CurationFolder:
+        """Read a folder, which may be new.
+
+        Raises:
+            RunError: a file in it is damaged, or of a later version; the line is named.
+            DataError: `curation.json` cannot be read.
+        """
+        folder = cls(path)
+        if (path / FACTS_FILE).exists():
+            content = read_strict_json(path / FACTS_FILE)
+            folder.facts = _record(CurationFacts, content, path / FACTS_FILE, "")
+        for verdict in _records(Verdict, path / VERDICTS_FILE):
+            folder._take(verdict)
+        for found in _records(ClipBoxes, path / BOXES_FILE):
+            folder.boxes[found.clip, found.of] = found
+        return folder
+
+    @property
+    def clips(self) -> list[str]:
+        """The ids of all clips that were cut, in order."""
+        return sorted(
+            clip for clip, found in self.verdicts.items() if "trim" in found and found["trim"].passed
+        )
+
+    def accepted(self) -> list[str]:
+        """The ids of the clips that passed all stages, the last one included."""
+        return [
+            clip
+            for clip in self.clips
+            if "key frames" in self.verdicts[clip] and all(one.passed for one in self.verdicts[clip].values())
+        ]
+
+    def boxes_of(self, clip: str) -> tuple[ClipBoxes, ...]:
+        """What the detector found in a clip, and its tracks, as far as they are known."""
+        found = (self.boxes.get((clip, of)) for of in ("detector", "tracks"))
+        return tuple(one for one in found if one)
+
+    def is_judged(self, clip: str) -> bool:
+        """Whether a clip passed all stages, or was rejected by one."""
+        found = self.verdicts[clip]
+        return "key frames" in found or not all(one.passed for one in found.values())
+
+    def footage_of(self, clip: str) -> Footage:
+        """The footage of a clip."""
+        if self.facts is None:
+            raise RunError("holds no curation", path=self.path)
+        return self.facts.footage[clip.rpartition("_")[0]]
+
+    def video(self, clip: str) -> Path:
+        """The file of a clip."""
+        return self.path / clip_file(self.footage_of(clip).kind, clip)
+
+    def persons(self, clip: str) -> tuple[Box, ...]:
+        """The boxes of the tracks of a clip; none where it has no tracks."""
+        found = self.boxes.get((clip, "tracks"))
+        return found.boxes if found else ()
+
+    def note_footage(self, name: str, **changes: str) -> None:
+        """Write down what became of footage: `cut` and `fault`."""
+        if self.facts is None:
+            raise RunError("holds no curation", path=self.path)
+        changed = self.facts.footage[name].model_copy(update=changes)
+        footage = {**self.facts.footage, name: changed}
+        self.write_facts(self.facts.model_copy(update={"footage": footage}))
+
+    def write_facts(self, facts: CurationFacts) -> None:
+        """Write `curation.json`."""
+        self.facts = facts
+        write_json(self.path / FACTS_FILE, facts.model_dump(mode="json", by_alias=True))
+
+    def add(self, *found: Verdict | ClipBoxes) -> None:
+        """Write down what was found; when this returns, it counts. Boxes go before the verdicts on them."""
+        for one in found:
+            name = VERDICTS_FILE if isinstance(one, Verdict) else BOXES_FILE
+            if name not in self._journals:
+                self._journals[name] = Journal(self.path / name)
+            self._journals[name].append(one.model_dump(mode="json", exclude_defaults=True))
+            if isinstance(one, Verdict):
+                self._take(one)
+            else:
+                self.boxes[one.clip, one.of] = one
+
+    def close(self) -> None:
+        """Close the journals."""
+        for journal in self._journals.values():
+            journal.close()
+        self._journals.clear()
+
+    def _take(self, verdict: Verdict) -> None:
+        self.verdicts.setdefault(verdict.clip, {})[verdict.stage] = verdict
+
+
+def clip_id(name: str, number: int) -> str:
+    """The id of a clip, which tells its footage and, in units of a clip, where it begins."""
+    return f"{name}_{number:03d}"
+
+
+def clip_file(kind: Kind, clip: str) -> Path:
+    """Where the file of a clip is in a folder, as in the published layout."""
+    return Path("videos", kind, clip.rpartition("_")[0], f"{clip}.mp4")
+
+
+def footage_letter(kind: Kind) -> str:
+    """The kind of footage as `actions.csv` has it."""
+    return FOOTAGE[kind]
+
+
+def _records(kind: type[Any], path: Path) -> Iterator[Any]:
+    for number, content in read_journal(path):
+        yield _record(kind, content, path, f"line {number}")
+
+
+def _record(kind: type[Any], content: Any, path: Path, item: str) -> Any:
+    try:
+        return validated(kind, content)
+    except ValidationError as error:
+        raise RunError(first_fault(error), path=path, item=item) from None

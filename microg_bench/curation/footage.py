@@ -1,0 +1,107 @@
+"""Finds footage, and reads the manifest that says where it is from."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from microg_bench.curation.folder import Footage, Kind
+from microg_bench.dataset.annotations import MAX_ID_LENGTH, safe_id
+from microg_bench.errors import DataError, UsageError
+from microg_bench.storage import read_text
+from microg_bench.text import printable, unknown
+
+ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp")
+MAX_BYTES = 16 * 1024**2  # of a manifest
+KINDS: tuple[Kind, ...] = ("real", "movie")
+_OWN = ("origin", "licence", "mission")
+_LONGEST_NUMBER = 8  # of a clip, with the line before it
+
+
+def find_footage(paths: Sequence[Path], manifest: Path | None = None) -> dict[Path, Footage]:
+    """The footage in files and folders, by file, in the order of names.
+
+    Args:
+        paths: videos, and folders that hold them at any depth.
+        manifest: a CSV file with a column `name`, the name of a video with or without its ending, and any of
+            `kind` (real or movie), `origin`, `licence`, `mission` and others.
+
+    Raises:
+        UsageError: there is no such file or folder, or no video in it.
+        DataError: two videos have one name, or a name is no plain file name; or the manifest cannot be read.
+    """
+    files = sorted({file.resolve(): file for path in paths for file in _videos(path)}.values(), key=_by_name)
+    known = read_manifest(manifest) if manifest else {}
+    found: dict[Path, Footage] = {}
+    names: dict[str, Path] = {}
+    for file in files:
+        name = safe_id(file.stem, file.parent, printable(file.name))
+        if len(name) + _LONGEST_NUMBER > MAX_ID_LENGTH or name != name.strip():
+            raise DataError("its name is too long, or has blanks around it", path=file)
+        if name in names:
+            raise DataError(
+                f"has the name of {names[name]}: rename one, ids of clips begin with it", path=file
+            )
+        names[name] = file
+        entry = known.get(file.name) or known.get(name) or {}
+        status = file.stat()
+        kept = {one: entry.get(one, "") for one in _OWN}
+        found[file] = Footage(
+            name=name,
+            file=file.name,
+            kind="movie" if entry.get("kind") == "movie" else "real",
+            size=status.st_size,
+            modified=status.st_mtime_ns,
+            more={key: value for key, value in entry.items() if key not in (*_OWN, "name", "kind") and value},
+            **kept,
+        )
+    lost = sorted(set(known) - {entry for one in found.values() for entry in (one.name, one.file)})
+    if lost and manifest:
+        raise DataError(unknown("footage", lost[0], names), path=manifest)
+    return found
+
+
+def _by_name(file: Path) -> tuple[str, str]:
+    return file.stem, str(file)
+
+
+def _videos(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UsageError("no such video or folder", path=path)
+    files = [file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()]
+    if not files:
+        raise UsageError(f"holds no video ({', '.join(ENDINGS)})", path=path)
+    return files
+
+
+def read_manifest(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a manifest by their `name`.
+
+    Raises:
+        DataError: it is no CSV file with a column `name`, a name is there twice, or a kind is not known.
+    """
+    text = read_text(path, MAX_BYTES).decode()
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    found: dict[str, dict[str, str]] = {}
+    try:
+        if "name" not in (reader.fieldnames or ()):
+            raise DataError("lacks the column 'name'", path=path)
+        for number, row in enumerate(reader, start=1):
+            if None in row or None in row.values():
+                raise DataError(
+                    "has another number of fields than the header", path=path, item=f"row {number}"
+                )
+            entry = {key.strip(): value.strip() for key, value in row.items()}
+            if entry["name"] in found:
+                raise DataError(f"{entry['name']!r} is there twice", path=path, item=f"row {number}")
+            if entry.get("kind") not in (*KINDS, "", None):
+                reason = f"kind {entry['kind'][:20]!r} is not real or movie"
+                raise DataError(reason, path=path, item=f"row {number}")
+            found[entry["name"]] = entry
+    except csv.Error as error:
+        raise DataError(f"is no CSV: {error}", path=path, item=f"line {reader.line_num}") from None
+    return found

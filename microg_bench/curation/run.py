@@ -1,0 +1,318 @@
+"""Runs the stages over footage: plans what is open, gives it to workers, and writes down what they find."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from microg_bench.curation.folder import (
+    Box,
+    ClipBoxes,
+    CurationFacts,
+    CurationFolder,
+    Footage,
+    StageName,
+    Verdict,
+)
+from microg_bench.curation.key_frames import choose_key_frames
+from microg_bench.curation.recipe import STAGES, CurationRecipe
+from microg_bench.curation.stages import ClipTask, DetectorFacts, open_stages, trim_key
+from microg_bench.curation.worker import FootageTask, Worker, WorkerLostError
+from microg_bench.errors import DecodeError, EngineError, UsageError
+from microg_bench.progress import Progress
+from microg_bench.storage import FolderLock, write_text
+from microg_bench.video.source import probe
+
+ATTEMPTS = 2  # at a task whose process ends
+BOXES_TABLE = Path("annotation_files", "bounding_boxes.csv")
+KEY_FRAMES_TABLE = Path("annotation_files", "key_frames.csv")
+COLUMNS = ("video_id", "frame_id", "person_id", "xmin", "ymin", "xmax", "ymax")
+_NEEDS: dict[StageName, StageName] = {"key frames": "tracks"}
+
+
+def processors() -> int:
+    """The processors that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+@dataclass(frozen=True)
+class CurationPlan:
+    """What a curation would do.
+
+    Attributes:
+        footage: videos.
+        seconds: their length together.
+        clips: those that they give, as their headers say.
+        cut: those that are there.
+        judged: those that no stage is open for.
+        faults: what is wrong with footage, by file.
+    """
+
+    footage: int
+    seconds: float
+    clips: int
+    cut: int
+    judged: int
+    faults: dict[str, str]
+
+
+@dataclass
+class Curation:
+    """A curation of footage into a folder.
+
+    Args:
+        footage: videos by file; see `find_footage`.
+        out: the folder.
+        recipe: the parameters of the stages.
+        detector: the name of a detector.
+        stages: those that are wanted.
+        workers: processes.
+        device: a torch device for the detector; None takes a GPU where there is one.
+        progress: the callback.
+    """
+
+    footage: dict[Path, Footage]
+    out: Path
+    recipe: CurationRecipe
+    detector: str
+    stages: tuple[StageName, ...] = STAGES
+    workers: int = field(default_factory=processors)
+    device: str | None = None
+    progress: Progress = field(default_factory=Progress)
+    faults: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        missing = [need for stage, need in _NEEDS.items() if stage in self.stages and need not in self.stages]
+        if missing:
+            raise UsageError(f"{missing[0]} is needed, too", item="--stages")
+
+    def plan(self) -> CurationPlan:
+        """What is open; nothing is written, and no detector is loaded."""
+        folder = CurationFolder.read(self.out)
+        seconds, clips, faults = 0.0, 0, {}
+        for path in self.footage:
+            try:
+                length = probe(path).duration
+            except DecodeError as error:
+                faults[path.name] = error.reason
+                continue
+            seconds += length
+            clips += int(length // self.recipe.trim.seconds)
+        done = [clip for clip in folder.clips if folder.is_judged(clip)]
+        return CurationPlan(len(self.footage), seconds, clips, len(folder.clips), len(done), faults)
+
+    def run(self) -> CurationFolder:
+        """Run the stages; what an earlier run has found is found no more.
+
+        Raises:
+            RunError: the folder cannot be written, or is written by another process.
+            EngineError: a library is missing, or the detector cannot be loaded.
+        """
+        with ExitStack() as stack:
+            lock = FolderLock(self.out)
+            stack.callback(lock.release)
+            folder = CurationFolder.read(self.out)
+            stack.callback(folder.close)
+            crew = stack.enter_context(_Crew(self.workers, self.detector, self.device))
+            facts = crew.facts() if set(self.stages) - {"trim"} else None
+            self._note_facts(folder, facts)
+            if "trim" in self.stages:
+                self._do(folder, crew, "cutting", list(self._footage_tasks(folder)))
+            if facts is not None:
+                tasks = [one for one in self._clip_tasks(folder) if open_stages(one, facts)]
+                self._do(folder, crew, "judging", tasks)
+            write_tables(folder)
+        return folder
+
+    def _note_facts(self, folder: CurationFolder, facts: DetectorFacts | None) -> None:
+        known = folder.facts
+        kept = dict(known.footage) if known else {}
+        for one in self.footage.values():
+            before = kept.get(one.name)
+            state = {"cut": before.cut, "fault": before.fault} if before else {}
+            kept[one.name] = one.model_copy(update=state)
+        detector = facts.model_dump(mode="json") if facts else known.detector if known else {}
+        recipe = self.recipe.model_dump(mode="json")
+        folder.write_facts(CurationFacts(recipe=recipe, detector=detector, footage=kept))
+
+    def _footage_tasks(self, folder: CurationFolder) -> Iterator[FootageTask]:
+        noted = folder.facts.footage if folder.facts else {}
+        for path, one in self.footage.items():
+            key = trim_key(self.recipe, one.size, one.modified)
+            cut = {
+                int(clip.rpartition("_")[2]): not found["trim"].passed or folder.video(clip).is_file()
+                for clip, found in folder.verdicts.items()
+                if clip.rpartition("_")[0] == one.name and found["trim"].key == key
+            }
+            if noted[one.name].cut == key and all(cut.values()):
+                if fault := noted[one.name].fault:
+                    self._note_fault(one.file, fault)
+                continue
+            yield FootageTask(
+                path=path.absolute(),
+                name=one.name,
+                kind=one.kind,
+                folder=self.out.absolute(),
+                key=key,
+                settings=self.recipe.trim,
+                known=tuple(number for number, is_there in cut.items() if is_there),
+            )
+
+    def _clip_tasks(self, folder: CurationFolder) -> Iterator[ClipTask]:
+        wanted = {one.name for one in self.footage.values()}
+        for clip in folder.clips:
+            if folder.footage_of(clip).name in wanted:
+                verdicts = folder.verdicts[clip]
+                yield ClipTask(
+                    clip=clip,
+                    path=folder.video(clip).absolute(),
+                    sha256=str(verdicts["trim"].numbers["sha256"]),
+                    recipe=self.recipe,
+                    stages=tuple(stage for stage in self.stages if stage != "trim"),
+                    known=tuple(verdicts.values()),
+                    boxes=folder.boxes_of(clip),
+                )
+
+    def _do(
+        self, folder: CurationFolder, crew: _Crew, name: str, tasks: Sequence[FootageTask | ClipTask]
+    ) -> None:
+        self.progress.stage(name, len(tasks))
+        for task, found in crew.do(tasks):
+            if isinstance(found, (Verdict, ClipBoxes)):
+                folder.add(found)
+                if isinstance(found, Verdict) and found.stage == "trim" and not found.passed:
+                    self.progress.note(f"{found.clip}: {found.reason}")
+                continue
+            if found.fault:
+                self._note_fault(_name_of(task), found.fault)
+            if isinstance(task, FootageTask) and not found.lost:
+                folder.note_footage(task.name, cut=task.key, fault=found.fault)
+            self.progress.advance()
+
+    def _note_fault(self, name: str, fault: str) -> None:
+        self.faults[name] = fault
+        self.progress.note(f"{name}: {fault}")
+
+
+def _name_of(task: FootageTask | ClipTask) -> str:
+    return task.path.name if isinstance(task, FootageTask) else task.clip
+
+
+def write_tables(folder: CurationFolder) -> None:
+    """Write the boxes of the clips that passed all stages, and their key frames, in the published columns."""
+    boxes, chosen = [], []
+    for clip in folder.accepted():
+        persons = folder.persons(clip)
+        boxes += [_row(clip, box) for box in persons]
+        chosen += [[*_row(clip, box), f"{box.confidence:g}"] for box in choose_key_frames(persons)[1]]
+    for path, columns, rows in (
+        (BOXES_TABLE, COLUMNS, boxes),
+        (KEY_FRAMES_TABLE, (*COLUMNS, "confidence"), chosen),
+    ):
+        lines = [",".join(row) for row in (columns, *rows)]
+        write_text(folder.path / path, "\n".join(lines) + "\n")
+
+
+def _row(clip: str, box: Box) -> list[str]:
+    corners = (box.xmin, box.ymin, box.xmax, box.ymax)
+    return [_field(clip), str(box.frame), str(box.person), *(f"{corner:g}" for corner in corners)]
+
+
+def _field(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A task has ended: what is wrong with its footage or clip, and whether its process was lost."""
+
+    fault: str = ""
+    lost: bool = False
+
+
+Said = Verdict | ClipBoxes | _Ended
+Task = FootageTask | ClipTask
+
+
+class _Crew:
+    """Worker processes, each of which a thread of this process asks; a context manager, which ends them."""
+
+    def __init__(self, count: int, detector: str, device: str | None) -> None:
+        self._workers = [Worker(detector, device) for _ in range(count)]
+        self._closed = False
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        for worker in self._workers:
+            worker.close()
+
+    def facts(self) -> DetectorFacts:
+        """What moves the boxes of the detector.
+
+        Raises:
+            EngineError: it cannot be loaded.
+        """
+        try:
+            (found,) = self._workers[0].ask(None)
+        except WorkerLostError as lost:
+            raise EngineError(f"the detector cannot be loaded: {lost}") from None
+        if not isinstance(found, DetectorFacts):
+            raise AssertionError("a worker without a task tells its detector")
+        return found
+
+    def do(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Said]]:
+        """What the workers find, as they find it; each task ends with an `_Ended`.
+
+        Raises:
+            EngineError: nothing can go on.
+        """
+        said: SimpleQueue[tuple[Task, Said | Exception] | None] = SimpleQueue()
+        waiting = deque(tasks)
+        threads = [Thread(target=self._work, args=(one, waiting, said), daemon=True) for one in self._workers]
+        for thread in threads:
+            thread.start()
+        left = len(threads)
+        while left:
+            if (one := said.get()) is None:
+                left -= 1
+            elif isinstance(one[1], Exception):
+                raise one[1]
+            else:
+                yield one[0], one[1]
+
+    def _work(self, worker: Worker, waiting: deque[Task], said: SimpleQueue[Any]) -> None:
+        with suppress(IndexError):
+            while not self._closed:
+                task = waiting.popleft()
+                try:
+                    for found in self._asked(worker, task):
+                        said.put((task, found))
+                except Exception as error:
+                    said.put((task, error))
+                    break
+        said.put(None)
+
+    def _asked(self, worker: Worker, task: Task) -> Iterator[Said]:
+        """What a worker finds; where its process is lost, another one tries once more."""
+        for attempt in range(ATTEMPTS):
+            fault = ""
+            try:
+                for found in worker.ask(task):
+                    if isinstance(found, str):
+                        fault = found
+                    elif not isinstance(found, DetectorFacts):
+                        yield found
+                return (yield _Ended(fault))
+            except WorkerLostError as lost:
+                if attempt == ATTEMPTS - 1:
+                    yield _Ended(str(lost), lost=True)

@@ -1,0 +1,88 @@
+"""Footage is found by its name, and the manifest says where it is from."""
+
+from pathlib import Path
+
+import pytest
+
+from microg_bench.curation.footage import find_footage, read_manifest
+from microg_bench.errors import DataError, MicrogError, UsageError
+
+
+def touch(folder: Path, *names: str) -> list[Path]:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    return [folder / name for name in names]
+
+
+def test_videos_of_files_and_folders_are_found_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a/one.mp4", "a/deep/two.MKV", "a/notes.txt", "three.avi")
+    found = find_footage([tmp_path / "a", tmp_path / "three.avi", tmp_path / "a" / "one.mp4"])
+    assert [one.name for one in found.values()] == ["one", "three", "two"]
+    assert {one.kind for one in found.values()} == {"real"}
+    assert all(one.size == 1 and one.modified for one in found.values())
+
+
+def test_the_manifest_goes_with_its_footage(tmp_path: Path) -> None:
+    touch(tmp_path, "one.mp4", "two.mp4")
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(
+        "name,kind,origin,licence,mission,crew\n"
+        'one,movie,"a studio, 1995",all rights reserved,,\n'
+        "two.mp4,,NASA,public domain,ISS-40,Gerst\n"
+    )
+    found = {one.name: one for one in find_footage([tmp_path], manifest).values()}
+    assert (found["one"].kind, found["one"].origin) == ("movie", "a studio, 1995")
+    assert (found["two"].kind, found["two"].licence, found["two"].mission) == (
+        "real",
+        "public domain",
+        "ISS-40",
+    )
+    assert (found["one"].more, found["two"].more) == ({}, {"crew": "Gerst"})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("file,origin\none,NASA\n", "lacks the column 'name'"),
+        ("", "lacks the column 'name'"),
+        ("name,kind\none,dream\n", "row 1: kind 'dream' is not real or movie"),
+        ("name\none\none\n", "row 2: 'one' is there twice"),
+        ("name,origin\none,NASA,more\n", "row 1: has another number of fields"),
+        ("name,origin\none\n", "row 1: has another number of fields"),
+        ("name,origin\nfour,NASA\n", "unknown footage 'four'"),
+        ('name\n"one\n', "is no CSV"),
+    ],
+)
+def test_a_wrong_manifest_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    touch(tmp_path, "one.mp4")
+    (tmp_path / "m.csv").write_text(content)
+    with pytest.raises(DataError) as caught:
+        find_footage([tmp_path], tmp_path / "m.csv")
+    assert reason in str(caught.value)
+    assert "m.csv" in str(caught.value)
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a/one.mp4", "b/one.avi")
+    with pytest.raises(DataError, match="has the name of .*one"):
+        find_footage([tmp_path])
+
+
+def test_where_there_is_no_video_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such video or folder"):
+        find_footage([tmp_path / "none"])
+    with pytest.raises(UsageError, match="holds no video"):
+        find_footage([tmp_path])
+
+
+@pytest.mark.parametrize("name", [".hidden.mp4", "a#b.mp4", "x" * 198 + ".mp4", " a.mp4"])
+def test_a_name_that_cannot_be_an_id_is_refused(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, name)
+    with pytest.raises(MicrogError, match="is not a safe video_id|too long, or has blanks"):
+        find_footage([tmp_path / name])
+
+
+def test_an_empty_value_of_a_manifest_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("name,origin\none, \n")
+    assert read_manifest(tmp_path / "m.csv") == {"one": {"name": "one", "origin": ""}}

@@ -1,0 +1,213 @@
+"""Footage becomes a folder of clips with verdicts, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from microg_bench.curation.folder import CurationFolder, Verdict
+from microg_bench.video.source import probe
+from tests.curation.conftest import Curate, scene
+from tests.helpers.videos import write_clip
+
+pytest.importorskip("trackers", reason="the extra curate is not installed")
+pytest.importorskip("scenedetect", reason="the extra curate is not installed")
+pytestmark = pytest.mark.slow
+
+
+def verdicts(folder: Path) -> dict[tuple[str, str], Verdict]:
+    found = CurationFolder.read(folder).verdicts
+    return {(clip, stage): one for clip, own in found.items() for stage, one in own.items()}
+
+
+def asked(folder: Path) -> int:
+    """How many clips the scripted detector has seen."""
+    notes = folder / "asked"
+    return len(notes.read_text().split()) if notes.exists() else 0
+
+
+def test_footage_becomes_judged_clips(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    done = curate(footage, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    folder = CurationFolder.read(tmp_path / "out")
+    assert folder.clips == ["orbit_000", "orbit_001", "orbit_002"]
+    assert folder.accepted() == ["orbit_001"]
+    dark = folder.verdicts["orbit_000"]
+    assert list(dark) == ["trim", "person"], "a clip that is rejected goes no further"
+    assert (dark["person"].passed, dark["person"].reason) == (
+        False,
+        "a person in 0% of the frames, less than 60%",
+    )
+    assert list(folder.verdicts["orbit_001"]) == ["trim", "person", "cut", "motion", "tracks", "key frames"]
+    for clip in folder.clips:
+        assert folder.video(clip).is_file(), "nothing is deleted"
+        assert probe(folder.video(clip), full=True).decoded == 90
+    key_frames = (tmp_path / "out" / "annotation_files" / "key_frames.csv").read_text().splitlines()
+    assert key_frames == [
+        "video_id,frame_id,person_id,xmin,ymin,xmax,ymax,confidence",
+        f"orbit_001,{48 if folder.verdicts['orbit_001']['motion'].numbers['motion'] == 'high' else 52}"
+        ",1,0,0,256,480,0.9",
+    ]
+    boxes = (tmp_path / "out" / "annotation_files" / "bounding_boxes.csv").read_text().splitlines()
+    assert len(boxes) == 1 + len(folder.persons("orbit_001"))
+    assert "1 of 3 clips passed: out" in done.stdout
+
+
+def test_a_stage_runs_again_only_where_something_has_changed(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    assert curate(footage, "--out", "out").returncode == 0
+    lines = (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()
+    assert asked(tmp_path) == 3
+    assert curate(footage, "--out", "out").returncode == 0
+    assert (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines() == lines, "nothing is open"
+
+    recipe = Path(__file__).parents[2] / "microg_bench" / "curation" / "recipes" / "paper.toml"
+    text = recipe.read_text()
+    (tmp_path / "a.toml").write_text(text.replace("threshold = 40.0", "threshold = 50.0"))
+    assert curate(footage, "--out", "out", "--recipe", "a.toml").returncode == 0
+    new = [json.loads(line) for line in (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()]
+    assert new[len(lines)]["stage"] == "cut"
+    assert asked(tmp_path) == 3, "the detector's boxes are kept"
+
+    (tmp_path / "b.toml").write_text(text.replace("share = 0.6", "share = 0.0"))
+    assert curate(footage, "--out", "out", "--recipe", "b.toml").returncode == 0
+    assert verdicts(tmp_path / "out")["orbit_000", "person"].passed
+    assert asked(tmp_path) == 3
+
+    assert curate(footage, "--out", "out", version="2").returncode == 0
+    assert asked(tmp_path) == 6, "another detector looks again"
+
+    video = tmp_path / "out" / "videos" / "real" / "orbit" / "orbit_001.mp4"
+    video.unlink()
+    assert curate(footage, "--out", "out", version="2").returncode == 0
+    assert video.is_file(), "a clip that is gone is cut again"
+    assert asked(tmp_path) == 6, "and is the same"
+
+
+def test_a_killed_curation_goes_on(
+    curate: Curate, footage: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    assert curate(footage, "--out", "whole", "--num-workers", "1").returncode == 0
+    command = [sys.executable, "-m", "microg_bench", "curate", str(footage), "--out", "out"]
+    chance = random.Random(4)
+    started = time.monotonic()
+    subprocess.run(
+        [*command, "--dry-run", "--detector", "scripted"], env=environment, cwd=tmp_path, check=True
+    )
+    start_s = time.monotonic() - started
+    for _ in range(10):
+        with subprocess.Popen([*command, "--detector", "scripted"], env=environment, cwd=tmp_path) as process:
+            time.sleep(start_s * chance.uniform(0.7, 4))
+            process.send_signal(signal.SIGKILL)
+    assert curate(footage, "--out", "out").returncode == 0
+    assert verdicts(tmp_path / "out") == verdicts(tmp_path / "whole")
+    assert CurationFolder.read(tmp_path / "out").boxes == CurationFolder.read(tmp_path / "whole").boxes
+    for name in ("videos/real/orbit", "annotation_files"):
+        own, other = (
+            {
+                one.name: one.read_bytes()
+                for one in (tmp_path / root / name).iterdir()
+                if not one.name.startswith(".")
+            }
+            for root in ("out", "whole")
+        )
+        assert own == other
+
+
+def test_footage_that_cannot_be_read_is_named_and_the_rest_goes_on(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    shutil.copy(footage, videos / "good.mp4")
+    (videos / "bad.mp4").write_bytes(b"no video at all")
+    done = curate("videos", "--out", "out", "--stages", "trim")
+    assert done.returncode == 1
+    assert "bad.mp4: is not a readable mp4, mkv, webm or avi video" in done.stderr
+    assert CurationFolder.read(tmp_path / "out").clips == ["good_000", "good_001", "good_002"]
+    again = curate("videos", "--out", "out", "--stages", "trim")
+    assert again.returncode == 1 and "bad.mp4" in again.stderr, "what is wrong is said each time"
+
+
+def test_a_detector_that_fails_ends_the_curation_with_one_line(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    done = curate(footage, "--out", "out", fails="no GPU\nat all")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: detector scripted: ValueError: no GPU"
+    assert curate(footage, "--out", "out").returncode == 0, "and goes on with the same command"
+    assert CurationFolder.read(tmp_path / "out").accepted() == ["orbit_001"]
+
+
+def test_a_clip_on_which_the_process_ends_is_named(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    done = curate(footage, "--out", "out", kills=True)
+    assert done.returncode == 1
+    assert "orbit_000: the process that read it ended (SIGKILL)" in done.stderr
+    assert curate(footage, "--out", "out").returncode == 0
+
+
+def test_two_curations_of_one_folder_do_not_mix(
+    curate: Curate, footage: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    from microg_bench.storage import FolderLock
+
+    lock = FolderLock(tmp_path / "out")
+    try:
+        done = curate(footage, "--out", "out")
+    finally:
+        lock.release()
+    assert done.returncode == 1
+    assert "another process is writing" in done.stderr
+
+
+def test_more_footage_is_added_to_a_curation(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    assert curate(footage, "--out", "out").returncode == 0
+    other = write_clip(tmp_path / "second.mp4", 100, draw=lambda n, size: scene(n + 90, size))
+    assert curate(other, "--out", "out").returncode == 0
+    folder = CurationFolder.read(tmp_path / "out")
+    assert folder.accepted() == ["orbit_001", "second_000"]
+    assert set(folder.facts.footage) == {"orbit", "second"} if folder.facts else False
+    text = (tmp_path / "out" / "annotation_files" / "key_frames.csv").read_text()
+    assert "orbit_001" in text and "second_000" in text
+
+
+def test_a_dry_run_counts_and_writes_nothing(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    done = curate(footage, "--out", "out", "--dry-run")
+    assert done.stdout.startswith("1 videos of 0.00 hours give about 3 clips: 0 are cut, 0 are judged")
+    assert not (tmp_path / "out").exists()
+    assert curate(footage, "--out", "out").returncode == 0
+    done = curate(footage, "--out", "out", "--dry-run")
+    assert "3 are cut, 3 are judged" in done.stdout
+
+
+def test_real_persons_are_found_and_rockets_are_not(curate: Curate, tmp_path: Path, shared: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
+    sample = Path(__file__).parents[2] / "microg_bench" / "dataset" / "sample" / "videos"
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("astronaut-drift_000", "astronaut-roll_001", "pedestrians-a_000", "rocket-roll_000"):
+        (file,) = sample.rglob(f"{name}.mp4")
+        shutil.copy(file, videos / f"{name.replace('_', '-')}.mp4")
+    done = curate("videos", "--out", "out", detector="ssd")
+    assert done.returncode == 0, done.stderr
+    folder = CurationFolder.read(tmp_path / "out")
+    passed = {clip.rpartition("-")[0]: found["person"].passed for clip, found in folder.verdicts.items()}
+    assert passed == {
+        "astronaut-drift": True,
+        "astronaut-roll": True,
+        "pedestrians-a": True,
+        "rocket-roll": False,
+    }
+    assert all(found["cut"].passed for found in folder.verdicts.values() if "cut" in found)
+    assert {clip.partition("-")[0] for clip in folder.accepted()} == {"astronaut"}, (
+        "pedestrians are too small"
+    )
