@@ -37,7 +37,7 @@ class Curate(TyperGroup):
 
 app = typer.Typer(
     cls=Curate,
-    help="Make a dataset of footage: cut clips, filter them, and let people review them.",
+    help="Make a dataset of footage: cut clips, and judge each.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -47,7 +47,7 @@ app = typer.Typer(
 
 @app.callback()
 def curate() -> None:
-    """Make a dataset of footage: cut clips, filter them, and let people review them."""
+    """Make a dataset of footage: cut clips, and judge each."""
 
 
 @app.command(epilog=EPILOG)

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from microg_bench.curation.detectors.base import find_detector
 from microg_bench.curation.folder import (
     Box,
     ClipBoxes,
@@ -92,6 +93,8 @@ class Curation:
         missing = [need for stage, need in _NEEDS.items() if stage in self.stages and need not in self.stages]
         if missing:
             raise UsageError(f"{missing[0]} is needed, too", item="--stages")
+        if set(self.stages) - {"trim"}:
+            find_detector(self.detector)  # before anything is written
 
     def plan(self) -> CurationPlan:
         """What is open; nothing is written, and no detector is loaded."""

@@ -1,0 +1,49 @@
+"""`microg-bench curate`: what is typed wrong meets one line, before anything is written."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.datasets import bench
+from tests.helpers.videos import write_clip
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "orbit.mp4", 100)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("none.mp4", "--out", "out"), "no such video or folder"),
+        ((".", "--out", "out", "--stages", "trim,cat"), "--stages: unknown stage 'cat'"),
+        ((".", "--out", "out", "--stages", "key frames"), "--stages: tracks is needed, too"),
+        ((".", "--out", "out", "--recipe", "mine"), "--recipe: unknown recipe 'mine'"),
+        ((".", "--out", "out", "--recipe", "none.toml"), "none.toml"),
+        ((".", "--out", "out", "--detector", "yolo"), "--detector: unknown detector 'yolo'"),
+        ((".", "--out", "out", "--manifest", "none.csv"), "none.csv"),
+        (("orbit.mp4/..", "--out", "orbit.mp4"), "orbit.mp4"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(
+    footage: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    done = bench("curate", *arguments, cwd=footage.parent)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert reason in line
+    assert [one.name for one in footage.parent.iterdir()] == ["orbit.mp4"]
+
+
+def test_the_verb_run_may_be_left_out(footage: Path) -> None:
+    for verb in ((), ("run",)):
+        done = bench("curate", *verb, "orbit.mp4", "--out", "out", "--dry-run", cwd=footage.parent)
+        assert (done.returncode, done.stdout.split()[:2]) == (0, ["1", "videos"]), done.stderr
+    assert "run" in bench("curate", "--help", cwd=footage.parent).stdout
+
+
+def test_clips_can_be_cut_without_a_detector(footage: Path) -> None:
+    done = bench("curate", "orbit.mp4", "--out", "out", "--stages", "trim", cwd=footage.parent)
+    assert done.returncode == 0, done.stderr
+    assert (footage.parent / "out" / "videos" / "real" / "orbit" / "orbit_000.mp4").is_file()
