@@ -298,7 +298,7 @@
   setOptions(byId("state"), Object.entries(STATES));
   try { byId("annotator").value = localStorage.getItem(NAME) || ""; } catch { /* load() says that nothing is kept */ }
   load();
-  byId("annotator").addEventListener("change", () => { load(); refill(); });
+  byId("annotator").addEventListener("input", load); // the list follows a moment later, and stays while it is clicked
   byId("export").addEventListener("click", save);
   byId("list").addEventListener("click", (event) => {
     const clicked = event.target.closest(".row");
