@@ -27,7 +27,9 @@ EPILOG = """Examples:
 
     microg-bench curate footage/ --out station --manifest footage.csv
 
-    microg-bench curate flight.mp4 --out flight --detector hog --stages trim,person,cut
+    microg-bench curate review station --out station-review
+
+    microg-bench curate merge station ann.csv ben.csv --out station-data
 """
 
 
@@ -56,7 +58,15 @@ def curate() -> None:
     """Make a dataset of footage: cut clips, judge each, and let people review them."""
 
 
-@app.command(epilog=EPILOG)
+RUN_EPILOG = """Examples:
+
+    microg-bench curate run footage/ --out station --dry-run
+
+    microg-bench curate run flight.mp4 --out flight --detector hog --stages trim,person,cut
+"""
+
+
+@app.command(epilog=RUN_EPILOG)
 def run(
     videos: Annotated[list[Path], typer.Argument(help="Videos, and folders that hold them.")],
     out: Annotated[Path, typer.Option(help="Folder of the curation; it is continued where it exists.")],
