@@ -205,8 +205,8 @@ def merge(
     """Join reviews, report how far annotators agree, and write the dataset of the accepted clips."""
     labels = read_label_map(label_map)
     curation = read_curation(folder)
-    found = [one for path in reviews for one in read_reviews(path, curation, labels)]
-    last = [one for path in final or () for one in read_reviews(path, curation, labels)]
+    found = read_reviews(reviews, curation, labels)
+    last = read_reviews(final or (), curation, labels, deciding=True)
     merged = merge_reviews(curation, found, last)
     names = dict(zip(labels.ids, labels.names, strict=True))
     table = columns("agreement on", "alpha", "units", "annotators", right=("alpha", "units", "annotators"))
@@ -219,9 +219,9 @@ def merge(
         note(
             f"{len(merged.open)} clips passed all stages and are not reviewed ({merged.open[0]} is the first)"
         )
+    path = folder / "disagreements.csv"
+    write_disagreements(merged.disagreements, path)
     if merged.disagreements:
-        path = folder / "disagreements.csv"
-        write_disagreements(merged.disagreements, path)
         note(f"{len(merged.disagreements)} disagreements are left out, and listed for a second pass: {path}")
     write_dataset(curation, merged, out)
     output().print(f"{len(merged.accepted):,} clips: {out}")
