@@ -419,6 +419,7 @@ def _end(found: Recognition, said: str) -> None:
 @app.command(
     epilog=_examples(
         "convert --boxes bounding_boxes.csv --actions actions.csv --videos videos --out ava",
+        "convert --boxes bounding_boxes.csv --actions actions.csv --videos videos --by-source --out apart",
         "convert --keyframes ava/keyframe_boxes.csv --size 854x480 --out boxes",
     )
 )
@@ -431,9 +432,14 @@ def convert(
     ] = None,
     videos: Annotated[Path | None, typer.Option(help="Folder of the videos; gives their sizes.")] = None,
     size: Annotated[str | None, typer.Option(help="Size of all videos, e.g. 854x480.")] = None,
+    by_source: Annotated[
+        bool, typer.Option("--by-source", help="Keep the clips of a source video in one part of the split.")
+    ] = False,
     label_map: LabelMapOption = DEFAULT,
 ) -> None:
     """Convert boxes and actions to AVA's layout with the published split, or key frames back."""
+    if by_source and keyframes:
+        raise UsageError("is for --boxes and --actions", item="--by-source")
     if (boxes is None) != (actions is None) or (boxes is None) == (not keyframes):
         raise UsageError("give either --boxes and --actions, or --keyframes")
     labels, sizes = read_label_map(label_map), _sizes(videos, size)
@@ -445,7 +451,7 @@ def convert(
             lines.append(f"{many(again, 'row')} of actions repeat earlier ones, and are kept")
     else:
         ava = to_ava(boxes, actions, sizes, labels)
-        parts = {f"ava_{part}.csv": rows for part, rows in ava.split().items()}
+        parts = {f"ava_{part}.csv": rows for part, rows in ava.split(by_source=by_source).items()}
         tables = {"keyframe_boxes.csv": ava.rows, **parts}
         lines = [
             f"{name:<20}{many(rows.height, 'row')}, {many(rows['video_id'].n_unique(), 'video')}"
