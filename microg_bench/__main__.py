@@ -29,7 +29,7 @@ VERBS = {
     "models": ("models", "List the models, show one, start a new one, or check it."),
     "prompts": ("prompts", "List the prompts, or show one as a model gets it."),
     "data": ("data", "Check a dataset, count what it holds, or fetch MicroG-4M."),
-    "curate": ("curate", "Make a dataset of footage: cut clips, and judge each."),
+    "curate": ("curate", "Make a dataset of footage: cut clips, judge each, review, release."),
     "submit": ("submit", "Pack a run for the leaderboard, or check what was packed."),
     "har": ("har", "Score human action recognition, or convert its annotations."),
     "doctor": ("doctor", "List what is installed and usable here, and how to install the rest."),

@@ -7,11 +7,17 @@ import typer
 from typer.core import TyperGroup
 
 from microg_bench.cli.console import columns, interruptible, note, output
-from microg_bench.curation.folder import CurationFolder
+from microg_bench.curation.folder import CurationFolder, read_curation
 from microg_bench.curation.footage import find_footage
 from microg_bench.curation.recipe import STAGES, read_curation_recipe
+from microg_bench.curation.release import write_card, write_dataset, write_disagreements
+from microg_bench.curation.reviews import merge_reviews, read_reviews
 from microg_bench.curation.run import Curation, CurationPlan, processors
+from microg_bench.curation.taxonomy import FILE as TAXONOMY
+from microg_bench.curation.taxonomy import read_taxonomy
+from microg_bench.dataset.labels import DEFAULT, read_label_map
 from microg_bench.errors import UsageError
+from microg_bench.pages.review_page import read_prefill, write_review_page
 from microg_bench.progress import RichProgress
 from microg_bench.text import unknown
 
@@ -21,7 +27,9 @@ EPILOG = """Examples:
 
     microg-bench curate footage/ --out station --manifest footage.csv
 
-    microg-bench curate flight.mp4 --out flight --detector hog --stages trim,person,cut
+    microg-bench curate review station --out station-review
+
+    microg-bench curate merge station ann.csv ben.csv --out station-data
 """
 
 
@@ -37,7 +45,7 @@ class Curate(TyperGroup):
 
 app = typer.Typer(
     cls=Curate,
-    help="Make a dataset of footage: cut clips, and judge each.",
+    help="Make a dataset of footage: cut clips, judge each, and let people review them.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -47,10 +55,18 @@ app = typer.Typer(
 
 @app.callback()
 def curate() -> None:
-    """Make a dataset of footage: cut clips, and judge each."""
+    """Make a dataset of footage: cut clips, judge each, and let people review them."""
 
 
-@app.command(epilog=EPILOG)
+RUN_EPILOG = """Examples:
+
+    microg-bench curate run footage/ --out station --dry-run
+
+    microg-bench curate run flight.mp4 --out flight --detector hog --stages trim,person,cut
+"""
+
+
+@app.command(epilog=RUN_EPILOG)
 def run(
     videos: Annotated[list[Path], typer.Argument(help="Videos, and folders that hold them.")],
     out: Annotated[Path, typer.Option(help="Folder of the curation; it is continued where it exists.")],
@@ -118,3 +134,111 @@ def show_verdicts(folder: CurationFolder, stages: tuple[str, ...]) -> None:
         table.add_row(stage, str(len(found)), str(passed), str(len(found) - passed))
     output().print(table)
     output().print(f"{len(folder.accepted()):,} of {len(folder.clips):,} clips passed: {folder.path}")
+
+
+TaxonomyOption = Annotated[
+    Path, typer.Option("--taxonomy", help="Definitions of actions, as TOML.", show_default="the shipped one")
+]
+LabelMapOption = Annotated[
+    Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
+]
+FolderArgument = Annotated[Path, typer.Argument(help="Folder of a curation.")]
+
+REVIEW_EPILOG = """Examples:
+
+    microg-bench curate review station --out station-review
+
+    microg-bench curate review station --out second-pass --only station/disagreements.csv
+"""
+
+
+@app.command(epilog=REVIEW_EPILOG)
+def review(
+    folder: FolderArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the page.")],
+    only: Annotated[
+        Path | None, typer.Option(help="CSV file with a column video_id: only these clips.")
+    ] = None,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Show clips that a stage rejected, too.")
+    ] = False,
+    prefill: Annotated[
+        Path | None, typer.Option(help="CSV file with video_id, caption, mission, crew, place, equipment.")
+    ] = None,
+    taxonomy: TaxonomyOption = TAXONOMY,
+    label_map: LabelMapOption = DEFAULT,
+) -> None:
+    """Write a page on which people accept, label and caption clips; it needs no server and exports a CSV."""
+    labels = read_label_map(label_map)
+    chosen = set(read_prefill(only)) if only else None
+    with RichProgress() as progress:
+        page = write_review_page(
+            read_curation(folder),
+            read_taxonomy(labels, taxonomy),
+            out,
+            only=chosen,
+            rejected=rejected,
+            prefill=read_prefill(prefill) if prefill else None,
+            progress=progress,
+        )
+    output().print(str(page))
+
+
+MERGE_EPILOG = """Examples:
+
+    microg-bench curate merge station ann.csv ben.csv --out station-data
+
+    microg-bench curate merge station ann.csv ben.csv --final second.csv --out station-data
+"""
+
+
+@app.command(epilog=MERGE_EPILOG)
+def merge(
+    folder: FolderArgument,
+    reviews: Annotated[list[Path], typer.Argument(help="CSV files that the page exported.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset; there must be none yet.")],
+    final: Annotated[
+        list[Path] | None, typer.Option(help="Review of a second pass, which decides alone.", metavar="FILE")
+    ] = None,
+    label_map: LabelMapOption = DEFAULT,
+) -> None:
+    """Join reviews, report how far annotators agree, and write the dataset of the accepted clips."""
+    labels = read_label_map(label_map)
+    curation = read_curation(folder)
+    found = [one for path in reviews for one in read_reviews(path, curation, labels)]
+    last = [one for path in final or () for one in read_reviews(path, curation, labels)]
+    merged = merge_reviews(curation, found, last)
+    names = dict(zip(labels.ids, labels.names, strict=True))
+    table = columns("agreement on", "alpha", "units", "annotators", right=("alpha", "units", "annotators"))
+    rows = {"taking clips": merged.decision, **{names[one]: two for one, two in merged.by_action.items()}}
+    for name, one in rows.items():
+        alpha = "n/a" if one.alpha is None else f"{one.alpha:.3f}"
+        table.add_row(name, alpha, str(one.units), str(one.coders))
+    output().print(table)
+    if merged.open:
+        note(
+            f"{len(merged.open)} clips passed all stages and are not reviewed ({merged.open[0]} is the first)"
+        )
+    if merged.disagreements:
+        path = folder / "disagreements.csv"
+        write_disagreements(merged.disagreements, path)
+        note(f"{len(merged.disagreements)} disagreements are left out, and listed for a second pass: {path}")
+    write_dataset(curation, merged, out)
+    output().print(f"{len(merged.accepted):,} clips: {out}")
+
+
+RELEASE_EPILOG = """Examples:
+
+    microg-bench curate release station-data --title "Life on the station"
+"""
+
+
+@app.command(epilog=RELEASE_EPILOG)
+def release(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset that `curate merge` wrote.")],
+    title: Annotated[
+        str | None, typer.Option(help="Of the card.", show_default="the name of the folder")
+    ] = None,
+) -> None:
+    """Write the dataset card; origin and licence of all footage must be known."""
+    output().print(str(write_card(dataset, title or dataset.resolve().name)))

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from microg_bench.dataset.labels import FOOTAGE
-from microg_bench.errors import RunError
+from microg_bench.errors import DataError, RunError
 from microg_bench.records import Record, first_fault, validated
 from microg_bench.storage import Journal, read_journal, read_strict_json, write_json
 
@@ -215,6 +215,18 @@ class CurationFolder:
 
     def _take(self, verdict: Verdict) -> None:
         self.verdicts.setdefault(verdict.clip, {})[verdict.stage] = verdict
+
+
+def read_curation(path: Path) -> CurationFolder:
+    """The folder of a curation that is there.
+
+    Raises:
+        DataError: there is none.
+        RunError: see `CurationFolder.read`.
+    """
+    if not (path / FACTS_FILE).is_file():
+        raise DataError(f"is no folder of a curation: it has no {FACTS_FILE}", path=path)
+    return CurationFolder.read(path)
 
 
 def clip_id(name: str, number: int) -> str:

@@ -209,18 +209,20 @@ def _name_of(task: FootageTask | ClipTask) -> str:
 
 
 def write_tables(folder: CurationFolder) -> None:
-    """Write the boxes of the clips that passed all stages, and their key frames, in the published columns."""
+    """Write the boxes of the clips that passed all stages, and their key frames."""
+    for path, text in box_tables(folder, folder.accepted()).items():
+        write_text(folder.path / path, text)
+
+
+def box_tables(folder: CurationFolder, clips: Sequence[str]) -> dict[Path, str]:
+    """The boxes of clips, and their key frames, in the published columns: the tables by their files."""
     boxes, chosen = [], []
-    for clip in folder.accepted():
+    for clip in clips:
         persons = folder.persons(clip)
         boxes += [_row(clip, box) for box in persons]
         chosen += [[*_row(clip, box), f"{box.confidence:g}"] for box in choose_key_frames(persons)[1]]
-    for path, columns, rows in (
-        (BOXES_TABLE, COLUMNS, boxes),
-        (KEY_FRAMES_TABLE, (*COLUMNS, "confidence"), chosen),
-    ):
-        lines = [",".join(row) for row in (columns, *rows)]
-        write_text(folder.path / path, "\n".join(lines) + "\n")
+    tables = {BOXES_TABLE: [COLUMNS, *boxes], KEY_FRAMES_TABLE: [(*COLUMNS, "confidence"), *chosen]}
+    return {path: "".join(",".join(row) + "\n" for row in rows) for path, rows in tables.items()}
 
 
 def _row(clip: str, box: Box) -> list[str]:

@@ -37,7 +37,7 @@ from microg_bench.text import one_line
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
 
-COMPONENTS = ("filters", "table", "charts", "list", "viewer", "keys")
+COMPONENTS = ("filters", "table", "charts", "list", "viewer", "keys", "scene")
 LONGEST = 480  # pixels of the longer side of a picture
 RANKED = 5  # actions of a box that are told whatever their logits are, the highest first
 OTHER = "other"  # the group of actions that the shipped label map does not have

@@ -100,6 +100,9 @@ def test_the_script_makes_a_shipped_clip_anew(shared: Path, tmp_path: Path, sour
     made = tmp_path / "made.mp4"
     make_sample().write_clip(shared / "media", source, 1, made)
     shipped = SAMPLE_FOLDER / "videos" / "real" / source / f"{source}_001.mp4"
-    # Pictures, not bytes: another build of libx264 may code the same frames otherwise.
-    difference = np.abs(full_decode(made).astype(np.int16) - full_decode(shipped))
-    assert difference.mean() < 1
+    # Pictures, not bytes: another build of libx264 may code the same frames otherwise. OpenCV 4 places
+    # pixels to 1/32, version 5 does not: means over 4×4 pixels tell no such steps.
+    pictures = (
+        full_decode(path).reshape(90, 120, 4, 160, 4, 3).mean(axis=(2, 4)) for path in (made, shipped)
+    )
+    assert np.abs(next(pictures) - next(pictures)).mean() < 1

@@ -40,7 +40,7 @@ def environment(folder: Path, **wanted: Any) -> str:
         folder: where replicas note what they are asked.
         wanted: `seconds` of an answer; ids of requests that `kill` the process, on which the engine `ends`,
             on which the first process does `hang`, or that are `busy` so many times; `starts`, how many
-            processes may start; `version`, of each process.
+            processes may start; `version`, of each process; `device`, of all.
     """
     folder.mkdir(exist_ok=True)
     return json.dumps({"folder": str(folder), **wanted})
@@ -106,4 +106,7 @@ class StandIn(Engine):
     def provenance(self) -> dict[str, str]:
         """A version for each process, and its number as the device."""
         versions = self._wanted.get("version", ["1"])
-        return {"device": str(self._number), "stand_in": versions[min(self._number, len(versions) - 1)]}
+        return {
+            "device": self._wanted.get("device", str(self._number)),
+            "stand_in": versions[min(self._number, len(versions) - 1)],
+        }

@@ -144,8 +144,8 @@ def test_other_versions_are_refused(asking: Asking) -> None:
 
 def test_answers_come_from_the_response_cache(asking: Asking, tmp_path: Path) -> None:
     options = {"cache": str(tmp_path / "cache")}
-    first = asking(2, tmp_path / "one", options)
-    second = asking(2, tmp_path / "two", options)
+    first = asking(2, tmp_path / "one", options, device="cpu")
+    second = asking(2, tmp_path / "two", options, device="cpu")
     assert second.texts == first.texts
     assert asked(second.folder) == []
     assert all(one.from_cache for record in second.records.values() for one in record.answers.values())

@@ -1,7 +1,7 @@
 "use strict";
 // The page of runs of action recognition: their actions, what they missed, and a list of key frames with a viewer.
 {
-  const { byId, readData, el, svg, textNodes, textBox, number } = microg.dom;
+  const { byId, readData, el, textNodes, textBox, number } = microg.dom;
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
 
   const data = readData();
@@ -64,22 +64,10 @@
   }
 
   // The picture with its boxes, each with its number.
-
-  function outline(corners, place, [wide, high]) {
-    const [x1, y1, x2, y2] = corners.map((share, k) => share * (k % 2 ? high : wide));
-    const at = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
-    const side = wide / 24, left = Math.min(x1, wide - side), top = Math.max(0, y1 - side); // of the plate, above the box
-    const label = svg("text", { x: left + side / 2, y: top + side * 0.8 }, String(place + 1));
-    label.style.fontSize = `${side * 0.8}px`;
-    return [svg("rect", { class: "under", ...at }), svg("rect", { class: "over", ...at }), svg("rect", { class: "plate", x: left, y: top, width: side, height: side }), label];
-  }
-
   function scene(frame) {
     if (!frame.picture) return el("p", { class: "note scene" }, textNodes(`no picture: ${frame.why}`));
-    const words = `frame ${frame.frame} of ${frame.clip}, ${frame.boxes.length} boxes`;
-    return el("div", { class: "scene" },
-      el("img", { src: frame.picture, alt: words, width: frame.size[0], height: frame.size[1], loading: "lazy", decoding: "async" }),
-      svg("svg", { viewBox: `0 0 ${frame.size.join(" ")}`, "aria-hidden": "true" }, ...frame.boxes.flatMap((box, place) => outline(box.corners, place, frame.size))));
+    const boxes = frame.boxes.map((box, place) => ({ name: String(place + 1), corners: box.corners }));
+    return microg.scene(frame.picture, frame.size, boxes, `frame ${frame.frame} of ${frame.clip}, ${frame.boxes.length} boxes`);
   }
 
   // Filters and order.

@@ -1,0 +1,164 @@
+"""The finished dataset: the layout of MicroG-4M, with the clips that people took, and its card."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from microg_bench.curation.folder import FACTS_FILE, CurationFolder, clip_file, footage_letter
+from microg_bench.curation.footage import read_manifest
+from microg_bench.curation.reviews import Disagreement, Merged
+from microg_bench.curation.run import box_tables
+from microg_bench.errors import DataError
+from microg_bench.folders import absent, whole_folder
+from microg_bench.storage import read_json, write_json, write_text
+from microg_bench.text import markdown
+
+ACTIONS_TABLE = Path("annotation_files", "actions.csv")
+CAPTIONS = Path("annotation_files", "vqa_and_captioning.json")
+FOOTAGE_TABLE = "footage.csv"
+CARD = "README.md"
+
+
+def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
+    """Write the clips that were taken, with boxes, actions and captions, as a new dataset folder.
+
+    Raises:
+        RunError: there is a folder, or it cannot be written.
+        DataError: no clip was taken.
+    """
+    if not merged.accepted:
+        raise DataError("no clip was accepted", path=folder.path)
+    with whole_folder(out, absent) as new:
+        for clip in merged.accepted:
+            _link(folder.video(clip), new / clip_file(folder.footage_of(clip).kind, clip))
+        for path, text in box_tables(folder, merged.accepted).items():
+            write_text(new / path, text)
+        write_text(
+            new / ACTIONS_TABLE,
+            _table(
+                ("video_id", "movie_or_real", "person_id", "action"),
+                [
+                    (clip, footage_letter(folder.footage_of(clip).kind), person, action)
+                    for clip in merged.accepted
+                    for person, actions in merged.actions[clip].items()
+                    for action in sorted(actions)
+                ],
+            ),
+        )
+        records = [
+            {"video_id": clip, "caption": merged.captions[clip], "qa_pairs": []}
+            for clip in merged.accepted
+            if clip in merged.captions
+        ]
+        write_text(new / CAPTIONS, json.dumps(records, indent=2, ensure_ascii=False) + "\n")
+        write_text(new / FOOTAGE_TABLE, _footage(folder, merged.accepted))
+        if folder.facts:
+            facts = folder.facts.model_dump(
+                mode="json", by_alias=True, include={"schema_", "recipe", "detector"}
+            )
+            write_json(new / FACTS_FILE, facts)
+
+
+def _link(video: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(video, place)
+    except OSError:  # another disk, or a file system without links
+        shutil.copyfile(video, place)
+
+
+def _footage(folder: CurationFolder, clips: Iterable[str]) -> str:
+    """The manifest of the footage of clips."""
+    found = {one.name: one for one in map(folder.footage_of, clips)}
+    more = sorted({column for one in found.values() for column in one.more})
+    rows = [
+        (one.name, one.kind, one.origin, one.licence, one.mission, *(one.more.get(name, "") for name in more))
+        for one in found.values()
+    ]
+    return _table(("name", "kind", "origin", "licence", "mission", *more), rows)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    written = io.StringIO(newline="")
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def write_disagreements(found: Sequence[Disagreement], path: Path) -> None:
+    """Write what a second pass has to decide, a line each."""
+    write_text(path, _table(("video_id", "what", "said"), [(one.clip, one.what, one.said) for one in found]))
+
+
+def write_card(dataset: Path, title: str) -> Path:
+    """Write the dataset card of a finished dataset, `README.md`, with metadata for the Hugging Face hub.
+
+    Raises:
+        DataError: the origin or licence of footage is not told, or the folder is no dataset of a curation.
+    """
+    manifest = dataset / FOOTAGE_TABLE
+    footage = read_manifest(manifest)
+    untold = [name for name, one in footage.items() if not (one.get("origin") and one.get("licence"))]
+    if untold:
+        others = f" (and of {len(untold) - 1} more)" if untold[1:] else ""
+        raise DataError(f"origin or licence of {untold[0]} is not told{others}", path=manifest)
+    path = dataset / CARD
+    write_text(path, _card(dataset, title, footage))
+    return path
+
+
+def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]]) -> str:
+    clips = len(list((dataset / "videos").rglob("*.mp4")))
+    captions = len(json.loads((dataset / CAPTIONS).read_text(encoding="utf-8")))
+    licences = Counter(one["licence"] for one in footage.values())
+    labels = (dataset / ACTIONS_TABLE).read_text(encoding="utf-8").count("\n") - 1
+    facts = read_json(dataset / FACTS_FILE)
+    detector = str(facts["detector"].get("name", "not told"))
+    rows = [
+        "|".join(["", name, one.get("kind") or "real", one["origin"], one["licence"], ""])
+        for name, one in sorted((markdown(name), _markdown(one)) for name, one in footage.items())
+    ]
+    lines = [
+        "---",
+        f"pretty_name: {json.dumps(title)}",
+        "license: other",
+        "license_name: see-footage",
+        "task_categories:",
+        *("- video-classification", "- video-text-to-text", "- visual-question-answering"),
+        "tags:",
+        *("- video", "- action-recognition", "- microgravity"),
+        "---",
+        "",
+        f"# {markdown(title)}",
+        "",
+        f"{clips:,} clips of three seconds, 30 frames a second, 480 pixels high; {labels:,} labels of "
+        f"actions; {captions:,} captions. The layout is that of MicroG-4M.",
+        "",
+        "## Footage",
+        "",
+        f"{len(footage):,} videos under {len(licences):,} licences. Clips keep the licence of their footage.",
+        "",
+        *("| video | kind | origin | licence |", "|---|---|---|---|"),
+        *rows,
+        "",
+        "## How it was made",
+        "",
+        "`microg-bench curate` cut the clips, and judged each by persons, cuts, motion and tracks; people "
+        f"reviewed and labelled what was left. The detector was {markdown(detector)}. "
+        f"`{FACTS_FILE}` has all parameters.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _markdown(entry: dict[str, str]) -> dict[str, str]:
+    return {name: markdown(value) for name, value in entry.items()}

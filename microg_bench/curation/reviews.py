@@ -1,0 +1,247 @@
+"""Reviews: what people said of clips; read, checked, and joined."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from microg_bench.curation.agreement import Agreement, krippendorff_alpha
+from microg_bench.curation.folder import CurationFolder
+from microg_bench.dataset.labels import LabelMap
+from microg_bench.errors import DataError
+from microg_bench.storage import read_text
+from microg_bench.text import unknown
+
+MAX_BYTES = 64 * 1024**2
+COLUMNS = (
+    *("video_id", "annotator", "decision", "reason", "person_id", "actions", "caption"),
+    *("mission", "crew", "place", "equipment", "curation"),
+)
+SOURCES = ("mission", "crew", "place", "equipment")  # of a caption
+REASONS = ("terrestrial scene", "pre-launch", "no microgravity", "no person", "cut", "other")
+MOST_ACTIONS = 5  # of a person, on the page; the published labels have up to six
+LONGEST = 10_000  # characters of a field
+
+
+def fingerprint(folder: CurationFolder) -> str:
+    """What ties a review to its curation: a hash of its clips, their files and their persons."""
+    parts = []
+    for clip in folder.clips:
+        persons = sorted({box.person for box in folder.persons(clip)})
+        parts.append(f"{clip} {folder.verdicts[clip]['trim'].numbers.get('sha256', '')} {persons}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class ClipReview:
+    """What one annotator said of a clip; `actions` are those of each person, none for a rejected clip."""
+
+    clip: str
+    annotator: str
+    accepted: bool
+    reason: str = ""
+    actions: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    caption: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_reviews(path: Path, folder: CurationFolder, labels: LabelMap) -> list[ClipReview]:
+    """The reviews in a CSV file that the page exported: a row a person, one for a rejected clip.
+
+    Raises:
+        DataError: a column is missing; a clip, person or action is not known, a decision neither accept nor
+            reject, or two rows contradict one another; or the review is of another curation. The row is
+            named.
+    """
+    own = fingerprint(folder)
+    found: dict[tuple[str, str], ClipReview] = {}
+    for number, row in _rows(path):
+        item = f"row {number}"
+        if row["curation"] != own:
+            raise DataError("is a review of another curation, or of an earlier state", path=path, item=item)
+        review = _review(row, folder, labels, path, item)
+        key = review.clip, review.annotator
+        if key in found:
+            review = _joined(found[key], review, path, item)
+        found[key] = review
+    return list(found.values())
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    reader = csv.DictReader(io.StringIO(read_text(path, MAX_BYTES).decode(), newline=""), strict=True)
+    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+        raise DataError(f"lacks the column {missing[0]!r}", path=path)
+    try:
+        for number, row in enumerate(reader, start=1):
+            if None in row or None in row.values():
+                raise DataError(
+                    "has another number of fields than the header", path=path, item=f"row {number}"
+                )
+            if long := [name for name, value in row.items() if len(value) > LONGEST]:
+                raise DataError(f"{long[0]} is too long", path=path, item=f"row {number}")
+            yield number, {name: value.strip() for name, value in row.items()}
+    except csv.Error as error:
+        raise DataError(f"is no CSV: {error}", path=path, item=f"line {reader.line_num}") from None
+
+
+def _review(
+    row: Mapping[str, str], folder: CurationFolder, labels: LabelMap, path: Path, item: str
+) -> ClipReview:
+    clip, decision = row["video_id"], row["decision"]
+    if clip not in folder.clips:
+        raise DataError(unknown("clip", clip, folder.clips), path=path, item=item)
+    if decision not in ("accept", "reject"):
+        raise DataError(f"decision {decision[:20]!r} is not accept or reject", path=path, item=item)
+    if not row["annotator"]:
+        raise DataError("names no annotator", path=path, item=item)
+    if decision == "reject":
+        if row["reason"] not in REASONS:
+            reason = f"reason {row['reason'][:40]!r} is none of {', '.join(REASONS)}"
+            raise DataError(reason, path=path, item=item)
+        return ClipReview(clip, row["annotator"], False, row["reason"])
+    persons = {box.person for box in folder.persons(clip)}
+    if not row["person_id"].isdecimal() or int(row["person_id"]) not in persons:
+        reason = (
+            f"person {row['person_id'][:20]!r} is none of {clip} ({', '.join(map(str, sorted(persons)))})"
+        )
+        raise DataError(reason, path=path, item=item)
+    actions = row["actions"].split()
+    if wrong := [one for one in actions if not one.isdecimal() or int(one) not in labels.ids]:
+        raise DataError(f"action {wrong[0][:20]!r} is not in the label map", path=path, item=item)
+    return ClipReview(
+        clip,
+        row["annotator"],
+        True,
+        "",
+        {int(row["person_id"]): frozenset(map(int, actions))},
+        row["caption"],
+        {name: row[name] for name in SOURCES if row[name]},
+    )
+
+
+def _joined(one: ClipReview, other: ClipReview, path: Path, item: str) -> ClipReview:
+    """Two rows on one clip by one annotator."""
+    if not (one.accepted and other.accepted):
+        raise DataError(f"{other.clip} was decided before by {other.annotator}", path=path, item=item)
+    if repeated := set(one.actions) & set(other.actions):
+        raise DataError(f"person {min(repeated)} of {other.clip} is there twice", path=path, item=item)
+    if (one.caption, one.sources) != (other.caption, other.sources):
+        raise DataError(f"{other.clip} has another caption than in the row before", path=path, item=item)
+    return ClipReview(
+        one.clip, one.annotator, True, "", {**one.actions, **other.actions}, one.caption, one.sources
+    )
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Where annotators differ, and nobody has decided: what about, and what each said."""
+
+    clip: str
+    what: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What reviews say together.
+
+    Attributes:
+        accepted: the clips that are taken, in order.
+        actions: those of each person, by clip.
+        captions: by clip; those that a majority wrote alike, or the first by the name of its annotator.
+        disagreements: what a second pass has to decide.
+        decision: agreement on taking clips.
+        by_action: agreement on each action, over persons.
+        open: clips that passed all stages and nobody has reviewed.
+    """
+
+    accepted: tuple[str, ...]
+    actions: Mapping[str, Mapping[int, frozenset[int]]]
+    captions: Mapping[str, str]
+    disagreements: tuple[Disagreement, ...]
+    decision: Agreement
+    by_action: Mapping[int, Agreement]
+    open: tuple[str, ...]
+
+
+def merge_reviews(
+    folder: CurationFolder, reviews: Sequence[ClipReview], final: Sequence[ClipReview] = ()
+) -> Merged:
+    """Join the reviews of several annotators.
+
+    A clip is taken if more than half accept it. An action is taken if more than half of those who accepted
+    the clip gave it. Where exactly half did, the clip or action is not taken, and it is a disagreement.
+
+    Args:
+        folder: the curation.
+        reviews: one of each annotator and clip.
+        final: those of a second pass, which decide alone.
+    """
+    by_clip: dict[str, list[ClipReview]] = defaultdict(list)
+    for one in reviews:
+        by_clip[one.clip].append(one)
+    decided = {one.clip: one for one in final}
+    found: list[Disagreement] = []
+    accepted, actions, captions = [], {}, {}
+    for clip in sorted({*by_clip, *decided}):
+        own = [decided[clip]] if clip in decided else by_clip[clip]
+        votes = sum(one.accepted for one in own)
+        said = Counter("accept" if one.accepted else f"reject ({one.reason})" for one in own)
+        if 2 * votes == len(own):
+            found.append(Disagreement(clip, "decision", _told(said)))
+        if 2 * votes <= len(own):
+            continue
+        accepted.append(clip)
+        yes = [one for one in own if one.accepted]
+        actions[clip] = dict(_actions(clip, yes, found))
+        captions[clip] = _caption(yes)
+    return Merged(
+        tuple(accepted),
+        actions,
+        {clip: text for clip, text in captions.items() if text},
+        tuple(found),
+        krippendorff_alpha([[one.accepted for one in own] for own in by_clip.values()]),
+        _by_action(by_clip),
+        tuple(clip for clip in folder.accepted() if clip not in by_clip and clip not in decided),
+    )
+
+
+def _actions(
+    clip: str, own: Sequence[ClipReview], found: list[Disagreement]
+) -> Iterator[tuple[int, frozenset[int]]]:
+    for person in sorted({person for one in own for person in one.actions}):
+        votes = Counter(action for one in own for action in one.actions.get(person, ()))
+        ties = sorted(action for action, count in votes.items() if 2 * count == len(own))
+        found += [
+            Disagreement(clip, f"person {person}, action {action}", f"{votes[action]} of {len(own)}")
+            for action in ties
+        ]
+        yield person, frozenset(action for action, count in votes.items() if 2 * count > len(own))
+
+
+def _caption(own: Sequence[ClipReview]) -> str:
+    texts = [one.caption for one in sorted(own, key=lambda one: one.annotator) if one.caption]
+    return Counter(texts).most_common(1)[0][0] if texts else ""
+
+
+def _told(said: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(said.items()))
+
+
+def _by_action(by_clip: Mapping[str, Sequence[ClipReview]]) -> dict[int, Agreement]:
+    """Agreement on each action that anybody gave, over the persons of clips that were accepted."""
+    persons = [
+        [one.actions.get(person, frozenset()) for one in own if one.accepted]
+        for own in by_clip.values()
+        for person in sorted({person for one in own for person in one.actions})
+    ]
+    given = sorted({action for own in persons for actions in own for action in actions})
+    return {
+        action: krippendorff_alpha([[action in actions for actions in own] for own in persons])
+        for action in given
+    }

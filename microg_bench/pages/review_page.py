@@ -1,0 +1,169 @@
+"""The page on which people review the clips of a curation; it works from a file and exports a CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from microg_bench.curation.folder import Box, CurationFolder
+from microg_bench.curation.reviews import COLUMNS, MOST_ACTIONS, REASONS, SOURCES, fingerprint
+from microg_bench.curation.taxonomy import ActionMeaning
+from microg_bench.errors import DataError, DecodeError
+from microg_bench.pages.folder import new_folder
+from microg_bench.pages.frames import jpegs
+from microg_bench.pages.shell import render
+from microg_bench.progress import Progress
+from microg_bench.storage import read_text
+from microg_bench.video.decode import Frames
+from microg_bench.video.pool import DecodePool
+from microg_bench.video.sampling import FrameSpec
+
+COMPONENTS = ("filters", "list", "viewer", "scene")
+FRAMES = 8  # of a clip
+LONGEST = 480  # pixels of the longer side of a picture
+MAX_BYTES = 16 * 1024**2
+Write = Callable[[str, bytes], None]
+
+
+def write_review_page(
+    folder: CurationFolder,
+    actions: Sequence[ActionMeaning],
+    out: Path,
+    *,
+    only: Collection[str] | None = None,
+    rejected: bool = False,
+    prefill: Mapping[str, Mapping[str, str]] | None = None,
+    progress: Progress,
+) -> Path:
+    """Write the page into the folder `out`: clips with frames, boxes and verdicts, and what to say of them.
+
+    Args:
+        folder: the curation.
+        actions: what there is to choose from.
+        out: a folder that is new, empty, or holds a page that was written here.
+        only: the clips to show; None shows those that passed all stages.
+        rejected: whether those that a stage rejected are shown, too.
+        prefill: what captions and their sources begin with, by clip.
+        progress: told of the drawing.
+
+    Returns:
+        The file of the page.
+
+    Raises:
+        DataError: there is no such clip, or none to review.
+        UsageError: `out` holds files from elsewhere.
+        RunError: it cannot be written.
+    """
+    clips = folder.clips if rejected else folder.accepted()
+    if only is not None:
+        if unknown := sorted(set(only) - set(folder.clips)):
+            raise DataError(f"there is no clip {unknown[0]}", path=folder.path)
+        clips = [clip for clip in folder.clips if clip in only]
+    if not clips:
+        raise DataError("no clip to review", path=folder.path)
+    with new_folder(out) as pages:
+        progress.stage("drawing", len(clips))
+        shown = _draw(folder, clips, pages.write, progress)
+        data = {
+            "curation": fingerprint(folder),
+            "columns": COLUMNS,
+            "reasons": REASONS,
+            "sources": SOURCES,
+            "most": MOST_ACTIONS,
+            "actions": [one.model_dump() for one in actions],
+            "clips": [
+                _clip(folder, clip, pictures, (prefill or {}).get(clip, {}))
+                for clip, pictures in zip(clips, shown, strict=True)
+            ],
+        }
+        pages.write("index.html", render("review", COMPONENTS, data, title="Review", clips=len(clips)))
+    return out / "index.html"
+
+
+def _draw(
+    folder: CurationFolder, clips: Sequence[str], write: Write, progress: Progress
+) -> list[dict[str, Any]]:
+    """Write some frames of each clip; their places and size, or why there is none."""
+    found: list[dict[str, Any]] = []
+    spec = FrameSpec.parse(FRAMES)
+    with DecodePool() as pool:
+        futures = [pool.submit(folder.video(clip), spec) for clip in clips[: pool.ahead]]
+        for number, clip in enumerate(clips):
+            if len(futures) < len(clips):
+                futures.append(pool.submit(folder.video(clips[len(futures)]), spec))
+            try:
+                found.append(_pictures(futures[number].result(), folder.persons(clip), number, write))
+            except DecodeError as error:
+                found.append({"frames": [], "size": [1, 1], "why": str(error)})
+            progress.advance()
+    return found
+
+
+def _pictures(frames: Frames, boxes: Sequence[Box], number: int, write: Write) -> dict[str, Any]:
+    height, width = frames.pixels.shape[1:3]
+    shown = []
+    for index, picture in zip(frames.indices, jpegs(frames.pixels, LONGEST), strict=True):
+        name = f"frames/{number:05d}/{index}.jpg"
+        write(name, picture)
+        own = [box for box in boxes if box.frame == index + 1]
+        corners = [[box.xmin / width, box.ymin / height, box.xmax / width, box.ymax / height] for box in own]
+        shown.append(
+            {
+                "frame": index + 1,
+                "picture": name,
+                "boxes": [
+                    {"name": str(box.person), "corners": [round(share, 4) for share in shares]}
+                    for box, shares in zip(own, corners, strict=True)
+                ],
+            }
+        )
+    return {"frames": shown, "size": [width, height], "why": ""}
+
+
+def _clip(
+    folder: CurationFolder, clip: str, pictures: Mapping[str, Any], prefill: Mapping[str, str]
+) -> dict[str, Any]:
+    footage = folder.footage_of(clip)
+    own = {name: prefill.get(name, "") for name in ("caption", *SOURCES)}
+    own["mission"] = own["mission"] or footage.mission
+    verdicts = [
+        {"stage": stage, "passed": one.passed, "reason": one.reason, "numbers": _numbers(one.numbers)}
+        for stage, one in folder.verdicts[clip].items()
+    ]
+    return {
+        "id": clip,
+        "kind": footage.kind,
+        "origin": footage.origin,
+        "verdicts": verdicts,
+        "persons": sorted({box.person for box in folder.persons(clip)}),
+        "prefill": own,
+        **pictures,
+    }
+
+
+def _numbers(numbers: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {_told(value)}" for name, value in numbers.items() if name != "sha256")
+
+
+def _told(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def read_prefill(path: Path) -> dict[str, dict[str, str]]:
+    """What captions and their sources begin with: a CSV file with `video_id` and any of the columns.
+
+    Raises:
+        DataError: it cannot be read, or lacks `video_id`.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path, MAX_BYTES).decode(), newline=""), strict=True)
+    try:
+        if "video_id" not in (reader.fieldnames or ()):
+            raise DataError("lacks the column 'video_id'", path=path)
+        return {row["video_id"]: {key: value or "" for key, value in row.items() if key} for row in reader}
+    except csv.Error as error:
+        raise DataError(f"is no CSV: {error}", path=path, item=f"line {reader.line_num}") from None

@@ -1,0 +1,146 @@
+"""Reviews are read with every fault named, and joined by majority."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microg_bench.curation.folder import CurationFolder
+from microg_bench.curation.reviews import COLUMNS, ClipReview, fingerprint, merge_reviews, read_reviews
+from microg_bench.dataset.labels import read_label_map
+from microg_bench.errors import DataError
+from tests.helpers.curations import make_curation
+
+LABELS = read_label_map()
+
+
+@pytest.fixture(scope="module")
+def curation(tmp_path_factory: pytest.TempPathFactory) -> CurationFolder:
+    return make_curation(tmp_path_factory.mktemp("curation") / "station")
+
+
+@pytest.fixture
+def write(curation: CurationFolder, tmp_path: Path) -> Callable[..., Path]:
+    """Writes a review: each row is told by what differs from an accepted first person."""
+
+    def make(*rows: dict[str, str], name: str = "a.csv") -> Path:
+        usual = {"video_id": "orbit_000", "annotator": "ann", "decision": "accept", "person_id": "1"}
+        with (tmp_path / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer.writeheader()
+            writer.writerows({**usual, "curation": fingerprint(curation), **row} for row in rows)
+        return tmp_path / name
+
+    return make
+
+
+def test_rows_of_persons_are_one_review(curation: CurationFolder, write: Callable[..., Path]) -> None:
+    text = {"caption": 'Two, "in orbit".', "mission": "ISS-40", "crew": "Ann"}
+    path = write(
+        {"actions": "12 79", **text},
+        {"person_id": "2", "actions": "", **text},
+        {"video_id": "film_000", "decision": "reject", "reason": "no microgravity", "person_id": ""},
+    )
+    one, other = read_reviews(path, curation, LABELS)
+    assert one == ClipReview(
+        "orbit_000",
+        "ann",
+        True,
+        "",
+        {1: frozenset({12, 79}), 2: frozenset()},
+        'Two, "in orbit".',
+        {"mission": "ISS-40", "crew": "Ann"},
+    )
+    assert other == ClipReview("film_000", "ann", False, "no microgravity")
+
+
+def test_six_actions_are_read(curation: CurationFolder, write: Callable[..., Path]) -> None:
+    (one,) = read_reviews(write({"actions": "1 3 5 6 7 8"}), curation, LABELS)
+    assert len(one.actions[1]) == 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([{"video_id": "orbit_009"}], "row 1: unknown clip 'orbit_009'"),
+        ([{}, {"decision": "maybe"}], "row 2: decision 'maybe' is not accept or reject"),
+        ([{"decision": "reject", "reason": "dull"}], "row 1: reason 'dull' is none of"),
+        ([{"annotator": " "}], "row 1: names no annotator"),
+        ([{"person_id": "3"}], "row 1: person '3' is none of orbit_000 (1, 2)"),
+        ([{"person_id": ""}], "row 1: person '' is none of"),
+        ([{"actions": "12 13"}], "row 1: action '13' is not in the label map"),
+        ([{"actions": "stand"}], "row 1: action 'stand' is not in the label map"),
+        ([{"curation": "0123456789abcdef"}], "row 1: is a review of another curation"),
+        ([{}, {}], "row 2: person 1 of orbit_000 is there twice"),
+        ([{}, {"decision": "reject", "reason": "cut"}], "row 2: orbit_000 was decided before by ann"),
+        ([{"caption": "a"}, {"person_id": "2", "caption": "b"}], "row 2: orbit_000 has another caption"),
+        ([{"caption": "x" * 10_001}], "row 1: caption is too long"),
+    ],
+)
+def test_a_fault_is_named_with_its_row(
+    curation: CurationFolder, write: Callable[..., Path], rows: list[dict[str, str]], reason: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read_reviews(write(*rows), curation, LABELS)
+    assert reason in str(caught.value) and "a.csv" in str(caught.value)
+
+
+def test_a_column_that_is_missing_is_named(curation: CurationFolder, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("video_id,annotator\n")
+    with pytest.raises(DataError, match="lacks the column 'decision'"):
+        read_reviews(tmp_path / "a.csv", curation, LABELS)
+
+
+def said(clip: str, who: str, *actions: int, accepted: bool = True, **more: Any) -> ClipReview:
+    if not accepted:
+        return ClipReview(clip, who, False, more.get("reason", "cut"))
+    return ClipReview(clip, who, True, "", {1: frozenset(actions)}, more.get("caption", ""))
+
+
+def test_the_majority_decides(curation: CurationFolder) -> None:
+    reviews = [
+        said("orbit_000", "a", 12, 79, caption="One."),
+        said("orbit_000", "b", 12, 17, caption="Two."),
+        said("orbit_000", "c", 12, 17, caption="Two."),
+        said("orbit_001", "a", accepted=False),
+        said("orbit_001", "b", 12),
+        said("orbit_001", "c", accepted=False),
+    ]
+    merged = merge_reviews(curation, reviews)
+    assert merged.accepted == ("orbit_000",)
+    assert merged.actions == {"orbit_000": {1: frozenset({12, 17})}}
+    assert merged.captions == {"orbit_000": "Two."}
+    assert merged.disagreements == ()
+    assert merged.open == ("film_000",)
+    assert merged.decision.units == 2
+    assert {action: one.alpha for action, one in merged.by_action.items()}.keys() == {12, 17, 79}
+
+
+def test_where_half_differ_a_second_pass_decides(curation: CurationFolder) -> None:
+    reviews = [
+        said("orbit_000", "a", 12, 79),
+        said("orbit_000", "b", 12, 17),
+        said("orbit_001", "a", 12),
+        said("orbit_001", "b", accepted=False, reason="no person"),
+    ]
+    merged = merge_reviews(curation, reviews)
+    assert merged.actions == {"orbit_000": {1: frozenset({12})}}
+    assert [(one.clip, one.what, one.said) for one in merged.disagreements] == [
+        ("orbit_000", "person 1, action 17", "1 of 2"),
+        ("orbit_000", "person 1, action 79", "1 of 2"),
+        ("orbit_001", "decision", "1 accept, 1 reject (no person)"),
+    ]
+    final = [said("orbit_000", "c", 17), said("orbit_001", "c", 12, 79)]
+    again = merge_reviews(curation, reviews, final)
+    assert again.actions == {"orbit_000": {1: frozenset({17})}, "orbit_001": {1: frozenset({12, 79})}}
+    assert again.disagreements == ()
+    assert again.decision == merged.decision, "agreement is that of the first pass"
+
+
+def test_the_fingerprint_is_that_of_clips_and_persons(curation: CurationFolder, tmp_path: Path) -> None:
+    assert fingerprint(make_curation(tmp_path / "same")) == fingerprint(curation)
+    assert fingerprint(make_curation(tmp_path / "other", persons=1)) != fingerprint(curation)

@@ -1,0 +1,182 @@
+"""The review page in a real browser: label, export, merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from microg_bench.curation.folder import CurationFolder
+from microg_bench.curation.reviews import merge_reviews, read_reviews
+from microg_bench.curation.taxonomy import read_taxonomy
+from microg_bench.dataset.labels import read_label_map
+from microg_bench.errors import DataError
+from microg_bench.pages.review_page import read_prefill, write_review_page
+from microg_bench.progress import Progress
+from tests.helpers.browser import visited
+from tests.helpers.curations import make_curation
+
+pytestmark = pytest.mark.slow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+LABELS = read_label_map()
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def curation(tmp_path_factory: pytest.TempPathFactory) -> CurationFolder:
+    return make_curation(tmp_path_factory.mktemp("curation") / "station", origin=HOSTILE)
+
+
+def written(curation: CurationFolder, out: Path, **more: Any) -> Path:
+    return write_review_page(curation, read_taxonomy(LABELS), out, progress=Progress(), **more)
+
+
+@pytest.fixture(scope="module")
+def page(curation: CurationFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(curation, tmp_path_factory.mktemp("page") / "review", rejected=True)
+
+
+def export(shown: Page, place: Path) -> Path:
+    with shown.expect_download() as download:
+        shown.click("#export")
+    download.value.save_as(place)
+    return place
+
+
+def find(shown: Page, clip: str) -> None:
+    """Have the list show one clip."""
+    from playwright.sync_api import expect
+
+    shown.fill("#search", clip)
+    expect(shown.locator(".row")).to_have_count(1)
+
+
+def label(shown: Page, name: str) -> None:
+    """Decide all clips by the keyboard alone, from the list."""
+    shown.fill("#annotator", name)
+    shown.keyboard.press("Escape")
+    shown.keyboard.press("n")  # the first open one after the current row
+    shown.keyboard.press("k")
+    for press in ("a", "/"):
+        shown.keyboard.press(press)
+    shown.keyboard.type("stand")
+    shown.keyboard.press("Enter")
+    shown.keyboard.press("Escape")
+    shown.keyboard.press("c")
+    shown.keyboard.type('A person, "at work".\nFloating.')
+    shown.keyboard.press("Escape")
+
+
+def test_clips_are_labelled_exported_and_merged(
+    browser: Browser, page: Path, curation: CurationFolder, tmp_path: Path
+) -> None:
+    with visited(browser, page) as shown:
+        assert shown.inner_text("#count") == "5 shown, 0 of 5 decided"
+        label(shown, "ann")
+        assert shown.inner_text("#opened-title") == "film_000"
+        shown.keyboard.press("j")
+        shown.keyboard.press("r")
+        shown.keyboard.press("4")
+        shown.keyboard.press("j")
+        shown.keyboard.press("a")
+        shown.keyboard.press("p")
+        shown.keyboard.press("Escape")
+        for action in ("walk", "stand", "run", "sit", "eat", "drink"):
+            shown.keyboard.press("/")
+            shown.keyboard.type(action)
+            shown.keyboard.press("Enter")
+            shown.keyboard.press("Escape")
+        shown.keyboard.press("Escape")
+        assert shown.inner_text("#count") == "5 shown, 3 of 5 decided"
+        reviews = read_reviews(export(shown, tmp_path / "ann.csv"), curation, LABELS)
+    found = {one.clip: one for one in reviews}
+    assert found.keys() == {"film_000", "film_001", "orbit_000"}
+    assert found["film_000"].actions == {1: frozenset({12}), 2: frozenset()}
+    assert found["film_000"].caption == 'A person, "at work".\nFloating.'
+    assert (found["film_001"].accepted, found["film_001"].reason) == (False, "no person")
+    second = found["orbit_000"].actions
+    assert set(second) == {1, 2} and sorted(map(len, second.values())) == [0, 5], "at most five"
+    merged = merge_reviews(curation, reviews)
+    assert merged.accepted == ("film_000", "orbit_000")
+
+
+def test_work_is_kept_in_the_browser_by_annotator(browser: Browser, page: Path) -> None:
+    with visited(browser, page) as shown:
+        label(shown, "ben")
+        shown.keyboard.press("Escape")
+        shown.reload()
+        shown.wait_for_selector("html[data-ready]")
+        assert shown.input_value("#annotator") == "ben"
+        assert shown.inner_text("#count") == "5 shown, 1 of 5 decided"
+        shown.fill("#annotator", "cleo")
+        shown.get_by_text("5 shown, 0 of 5 decided").wait_for()
+
+
+def test_nothing_is_exported_without_a_name_or_a_reason(browser: Browser, page: Path) -> None:
+    with visited(browser, page) as shown:
+        shown.click("#export")
+        assert "Give your name first" in shown.inner_text("#problem")
+        shown.fill("#annotator", "dora")
+        shown.locator(".row .open").first.click()
+        shown.keyboard.press("r")
+        shown.keyboard.press("Escape")
+        shown.click("#export")
+        assert "is rejected without a reason" in shown.inner_text("#problem")
+        shown.keyboard.press("1")
+        assert shown.locator("#problem").is_visible()
+
+
+def test_a_clip_without_a_person_cannot_be_accepted(browser: Browser, page: Path) -> None:
+    with visited(browser, page) as shown:
+        find(shown, "film_001")
+        shown.locator(".row .open").click()
+        shown.keyboard.press("a")
+        assert "has no person with a box" in shown.locator("#problem").inner_text()
+        shown.keyboard.press("Escape")
+        assert shown.inner_text(".row .state") == "open"
+
+
+def test_frames_boxes_and_verdicts_are_shown_and_texts_are_texts(browser: Browser, page: Path) -> None:
+    with visited(browser, page) as shown:
+        find(shown, "orbit_000")
+        shown.locator(".row .open").click()
+        figures = shown.locator(".scenes figure")
+        assert figures.count() == 8
+        assert figures.nth(4).locator("rect.over").count() == 2, "frame 51 has both persons"
+        assert figures.first.locator("rect.over").count() == 0, "frame 6 has none yet"
+        assert shown.locator(".scenes img").first.evaluate("image => image.naturalWidth") == 480
+        assert HOSTILE in shown.inner_text("#opened-body")
+        assert "tracks: passed" in shown.inner_text(".verdicts")
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, page: Path) -> None:
+    with visited(browser, page, viewport={"width": 390, "height": 844}) as shown:
+        assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        shown.locator(".row .open").first.click()
+        assert shown.evaluate("document.querySelector('dialog').scrollWidth <= innerWidth")
+        shown.get_by_role("button", name="Accept").click()
+        shown.locator(".person input").first.click()
+        assert shown.locator(".found li").count() == len(LABELS.ids)
+
+
+def test_a_second_pass_shows_only_what_is_asked_for(
+    browser: Browser, curation: CurationFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "fill.csv").write_text('video_id,caption,mission\norbit_000,"From ""a file"".",ISS-40\n')
+    prefill = read_prefill(tmp_path / "fill.csv")
+    only = written(curation, tmp_path / "only", only={"orbit_000"}, prefill=prefill)
+    with visited(browser, only) as shown:
+        assert shown.locator(".row").count() == 1
+        shown.locator(".row .open").click()
+        assert shown.input_value("#caption") == 'From "a file".'
+        assert shown.input_value("[data-source=mission]") == "ISS-40"
+    with pytest.raises(DataError, match="there is no clip orbit_009"):
+        written(curation, tmp_path / "none", only={"orbit_009"})
+
+
+def test_the_same_curation_gives_the_same_bytes(curation: CurationFolder, page: Path, tmp_path: Path) -> None:
+    assert written(curation, tmp_path / "again", rejected=True).read_bytes() == page.read_bytes()
