@@ -85,7 +85,9 @@ def run(
         str | None,
         typer.Option(help="Torch device of the detector.", show_default="a GPU, if any"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is open, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what is open, try one clip, and stop.")
+    ] = False,
 ) -> None:
     """Cut footage into clips of three seconds, and judge each: persons, cuts, motion, tracks, key frames.
 
@@ -121,6 +123,9 @@ def show_plan(plan: CurationPlan) -> None:
         f"{plan.footage} videos of {plan.seconds / 3600:.2f} hours give about {plan.clips:,} clips: "
         f"{plan.cut:,} are cut, {plan.judged:,} are judged"
     )
+    if plan.left:
+        hours, minutes = divmod(round(plan.left / 60), 60)
+        output().print(f"the rest takes about {hours} h {minutes:02d} min, by one clip that was tried")
     for name, fault in plan.faults.items():
         note(f"{name}: {fault}")
 
