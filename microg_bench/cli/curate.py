@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from microg_bench.cli.console import columns, interruptible, note, output
+from microg_bench.cli.options import LabelMapOption
 from microg_bench.curation.folder import CurationFolder, read_curation
 from microg_bench.curation.footage import find_footage
 from microg_bench.curation.recipe import STAGES, read_curation_recipe
@@ -143,9 +144,6 @@ def show_verdicts(folder: CurationFolder, stages: tuple[str, ...]) -> None:
 
 TaxonomyOption = Annotated[
     Path, typer.Option("--taxonomy", help="Definitions of actions, as TOML.", show_default="the shipped one")
-]
-LabelMapOption = Annotated[
-    Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
 ]
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of a curation.")]
 

@@ -11,6 +11,7 @@ import typer
 
 from microg_bench.cli import conversion, training
 from microg_bench.cli.console import columns, interruptible, messages, note, output, unscored
+from microg_bench.cli.options import LabelMapOption
 from microg_bench.dataset.labels import DEFAULT
 from microg_bench.errors import RunError, UsageError
 from microg_bench.har import (
@@ -53,9 +54,6 @@ app = typer.Typer(
     add_completion=False,
 )
 WIDTH = 160
-LabelMapOption = Annotated[
-    Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
-]
 ModelOption = Annotated[str, typer.Option("--model", help="A model that `har models` lists.")]
 CheckpointOption = Annotated[
     str,
