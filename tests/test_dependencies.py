@@ -36,6 +36,7 @@ USED_BY = {
     "microg_bench/engines": ("transformers", "vllm"),
     "microg_bench/har/models": ("har",),
     "microg_bench/curation": ("curate",),
+    "microg_bench/dataset/near_duplicate_clips.py": ("curate",),
     **{
         f"microg_bench/har/{name}.py": ("har",)
         for name in ("checkpoints", "clips", "logits", "predict", "trainer", "training")

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from microg_bench.cli.console import columns, interruptible, note, output
+from microg_bench.cli.options import LabelMapOption
 from microg_bench.curation.folder import CurationFolder, read_curation
 from microg_bench.curation.footage import find_footage
 from microg_bench.curation.recipe import STAGES, read_curation_recipe
@@ -85,7 +86,9 @@ def run(
         str | None,
         typer.Option(help="Torch device of the detector.", show_default="a GPU, if any"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is open, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what is open, try one clip, and stop.")
+    ] = False,
 ) -> None:
     """Cut footage into clips of three seconds, and judge each: persons, cuts, motion, tracks, key frames.
 
@@ -121,6 +124,9 @@ def show_plan(plan: CurationPlan) -> None:
         f"{plan.footage} videos of {plan.seconds / 3600:.2f} hours give about {plan.clips:,} clips: "
         f"{plan.cut:,} are cut, {plan.judged:,} are judged"
     )
+    if plan.left:
+        hours, minutes = divmod(round(plan.left / 60), 60)
+        output().print(f"the rest takes about {hours} h {minutes:02d} min, by one clip that was tried")
     for name, fault in plan.faults.items():
         note(f"{name}: {fault}")
 
@@ -138,9 +144,6 @@ def show_verdicts(folder: CurationFolder, stages: tuple[str, ...]) -> None:
 
 TaxonomyOption = Annotated[
     Path, typer.Option("--taxonomy", help="Definitions of actions, as TOML.", show_default="the shipped one")
-]
-LabelMapOption = Annotated[
-    Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
 ]
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of a curation.")]
 
@@ -205,8 +208,8 @@ def merge(
     """Join reviews, report how far annotators agree, and write the dataset of the accepted clips."""
     labels = read_label_map(label_map)
     curation = read_curation(folder)
-    found = [one for path in reviews for one in read_reviews(path, curation, labels)]
-    last = [one for path in final or () for one in read_reviews(path, curation, labels)]
+    found = read_reviews(reviews, curation, labels)
+    last = read_reviews(final or (), curation, labels, deciding=True)
     merged = merge_reviews(curation, found, last)
     names = dict(zip(labels.ids, labels.names, strict=True))
     table = columns("agreement on", "alpha", "units", "annotators", right=("alpha", "units", "annotators"))
@@ -219,9 +222,9 @@ def merge(
         note(
             f"{len(merged.open)} clips passed all stages and are not reviewed ({merged.open[0]} is the first)"
         )
+    path = folder / "disagreements.csv"
+    write_disagreements(merged.disagreements, path)
     if merged.disagreements:
-        path = folder / "disagreements.csv"
-        write_disagreements(merged.disagreements, path)
         note(f"{len(merged.disagreements)} disagreements are left out, and listed for a second pass: {path}")
     write_dataset(curation, merged, out)
     output().print(f"{len(merged.accepted):,} clips: {out}")

@@ -13,10 +13,12 @@ from microg_bench.cli.console import note, output
 from microg_bench.dataset.check import DatasetReport
 from microg_bench.dataset.check import check as check_dataset
 from microg_bench.dataset.fetch import fetch as fetch_dataset
+from microg_bench.dataset.frame_stats import with_frames
 from microg_bench.dataset.load import fetched_folder
 from microg_bench.dataset.stats import CountTable, Stats
 from microg_bench.dataset.stats import stats as dataset_stats
 from microg_bench.errors import DecodeError, MissingExtraError, UsageError
+from microg_bench.har.convert import read_parts
 from microg_bench.plots.annotation import NO_CLIP, AnnotatedClip, draw_annotated_clip, find_annotated_clip
 from microg_bench.plots.sheet import draw_sheet
 from microg_bench.progress import RichProgress
@@ -65,7 +67,8 @@ def _text(report: DatasetReport) -> str:
 
 @app.command(
     epilog="Examples:  `microg-bench data stats --data microg-4m`  ·  "
-    "`microg-bench data stats --data sample --out build/stats`"
+    "`microg-bench data stats --data sample --out build/stats`  ·  "
+    "`microg-bench data stats --data microg-4m --frames --split ava`"
 )
 def stats(
     data: Annotated[
@@ -81,14 +84,29 @@ def stats(
         str | None,
         typer.Option(help="Which clip is drawn.", show_default="the first with two persons"),
     ] = None,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Compare frames of all clips too, which decodes each.")
+    ] = False,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a split that har convert wrote: list clips that leak between its parts."
+        ),
+    ] = None,
 ) -> None:
     """Count what a dataset holds: sources, lengths, question words, duplicates, actions, people.
 
-    The figure sheet and the annotated clip need the extra plots.
+    The figure sheet and the annotated clip need the extra plots, and --frames needs the extra curate.
     """
+    if split is not None and not frames:
+        raise UsageError("is compared by frames: give --frames too", item="--split")
     if clip is not None and out is None:
         raise UsageError("names the clip that is drawn: give --out too", item="--clip")
     found = dataset_stats(data)
+    if frames:
+        parts = read_parts(split) if split else None
+        with RichProgress() as progress:
+            found = with_frames(found, data, parts, progress)
     files = _write_stats(found, find_annotated_clip(data, clip), out, clip) if out else []
     tables = "\n".join(_table_text(table) for table in found.tables.values() if not table.detail)
     heading = [found.title, f"fingerprint {found.fingerprint}", *(f"note: {line}" for line in found.notes)]

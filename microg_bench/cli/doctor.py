@@ -33,7 +33,7 @@ PACKAGES = {
     ),
     "transformers": ("torch", "torchvision", "transformers", "accelerate"),
     "har": ("torch", "accelerate", "safetensors"),
-    "curate": ("opencv-python", "scenedetect", "trackers", "supervision"),
+    "curate": ("imagehash", "opencv-python", "scenedetect", "trackers", "supervision"),
 }
 
 

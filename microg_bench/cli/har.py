@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from microg_bench.cli import training
+from microg_bench.cli import conversion, training
 from microg_bench.cli.console import columns, interruptible, messages, note, output, unscored
+from microg_bench.cli.options import LabelMapOption
 from microg_bench.dataset.labels import DEFAULT
 from microg_bench.errors import RunError, UsageError
 from microg_bench.har import (
@@ -22,8 +22,6 @@ from microg_bench.har import (
     read_label_map,
     read_recipe,
 )
-from microg_bench.har.boxes import many
-from microg_bench.har.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
 from microg_bench.har.recipe import MAX_SEED, MODELS
 from microg_bench.har.zoo import read_zoo
 from microg_bench.progress import RichProgress
@@ -56,9 +54,6 @@ app = typer.Typer(
     add_completion=False,
 )
 WIDTH = 160
-LabelMapOption = Annotated[
-    Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
-]
 ModelOption = Annotated[str, typer.Option("--model", help="A model that `har models` lists.")]
 CheckpointOption = Annotated[
     str,
@@ -419,6 +414,7 @@ def _end(found: Recognition, said: str) -> None:
 @app.command(
     epilog=_examples(
         "convert --boxes bounding_boxes.csv --actions actions.csv --videos videos --out ava",
+        "convert --boxes bounding_boxes.csv --actions actions.csv --videos videos --by-source --out apart",
         "convert --keyframes ava/keyframe_boxes.csv --size 854x480 --out boxes",
     )
 )
@@ -431,48 +427,24 @@ def convert(
     ] = None,
     videos: Annotated[Path | None, typer.Option(help="Folder of the videos; gives their sizes.")] = None,
     size: Annotated[str | None, typer.Option(help="Size of all videos, e.g. 854x480.")] = None,
+    by_source: Annotated[
+        bool, typer.Option("--by-source", help="Keep the clips of a source video in one part of the split.")
+    ] = False,
     label_map: LabelMapOption = DEFAULT,
 ) -> None:
     """Convert boxes and actions to AVA's layout with the published split, or key frames back."""
+    if by_source and keyframes:
+        raise UsageError("is for --boxes and --actions", item="--by-source")
     if (boxes is None) != (actions is None) or (boxes is None) == (not keyframes):
         raise UsageError("give either --boxes and --actions, or --keyframes")
-    labels, sizes = read_label_map(label_map), _sizes(videos, size)
+    labels, sizes = read_label_map(label_map), conversion.frame_sizes(videos, size)
     if boxes is None or actions is None:
-        pixels, named = from_ava(read_ava(keyframes or [], labels), sizes)
-        tables = {"bounding_boxes.csv": pixels, "actions.csv": named}
-        lines = [f"{name:<20}{many(rows.height, 'row')}" for name, rows in tables.items()]
-        if again := named.height - named.n_unique():
-            lines.append(f"{many(again, 'row')} of actions repeat earlier ones, and are kept")
+        tables, lines = conversion.key_frames_back(keyframes or [], sizes, labels)
     else:
-        ava = to_ava(boxes, actions, sizes, labels)
-        parts = {f"ava_{part}.csv": rows for part, rows in ava.split().items()}
-        tables = {"keyframe_boxes.csv": ava.rows, **parts}
-        lines = [
-            f"{name:<20}{many(rows.height, 'row')}, {many(rows['video_id'].n_unique(), 'video')}"
-            for name, rows in parts.items()
-        ]
-        left = many(ava.actions_without_box, "action"), many(ava.persons_without_box, "person")
-        lines.append(f"{' of '.join(left)} without a box")
+        tables, lines = conversion.annotations_to_ava(boxes, actions, sizes, labels, by_source=by_source)
     for name, rows in tables.items():
         write_text(out / name, rows.write_csv(include_header=not name.startswith("ava_")))
     output().print("\n".join([*lines, f"written to {out}"]))
-
-
-def _sizes(videos: Path | None, size: str | None) -> Sizes:
-    """Where the sizes of the frames come from.
-
-    Raises:
-        UsageError: neither or both are given, or the size is not WIDTHxHEIGHT.
-    """
-    if (videos is None) == (size is None):
-        raise UsageError("boxes are in pixels: give either --videos FOLDER or --size WIDTHxHEIGHT")
-    if videos is not None:
-        with messages().status(f"reading the sizes of the videos in {videos}"):
-            return read_sizes(videos)
-    pattern = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size or "")
-    if pattern is None:
-        raise UsageError(f"{size}: give WIDTHxHEIGHT in pixels, e.g. 854x480", item="--size")
-    return Sizes(usual=(int(pattern[1]), int(pattern[2])))
 
 
 @app.command(

@@ -14,6 +14,9 @@ from microg_bench.runs.migration import read_object
 from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.settings import Settings
 
+LabelMapOption = Annotated[
+    Path, typer.Option("--label-map", help="Actions, in AVA's text format.", show_default="MicroG-4M's 50")
+]
 METAVARS = {int: "<int>", float: "<float>"}
 SCORING = tuple(ScoringOptions.model_fields)
 ASKING = tuple(name for name in Options.model_fields if name not in SCORING)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.cli.console import interruptible, output, warn_of_doubts
-from microg_bench.cli.har import BoxesOption, LabelMapOption, show_detections, show_scores
-from microg_bench.cli.options import SCORING, with_options
+from microg_bench.cli.har import BoxesOption, show_detections, show_scores
+from microg_bench.cli.options import SCORING, LabelMapOption, with_options
 from microg_bench.dataset.labels import DEFAULT, read_label_map
 from microg_bench.har.merge import find_predictions, merge_predictions
 from microg_bench.merges import merge_runs

@@ -14,15 +14,18 @@ from typing import Any
 
 from microg_bench.curation.folder import FACTS_FILE, CurationFolder, clip_file, footage_letter
 from microg_bench.curation.footage import read_manifest
-from microg_bench.curation.reviews import Disagreement, Merged
+from microg_bench.curation.reviews import SOURCES, Disagreement, Merged
 from microg_bench.curation.run import box_tables
+from microg_bench.dataset.annotations import read_annotations
+from microg_bench.dataset.tabular import MAX_TEXT
 from microg_bench.errors import DataError
 from microg_bench.folders import absent, whole_folder
-from microg_bench.storage import read_json, write_json, write_text
+from microg_bench.storage import read_strict_json, read_text, write_json, write_text
 from microg_bench.text import markdown
 
 ACTIONS_TABLE = Path("annotation_files", "actions.csv")
 CAPTIONS = Path("annotation_files", "vqa_and_captioning.json")
+SOURCES_TABLE = Path("annotation_files", "caption_sources.csv")
 FOOTAGE_TABLE = "footage.csv"
 CARD = "README.md"
 
@@ -53,12 +56,15 @@ def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
                 ],
             ),
         )
-        records = [
-            {"video_id": clip, "caption": merged.captions[clip], "qa_pairs": []}
-            for clip in merged.accepted
-            if clip in merged.captions
+        # An annotation file has one record at least: without any caption, the clips have records without one.
+        records: list[dict[str, Any]] = [
+            {"video_id": clip, "caption": caption, "qa_pairs": []}
+            for clip, caption in merged.captions.items()
         ]
+        records = records or [{"video_id": clip, "qa_pairs": []} for clip in merged.accepted]
         write_text(new / CAPTIONS, json.dumps(records, indent=2, ensure_ascii=False) + "\n")
+        rows = [(clip, *(told.get(name, "") for name in SOURCES)) for clip, told in merged.sources.items()]
+        write_text(new / SOURCES_TABLE, _table(("video_id", *SOURCES), rows))
         write_text(new / FOOTAGE_TABLE, _footage(folder, merged.accepted))
         if folder.facts:
             facts = folder.facts.model_dump(
@@ -105,6 +111,9 @@ def write_card(dataset: Path, title: str) -> Path:
     Raises:
         DataError: the origin or licence of footage is not told, or the folder is no dataset of a curation.
     """
+    for name in (FOOTAGE_TABLE, CAPTIONS, ACTIONS_TABLE, FACTS_FILE):
+        if not (dataset / name).is_file():
+            raise DataError(f"lacks {name}: is no dataset that `curate merge` wrote", path=dataset)
     manifest = dataset / FOOTAGE_TABLE
     footage = read_manifest(manifest)
     untold = [name for name, one in footage.items() if not (one.get("origin") and one.get("licence"))]
@@ -118,11 +127,10 @@ def write_card(dataset: Path, title: str) -> Path:
 
 def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]]) -> str:
     clips = len(list((dataset / "videos").rglob("*.mp4")))
-    captions = len(json.loads((dataset / CAPTIONS).read_text(encoding="utf-8")))
+    captions = sum(one.caption is not None for one in read_annotations(dataset / CAPTIONS))
     licences = Counter(one["licence"] for one in footage.values())
-    labels = (dataset / ACTIONS_TABLE).read_text(encoding="utf-8").count("\n") - 1
-    facts = read_json(dataset / FACTS_FILE)
-    detector = str(facts["detector"].get("name", "not told"))
+    labels = read_text(dataset / ACTIONS_TABLE, MAX_TEXT).count(b"\n") - 1
+    detector = _detector(dataset / FACTS_FILE)
     rows = [
         "|".join(["", name, one.get("kind") or "real", one["origin"], one["licence"], ""])
         for name, one in sorted((markdown(name), _markdown(one)) for name, one in footage.items())
@@ -158,6 +166,14 @@ def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _detector(path: Path) -> str:
+    facts = read_strict_json(path)
+    detector = facts.get("detector") if isinstance(facts, dict) else None
+    if not isinstance(detector, dict) or not isinstance(detector.get("name"), str):
+        raise DataError("names no detector", path=path)
+    return str(detector["name"])
 
 
 def _markdown(entry: dict[str, str]) -> dict[str, str]:

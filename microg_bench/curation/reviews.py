@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,21 +51,46 @@ class ClipReview:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_reviews(path: Path, folder: CurationFolder, labels: LabelMap) -> list[ClipReview]:
-    """The reviews in a CSV file that the page exported: a row a person, one for a rejected clip.
+def read_reviews(
+    paths: Sequence[Path], folder: CurationFolder, labels: LabelMap, *, deciding: bool = False
+) -> list[ClipReview]:
+    """The reviews in CSV files that the page exported: a row a person, one for a rejected clip.
+
+    Args:
+        paths: the files.
+        folder: the curation.
+        labels: the actions.
+        deciding: whether a clip may be reviewed by one annotator only, since the review decides alone.
 
     Raises:
         DataError: a column is missing; a clip, person or action is not known, a decision neither accept nor
             reject, or two rows contradict one another; or the review is of another curation. The row is
-            named.
+            named. Or an annotator, or with `deciding` anybody, has reviewed a clip in another file as well.
     """
+    persons = {clip: {box.person for box in folder.persons(clip)} for clip in folder.clips}
     own = fingerprint(folder)
+    found: dict[tuple[str, str], ClipReview] = {}
+    places: dict[tuple[str, str], Path] = {}
+    for path in paths:
+        for one in _read_file(path, own, persons, labels):
+            key = one.clip, "" if deciding else one.annotator
+            if key in found:
+                who = found[key].annotator
+                raise DataError(f"{one.clip} was reviewed by {who} in {places[key]} as well", path=path)
+            found[key], places[key] = one, path
+    return list(found.values())
+
+
+def _read_file(
+    path: Path, curation: str, persons: Mapping[str, set[int]], labels: LabelMap
+) -> list[ClipReview]:
+    """The reviews in a file; `persons` are those of each clip of the curation that has this fingerprint."""
     found: dict[tuple[str, str], ClipReview] = {}
     for number, row in _rows(path):
         item = f"row {number}"
-        if row["curation"] != own:
+        if row["curation"] != curation:
             raise DataError("is a review of another curation, or of an earlier state", path=path, item=item)
-        review = _review(row, folder, labels, path, item)
+        review = _review(row, persons, labels, path, item)
         key = review.clip, review.annotator
         if key in found:
             review = _joined(found[key], review, path, item)
@@ -74,9 +100,9 @@ def read_reviews(path: Path, folder: CurationFolder, labels: LabelMap) -> list[C
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.DictReader(io.StringIO(read_text(path, MAX_BYTES).decode(), newline=""), strict=True)
-    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        raise DataError(f"lacks the column {missing[0]!r}", path=path)
     try:
+        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+            raise DataError(f"lacks the column {missing[0]!r}", path=path)
         for number, row in enumerate(reader, start=1):
             if None in row or None in row.values():
                 raise DataError(
@@ -90,11 +116,11 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _review(
-    row: Mapping[str, str], folder: CurationFolder, labels: LabelMap, path: Path, item: str
+    row: Mapping[str, str], persons: Mapping[str, set[int]], labels: LabelMap, path: Path, item: str
 ) -> ClipReview:
     clip, decision = row["video_id"], row["decision"]
-    if clip not in folder.clips:
-        raise DataError(unknown("clip", clip, folder.clips), path=path, item=item)
+    if clip not in persons:
+        raise DataError(unknown("clip", clip, list(persons)), path=path, item=item)
     if decision not in ("accept", "reject"):
         raise DataError(f"decision {decision[:20]!r} is not accept or reject", path=path, item=item)
     if not row["annotator"]:
@@ -104,24 +130,29 @@ def _review(
             reason = f"reason {row['reason'][:40]!r} is none of {', '.join(REASONS)}"
             raise DataError(reason, path=path, item=item)
         return ClipReview(clip, row["annotator"], False, row["reason"])
-    persons = {box.person for box in folder.persons(clip)}
-    if not row["person_id"].isdecimal() or int(row["person_id"]) not in persons:
-        reason = (
-            f"person {row['person_id'][:20]!r} is none of {clip} ({', '.join(map(str, sorted(persons)))})"
-        )
+    person = _known(row["person_id"], persons[clip])
+    if person is None:
+        known = ", ".join(map(str, sorted(persons[clip]))) or "it has none"
+        reason = f"person {row['person_id'][:20]!r} is none of {clip} ({known})"
         raise DataError(reason, path=path, item=item)
-    actions = row["actions"].split()
-    if wrong := [one for one in actions if not one.isdecimal() or int(one) not in labels.ids]:
+    actions = {one: _known(one, labels.ids) for one in row["actions"].split()}
+    if wrong := [one for one, number in actions.items() if number is None]:
         raise DataError(f"action {wrong[0][:20]!r} is not in the label map", path=path, item=item)
     return ClipReview(
         clip,
         row["annotator"],
         True,
         "",
-        {int(row["person_id"]): frozenset(map(int, actions))},
+        {person: frozenset(number for number in actions.values() if number is not None)},
         row["caption"],
         {name: row[name] for name in SOURCES if row[name]},
     )
+
+
+def _known(text: str, numbers: Collection[int]) -> int | None:
+    """The number that a text writes in digits; None where it is none of those."""
+    number = int(text) if re.fullmatch("[0-9]{1,9}", text) else None
+    return number if number in numbers else None
 
 
 def _joined(one: ClipReview, other: ClipReview, path: Path, item: str) -> ClipReview:
@@ -153,7 +184,8 @@ class Merged:
     Attributes:
         accepted: the clips that are taken, in order.
         actions: those of each person, by clip.
-        captions: by clip; those that a majority wrote alike, or the first by the name of its annotator.
+        captions: by clip; that which most wrote alike, else the first by the name of its annotator.
+        sources: what the captions rest on, by clip; those that were given with the caption.
         disagreements: what a second pass has to decide.
         decision: agreement on taking clips.
         by_action: agreement on each action, over persons.
@@ -163,6 +195,7 @@ class Merged:
     accepted: tuple[str, ...]
     actions: Mapping[str, Mapping[int, frozenset[int]]]
     captions: Mapping[str, str]
+    sources: Mapping[str, Mapping[str, str]]
     disagreements: tuple[Disagreement, ...]
     decision: Agreement
     by_action: Mapping[int, Agreement]
@@ -187,7 +220,7 @@ def merge_reviews(
         by_clip[one.clip].append(one)
     decided = {one.clip: one for one in final}
     found: list[Disagreement] = []
-    accepted, actions, captions = [], {}, {}
+    accepted, actions, captioned = [], {}, {}
     for clip in sorted({*by_clip, *decided}):
         own = [decided[clip]] if clip in decided else by_clip[clip]
         votes = sum(one.accepted for one in own)
@@ -199,11 +232,12 @@ def merge_reviews(
         accepted.append(clip)
         yes = [one for one in own if one.accepted]
         actions[clip] = dict(_actions(clip, yes, found))
-        captions[clip] = _caption(yes)
+        captioned[clip] = _captioned(yes)
     return Merged(
         tuple(accepted),
         actions,
-        {clip: text for clip, text in captions.items() if text},
+        {clip: one.caption for clip, one in captioned.items() if one.caption},
+        {clip: one.sources for clip, one in captioned.items() if one.sources},
         tuple(found),
         krippendorff_alpha([[one.accepted for one in own] for own in by_clip.values()]),
         _by_action(by_clip),
@@ -224,9 +258,11 @@ def _actions(
         yield person, frozenset(action for action, count in votes.items() if 2 * count > len(own))
 
 
-def _caption(own: Sequence[ClipReview]) -> str:
-    texts = [one.caption for one in sorted(own, key=lambda one: one.annotator) if one.caption]
-    return Counter(texts).most_common(1)[0][0] if texts else ""
+def _captioned(own: Sequence[ClipReview]) -> ClipReview:
+    """The review whose caption counts; without captions, the first that names sources, if any does."""
+    ordered = sorted(own, key=lambda one: (not one.caption, not one.sources, one.annotator))
+    counts = Counter(one.caption for one in ordered if one.caption)
+    return max(ordered, key=lambda one: counts[one.caption])
 
 
 def _told(said: Counter[str]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
@@ -21,6 +23,7 @@ from microg_bench.curation.folder import (
     Footage,
     StageName,
     Verdict,
+    clip_file,
 )
 from microg_bench.curation.key_frames import choose_key_frames
 from microg_bench.curation.recipe import STAGES, CurationRecipe
@@ -54,6 +57,7 @@ class CurationPlan:
         cut: those that are there.
         judged: those that no stage is open for.
         faults: what is wrong with footage, by file.
+        left: seconds that the rest takes, by one clip that was tried; None where nothing was tried.
     """
 
     footage: int
@@ -62,6 +66,7 @@ class CurationPlan:
     cut: int
     judged: int
     faults: dict[str, str]
+    left: float | None = None
 
 
 @dataclass
@@ -97,9 +102,14 @@ class Curation:
             find_detector(self.detector)  # before anything is written
 
     def plan(self) -> CurationPlan:
-        """What is open; nothing is written, and no detector is loaded."""
+        """What is open, and how long it takes; nothing is written. One clip is tried.
+
+        Raises:
+            EngineError: a library is missing, or the detector cannot be loaded.
+        """
         folder = CurationFolder.read(self.out)
         seconds, clips, faults = 0.0, 0, {}
+        sound = []
         for path in self.footage:
             try:
                 length = probe(path).duration
@@ -108,8 +118,43 @@ class Curation:
                 continue
             seconds += length
             clips += int(length // self.recipe.trim.seconds)
-        done = [clip for clip in folder.clips if folder.is_judged(clip)]
-        return CurationPlan(len(self.footage), seconds, clips, len(folder.clips), len(done), faults)
+            sound += [path] if length >= self.recipe.trim.seconds else []
+        cut = len(folder.clips)
+        judged = sum(map(folder.is_judged, folder.clips))
+        cutting, judging = self._try(sound[0]) if sound and judged < clips else (0.0, 0.0)
+        left = (max(clips - cut, 0) * cutting + max(clips - judged, 0) * judging) / self.workers
+        return CurationPlan(len(self.footage), seconds, clips, cut, judged, faults, left)
+
+    def _try(self, path: Path) -> tuple[float, float]:
+        """The seconds that cutting a clip of footage takes, and judging it by all stages that it reaches."""
+        one = self.footage[path]
+        with TemporaryDirectory() as scratch, _Crew(1, self.detector, self.device) as crew:
+            task = FootageTask(
+                path=path.absolute(),
+                name=one.name,
+                kind=one.kind,
+                folder=Path(scratch),
+                key="",
+                settings=self.recipe.trim,
+                most=1,
+            )
+            facts = crew.facts() if set(self.stages) - {"trim"} else None
+            start = time.monotonic()
+            found = [said for _, said in crew.do([task]) if isinstance(said, Verdict)]
+            cutting = time.monotonic() - start
+            if facts is None or not (found and found[0].passed):
+                return cutting, 0.0
+            clip = found[0]
+            judged = ClipTask(
+                clip=clip.clip,
+                path=Path(scratch) / clip_file(one.kind, clip.clip),
+                sha256=str(clip.numbers["sha256"]),
+                recipe=self.recipe,
+                stages=tuple(stage for stage in self.stages if stage != "trim"),
+            )
+            start = time.monotonic()
+            list(crew.do([judged]))
+            return cutting, time.monotonic() - start
 
     def run(self) -> CurationFolder:
         """Run the stages; what an earlier run has found is found no more.

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -42,6 +42,7 @@ class FootageTask(Record):
         key: of its clips.
         settings: how it is cut.
         known: the clips that are there.
+        most: clips to cut; None for all.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class FootageTask(Record):
     key: str
     settings: Trim
     known: tuple[int, ...] = ()
+    most: int | None = None
 
 
 class Found(Record):
@@ -171,7 +173,7 @@ def _cut(task: FootageTask) -> Iterator[Verdict]:
     def out(number: int) -> Path:
         return task.folder / clip_file(task.kind, clip_id(task.name, number))
 
-    for piece in cut_clips(task.path, task.settings, out, task.known):
+    for piece in islice(cut_clips(task.path, task.settings, out, task.known), task.most):
         if piece.sha256 or piece.reason:
             yield Verdict(
                 clip=clip_id(task.name, piece.number),

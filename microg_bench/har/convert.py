@@ -22,6 +22,7 @@ from microg_bench.dataset.load import find_videos
 from microg_bench.dataset.tabular import MAX_ROWS, Table, TableColumn, read_table
 from microg_bench.errors import DataError, DecodeError
 from microg_bench.har.boxes import COORDINATES, PLACE
+from microg_bench.har.source_split import PARTS, split_sources
 from microg_bench.video.source import probe
 
 if TYPE_CHECKING:
@@ -106,12 +107,18 @@ class Ava:
     persons_without_box: int = 0
     actions_without_box: int = 0
 
-    def split(self) -> dict[str, DataFrame]:
-        """The rows of `train`, `val` and `test`, by `split_videos`."""
+    def split(self, *, by_source: bool = False) -> dict[str, DataFrame]:
+        """The rows of `train`, `val` and `test`, by `split_videos` or, with the same shares, `split_sources`.
+
+        Raises:
+            DataError: the videos are of too few sources.
+        """
         import polars
 
         shown = self.rows.group_by("video_id").agg(polars.col("action_id"))
-        videos = split_videos({name: set(actions) for name, actions in shown.iter_rows()})
+        actions = {name: set(own) for name, own in shown.iter_rows()}
+        shares = (TRAIN, VALIDATION, 1 - TRAIN - VALIDATION)
+        videos = split_sources(actions, shares, SEED) if by_source else split_videos(actions)
         return {part: self.rows.filter(polars.col("video_id").is_in(names)) for part, names in videos.items()}
 
 
@@ -195,6 +202,26 @@ def read_ava(paths: Sequence[Path], labels: LabelMap) -> list[Table]:
     for table in tables:
         check_actions(table, "action_id", labels)
     return tables
+
+
+def read_parts(folder: Path) -> dict[str, str]:
+    """The part of a split that each video is in, by id, from a folder that `har convert` wrote.
+
+    Raises:
+        DataError: there is none of its files, see `read_table`, or a video is in two parts; the row is named.
+    """
+    paths = {part: folder / f"ava_{part}.csv" for part in PARTS}
+    if not any(path.is_file() for path in paths.values()):
+        raise DataError("holds no ava_train.csv, which `har convert` writes", path=folder)
+    found: dict[str, str] = {}
+    for part, path in paths.items():
+        if not path.is_file() or not path.stat().st_size:  # a part of a small dataset may be empty
+            continue
+        table = read_table(path, KEY_FRAMES)
+        for row, name in enumerate(table["video_id"]):
+            if found.setdefault(name, part) != part:
+                raise DataError(f"{name} is in {found[name]} as well", path=path, item=table.place(row))
+    return found
 
 
 def from_ava(tables: Sequence[Table], sizes: Sizes) -> tuple[DataFrame, DataFrame]:

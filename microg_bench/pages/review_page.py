@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from microg_bench.curation.folder import Box, CurationFolder
-from microg_bench.curation.reviews import COLUMNS, MOST_ACTIONS, REASONS, SOURCES, fingerprint
+from microg_bench.curation.reviews import COLUMNS, LONGEST, MOST_ACTIONS, REASONS, SOURCES, fingerprint
 from microg_bench.curation.taxonomy import ActionMeaning
 from microg_bench.errors import DataError, DecodeError
 from microg_bench.pages.folder import new_folder
@@ -23,7 +25,7 @@ from microg_bench.video.sampling import FrameSpec
 
 COMPONENTS = ("filters", "list", "viewer", "scene")
 FRAMES = 8  # of a clip
-LONGEST = 480  # pixels of the longer side of a picture
+LONGEST_SIDE = 480  # pixels, of a picture
 MAX_BYTES = 16 * 1024**2
 Write = Callable[[str, bytes], None]
 
@@ -73,6 +75,7 @@ def write_review_page(
             "reasons": REASONS,
             "sources": SOURCES,
             "most": MOST_ACTIONS,
+            "longest": LONGEST,
             "actions": [one.model_dump() for one in actions],
             "clips": [
                 _clip(folder, clip, pictures, (prefill or {}).get(clip, {}))
@@ -89,23 +92,29 @@ def _draw(
     """Write some frames of each clip; their places and size, or why there is none."""
     found: list[dict[str, Any]] = []
     spec = FrameSpec.parse(FRAMES)
+    waiting: deque[tuple[str, Future[Frames]]] = deque()
+
+    def take(clip: str, future: Future[Frames]) -> None:
+        try:
+            found.append(_pictures(future.result(), folder.persons(clip), len(found), write))
+        except DecodeError as error:
+            found.append({"frames": [], "size": [1, 1], "why": str(error)})
+        progress.advance()
+
     with DecodePool() as pool:
-        futures = [pool.submit(folder.video(clip), spec) for clip in clips[: pool.ahead]]
-        for number, clip in enumerate(clips):
-            if len(futures) < len(clips):
-                futures.append(pool.submit(folder.video(clips[len(futures)]), spec))
-            try:
-                found.append(_pictures(futures[number].result(), folder.persons(clip), number, write))
-            except DecodeError as error:
-                found.append({"frames": [], "size": [1, 1], "why": str(error)})
-            progress.advance()
+        for clip in clips:
+            if len(waiting) == pool.ahead:
+                take(*waiting.popleft())
+            waiting.append((clip, pool.submit(folder.video(clip), spec)))
+        while waiting:
+            take(*waiting.popleft())
     return found
 
 
 def _pictures(frames: Frames, boxes: Sequence[Box], number: int, write: Write) -> dict[str, Any]:
     height, width = frames.pixels.shape[1:3]
     shown = []
-    for index, picture in zip(frames.indices, jpegs(frames.pixels, LONGEST), strict=True):
+    for index, picture in zip(frames.indices, jpegs(frames.pixels, LONGEST_SIDE), strict=True):
         name = f"frames/{number:05d}/{index}.jpg"
         write(name, picture)
         own = [box for box in boxes if box.frame == index + 1]
@@ -158,12 +167,18 @@ def read_prefill(path: Path) -> dict[str, dict[str, str]]:
     """What captions and their sources begin with: a CSV file with `video_id` and any of the columns.
 
     Raises:
-        DataError: it cannot be read, or lacks `video_id`.
+        DataError: it cannot be read, lacks `video_id`, or a row has too few fields or too many.
     """
     reader = csv.DictReader(io.StringIO(read_text(path, MAX_BYTES).decode(), newline=""), strict=True)
     try:
         if "video_id" not in (reader.fieldnames or ()):
             raise DataError("lacks the column 'video_id'", path=path)
-        return {row["video_id"]: {key: value or "" for key, value in row.items() if key} for row in reader}
+        found = {}
+        for number, row in enumerate(reader, start=1):
+            if None in row or None in row.values():
+                reason = "has another number of fields than the header"
+                raise DataError(reason, path=path, item=f"row {number}")
+            found[row["video_id"]] = row
+        return found
     except csv.Error as error:
         raise DataError(f"is no CSV: {error}", path=path, item=f"line {reader.line_num}") from None

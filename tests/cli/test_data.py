@@ -6,10 +6,12 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from microg_bench.dataset.stats import stats
 from tests.helpers.datasets import bench, make_dataset, record, without, write_annotations
+from tests.helpers.videos import write_clip
 
 pytestmark = pytest.mark.slow
 
@@ -164,3 +166,72 @@ def test_data_check_of_the_sample_finds_nothing(tmp_path: Path) -> None:
     done = bench("data", "check", "sample", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "no faults" in done.stdout
+
+
+def still(folder: Path, name: str, seed: int) -> None:
+    """A clip that shows a picture of random patches."""
+    patches = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    image = patches.repeat(16, axis=0).repeat(16, axis=1)
+    write_clip(
+        folder / "videos/real" / name[0] / f"{name}.mp4", 9, size=(64, 64), draw=lambda number, size: image
+    )
+
+
+def test_clips_that_look_alike_and_leak_between_parts_are_listed(tmp_path: Path) -> None:
+    pytest.importorskip("imagehash")
+    shown = {"a_000": 1, "a_001": 1, "b_000": 1, "b_001": 2, "c_000": 3, "c_001": 2}
+    write_annotations(tmp_path / "d" / "vqa_and_captioning.json", [record(name) for name in shown])
+    for name, seed in shown.items():
+        still(tmp_path / "d", name, seed)
+    (tmp_path / "ava").mkdir()
+    for part, names in {"train": ("a_000", "b_000"), "val": (), "test": ("a_001", "b_001", "c_000")}.items():
+        rows = "".join(f"{name},3,0.1,0.1,0.5,0.5,12,0\n" for name in names)
+        (tmp_path / "ava" / f"ava_{part}.csv").write_text(rows)
+    done = bench("data", "stats", "--data", "d", "--frames", "--split", "ava", "--out", "s", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tables = {
+        name: list(csv.reader((tmp_path / "s" / f"{name}.csv").read_text().splitlines()))[1:]
+        for name in ("near_duplicate_frames", "near_duplicate_clips", "leaks", "leaking_clips")
+    }
+    assert tables["near_duplicate_frames"] == [["6", "5", "5", "5", "5"]]
+    assert tables["near_duplicate_clips"][:2] == [
+        ["a_000", "a_001", "0", "b_000", "0"],
+        ["a_001", "a_000", "0", "b_000", "0"],
+    ]
+    assert tables["near_duplicate_clips"][3:] == [
+        ["b_001", "c_001", "0", "c_001", "0"],
+        ["c_001", "b_001", "0", "b_001", "0"],
+    ]
+    assert tables["leaks"] == [["train", "2", "2", "2", "2", "1"], ["test", "3", "3", "2", "1", "1"]]
+    assert tables["leaking_clips"] == [
+        ["a_000", "train", "a_001", "test", "0", "yes"],
+        ["a_001", "test", "b_000", "train", "0", "no"],
+    ]
+    assert "Leaks between the parts of the split" in done.stdout
+    assert "part of the near clip" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "message"),
+    [
+        (("--split", "ava"), {}, "--split: is compared by frames: give --frames too"),
+        (("--frames", "--split", "ava"), {}, "ava: holds no ava_train.csv, which `har convert` writes"),
+        (
+            ("--frames", "--split", "ava"),
+            {"train": "a_000", "test": "a_000"},
+            "ava_test.csv: row 1: a_000 is in train as well",
+        ),
+        (("--frames",), {}, "d: has no videos whose frames could be compared"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], files: dict[str, str], message: str
+) -> None:
+    write_annotations(tmp_path / "d" / "vqa_and_captioning.json", [record("a_000")])
+    (tmp_path / "ava").mkdir()
+    for part, name in files.items():
+        (tmp_path / "ava" / f"ava_{part}.csv").write_text(f"{name},3,0.1,0.1,0.5,0.5,12,0\n")
+    done = bench("data", "stats", "--data", "d", *arguments, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -247,3 +247,28 @@ def test_repeated_rows_of_key_frames_are_kept_and_counted(tmp_path: Path) -> Non
     assert len((tmp_path / "o" / "actions.csv").read_text().splitlines()) == 7
     (tmp_path / "k.csv").write_text(TRUTH)
     assert "repeat" not in bench(*given, cwd=tmp_path).stdout
+
+
+def test_the_split_keeps_sources_together_on_demand(tmp_path: Path) -> None:
+    sources = {"a": 8, "b": 6, "c": 2, "d": 2, "e": 1, "f": 1}
+    names = [f"{source}_{k:03d}" for source, count in sources.items() for k in range(count)]
+    (tmp_path / "b.csv").write_text("".join(f"{name},3,1,10,10,50,90\n" for name in names))
+    (tmp_path / "a.csv").write_text(
+        "".join(f"{name},r,1,{(12, 14)[k % 2]}\n" for k, name in enumerate(names))
+    )
+    given = ("har", "convert", "--boxes", "b.csv", "--actions", "a.csv", "--size", "640x480", "--out", "o")
+    done = bench(*given, "--by-source", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    parts = {}
+    for part in ("train", "val", "test"):
+        lines = (tmp_path / "o" / f"ava_{part}.csv").read_text().splitlines()
+        parts[part] = sorted({line.partition("_")[0] for line in lines})
+        assert len(lines) == sum(sources[source] for source in parts[part])
+    assert sorted(source for own in parts.values() for source in own) == sorted(sources)
+    assert parts["train"] == ["a", "b"]
+    refused = bench("har", "convert", "--keyframes", "k.csv", "--by-source", "--out", "o", cwd=tmp_path)
+    assert refused.stderr == "error: --by-source: is for --boxes and --actions\n"
+    (tmp_path / "b.csv").write_text("a_000,3,1,10,10,50,90\n")
+    alone = bench(*given, "--by-source", cwd=tmp_path)
+    assert alone.returncode != 0
+    assert "the clips are of 1 source: a split that keeps them together needs three" in alone.stderr

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from microg_bench.curation.release import write_card, write_dataset
-from microg_bench.curation.reviews import ClipReview, merge_reviews
+from microg_bench.curation.reviews import COLUMNS, ClipReview, fingerprint, merge_reviews
 from microg_bench.dataset.check import check
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.dataset.load import load
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 def accepted(clip: str, *persons: tuple[int, ...], caption: str = "") -> ClipReview:
     actions = {number: frozenset(own) for number, own in enumerate(persons, start=1)}
-    return ClipReview(clip, "ann", True, "", actions, caption)
+    return ClipReview(clip, "ann", True, "", actions, caption, {"crew": "Ann, Ben"} if caption else {})
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,68 @@ def test_the_other_verbs_read_it(dataset: Path, tmp_path: Path) -> None:
     assert bench("data", "stats", "--data", dataset, cwd=tmp_path).returncode == 0
     run = ("caption", "--model", "blind", "--data", dataset, "--run", "r", "--metrics", "ROUGE-L")
     assert bench(*run, cwd=tmp_path).returncode == 0
+
+
+def test_what_captions_rest_on_is_kept(dataset: Path) -> None:
+    assert (dataset / "annotation_files" / "caption_sources.csv").read_text().splitlines() == [
+        "video_id,mission,crew,place,equipment",
+        'film_000,,"Ann, Ben",,',
+        'orbit_000,,"Ann, Ben",,',
+    ]
+
+
+def test_a_dataset_without_captions_is_read_too(tmp_path: Path) -> None:
+    curation = make_curation(tmp_path / "station")
+    merged = merge_reviews(curation, [accepted("orbit_000", (12,), (14,)), accepted("film_000", (12,))])
+    write_dataset(curation, merged, tmp_path / "data")
+    report = check(tmp_path / "data")
+    assert (report.faults, report.counts["captions"], report.counts["videos"]) == ((), 0, 2)
+    assert bench("data", "stats", "--data", "data", cwd=tmp_path).returncode == 0
+    assert "0 captions" in write_card(tmp_path / "data", "x").read_text()
+
+
+def test_disagreements_that_are_decided_are_listed_no_longer(tmp_path: Path) -> None:
+    curation = make_curation(tmp_path / "station")
+    for who, action in (("ann", "12"), ("ben", "14"), ("last", "12")):
+        rows = [{"person_id": "1", "actions": action}, {"person_id": "2", "actions": ""}]
+        usual = {"video_id": "orbit_000", "annotator": who, "decision": "accept"}
+        with (tmp_path / f"{who}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer.writeheader()
+            writer.writerows({**usual, "curation": fingerprint(curation), **row} for row in rows)
+    listed = tmp_path / "station" / "disagreements.csv"
+    merge = ("curate", "merge", "station", "ann.csv", "ben.csv")
+    first = bench(*merge, "--out", "one", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert len(listed.read_text().splitlines()) == 3
+    assert bench(*merge, "--final", "last.csv", "--out", "two", cwd=tmp_path).returncode == 0
+    assert listed.read_text() == "video_id,what,said\n"
+    again = bench(*merge, "ann.csv", "--out", "three", cwd=tmp_path)
+    assert again.stderr == "error: ann.csv: orbit_000 was reviewed by ann in ann.csv as well\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("curation.json", None, "data: lacks curation.json: is no dataset that `curate merge` wrote"),
+        ("footage.csv", None, "lacks footage.csv"),
+        ("curation.json", "[]", "curation.json: names no detector"),
+        ("curation.json", '{"detector": []}', "curation.json: names no detector"),
+        ("annotation_files/vqa_and_captioning.json", "{", "vqa_and_captioning.json"),
+        ("annotation_files/actions.csv", None, "lacks annotation_files/actions.csv"),
+    ],
+)
+def test_a_folder_that_is_damaged_gets_no_card(
+    dataset: Path, tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    if content is None:
+        (tmp_path / "data" / name).unlink()
+    else:
+        (tmp_path / "data" / name).write_text(content)
+    with pytest.raises(DataError) as caught:
+        write_card(tmp_path / "data", "x")
+    assert message in str(caught.value)
 
 
 def test_a_folder_that_is_there_is_left_alone(dataset: Path) -> None:

@@ -45,7 +45,7 @@ def test_rows_of_persons_are_one_review(curation: CurationFolder, write: Callabl
         {"person_id": "2", "actions": "", **text},
         {"video_id": "film_000", "decision": "reject", "reason": "no microgravity", "person_id": ""},
     )
-    one, other = read_reviews(path, curation, LABELS)
+    one, other = read_reviews([path], curation, LABELS)
     assert one == ClipReview(
         "orbit_000",
         "ann",
@@ -59,7 +59,7 @@ def test_rows_of_persons_are_one_review(curation: CurationFolder, write: Callabl
 
 
 def test_six_actions_are_read(curation: CurationFolder, write: Callable[..., Path]) -> None:
-    (one,) = read_reviews(write({"actions": "1 3 5 6 7 8"}), curation, LABELS)
+    (one,) = read_reviews([write({"actions": "1 3 5 6 7 8"})], curation, LABELS)
     assert len(one.actions[1]) == 6
 
 
@@ -73,6 +73,10 @@ def test_six_actions_are_read(curation: CurationFolder, write: Callable[..., Pat
         ([{"person_id": "3"}], "row 1: person '3' is none of orbit_000 (1, 2)"),
         ([{"person_id": ""}], "row 1: person '' is none of"),
         ([{"actions": "12 13"}], "row 1: action '13' is not in the label map"),
+        ([{"actions": "9" * 5000}], "is not in the label map"),
+        ([{"actions": "١٢"}], "row 1: action '١٢' is not in the label map"),
+        ([{"person_id": "1" * 5000}], "is none of orbit_000 (1, 2)"),
+        ([{"video_id": "orbit_002"}], "row 1: person '1' is none of orbit_002 (it has none)"),
         ([{"actions": "stand"}], "row 1: action 'stand' is not in the label map"),
         ([{"curation": "0123456789abcdef"}], "row 1: is a review of another curation"),
         ([{}, {}], "row 2: person 1 of orbit_000 is there twice"),
@@ -85,20 +89,37 @@ def test_a_fault_is_named_with_its_row(
     curation: CurationFolder, write: Callable[..., Path], rows: list[dict[str, str]], reason: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        read_reviews(write(*rows), curation, LABELS)
+        read_reviews([write(*rows)], curation, LABELS)
     assert reason in str(caught.value) and "a.csv" in str(caught.value)
 
 
 def test_a_column_that_is_missing_is_named(curation: CurationFolder, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("video_id,annotator\n")
     with pytest.raises(DataError, match="lacks the column 'decision'"):
-        read_reviews(tmp_path / "a.csv", curation, LABELS)
+        read_reviews([tmp_path / "a.csv"], curation, LABELS)
+
+
+def test_what_is_no_csv_from_its_header_on_is_said_so(curation: CurationFolder, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('"video_id,annotator\n')
+    with pytest.raises(DataError, match=r"a.csv: line \d: is no CSV"):
+        read_reviews([tmp_path / "a.csv"], curation, LABELS)
+
+
+def test_an_annotator_counts_once(curation: CurationFolder, write: Callable[..., Path]) -> None:
+    paths = [write({"actions": "12"}), write({"actions": "14"}, name="b.csv")]
+    with pytest.raises(DataError, match=r"b.csv: orbit_000 was reviewed by ann in .*a.csv as well"):
+        read_reviews(paths, curation, LABELS)
+    other = write({"annotator": "ben"}, name="c.csv")
+    assert len(read_reviews([paths[0], other], curation, LABELS)) == 2
+    with pytest.raises(DataError, match=r"c.csv: orbit_000 was reviewed by ann in .*a.csv as well"):
+        read_reviews([paths[0], other], curation, LABELS, deciding=True)
 
 
 def said(clip: str, who: str, *actions: int, accepted: bool = True, **more: Any) -> ClipReview:
     if not accepted:
         return ClipReview(clip, who, False, more.get("reason", "cut"))
-    return ClipReview(clip, who, True, "", {1: frozenset(actions)}, more.get("caption", ""))
+    caption, sources = more.get("caption", ""), more.get("sources", {})
+    return ClipReview(clip, who, True, "", {1: frozenset(actions)}, caption, sources)
 
 
 def test_the_majority_decides(curation: CurationFolder) -> None:
@@ -139,6 +160,25 @@ def test_where_half_differ_a_second_pass_decides(curation: CurationFolder) -> No
     assert again.actions == {"orbit_000": {1: frozenset({17})}, "orbit_001": {1: frozenset({12, 79})}}
     assert again.disagreements == ()
     assert again.decision == merged.decision, "agreement is that of the first pass"
+
+
+def test_sources_are_those_of_the_caption_that_counts(curation: CurationFolder) -> None:
+    reviews = [
+        said("orbit_000", "a", 12, caption="One.", sources={"crew": "Ann"}),
+        said("orbit_000", "b", 12, caption="Two.", sources={"crew": "Ben"}),
+        said("orbit_000", "c", 12, caption="Two.", sources={"crew": "Cleo"}),
+        said("orbit_001", "a", 12),
+        said("orbit_001", "b", 12, sources={"mission": "ISS-40"}),
+        said("film_000", "a", 12, caption="First.", sources={"crew": "Ann"}),
+        said("film_000", "b", 12, caption="Second."),
+    ]
+    merged = merge_reviews(curation, reviews)
+    assert merged.captions == {"film_000": "First.", "orbit_000": "Two."}
+    assert merged.sources == {
+        "film_000": {"crew": "Ann"},
+        "orbit_000": {"crew": "Ben"},
+        "orbit_001": {"mission": "ISS-40"},
+    }
 
 
 def test_the_fingerprint_is_that_of_clips_and_persons(curation: CurationFolder, tmp_path: Path) -> None:

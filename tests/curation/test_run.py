@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from microg_bench.curation.folder import CurationFolder, Verdict
 from microg_bench.video.source import probe
@@ -21,6 +23,15 @@ from tests.helpers.videos import write_clip
 pytest.importorskip("trackers", reason="the extra curate is not installed")
 pytest.importorskip("scenedetect", reason="the extra curate is not installed")
 pytestmark = pytest.mark.slow
+
+# No file may be larger than 3,000 bytes.
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+from microg_bench.__main__ import main
+main()
+"""
 
 
 def verdicts(folder: Path) -> dict[tuple[str, str], Verdict]:
@@ -187,6 +198,46 @@ def test_a_dry_run_counts_and_writes_nothing(curate: Curate, footage: Path, tmp_
     assert curate(footage, "--out", "out").returncode == 0
     done = curate(footage, "--out", "out", "--dry-run")
     assert "3 are cut, 3 are judged" in done.stdout
+
+
+@pytest.mark.parametrize("at", [1, 8, 45, 84])
+def test_a_shot_that_is_cut_is_rejected_by_its_cut_alone(curate: Curate, tmp_path: Path, at: int) -> None:
+    def spliced(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        image = scene(90 + number, size)
+        image[image[:, :, 0] < 255] = (255, 255, 80) if number < at else (120, 120, 180)
+        return image
+
+    whole = write_clip(tmp_path / "whole.mp4", 90, draw=lambda number, size: scene(90 + number, size))
+    done = curate(write_clip(tmp_path / "cut.mp4", 90, draw=spliced), whole, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    found = CurationFolder.read(tmp_path / "out").verdicts
+    assert found["whole_000"]["cut"].passed
+    assert found["cut_000"]["person"].passed
+    assert (found["cut_000"]["cut"].passed, found["cut_000"]["cut"].numbers["cuts"]) == (False, [at])
+    assert list(found["cut_000"]) == ["trim", "person", "cut"]
+
+
+def test_without_space_nothing_is_lost_or_half_written(
+    environment: dict[str, str], footage: Path, curate: Curate, tmp_path: Path
+) -> None:
+    limited = [
+        sys.executable,
+        "-c",
+        LIMITED,
+        "curate",
+        str(footage),
+        "--out",
+        "out",
+        "--detector",
+        "scripted",
+    ]
+    done = subprocess.run(limited, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("error: ")]
+    assert "cannot be written" in line
+    assert not list((tmp_path / "out" / "videos").rglob("*.mp4"))
+    assert curate(footage, "--out", "out").returncode == 0
+    assert CurationFolder.read(tmp_path / "out").accepted() == ["orbit_001"]
 
 
 def test_real_persons_are_found_and_rockets_are_not(curate: Curate, tmp_path: Path, shared: Path) -> None:

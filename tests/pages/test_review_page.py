@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,10 @@ from microg_bench.curation.reviews import merge_reviews, read_reviews
 from microg_bench.curation.taxonomy import read_taxonomy
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.errors import DataError
+from microg_bench.pages import review_page
 from microg_bench.pages.review_page import read_prefill, write_review_page
 from microg_bench.progress import Progress
+from microg_bench.video.decode import Frames
 from tests.helpers.browser import visited
 from tests.helpers.curations import make_curation
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 LABELS = read_label_map()
+GROUPS = ["person movement", "object manipulation", "person interaction"]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -92,7 +97,7 @@ def test_clips_are_labelled_exported_and_merged(
             shown.keyboard.press("Escape")
         shown.keyboard.press("Escape")
         assert shown.inner_text("#count") == "5 shown, 3 of 5 decided"
-        reviews = read_reviews(export(shown, tmp_path / "ann.csv"), curation, LABELS)
+        reviews = read_reviews([export(shown, tmp_path / "ann.csv")], curation, LABELS)
     found = {one.clip: one for one in reviews}
     assert found.keys() == {"film_000", "film_001", "orbit_000"}
     assert found["film_000"].actions == {1: frozenset({12}), 2: frozenset()}
@@ -108,12 +113,79 @@ def test_work_is_kept_in_the_browser_by_annotator(browser: Browser, page: Path) 
     with visited(browser, page) as shown:
         label(shown, "ben")
         shown.keyboard.press("Escape")
+        shown.wait_for_function("!location.hash")  # a page that is loaded again opens the clip it names
         shown.reload()
         shown.wait_for_selector("html[data-ready]")
         assert shown.input_value("#annotator") == "ben"
         assert shown.inner_text("#count") == "5 shown, 1 of 5 decided"
         shown.fill("#annotator", "cleo")
         shown.get_by_text("5 shown, 0 of 5 decided").wait_for()
+
+
+def test_what_was_said_before_a_name_was_given_goes_with_the_name(browser: Browser, page: Path) -> None:
+    with visited(browser, page) as shown:
+        shown.locator(".row .open").first.click()
+        shown.keyboard.press("a")
+        shown.keyboard.press("Escape")
+        shown.locator("#annotator").press_sequentially("eve", delay=5)
+        shown.get_by_text("5 shown, 1 of 5 decided").wait_for()
+        shown.locator(".row .open").nth(1).click()
+        shown.keyboard.press("r")
+        shown.keyboard.press("Escape")
+        shown.fill("#annotator", "finn")
+        shown.get_by_text("5 shown, 0 of 5 decided").wait_for()
+        shown.fill("#annotator", "eve")
+        shown.get_by_text("5 shown, 2 of 5 decided").wait_for()
+
+
+def test_a_second_tab_does_not_undo_what_the_first_says(browser: Browser, page: Path) -> None:
+    with visited(browser, page) as shown:
+        shown.fill("#annotator", "gus")
+        other = shown.context.new_page()
+        other.goto(page.resolve().as_uri())
+        for tab, place in ((shown, 0), (other, 2)):
+            tab.locator(".row .open").nth(place).click()
+            tab.keyboard.press("a")
+            tab.keyboard.press("Escape")
+        shown.get_by_text("5 shown, 2 of 5 decided").wait_for()
+        shown.reload()
+        shown.get_by_text("5 shown, 2 of 5 decided").wait_for()
+
+
+def test_what_is_left_out_is_said_where_it_is_seen(browser: Browser, page: Path, tmp_path: Path) -> None:
+    with visited(browser, page) as shown:
+        shown.fill("#annotator", "hal")
+        shown.locator(".row .open").first.click()
+        for action in ("stand", "walk", "run", "sit", "eat", "drink"):
+            shown.keyboard.press("/")
+            shown.keyboard.type(action)
+            shown.keyboard.press("Enter")
+            shown.keyboard.press("Escape")
+        assert "at most 5 actions" in shown.inner_text("dialog #problem")
+        shown.keyboard.press("c")
+        assert shown.locator(".found").count() == 0
+        shown.keyboard.press("Escape")
+        shown.keyboard.press("Escape")
+        assert len(export(shown, tmp_path / "hal.csv").read_text().splitlines()) == 1
+        assert "1 clips have labels or a caption but no decision" in shown.inner_text("#problem")
+
+
+def test_frames_are_kept_no_longer_than_they_are_drawn(
+    curation: CurationFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: weakref.WeakSet[Frames] = weakref.WeakSet()
+    most = []
+    draw = review_page._pictures
+
+    def watched(frames: Frames, *rest: Any) -> dict[str, Any]:
+        kept.add(frames)
+        gc.collect()
+        most.append(len(kept))
+        return draw(frames, *rest)
+
+    monkeypatch.setattr(review_page, "_pictures", watched)
+    written(curation, tmp_path / "page", rejected=True)
+    assert len(most) == 5 and max(most) <= 2
 
 
 def test_nothing_is_exported_without_a_name_or_a_reason(browser: Browser, page: Path) -> None:
@@ -160,7 +232,8 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, page: Pat
         assert shown.evaluate("document.querySelector('dialog').scrollWidth <= innerWidth")
         shown.get_by_role("button", name="Accept").click()
         shown.locator(".person input").first.click()
-        assert shown.locator(".found li").count() == len(LABELS.ids)
+        assert shown.locator(".found button").count() == len(LABELS.ids)
+        assert shown.locator(".found .group").all_inner_texts() == GROUPS
 
 
 def test_a_second_pass_shows_only_what_is_asked_for(
@@ -174,6 +247,9 @@ def test_a_second_pass_shows_only_what_is_asked_for(
         shown.locator(".row .open").click()
         assert shown.input_value("#caption") == 'From "a file".'
         assert shown.input_value("[data-source=mission]") == "ISS-40"
+    (tmp_path / "short.csv").write_text("mission,video_id\nISS-40\n")
+    with pytest.raises(DataError, match="short.csv: row 1: has another number of fields than the header"):
+        read_prefill(tmp_path / "short.csv")
     with pytest.raises(DataError, match="there is no clip orbit_009"):
         written(curation, tmp_path / "none", only={"orbit_009"})
 

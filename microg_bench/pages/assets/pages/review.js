@@ -5,26 +5,31 @@
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
 
   const data = readData();
-  const { clips, actions, reasons, sources, columns, most } = data;
+  const { clips, actions, reasons, sources, columns, most, longest } = data;
   const byNumber = new Map(actions.map((one) => [one.id, one]));
   const STATES = { "": "all", open: "open", accept: "accepted", reject: "rejected" };
   const NAME = `microg-bench-review-name`;
 
   // What was said, by clip: {decision, reason, actions: {person: [id, ...]}, caption, mission, ...}. It is kept in the
-  // browser for this curation and annotator.
+  // browser for this curation and annotator. What was said before a name was given becomes that of the name.
 
   let said = {};
   let person = 0; // the place of the current person in the opened clip
-  const key = () => `microg-bench-review:${data.curation}:${byId("annotator").value.trim()}`;
+  const annotator = () => plain(byId("annotator").value);
+  const keyOf = (name) => `microg-bench-review:${data.curation}:${name}`;
+  const stored = (name) => JSON.parse(localStorage.getItem(keyOf(name)) || "{}");
 
+  // It stands where it is seen: in the dialog, if that is open.
   function problem(text) {
-    byId("problem").hidden = !text;
-    byId("problem").replaceChildren(textNodes(text));
+    const box = byId("problem");
+    (viewer.shown ? viewer.dialog.querySelector(".head") : byId("tools")).after(box);
+    box.hidden = !text;
+    box.replaceChildren(textNodes(text));
   }
 
   function load() {
     try {
-      said = JSON.parse(localStorage.getItem(key()) || "{}");
+      said = { ...stored(""), ...stored(annotator()) };
       localStorage.setItem(NAME, byId("annotator").value);
     } catch (error) {
       said = {};
@@ -34,7 +39,8 @@
 
   function keep() {
     try {
-      localStorage.setItem(key(), JSON.stringify(said));
+      localStorage.setItem(keyOf(annotator()), JSON.stringify(said));
+      if (annotator()) localStorage.removeItem(keyOf(""));
     } catch (error) {
       problem(`This browser cannot keep more (${error.name}): export what you have now.`);
     }
@@ -120,12 +126,14 @@
 
   function take(clip, number, action) {
     const now = known(clip), own = now.actions[number] || [];
-    if (own.includes(action) || own.length >= most) return;
+    if (own.includes(action)) return;
+    if (own.length >= most) return problem(`A person has at most ${most} actions: remove one first.`);
     change(clip, { actions: { ...now.actions, [number]: [...own, action] } });
   }
 
   function drop(clip, number, action) {
     const now = known(clip);
+    problem("");
     change(clip, { actions: { ...now.actions, [number]: now.actions[number].filter((one) => one !== action) } });
   }
 
@@ -148,11 +156,13 @@
   }
 
   function foundList(clip, number, box, text) {
-    const lines = matching(text).map((one) => {
+    const shown = matching(text), grouped = !text.trim();
+    const lines = shown.flatMap((one, place) => {
       const made = el("button", { type: "button" }, textNodes(one.name),
         el("small", {}, textNodes([one.group, one.definition, one.neighbours].filter(Boolean).join(" · "))));
       made.addEventListener("click", () => { take(clip, number, one.id); box.querySelector("input").value = ""; });
-      return el("li", {}, made);
+      const heads = grouped && one.group !== shown[place - 1]?.group;
+      return [heads ? el("li", { class: "group" }, textNodes(one.group)) : null, el("li", {}, made)].filter(Boolean);
     });
     return el("ul", { class: "found" }, ...lines);
   }
@@ -166,7 +176,8 @@
       if (search.value.trim() || document.activeElement === search) box.append(foundList(clip, number, box, search.value));
     };
     search.addEventListener("input", look);
-    search.addEventListener("focus", () => { person = place; look(); mark(); });
+    search.addEventListener("focus", () => { person = place; look(); });
+    box.addEventListener("focusin", () => mark(box));
     search.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault();
@@ -178,13 +189,18 @@
     return box;
   }
 
-  function mark() {
-    const boxes = [...viewer.body.querySelectorAll(".person")];
-    for (const [place, box] of boxes.entries()) box.classList.toggle("current", place === person);
+  // Only the person who is worked on has a list of actions.
+  function mark(current) {
+    for (const box of viewer.body.querySelectorAll(".person")) {
+      box.classList.toggle("current", box === current);
+      if (box !== current) box.querySelector(".found")?.remove();
+    }
   }
 
   function field(clip, name, input) {
+    input.maxLength = longest;
     input.value = known(clip)[name] || "";
+    input.addEventListener("focus", () => mark(null));
     input.addEventListener("input", () => change(clip, { [name]: input.value }));
     return input;
   }
@@ -223,7 +239,7 @@
 
   function rowsOf(clip) {
     const now = known(clip);
-    const own = { video_id: clip.id, annotator: byId("annotator").value.trim(), decision: now.decision, curation: data.curation };
+    const own = { video_id: clip.id, annotator: annotator(), decision: now.decision, curation: data.curation };
     if (now.decision === "reject") return [{ ...own, reason: now.reason }];
     const told = Object.fromEntries(["caption", ...sources].map((name) => [name, plain(now[name])]));
     return clip.persons.map((number) => ({ ...own, ...told, person_id: String(number), actions: (now.actions[number] || []).join(" ") }));
@@ -236,11 +252,13 @@
   }
 
   function save() {
-    const name = byId("annotator").value.trim();
+    const name = annotator();
     if (!name) { byId("annotator").focus(); return problem("Give your name first: it goes with each row."); }
     const without = clips.find((clip) => state(clip) === "reject" && !known(clip).reason);
     if (without) { openClip(without); return problem(`${without.id} is rejected without a reason: choose one.`); }
-    problem("");
+    keep();
+    const undecided = clips.filter((clip) => said[clip.id] && state(clip) === "open");
+    problem(undecided.length ? `${undecided.length} clips have labels or a caption but no decision, and are left out; the first is ${undecided[0].id}.` : "");
     const link = el("a", { href: URL.createObjectURL(new Blob([exported()], { type: "text/csv" })), download: `review-${name.replace(/[^\w-]+/g, "-")}.csv` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
@@ -307,6 +325,12 @@
     viewer.open();
   });
   document.addEventListener("keydown", pressed);
+  addEventListener("storage", (event) => { // another tab works on the same clips
+    if (event.key !== keyOf(annotator())) return;
+    load();
+    if (viewer.shown) redraw(list.item);
+    else refill();
+  });
   listen(byId("tools"), refill, 120);
   refill();
   const linked = clips.find((clip) => clip.id === viewer.linked);
