@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -95,7 +96,7 @@ class Worker:
         try:
             cast(IO[bytes], process.stdin).write(line.encode() + b"\n")
             cast(IO[bytes], process.stdin).flush()
-        except OSError:
+        except (OSError, ValueError):  # it has ended, or was closed
             raise WorkerLostError(self._end()) from None
         for said in cast(IO[bytes], process.stdout):
             found = Found.model_validate_json(said)
@@ -125,9 +126,9 @@ class Worker:
         if process is None:
             return "it was closed"
         code = process.wait()
-        return (
-            f"the process that read it ended ({signal.Signals(-code).name if code < 0 else f'status {code}'})"
-        )
+        _close(process)
+        how = signal.Signals(-code).name if code < 0 else f"status {code}"
+        return f"the process that read it ended ({how})"
 
     def close(self) -> None:
         """End the process; safe to call twice, and from another thread."""
@@ -135,6 +136,13 @@ class Worker:
         if process is not None:
             process.kill()
             process.wait()
+            _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipe to a process that has ended; what it did not read is lost."""
+    with suppress(OSError):
+        cast(IO[bytes], process.stdin).close()
 
 
 class _Served:
@@ -190,11 +198,14 @@ def main(arguments: Sequence[str]) -> None:
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the reports
     served = _Served(arguments[0], arguments[1] if len(arguments) > 1 else None)
-    for line in sys.stdin.buffer:
-        ((kind, content),) = json.loads(line).items()
-        for found in chain(served.answer(kind, content), [Found(done=True)]):
-            reports.write(found.model_dump_json(exclude_defaults=True).encode() + b"\n")
-            reports.flush()
+    try:
+        for line in sys.stdin.buffer:
+            ((kind, content),) = json.loads(line).items()
+            for found in chain(served.answer(kind, content), [Found(done=True)]):
+                reports.write(found.model_dump_json(exclude_defaults=True).encode() + b"\n")
+                reports.flush()
+    except BrokenPipeError:  # nobody listens any more
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,7 @@ def test_what_was_said_before_a_name_was_given_goes_with_the_name(browser: Brows
         shown.locator(".row .open").first.click()
         shown.keyboard.press("a")
         shown.keyboard.press("Escape")
+        shown.locator(".row .open:focus").wait_for()  # the dialog gives the focus back a moment later
         shown.locator("#annotator").press_sequentially("eve", delay=5)
         shown.get_by_text("5 shown, 1 of 5 decided").wait_for()
         shown.locator(".row .open").nth(1).click()

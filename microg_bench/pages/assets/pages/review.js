@@ -90,7 +90,10 @@
 
   function refill() {
     const { state: wanted, search } = values(byId("tools"));
-    list.fill(clips.filter(predicate({ state: wanted, search }, TESTS)));
+    const found = clips.filter(predicate({ state: wanted, search }, TESTS));
+    // Rows that stay are not built again: one that is being clicked would lose the click.
+    if (found.length === list.items.length && found.every((clip, place) => clip === list.items[place])) found.forEach(refresh);
+    else list.fill(found);
     count();
   }
 
