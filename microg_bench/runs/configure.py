@@ -125,6 +125,12 @@ class Configuration:
         return source_sha256(self.adapter)
 
     @property
+    def identity(self) -> dict[str, str | None]:
+        """The hashes of what is read from files before a clip is, by what it is."""
+        prompts = {f"prompt for {task}": str(one.identity) for task, one in self.templates.items()}
+        return {"checkpoint": self.checkpoint_sha256, "adapter": self.adapter_sha256, **prompts}
+
+    @property
     def described_with(self) -> str:
         """What a description of a clip depends on beside the clip."""
         return f"{self.frames} {self.adapter_sha256[:16]}"
@@ -266,7 +272,7 @@ def configure(
 
         number, count = numbers(options.shard)
         one = replace(one, clips=divide_clips(clips, count)[number - 1])
-    return _identified(one, note)
+    return identified(one, note)
 
 
 def resolve(
@@ -297,6 +303,8 @@ def resolve(
     if named_by_file:
         check_address(named_by_file, engine.name)
     engine.check(engine_options)
+    if engine.name in CLIENTS:
+        engine_options = _asked_of_servers(adapter, options, engine_options, engine)
     return Configuration(
         options,
         options.given(),
@@ -323,8 +331,12 @@ def _check_secrets(options: Options) -> None:
         raise UsageError("holds a key, token or login; give it in the environment instead", item=found)
 
 
-def _identified(one: Configuration, note: Callable[[str], None]) -> Configuration:
-    """With the content of the weights, where they are loaded here from a folder."""
+def identified(one: Configuration, note: Callable[[str], None] = lambda text: None) -> Configuration:
+    """With the content of the weights, where they are loaded here from a folder.
+
+    Raises:
+        EngineError: they cannot be read.
+    """
     checkpoint = one.engine_options.checkpoint
     if not checkpoint or not _loads(one.engine, one.options):
         return one
@@ -363,25 +375,27 @@ def model_title(adapter: Adapter, checkpoint: str | None, revision: str | None, 
 
 
 def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) -> Options:
-    """The options with the weights of the adapter, or a server's name for them, where none are given."""
-    checkpoint = options.checkpoint or adapter.checkpoint
-    if checkpoint and options.url and not (options.checkpoint or is_generic(adapter.name)):
-        checkpoint = engine.served_name(checkpoint, options)
+    """The options with the weights of the adapter, where none are given."""
     own_weights = options.checkpoint is not None and options.checkpoint != adapter.checkpoint
     loads = _loads(engine, options)
     pinned = loads and not own_weights
     stated = {**(_processor_args(adapter, pinned) if loads else {}), **options.processor_args}
-    media = options.media
-    if media is None and adapter.sees_video and engine.name in CLIENTS:
-        media = engine.shows(options.model_copy(update={"checkpoint": checkpoint}))
     return options.model_copy(
         update={
-            "media": media,
-            "checkpoint": checkpoint,
+            "checkpoint": options.checkpoint or adapter.checkpoint,
             "revision": options.revision or (adapter.revision if pinned else None),
             "processor_args": {name: value for name, value in stated.items() if value is not None},
         }
     )
+
+
+def _asked_of_servers(adapter: Adapter, given: Options, found: Options, engine: type[Engine]) -> Options:
+    """`found` with the name of the weights and how clips are sent, as servers tell where none is given."""
+    if found.checkpoint and found.url and not (given.checkpoint or is_generic(adapter.name)):
+        found = found.model_copy(update={"checkpoint": engine.served_name(found.checkpoint, found)})
+    if found.media is None and adapter.sees_video:
+        found = found.model_copy(update={"media": engine.shows(found)})
+    return found
 
 
 def _processor_args(adapter: Adapter, pinned: bool) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def test_a_submission_of_version_0_1_is_read_and_checked(shared: Path) -> None:
         assert card.interval is not None
         assert card.interval.method == "symmetric bootstrap-t"
         for name, entry in load(checked.folder).record.scorecard.scores.items():
-            assert card.scores[name].value == entry.value
+            # An encoder's last digits follow from the processor.
+            assert card.scores[name].value == pytest.approx(entry.value, rel=1e-6)
             assert entry.interval is None or card.scores[name].interval != entry.interval
 
 
