@@ -1,14 +1,18 @@
 """Shards of a run are joined and scored."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from microg_bench.api import raise_all, score_and_save
+from microg_bench.api import SWEEP_FILE, raise_all, score_and_save
 from microg_bench.dataset.load import Dataset
 from microg_bench.options import Options
 from microg_bench.progress import Show, shown
 from microg_bench.runs.merge import merge
+from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
+from microg_bench.storage import write_text
+from microg_bench.tables.markdown import sweep_table
 
 
 def merge_runs(
@@ -38,4 +42,26 @@ def merge_runs(
         scoring = Options.of(records[0].options, options)
         _, errors = score_and_save(records, scoring, dataset, callback)
     raise_all(errors)
+    if swept := configurations(records, Path(out)):
+        write_text(Path(out) / SWEEP_FILE, sweep_table(swept))
     return [record.scorecard for record in records]
+
+
+def configurations(records: Sequence[RunRecord], folder: Path) -> dict[str, list[Scorecard]]:
+    """The scorecards of each configuration of a sweep in `folder`, by its name; none where it is no sweep.
+
+    Configurations with fewer frames come first.
+    """
+    models = {(record.settings.model, record.settings.checkpoint) for record in records}
+    found: dict[str, list[RunRecord]] = {}
+    for record in records:
+        found.setdefault(record.path.relative_to(folder).parent.as_posix(), []).append(record)
+    if len(models) != 1 or "." in found or len(found) < 2:
+        return {}
+    ordered = sorted(found.items(), key=lambda item: (_frames(item[1][0]), item[0]))
+    return {name: [record.scorecard for record in own] for name, own in ordered}
+
+
+def _frames(record: RunRecord) -> int:
+    frames = record.settings.frames
+    return (frames.count or 0) if frames else 0

@@ -5,13 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
+from microg_bench.api import SWEEP_FILE
 from microg_bench.cli.console import interruptible, output, warn_of_doubts
 from microg_bench.cli.har import BoxesOption, show_detections, show_scores
 from microg_bench.cli.options import SCORING, LabelMapOption, with_options
+from microg_bench.cli.sweep import draw
 from microg_bench.dataset.labels import DEFAULT, read_label_map
 from microg_bench.har.merge import find_predictions, merge_predictions
-from microg_bench.merges import merge_runs
-from microg_bench.runs.record import find_runs
+from microg_bench.merges import configurations, merge_runs
+from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.tables.markdown import scorecard_table
 
 EPILOG = """Examples:
@@ -64,6 +66,8 @@ def merge(
     output().print("\n".join(scorecard_table([card]) for card in cards), end="")
     paths = find_runs(out)
     output().print("\n".join(map(str, paths)))
+    if swept := configurations([RunRecord.read(path) for path in paths], out):
+        output().print("\n".join(map(str, [out / SWEEP_FILE, *draw(swept, out)])))
     warn_of_doubts(dict(zip(map(str, paths), cards, strict=True)))
     if not all(card.complete for card in cards):
         raise typer.Exit(1)

@@ -1,17 +1,19 @@
 """`microg-bench sweep`: one model under several prompts and numbers of frames, in one go."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from microg_bench.api import SWEEP_FILE, Sweep
+from microg_bench.api import SWEEP_FILE
 from microg_bench.api import sweep as run_sweep
 from microg_bench.cli.console import interruptible, note, output, unscored
 from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import Yes, finish
 from microg_bench.errors import MissingExtraError, UsageError
 from microg_bench.plots.charts import draw_sweep
+from microg_bench.scorecard import Scorecard
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -50,13 +52,15 @@ def sweep(
     if shard := options.get("shard"):
         note(unscored(shard, run))
     else:
-        output().print("\n".join([found.table(), *map(str, [found.folder / SWEEP_FILE, *_draw(found)])]))
+        charts = draw(found.cards(), found.folder)
+        output().print("\n".join([found.table(), *map(str, [found.folder / SWEEP_FILE, *charts])]))
     finish(found.values(), scored=not shard)
 
 
-def _draw(found: Sweep) -> list[Path]:
+def draw(cards: Mapping[str, Sequence[Scorecard]], folder: Path) -> list[Path]:
+    """The charts of a sweep; a line says why there are none."""
     try:
-        return draw_sweep(found.cards(), found.folder)
+        return draw_sweep(cards, folder)
     except MissingExtraError as error:
         note(f"no chart: {error}")
         return []

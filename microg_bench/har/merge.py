@@ -25,7 +25,7 @@ from microg_bench.har.runs import (
     recognition,
 )
 from microg_bench.storage import Journal, read_journal, write_json
-from microg_bench.text import first_line
+from microg_bench.text import first_line, listed
 
 _LINES = 1000  # of a journal that are written at once
 
@@ -49,7 +49,7 @@ def merge_predictions(
 
     Raises:
         RunError: a folder holds no shard; shards are of different runs, or one is missing, there twice, or
-            has not ended; or `out` cannot be written.
+            has not ended, or was shown another video; or `out` cannot be written.
         DataError: the dataset has other key frames; see `load_key_frames` for the others.
     """
     shards = {path: read_settings(path) for path in find_predictions(folders)}
@@ -66,7 +66,11 @@ def merge_predictions(
                     lines = (line for _, line in read_journal(file))
                     while some := list(islice(lines, _LINES)):
                         journal.append(*some)
-        found = recognition(folder, whole, key_frames, read_logits(folder), labels)
+        logits, changed = read_logits(folder, key_frames)
+        if changed:
+            reason = f"shards were shown other videos of {listed(changed)} than {key_frames.name}"
+            raise RunError(f"{reason}; run their commands again, which look at them again", path=first)
+        found = recognition(folder, whole, key_frames, logits, labels)
         write_detections(found.path, found.detections, labels)
     return replace(found, folder=out, path=detections_file(out, whole))
 

@@ -1,6 +1,7 @@
 """Logits of a network for the boxes of key frames, journalled, and the file that `har score` reads."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,13 @@ from microg_bench.har.runs import (
 from microg_bench.options import Shard
 from microg_bench.progress import Progress
 from microg_bench.records import Record, first_fault
+from microg_bench.runs.frames import clip_sha256
 from microg_bench.storage import (
     FolderLock,
     Journal,
     file_sha256,
 )
-from microg_bench.text import first_line
+from microg_bench.text import first_line, listed
 from microg_bench.video.pool import DecodePool
 
 
@@ -144,21 +146,25 @@ def predict(
             settings = settings_of(recogniser, key_frames, options)
             claim(folder, SETTINGS, settings, free=FREE)
         state.wait_for_everyone()
-        found = read_logits(folder)
+        found, changed = read_logits(folder, key_frames)
+        if changed and state.is_main_process:
+            progress.note(f"the video files of {listed(changed)} have changed since they were looked at")
         asked = key_frames.shard(options.shard)
         left = share([one for one in asked if one.key not in found], state)
         progress.stage("key frames", len(found) + len(left), done=len(found))
         path = folder / journal_name(state.process_index)
         network, given = recogniser.network.to(place), recogniser.recipe.input
+        digest = cache(clip_sha256)
         square = given.square_validation and options.split == "val"
         with Journal(path) as journal, DecodePool(options.workers) as pool:
             machine = Machine(pool, place, options.batch)
             for one, logits in look(network, given, left, machine, progress, square=square):
-                line = Predicted(video_id=one.video_id, frame=one.frame, logits=logits.tolist())
+                own = logits.tolist(), digest(one.video)
+                line = Predicted(video_id=one.video_id, frame=one.frame, logits=own[0], clip_sha256=own[1])
                 journal.append(line.model_dump())
                 progress.advance()
         state.wait_for_everyone()
-        return read_logits(folder)
+        return read_logits(folder, key_frames)[0]
     finally:
         if lock is not None:
             lock.release()

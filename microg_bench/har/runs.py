@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +13,11 @@ from pydantic import Field, ValidationError
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import DataError, RunError
 from microg_bench.har.boxes import Detections, read_detections
-from microg_bench.har.keyframes import KeyFrames
+from microg_bench.har.keyframes import GONE, KeyFrames
 from microg_bench.har.recipe import MODELS
 from microg_bench.har.scoring import evaluate
 from microg_bench.records import Record, first_fault, validated
+from microg_bench.runs.frames import clip_sha256
 from microg_bench.scorecard import ModelEntry, Scorecard
 from microg_bench.storage import file_sha256, read_journal, read_json, write_json
 from microg_bench.text import first_line
@@ -58,11 +60,12 @@ class PredictSettings(Record):
 
 
 class Predicted(Record):
-    """A line of the journal: the logits of each box of a key frame."""
+    """A line of the journal: the logits of each box of a key frame, and of which file, as in `Answer`."""
 
     video_id: str
     frame: int
     logits: tuple[tuple[float, ...], ...]
+    clip_sha256: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,21 +156,34 @@ def journal_name(process: int) -> str:
     return JOURNALS.replace("*", f"-{process}" if process else "")
 
 
-def read_logits(folder: Path) -> Logits:
+def read_logits(folder: Path, key_frames: KeyFrames) -> tuple[Logits, list[str]]:
     """The logits that the journals of a folder keep, by clip and frame.
+
+    Args:
+        folder: of a run.
+        key_frames: lines of another video file than theirs do not count.
+
+    Returns:
+        The logits, and the clips of lines that do not count.
 
     Raises:
         RunError: a line is none of ours.
     """
     found: Logits = {}
+    changed: dict[str, None] = {}
+    videos = {item.video_id: item.video for item in key_frames.items if item.video != GONE}
+    digest = cache(clip_sha256)
     for path in sorted(folder.glob(JOURNALS)):
         for number, line in read_journal(path):
             try:
                 kept = validated(Predicted, line)
             except ValidationError as error:
                 raise RunError(first_fault(error), path=path, item=f"line {number}") from None
-            found[kept.video_id, kept.frame] = np.array(kept.logits)
-    return found
+            if kept.clip_sha256 and digest(videos.get(kept.video_id)) not in (None, kept.clip_sha256):
+                changed[kept.video_id] = None
+            else:
+                found[kept.video_id, kept.frame] = np.array(kept.logits)
+    return found, list(changed)
 
 
 def detections_of(

@@ -1,6 +1,6 @@
 """Joins the shards of a run into the run that one start over all clips would have given."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +13,7 @@ from microg_bench.folders import absent, whole_folder
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.records import Clip
+from microg_bench.runs.frames import clip_sha256
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.settings import Settings
 from microg_bench.tasks import TASKS, items_of
@@ -28,11 +29,11 @@ class _Whole:
     settings: Settings
     shards: tuple[tuple[Clip, ...], ...]
 
-    def requests(self, shard: str) -> set[str]:
-        """The ids of the requests of a shard."""
-        clips = self.shards[numbers(shard)[0] - 1]
-        items = items_of(TASKS[self.settings.task], clips, self.settings.requests)
-        return {item.request.id for item in items}
+    def requests(self, shard: str) -> dict[str, Clip]:
+        """The ids of the requests of a shard, each with its clip."""
+        clips = {clip.video_id: clip for clip in self.shards[numbers(shard)[0] - 1]}
+        items = items_of(TASKS[self.settings.task], tuple(clips.values()), self.settings.requests)
+        return {item.request.id: clips[item.request.video_id] for item in items}
 
 
 def merge(
@@ -57,10 +58,16 @@ def merge(
     found = _find_shards(folders)
     progress.stage("merging", 2 * sum(map(len, found.values())))
     dataset = next(iter(found.values()))[0].dataset(data)
-    settings = {name: _checked(shards, dataset, progress) for name, shards in found.items()}
+    place = {} if data is None or isinstance(data, Dataset) else {"data": str(data)}
+    shown: dict[str, str] = {}
+    settings = {name: _checked(shards, dataset, shown, progress) for name, shards in found.items()}
+    if shown and not any(clip.video for clip in dataset.clips):
+        progress.note(
+            "no video is here: whether all shards were shown the videos of this dataset is not known"
+        )
     with whole_folder(out, absent) as folder:
         for name, shards in found.items():
-            _write(shards, settings[name], folder / name, progress)
+            _write(shards, settings[name], place, folder / name, progress)
     return [RunRecord.read(out / name) for name in found], dataset
 
 
@@ -78,11 +85,18 @@ def _find_shards(folders: Iterable[Path]) -> dict[Path, list[RunRecord]]:
     return found
 
 
-def _checked(records: Sequence[RunRecord], dataset: Dataset, progress: Progress) -> Settings:
-    """The settings of the undivided run; the shards are checked to be of one run, and all of it."""
+def _checked(
+    records: Sequence[RunRecord], dataset: Dataset, shown: dict[str, str], progress: Progress
+) -> Settings:
+    """The settings of the undivided run; the shards are checked to be of one run, and all of it.
+
+    `shown` is the file of each clip that was shown, by its hash; it is added to.
+    """
     first = records[0]
     for record in records:
-        if changed := _alike(first.settings).difference(_alike(record.settings)):
+        if changed := _alike(first.settings).difference(_alike(record.settings)) or _other_part(
+            first, record
+        ):
             raise RunError(f"is a shard of another run than {first.path} ({changed})", path=record.path)
     whole = _whole(first, first.dataset(dataset))
     shards = {str(record.settings.shard): record for record in records}
@@ -90,7 +104,10 @@ def _checked(records: Sequence[RunRecord], dataset: Dataset, progress: Progress)
     if missing := [shard for shard in missing if whole.requests(shard)]:
         raise not_all(missing, first.path)
     for shard, record in shards.items():
-        _check_ended(record, whole.requests(shard))
+        requests = whole.requests(shard)
+        _check_ended(record, requests.keys())
+        _check_shown(record, requests, shown)
+        record.forget()
         progress.advance()
     return whole.settings
 
@@ -103,12 +120,31 @@ def _check_ended(record: RunRecord, asked: AbstractSet[str]) -> None:
     if left := len(asked - found):
         reason = f"shard {record.settings.shard} has not ended: {left:,} of {len(asked):,} requests are open"
         raise RunError(f"{reason}; run its command again", path=record.path)
-    record.forget()
+
+
+def _check_shown(record: RunRecord, requests: Mapping[str, Clip], shown: dict[str, str]) -> None:
+    """Refuse answers to another video file than the dataset has, or than another task was shown."""
+    for answer in record.answers.values():
+        if answer.clip_sha256 is None:
+            continue
+        clip = requests[answer.id]
+        if clip.video_id not in shown:
+            shown[clip.video_id] = clip_sha256(clip.video) or answer.clip_sha256
+        if shown[clip.video_id] != answer.clip_sha256:
+            reason = f"was shown another video of {clip.video_id} than {clip.video or 'another task'}"
+            raise RunError(f"{reason}; run its command again, which asks about it again", path=record.path)
+
+
+def _other_part(first: RunRecord, record: RunRecord) -> str | None:
+    """The choice of clips that differs, as `limit: 10 → 20`; None where it is the same."""
+    one, other = Options.of(first.options), Options.of(record.options)
+    chosen = ((name, getattr(one, name), getattr(other, name)) for name in ("clips", "limit"))
+    return next((f"{name}: {mine} → {theirs}" for name, mine, theirs in chosen if mine != theirs), None)
 
 
 def _alike(settings: Settings) -> Settings:
-    """What the shards of a run have in common."""
-    return settings.model_copy(update={"shard": None, "clips": None})
+    """What the shards of a run have in common; the fingerprint tells the dataset, whatever its folder."""
+    return settings.model_copy(update={"shard": None, "clips": None, "dataset": ""})
 
 
 def _whole(record: RunRecord, dataset: Dataset) -> _Whole:
@@ -117,13 +153,16 @@ def _whole(record: RunRecord, dataset: Dataset) -> _Whole:
     _, count = numbers(str(record.settings.shard))
     every = not options.clips and options.limit is None
     chosen = None if every else tuple(clip.video_id for clip in clips)
-    return _Whole(_alike(record.settings).model_copy(update={"clips": chosen}), divide_clips(clips, count))
+    undivided = _alike(record.settings).model_copy(update={"clips": chosen, "dataset": dataset.name})
+    return _Whole(undivided, divide_clips(clips, count))
 
 
-def _write(records: Sequence[RunRecord], settings: Settings, path: Path, progress: Progress) -> None:
-    """Write the run that shards make up: their journals one after the other."""
+def _write(
+    records: Sequence[RunRecord], settings: Settings, place: dict[str, str], path: Path, progress: Progress
+) -> None:
+    """Write the run that shards make up: their journals one after the other; `place` is the dataset's."""
     ordered = sorted(records, key=lambda record: numbers(str(record.settings.shard)))
-    options = {name: value for name, value in ordered[0].options.items() if name != "shard"}
+    options = {name: value for name, value in ordered[0].options.items() if name != "shard"} | place
     starts = [{**start, "shard": record.settings.shard} for record in ordered for start in record.starts]
     with RunRecord.open(path, settings, options, starts[0]) as merged:
         merged.starts += starts[1:]

@@ -40,6 +40,11 @@ def test_shards_of_all_verbs_are_joined(data: Path, tmp_path: Path) -> None:
             assert (tmp_path / f"{verb}-merged" / place).read_bytes() == card.read_bytes()
             assert json.loads(card.read_text())["scores"]["ROUGE-L"]
             assert str(f"{verb}-merged" / place.parent) in done.stdout
+        tables = [tmp_path / name / "sweep.md" for name in (f"{verb}-merged", f"{verb}-whole")]
+        assert [path.is_file() for path in tables] == [verb == "sweep"] * 2
+        if verb == "sweep":
+            assert tables[0].read_bytes() == tables[1].read_bytes()
+            assert "sweep-merged/vqa-metrics.png" in done.stdout
 
 
 def test_without_a_folder_all_shards_go_below_the_same(data: Path, tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microg_bench.errors import MicrogError
+from microg_bench.errors import MicrogError, RunError
 from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.merge import merge_predictions
 from microg_bench.har.runs import SETTINGS, detections_file, journal_name, read_run, read_settings
-from microg_bench.storage import Journal, write_json
+from microg_bench.runs.frames import clip_sha256
+from microg_bench.storage import Journal, read_journal, write_json
 from tests.har.run_folders import LABELS, random_detections, write_run
 
 
@@ -27,7 +28,8 @@ def write_shard(folder: Path, key_frames: KeyFrames, shard: str | None, **change
     logits = {one.key: part for one, part in zip(key_frames.items, parts, strict=True)}
     with Journal(folder / journal_name(0)) as journal:
         for one in key_frames.shard(shard):
-            line = {"video_id": one.video_id, "frame": one.frame, "logits": logits[one.key].tolist()}
+            known = {"clip_sha256": clip_sha256(one.video)}
+            line = {"video_id": one.video_id, "frame": one.frame, "logits": logits[one.key].tolist(), **known}
             journal.append(line)
     return folder
 
@@ -49,6 +51,17 @@ def test_clips_are_divided_whole(key_frames: KeyFrames) -> None:
     clips = [{one.video_id for one in part} for part in parts]
     assert sum(map(len, clips)) == len(set.union(*clips))
     assert key_frames.shard(None) == key_frames.items
+
+
+def test_a_shard_that_was_shown_another_video_is_refused(shards: Path, tmp_path: Path) -> None:
+    journal = shards / "shard-2-of-3" / journal_name(0)
+    lines = [line for _, line in read_journal(journal)]
+    journal.unlink()
+    with Journal(journal) as changed:
+        changed.append(*({**line, "clip_sha256": "0" * 16} for line in lines))
+    with pytest.raises(RunError, match=f"shown other videos of {lines[0]['video_id']}"):
+        merge_predictions([shards], tmp_path / "merged", "sample", LABELS)
+    assert not (tmp_path / "merged").exists()
 
 
 def test_merged_shards_are_an_undivided_run(key_frames: KeyFrames, shards: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Predictions on the sample set: journal, resumption, batches, and the file that is scored."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,21 @@ def options(**changes: Any) -> PredictOptions:
     return PredictOptions(checkpoint="small", device="cpu", **{"workers": 1, **changes})
 
 
-def recognition(folder: Path, key_frames: KeyFrames, one: Recogniser, **changes: Any) -> Recognition:
+class Notes(Progress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def recognition(
+    folder: Path, key_frames: KeyFrames, one: Recogniser, progress: Progress | None = None, **changes: Any
+) -> Recognition:
     given = options(split="all", **changes)
-    logits = predict(one, key_frames, folder, given)
+    logits = predict(one, key_frames, folder, given, progress)
     found = recognition_of(folder, settings_of(one, key_frames, given), key_frames, logits, LABELS)
     write_detections(found.path, found.detections, LABELS)
     return found
@@ -221,6 +235,23 @@ def test_weights_for_other_actions_are_refused(tmp_path: Path) -> None:
         har.recognise("X3D_S", "sample", checkpoint=str(tmp_path / "b"), batch=0)
 
 
+def test_a_clip_whose_file_has_changed_is_looked_at_again(tmp_path: Path) -> None:
+    key_frames, one = sample(), recogniser()
+    clip, other, *_ = dict.fromkeys(item.video_id for item in key_frames.items)
+    first = recognition(tmp_path / "run", key_frames, one)
+    copy = shutil.copy(next(item.video for item in key_frames.items if item.video_id == other), tmp_path)
+    items = tuple(
+        replace(item, video=Path(copy)) if item.video_id == clip else item for item in key_frames.items
+    )
+    heard = Notes()
+    again = recognition(tmp_path / "run", replace(key_frames, items=items), one, progress=heard)
+    assert heard.notes == [f"the video files of {clip} have changed since they were looked at"]
+    assert again.failed == 0
+    rows = first.detections.video_ids == clip
+    assert not np.array_equal(first.detections.scores[rows], again.detections.scores[rows])
+    assert np.array_equal(first.detections.scores[~rows], again.detections.scores[~rows])
+
+
 def test_shards_look_at_their_part_and_give_the_logits_of_the_whole(tmp_path: Path) -> None:
     key_frames, one = sample(), recogniser()
     whole = recognition(tmp_path / "whole", key_frames, one)
@@ -229,7 +260,7 @@ def test_shards_look_at_their_part_and_give_the_logits_of_the_whole(tmp_path: Pa
     assert sum(len(found.detections.scores) for found in parts) == len(whole.detections.scores)
     with pytest.raises(RunError, match="shard: is 1/2 there and 2/2 here"):
         recognition(tmp_path / "1", key_frames, one, shard="2/2")
-    merged = read_logits(tmp_path / "1") | read_logits(tmp_path / "2")
-    for key, logits in read_logits(tmp_path / "whole").items():
+    merged = read_logits(tmp_path / "1", key_frames)[0] | read_logits(tmp_path / "2", key_frames)[0]
+    for key, logits in read_logits(tmp_path / "whole", key_frames)[0].items():
         # A batch of other clips rounds otherwise.
         assert merged[key] == pytest.approx(logits, abs=2e-6)

@@ -117,6 +117,8 @@ def test_what_does_not_belong_together_is_refused(data: Path, shards: Path, tmp_
     evaluate(data, undivided, tasks="vqa")
     four = tmp_path / "four"
     evaluate(data, four, shard="4/4")
+    fewer = tmp_path / "fewer"
+    evaluate(data, fewer, shard="3/3", limit=6)
     (tmp_path / "taken").mkdir()
     cases: list[tuple[list[Path], Path, str]] = [
         ([first, second], tmp_path / "out", "a shard is missing of its run: 3/3"),
@@ -124,6 +126,7 @@ def test_what_does_not_belong_together_is_refused(data: Path, shards: Path, tmp_
         ([shards, first], tmp_path / "out", "is shard 1/3, as is"),
         ([first, second, other], tmp_path / "out", r"another run than .* \(generation: "),
         ([first, second, four], tmp_path / "out", "is shard 4/4, but .* is shard 1/3"),
+        ([first, second, fewer], tmp_path / "out", r"another run than .* \(limit: None → 6\)"),
         ([undivided], tmp_path / "out", "is no shard"),
         ([tmp_path / "none"], tmp_path / "out", "no such folder"),
         ([shards], tmp_path / "taken", "exists: give another folder"),
@@ -133,6 +136,45 @@ def test_what_does_not_belong_together_is_refused(data: Path, shards: Path, tmp_
             merge(*folders, out=out)
     assert not (tmp_path / "out").exists()
     assert not list((tmp_path / "taken").iterdir())
+
+
+def shards_of_nearest_clip(data: Path, root: Path) -> Path:
+    for number in (1, 2):
+        evaluate(data, root, model="nearest-clip", shard=f"{number}/2")
+    return root
+
+
+def test_shards_that_were_shown_other_videos_are_refused(data: Path, tmp_path: Path) -> None:
+    shards = shards_of_nearest_clip(data, tmp_path / "run")
+    other = Path(shutil.copytree(data, tmp_path / "other"))
+    video = next(other.rglob("b_001.mp4"))
+    shutil.copy(next(other.rglob("c_002.mp4")), video)
+    said = f"was shown another video of b_001 than {video}; run its command again"
+    with pytest.raises(RunError, match=said):
+        mb.merge_runs(shards, out=tmp_path / "merged", data=other, progress=None)
+    journal = next(path for path in shards.glob("*/caption/journal.jsonl") if '"b_001"' in path.read_text())
+    lines = [line for _, line in read_journal(journal)]
+    for line in lines:
+        line["clip_sha256"] = "0" * 16 if line["id"] == "b_001" else line["clip_sha256"]
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for one in other.rglob("*.mp4"):
+        one.unlink()
+    with pytest.raises(RunError, match="was shown another video of b_001 than another task"):
+        mb.merge_runs(shards, out=tmp_path / "merged", data=other, progress=None)
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_dataset_in_a_folder_of_another_name_is_the_same(data: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(data, tmp_path / "copy"))
+    evaluate(data, tmp_path / "run", shard="1/2")
+    evaluate(copy, tmp_path / "run", shard="2/2")
+    whole = evaluate(copy, tmp_path / "whole")
+    cards = mb.merge_runs(tmp_path / "run", out=tmp_path / "merged", data=copy, progress=None)
+    assert cards == [whole["caption"], whole["vqa"]]
+    for task in ("caption", "vqa"):
+        merged, undivided = (mb.load_run(tmp_path / name / task) for name in ("merged", "whole"))
+        assert merged.settings == undivided.settings
+        assert merged.options == undivided.options
 
 
 def test_answers_of_another_shard_are_refused(shards: Path, tmp_path: Path) -> None:
