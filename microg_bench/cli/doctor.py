@@ -21,7 +21,7 @@ from microg_bench.cli.console import output
 from microg_bench.cli.models import announced_ends
 from microg_bench.dataset.load import fetched_folder
 from microg_bench.engines.registry import ENGINES
-from microg_bench.errors import MetricUnavailableError, install_command
+from microg_bench.errors import MetricUnavailableError, UsageError, install_command
 from microg_bench.metrics.tokenize import find_java
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -39,11 +39,12 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `fix` is the command that fixes it, empty where nothing is wrong."""
+    """One thing that was looked at: if it is `ok`, and the command that would `fix` it, empty for none."""
 
     what: str
     state: str
     fix: str = ""
+    ok: bool = True
 
 
 def findings() -> Iterator[Finding]:
@@ -119,8 +120,9 @@ def _nodes(address: str, files: Sequence[Path]) -> Iterator[Finding]:
     from microg_bench.runs.replicas.cluster import check_nodes, connect
 
     connect(address)
-    for name, faults in check_nodes([file.absolute() for file in files]).items():
-        yield Finding(name, "; ".join(faults) if faults else "usable")
+    for node in check_nodes([file.absolute() for file in files]):
+        versions = ", ".join(f"{package} {version}" for package, version in node.versions.items())
+        yield Finding(node.name, "; ".join(node.faults) or f"usable ({versions})", ok=not node.faults)
 
 
 EPILOG = """Examples:
@@ -148,7 +150,9 @@ def doctor(
     if ray_address is not None:
         nodes = list(_nodes(ray_address, file or []))
         output().print("\n".join(f"{one.what}  {one.state}" for one in nodes) or "no node can hold a replica")
-        raise typer.Exit(int(not nodes or any(one.state != "usable" for one in nodes)))
+        raise typer.Exit(int(not nodes or not all(one.ok for one in nodes)))
+    if file:
+        raise UsageError("needs --ray-address: it is for the nodes of a cluster", item="--file")
     found = list(findings())
     width = max(len(one.what) for one in found)
     for fix, alike in groupby(found, attrgetter("fix")):

@@ -8,8 +8,11 @@ import asyncio
 import logging
 import platform
 import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from microg_bench.text import first_line, listed
 
 VERSIONS = ("microg-bench", "vllm", "torch", "transformers")
 PROCESSORS = 1  # of a replica without GPUs
-CONNECT_S = 10.0  # that a cluster may take to answer
+CONNECT_S = 30.0  # that a cluster may take to answer
 CHECK_S = 60.0  # that a node may take to answer
 
 
@@ -112,7 +115,7 @@ def cluster_replicas(options: Options, files: Sequence[Path]) -> list[Replica]:
     """
     connect(str(options.ray_address))
     of_each = options.tensor_parallel_size * options.pipeline_parallel_size
-    faults = [fault for faults in check_nodes(files).values() for fault in faults]
+    faults = [f"{node.name} {fault}" for node in check_nodes(files) for fault in node.faults]
     if faults:
         raise EngineError(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
     has_gpus = _ray().cluster_resources().get("GPU", 0) > 0
@@ -130,19 +133,45 @@ def connect(address: str) -> None:
     ray = _ray()
     if ray.is_initialized():
         return
-    host, _, port = address.rpartition(":")
     try:
-        if port.isdecimal():  # Ray itself would wait for minutes
-            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        if address != "local":
+            _check_answers(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except (RuntimeError, ValueError, OSError) as error:
         raise EngineError(f"{address}: {first_line(error)}", item=flag("ray_address")) from None
 
 
-def check_nodes(files: Sequence[Path]) -> dict[str, list[str]]:
-    """What is wrong with each node that can hold a replica, a line each; by the name of the node.
+def _check_answers(address: str) -> None:
+    """Wait for an answer for a while; Ray itself would wait for minutes.
 
-    Those are the nodes with GPUs, and all where there is none.
+    Raises:
+        OSError: there is none; why it refuses is for Ray to say.
+    """
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    known = [] if address == "auto" else ["--address", address]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", *known]
+    try:
+        subprocess.run(command, capture_output=True, check=False, timeout=CONNECT_S)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"no Ray cluster answers within {CONNECT_S:.0f} seconds") from None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a cluster: its `versions` by package, and what is wrong with it, a line each."""
+
+    name: str
+    versions: dict[str, str]
+    faults: tuple[str, ...]
+
+
+def check_nodes(files: Sequence[Path]) -> list[Node]:
+    """The nodes that can hold a replica: those with GPUs, and all where there is none.
+
+    Args:
+        files: what each must find; a folder must not be empty.
     """
     ray = _ray()
     nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -153,32 +182,37 @@ def check_nodes(files: Sequence[Path]) -> dict[str, list[str]]:
         task = ray.remote(look_around).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
         name = f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
         asked[name] = task.remote([str(file) for file in files])
-    found: dict[str, list[str]] = {}
+    found = []
     for name, answer in asked.items():
         try:
-            found[name] = _faults(name, *ray.get(answer, timeout=CHECK_S))
+            theirs, missing = ray.get(answer, timeout=CHECK_S)
+            found.append(Node(name, theirs, tuple(_faults(theirs, missing))))
         except ray.exceptions.TaskUnschedulableError:
             continue  # it has gone, which Ray says a little later
         except ray.exceptions.RayError as error:
-            found[name] = [f"{name} does not answer: {first_line(str(error).splitlines()[0], 200)}"]
+            found.append(Node(name, {}, (f"does not answer: {first_line(str(error).splitlines()[0], 200)}",)))
     return found
 
 
-def _faults(name: str, theirs: dict[str, str], missing: Sequence[str]) -> list[str]:
+def _faults(theirs: dict[str, str], missing: Sequence[str]) -> list[str]:
     """What is wrong with a node that has these versions, and does not find these files."""
     faults = [
-        f"{name} has {package} {theirs.get(package, 'not installed')}, not {here}"
+        f"has {package} {theirs.get(package, 'not installed')}, not {here}"
         for package, here in versions().items()
         if theirs.get(package) != here
     ]
     if missing:
-        faults.append(f"{name} does not find {listed(missing)}: is it on storage that all nodes share?")
+        faults.append(f"does not find {listed(missing)}: is it on storage that all nodes share?")
     return faults
 
 
 def look_around(files: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The versions on a machine, and which of the files it does not find."""
-    return versions(), [file for file in files if not Path(file).exists()]
+    """The versions on a machine, and which of the files it does not find, or finds empty."""
+    return versions(), [file for file in files if not _is_there(Path(file))]
+
+
+def _is_there(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def versions() -> dict[str, str]:

@@ -22,13 +22,17 @@ from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.records import Clip, Failure, Request
 from microg_bench.runs.execute import Asked, Execution, Variant, Work, open_work
+from microg_bench.runs.frames import clip_sha256
 from microg_bench.runs.replicas.local import local_replicas
 from microg_bench.runs.replicas.replica import Order, Replica, ReplicaLostError, Report, Result, Setup
+from microg_bench.text import listed
 
 ATTEMPTS = 3  # at a request, where replicas are lost on it or fail in a way that may pass
 SILENCE_S = 3600.0  # of a replica with work, after which it is lost; it may download its model first
 PLACE_S = 60.0  # without a place for any replica, after which a run ends
 STARTS = 3  # of a replica that has answered nothing since
+
+_SHARED = "is it on storage that all nodes share?"
 
 Key = tuple[int, str]  # of a request: its variant and id
 
@@ -109,7 +113,7 @@ class _Run:
     again: deque[Work] = field(default_factory=deque)
     alone: deque[Work] = field(default_factory=deque)
     under_way: int = 0
-    placed: int = 0
+    placed: set[str] = field(default_factory=set)
     attempts: Counter[Key] = field(default_factory=Counter)
     decoding: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, str] | None = None
@@ -123,7 +127,8 @@ class _Run:
             EngineError: see `ask_replicas`.
         """
         tasks = [asyncio.create_task(_Driven(self, replica).drive()) for replica in replicas]
-        ends = (self._all_done(), self._none_placed(), _all_ended(tasks))
+        names = [replica.name for replica in replicas]
+        ends = (self._all_done(), self._none_placed(names), _all_ended(tasks))
         watching = [asyncio.create_task(one) for one in ends]
         try:
             done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
@@ -148,13 +153,19 @@ class _Run:
         while not self.is_done:
             await self.changed.wait()
 
-    async def _none_placed(self) -> None:
-        """Return when there has been a place for no replica for a while."""
-        since = time.monotonic()
-        while time.monotonic() - since < PLACE_S:
+    async def _none_placed(self, names: Sequence[str]) -> None:
+        """Return when there has been a place for no replica for a while; say once where some have none."""
+        started = since = time.monotonic()
+        said = False
+        while (now := time.monotonic()) - since < PLACE_S:
             await asyncio.sleep(0.1)
             if self.placed:
-                since = time.monotonic()
+                since = now
+            if self.placed and not said and now - started >= PLACE_S:
+                said = True
+                if without := [name for name in names if name not in self.placed]:
+                    reason = f"there is no place for {listed(without)} yet"
+                    self.progress.note(f"{reason}; the run goes on with {len(self.placed)} of {len(names)}")
         self.why_lost = self.why_lost or f"there was a place for none within {PLACE_S:.0f} seconds"
 
     def next_work(self) -> Work | None:
@@ -165,6 +176,18 @@ class _Run:
         """Wake the replicas that wait for work, or for the end."""
         self.changed.set()
         self.changed = asyncio.Event()
+
+    def identified(self, replica: Replica, identities: Sequence[dict[str, str | None]]) -> None:
+        """Check that a replica finds the weights, adapter and prompts that are found here.
+
+        Raises:
+            EngineError: one of them is another.
+        """
+        for variant, theirs in zip(self.variants, identities, strict=True):
+            for name, own in variant.configuration.identity.items():
+                if theirs.get(name) != own:
+                    reason = f"finds another {name} than this machine: {_SHARED}"
+                    raise EngineError(reason, item=replica.name)
 
     def started(self, replica: Replica, provenance: dict[str, str]) -> None:
         """Check that a replica is as the others are, and note it in the runs.
@@ -183,10 +206,11 @@ class _Run:
             if name != "device" and (own := self.provenance.get(name)) != value:
                 raise EngineError(f"has {name} {value}, but another replica has {own}", item=replica.name)
 
-    def record(self, results: Sequence[tuple[Clip, Request, Result]]) -> None:
+    def record(self, results: Sequence[tuple[_Open, Result]]) -> None:
         """Write results down; what may pass is asked again."""
         found: list[tuple[Asked, None, Outcome]] = []
-        for clip, request, one in results:
+        for asked_of, one in results:
+            clip, request = asked_of.clip, asked_of.request
             variant = self.variants[one.variant]
             variant.usage.closed()
             outcome: Outcome | None = one.response or one.failure
@@ -222,6 +246,15 @@ class _Run:
                 record.note(usage=variant.usage.to_json())
 
 
+@dataclass(frozen=True)
+class _Open:
+    """A request that a replica has; `clip_sha256` is of the clip's file, as it is found here."""
+
+    clip: Clip
+    request: Request
+    clip_sha256: str | None
+
+
 async def _all_ended(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks)
 
@@ -232,7 +265,8 @@ class _Driven:
 
     run: _Run
     replica: Replica
-    open: dict[Key, tuple[Clip, Request]] = field(default_factory=dict)
+    open: dict[Key, _Open] = field(default_factory=dict)
+    ready: bool = False
     flushed: bool = True
     alone: bool = False
 
@@ -244,18 +278,18 @@ class _Driven:
                 starts += 1
                 try:
                     await self.replica.start(self.run.setup)
-                    self.run.placed += 1
-                    try:
-                        async for report in self._reports():
-                            starts = 0 if report.results else starts
-                    finally:
-                        self.run.placed -= 1
+                    self.run.placed.add(self.replica.name)
+                    async for report in self._reports():
+                        starts = 0 if report.results else starts
                     return
                 except ReplicaLostError as lost:
-                    self._lose(str(lost))
+                    ends = self.run.provenance is None  # nothing has ever started: it would fail again
+                    self._lose(str(lost), again=not ends and starts < STARTS)
                     await self.replica.close()
-                    if self.run.provenance is None:
-                        return  # nothing has ever started: it would fail again
+                    if ends:
+                        return
+                finally:
+                    self.run.placed.discard(self.replica.name)
         finally:
             await self.replica.close()
 
@@ -265,7 +299,7 @@ class _Driven:
             report = await self._next_report()
             self._take(report)
             yield report
-            while not await self._feed():
+            while self.ready and not await self._feed():
                 changed = self.run.changed
                 if self.run.is_done:
                     self.run.tell()
@@ -281,12 +315,13 @@ class _Driven:
     async def _feed(self) -> bool:
         """Give the replica as much as it may have; whether it has anything."""
         while work := self._next_work():
+            self.run.under_way += len(work)
+            found_here = await asyncio.to_thread(clip_sha256, work.clip.video)
             for variant, requests in work.requests:
                 number = self.run.variants.index(variant)
                 variant.usage.clips += 1
                 for request in requests:
-                    self.open[number, request.id] = (work.clip, request)
-                    self.run.under_way += 1
+                    self.open[number, request.id] = _Open(work.clip, request, found_here)
                     variant.usage.opened()
             await self.replica.give(_order(work, self.run.variants))
             self.flushed = False
@@ -305,8 +340,11 @@ class _Driven:
         return self.run.next_work()
 
     def _take(self, report: Report) -> None:
+        if report.identity:
+            self.run.identified(self.replica, report.identity)
         if report.provenance is not None:
             self.run.started(self.replica, report.provenance)
+            self.ready = True
         if report.decoding is not None:
             self.run.decoding[self.replica.name] = report.decoding
         if report.prompted is not None:
@@ -315,33 +353,44 @@ class _Driven:
         self.run.execution.engine.rejected.update(report.rejected)
         results = []
         for one in report.results:
-            clip, request = self.open.pop((one.variant, one.request))
+            asked = self.open.pop((one.variant, one.request))
             self.run.under_way -= 1
-            results.append((clip, request, one))
+            if one.clip_sha256 not in (None, asked.clip_sha256):
+                reason = f"was shown another file of {asked.clip.video_id} than this machine finds: {_SHARED}"
+                raise EngineError(reason, item=self.replica.name)
+            results.append((asked, one))
         if results:
             self.run.record(results)
             if not self.run.under_way:
                 self.run.tell()
 
-    def _lose(self, why: str) -> None:
-        """What the replica had is asked of others, or has failed where that was tried often enough."""
+    def _lose(self, why: str, again: bool) -> None:
+        """What the replica had is asked of others, or has failed where that was tried often enough.
+
+        Args:
+            why: it was lost.
+            again: whether it is started again.
+        """
         run = self.run
         run.why_lost = why
         lost: dict[tuple[int, str], list[Request]] = {}
-        clips = {clip.video_id: clip for clip, _ in self.open.values()}
-        failed: list[tuple[Clip, Request, Result]] = []
-        for (number, name), (clip, request) in self.open.items():
+        clips = {asked.clip.video_id: asked.clip for asked in self.open.values()}
+        failed: list[tuple[_Open, Result]] = []
+        for (number, name), asked in self.open.items():
             run.under_way -= 1
-            if run.may_ask(number, request):
+            if run.may_ask(number, asked.request):
                 run.variants[number].usage.closed()
-                lost.setdefault((number, clip.video_id), []).append(request)
+                lost.setdefault((number, asked.clip.video_id), []).append(asked.request)
             else:
                 reason = f"the replica was lost {ATTEMPTS} times while it had this request: {why}"
                 failure = Failure(id=name, stage="engine", reason=reason)
-                failed.append((clip, request, Result(variant=number, request=name, failure=failure)))
+                failed.append((asked, Result(variant=number, request=name, failure=failure)))
         self.open.clear()
-        again = sum(map(len, lost.values()))
-        run.progress.note(f"{self.replica.name} was lost ({why}); {again} requests are asked again")
+        what = "was lost" if self.ready else "could not be started"
+        self.ready = False
+        count = sum(map(len, lost.values()))
+        then = [f"{count} requests are asked again"] * bool(count) + ["it is started again"] * again
+        run.progress.note("; ".join([f"{self.replica.name} {what} ({why})", *then]))
         for (number, clip_id), requests in lost.items():
             run.ask_again(run.variants[number], clips[clip_id], requests)
         run.record(failed)

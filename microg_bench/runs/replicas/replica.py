@@ -36,6 +36,7 @@ class Report(Record):
     """What a replica says, any of it.
 
     Attributes:
+        identity: first, once: the `Configuration.identity` of each variant, as this replica finds it.
         provenance: once, when it is ready; see `Engine.provenance`.
         error: why it cannot start, or cannot go on; nothing follows.
         results: of requests.
@@ -44,6 +45,7 @@ class Report(Record):
         rejected: see `Engine.rejected`.
     """
 
+    identity: tuple[dict[str, str | None], ...] = ()
     provenance: dict[str, str] | None = None
     error: str | None = None
     results: tuple[Result, ...] = ()

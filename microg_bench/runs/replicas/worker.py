@@ -21,7 +21,7 @@ from microg_bench.errors import MicrogError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.records import Failure, Prompt, Request, Response
-from microg_bench.runs.configure import resolve, union
+from microg_bench.runs.configure import identified, resolve, union
 from microg_bench.runs.execute import Asked, Execution, Variant, Work, nothing_shown
 from microg_bench.runs.frames import Decoding, FrameStream, open_pool, whole_clips
 from microg_bench.runs.replicas.replica import Order, Report, Result, Setup
@@ -84,7 +84,8 @@ async def serve(setup: Setup, orders: asyncio.Queue[Order | None], send: Callabl
 async def _serve(setup: Setup, orders: asyncio.Queue[Order | None], send: Callable[[Report], None]) -> None:
     module, _, name = setup.engine.partition(":")
     kind = getattr(import_module(module), name)
-    variants = [Variant(resolve(Options.of(one), engine=kind), {}) for one in setup.variants]
+    variants = [Variant(identified(resolve(Options.of(one), engine=kind)), {}) for one in setup.variants]
+    send(Report(identity=tuple(variant.configuration.identity for variant in variants)))
     first = variants[0].configuration
     spec = union(variant.configuration.frames for variant in variants)
     with open_pool(first.decoders) as pool:

@@ -92,7 +92,11 @@ def asking(
     """Asks all with replicas of the stand-in, which does as it is wanted to."""
 
     def run(
-        replicas: int = 2, root: Path = tmp_path / "run", options: dict[str, Any] | None = None, **wanted: Any
+        replicas: int = 2,
+        root: Path = tmp_path / "run",
+        options: dict[str, Any] | None = None,
+        then: Callable[[], object] = lambda: None,
+        **wanted: Any,
     ) -> Asked:
         root.mkdir(exist_ok=True)
         monkeypatch.setenv("STAND_IN", environment(root / "notes", **wanted))
@@ -100,6 +104,7 @@ def asking(
         one = configured(replicas=replicas, **(options or {}))
         with ExitStack() as stack:
             variant = stack.enter_context(opened(root, one))
+            then()
             outcomes = asyncio.run(ask([variant], root, heard))
         return Asked(root, heard, outcomes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -114,12 +115,18 @@ def test_what_nodes_lack_is_one_line_each(
     nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray.is_initialized() or ray.init(address=nodes.address)
-    assert all(not faults for faults in replicas.check_nodes([tmp_path]).values())
-    missing = replicas.check_nodes([tmp_path / "none"])
-    assert len(missing) == 3
-    assert all("does not find" in fault for (fault,) in missing.values())
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    usable = replicas.check_nodes([tmp_path])
+    assert [node.faults for node in usable] == [()] * 3
+    assert all(node.versions == replicas.versions() for node in usable)
+    for name in ("none", "empty"):
+        for node in replicas.check_nodes([tmp_path / name]):
+            (fault,) = node.faults
+            assert "does not find" in fault
+            assert name in fault
     monkeypatch.setattr(replicas, "versions", lambda: {"python": "2.7"})
-    assert all("has python" in faults[0] for faults in replicas.check_nodes([]).values())
+    assert all("has python" in node.faults[0] for node in replicas.check_nodes([]))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
@@ -127,3 +134,16 @@ def test_an_address_that_does_not_answer_is_one_line(address: str) -> None:
     ray.shutdown()
     with pytest.raises(EngineError, match="--ray-address"):
         replicas.connect(address)
+
+
+@pytest.mark.parametrize("kind", ["another service", "a cluster that has ended"])
+def test_what_is_no_cluster_is_said_soon(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray.shutdown()
+    monkeypatch.setattr(replicas, "CONNECT_S", 8.0)
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        address = f"127.0.0.1:{service.getsockname()[1]}"
+        if kind != "another service":
+            monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+            address = "auto"
+        with pytest.raises(EngineError, match="no Ray cluster answers within 8 seconds"):
+            replicas.connect(address)

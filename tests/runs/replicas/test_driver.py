@@ -18,10 +18,12 @@ import pytest
 from microg_bench.errors import EngineError, RunError, UsageError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
+from microg_bench.runs import frames as shown
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.execute import ask, open_work
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.replicas import driver, local
+from microg_bench.runs.replicas.replica import Setup
 from tests.helpers.runs import opened
 from tests.helpers.stand_in import ADAPTER, asked, environment
 from tests.runs.replicas.conftest import IDS, Asking
@@ -60,6 +62,42 @@ def test_all_requests_of_a_clip_are_asked_of_one_replica(asking: Asking) -> None
     ]
     assert len(parts) == 3
     assert sum(map(len, parts)) == len(IDS)
+
+
+@pytest.mark.parametrize("what", ["adapter", "checkpoint", "prompt for vqa"])
+def test_a_replica_that_finds_other_files_is_refused(
+    asking: Asking, adapter: Path, tmp_path: Path, what: str
+) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    files = {
+        "adapter": adapter,
+        "checkpoint": weights / "model.safetensors",
+        "prompt for vqa": tmp_path / "own.toml",
+    }
+    files["checkpoint"].write_bytes(b"weights")
+    files["prompt for vqa"].write_text(
+        'id = "own"\nversion = 1\ntask = "vqa"\npurpose = "Own."\nuser = "{{ question }}"\n'
+    )
+    edited = files[what].read_bytes().replace(b"{{ question", b"So: {{ question") + b"\n"
+    options = {"checkpoint": str(weights), "prompt": str(files["prompt for vqa"]), "tasks": "vqa"}
+    with pytest.raises(EngineError, match=f"replica .: finds another {what} than this machine"):
+        asking(2, options=options, then=lambda: files[what].write_bytes(edited))
+    assert asked(tmp_path / "run" / "notes") == []
+
+
+def test_a_replica_that_is_shown_other_files_is_refused(
+    asking: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(file: Path | None) -> str | None:
+        return "0" * 16 if file and file.stem == "b_001" else shown.clip_sha256(file)
+
+    monkeypatch.setattr(driver, "clip_sha256", here)
+    with pytest.raises(EngineError, match=r"replica .: was shown another file of b_001 than this machine"):
+        asking(2)
+    records = [RunRecord.read(tmp_path / "run" / task) for task in ("caption", "vqa")]
+    answers = [name for record in records for name in record.answers]
+    assert not [name for name in answers if name.startswith("b_001")]
 
 
 @pytest.mark.parametrize("after", [1, 9, 20])
@@ -125,7 +163,26 @@ def test_an_engine_that_ends_leaves_its_requests_to_others(asking: Asking) -> No
 def test_fewer_replicas_than_asked_for_are_said_and_the_run_goes_on(asking: Asking) -> None:
     found = asking(3, starts=1, seconds=0.2)
     assert found.texts.keys() == ALL
-    assert any("was lost (no memory for another)" in note for note in found.heard.notes)
+    assert any("could not be started (no memory for another)" in note for note in found.heard.notes)
+
+
+class Waiting(local.LocalReplica):
+    """Finds no place."""
+
+    async def start(self, setup: Setup) -> None:
+        await asyncio.Event().wait()
+
+
+def test_a_replica_without_a_place_is_said_and_the_run_goes_on(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "PLACE_S", 1.0)
+    placed = [local.LocalReplica("replica 1"), Waiting("replica 2")]
+    monkeypatch.setattr(driver, "local_replicas", lambda options: placed)
+    found = asking(2, seconds=0.5)
+    assert found.texts.keys() == ALL
+    said = "there is no place for replica 2 yet; the run goes on with 1 of 2"
+    assert found.heard.notes.count(said) == 1
 
 
 def test_without_a_replica_the_run_ends_with_the_reason(asking: Asking, tmp_path: Path) -> None:
