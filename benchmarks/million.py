@@ -170,6 +170,8 @@ def main() -> None:
     if given.step:
         Run(given.folder, given.shards, given.metrics).step(given.step)
         return
+    if given.folder:
+        given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         clips = -(-given.requests // (1 + QUESTIONS))
         make_dataset(Path(scratch, "data"), clips, [EMPTY_VIDEO])

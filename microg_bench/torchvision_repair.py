@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
+
+from microg_bench.children import PACKAGE, python_path
 
 # The operators whose shapes torchvision registers without asking whether they were loaded.
 _SCHEMAS = (
@@ -50,9 +51,7 @@ def repaired_children() -> Iterator[None]:
     """Python processes that start within are repaired as this one was, before they import anything."""
     before = os.environ.get("PYTHONPATH")
     if _declared:
-        package = Path(__file__).parent
-        folders = [str(package / "_children"), str(package.parent), *([before] if before else [])]
-        os.environ["PYTHONPATH"] = os.pathsep.join(folders)
+        os.environ["PYTHONPATH"] = python_path(PACKAGE / "_children")
     try:
         yield
     finally:

@@ -27,7 +27,17 @@ ORDER = (
         "settings",
         "scorecard",
     ),
-    *("progress", "memory", "torchvision_repair", "_children", "tasks", "dataset", "prompts", "metrics"),
+    *(
+        "progress",
+        "memory",
+        "children",
+        "torchvision_repair",
+        "_children",
+        "tasks",
+        "dataset",
+        "prompts",
+        "metrics",
+    ),
     *(
         "adapters",
         "engines",

@@ -19,7 +19,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-import microg_bench
+from microg_bench.children import python_path
 from microg_bench.curation.detectors.base import PersonDetector, find_detector
 from microg_bench.curation.folder import ClipBoxes, Kind, Verdict, clip_file, clip_id
 from microg_bench.curation.recipe import Trim
@@ -109,14 +109,12 @@ class Worker:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            own = str(Path(microg_bench.__file__).parents[1])
-            path = os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
             threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": "1"}
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": path} | threads,
+                env=os.environ | {"PYTHONPATH": python_path()} | threads,
                 start_new_session=True,  # Ctrl-C is for the process that started it
             )
         return self._process

@@ -52,10 +52,13 @@ def merge(
 
     Raises:
         RunError: a folder holds no shard; shards are of different runs, or one is missing, there twice, or
-            has not ended; or the run cannot be written.
+            has not ended, or was shown another video; or the run cannot be written, or would be among them.
         DataError: the dataset cannot be read, or is another one.
     """
-    found = _find_shards(folders)
+    given = list(dict.fromkeys(folders))
+    if inside := next((one for one in given if out.resolve().is_relative_to(one.resolve())), None):
+        raise RunError(f"is below {inside}, which holds the shards: give another folder", path=out)
+    found = _find_shards(given)
     progress.stage("merging", 2 * sum(map(len, found.values())))
     dataset = next(iter(found.values()))[0].dataset(data)
     place = {} if data is None or isinstance(data, Dataset) else {"data": str(data)}
@@ -71,10 +74,10 @@ def merge(
     return [RunRecord.read(out / name) for name in found], dataset
 
 
-def _find_shards(folders: Iterable[Path]) -> dict[Path, list[RunRecord]]:
+def _find_shards(folders: Sequence[Path]) -> dict[Path, list[RunRecord]]:
     """The shards in folders or below, by the place of their run below the folders of the shards."""
     found: dict[Path, list[RunRecord]] = {}
-    for folder in dict.fromkeys(folders):
+    for folder in folders:
         for path in find_runs(folder):
             record = RunRecord.read(path)
             if record.settings.shard is None:

@@ -130,6 +130,7 @@ def test_what_does_not_belong_together_is_refused(data: Path, shards: Path, tmp_
         ([undivided], tmp_path / "out", "is no shard"),
         ([tmp_path / "none"], tmp_path / "out", "no such folder"),
         ([shards], tmp_path / "taken", "exists: give another folder"),
+        ([shards], shards / "merged", "is below .*/run, which holds the shards: give another folder"),
     ]
     for folders, out, said in cases:
         with pytest.raises(MicrogError, match=said):

@@ -17,9 +17,9 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import IO
 
+from microg_bench.children import python_path
 from microg_bench.engines.checkpoint import locate
 from microg_bench.engines.vllm.arguments import arguments, flags
 from microg_bench.errors import EngineError, MissingExtraError
@@ -93,7 +93,8 @@ class LocalServer:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(said)
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        told = next(iter(_FAULT.findall(said) or lines[-1:]), "it said nothing")
+        killed = [f"it was killed by {signal.Signals(-status).name}"] if status < 0 else []
+        told = next(iter(killed or _FAULT.findall(said) or lines[-1:]), "it said nothing")
         tail = "".join(f"\n  {line[:300]}" for line in lines[-_LAST_LINES:])
         return f"the server that was started here ended (status {status}): {told[:300]} (log: {kept}){tail}"
 
@@ -127,8 +128,7 @@ def _command(options: Options, port: int) -> list[str]:
 
 def _environment(offline: bool) -> dict[str, str]:
     """What the server needs to find this package, and to keep to itself."""
-    path = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    kept = {"PYTHONPATH": os.pathsep.join(path), "VLLM_NO_USAGE_STATS": "1"}
+    kept = {"PYTHONPATH": python_path(), "VLLM_NO_USAGE_STATS": "1"}
     return kept | ({"HF_HUB_OFFLINE": "1"} if offline else {})
 
 

@@ -1,6 +1,7 @@
 """The engine `server`: any server that speaks OpenAI's interface, or several, or one that is started here."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -69,6 +70,8 @@ class ServerEngine(ChatEngine):
             raise UsageError("either --serve or --url: a server is started here, or it runs already")
         if not options.serve and not options.url:
             raise UsageError("engine server needs --url http://HOST:PORT/v1, or --serve to start vLLM here")
+        if twice := [url for url, count in Counter(map(base_url, options.url)).items() if count > 1]:
+            raise UsageError(f"{twice[0]} is there twice", item=flag("url"))
         if options.serve and not options.checkpoint:
             raise UsageError("--serve needs a checkpoint: a hub id (org/model) or a local folder")
         if options.serve:

@@ -9,11 +9,10 @@ import tempfile
 import time
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from typing import IO, cast
 
-import microg_bench
+from microg_bench.children import python_path
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.runs.replicas.replica import Order, Replica, ReplicaLostError, Report, Setup, read_report
@@ -28,7 +27,7 @@ class LocalReplica(Replica):
 
     def __init__(self, name: str, devices: str | None = None, threads: int | None = None) -> None:
         self.name = name
-        self._environment = {"PYTHONPATH": _path()}
+        self._environment = {"PYTHONPATH": python_path()}
         if devices is not None:
             self._environment["CUDA_VISIBLE_DEVICES"] = devices
         if threads is not None and "OMP_NUM_THREADS" not in os.environ:
@@ -108,12 +107,6 @@ def _read(
         for line in pipe:
             loop.call_soon_threadsafe(lines.put_nowait, line)
         loop.call_soon_threadsafe(lines.put_nowait, b"")
-
-
-def _path() -> str:
-    """Where a child process finds this package."""
-    own = str(Path(microg_bench.__file__).parents[1])
-    return os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def local_replicas(options: Options) -> list[Replica]:

@@ -313,6 +313,7 @@ def test_the_key_of_openai_is_not_sent_in_the_clear(
     [
         ({}, "needs --url"),
         ({"serve": True, "url": ("http://h/v1",), "checkpoint": "c"}, "either --serve or --url"),
+        ({"url": ("http://h/v1", "http://g/v1", "http://h/v1/")}, "--url: http://h/v1 is there twice"),
         ({"serve": True}, "needs a checkpoint"),
         ({"url": ("http://h/v1",), "tensor_parallel_size": 2}, "--tensor-parallel-size: needs --serve"),
         ({"url": ("http://h/v1",), "port": 8000}, "--port: needs --serve"),
@@ -387,6 +388,14 @@ def test_a_port_in_use_is_told(
 def test_a_folder_that_is_no_model_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stand_in(monkeypatch, tmp_path, STAND_IN)
     assert "not a model checkpoint" in refusal(make(serve=True, checkpoint=str(tmp_path)))
+
+
+def test_a_server_that_is_killed_says_so(
+    model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    killed = DYING.replace("sys.exit(3)", "import os\nos.kill(os.getpid(), 9)")
+    stand_in(monkeypatch, tmp_path, killed.replace("sys.stderr.write", "print"))
+    assert "ended (status -9): it was killed by SIGKILL (log: " in refusal(make(serve=True, checkpoint=model))
 
 
 def test_a_server_that_dies_at_the_start_says_why_and_leaves_its_log(
