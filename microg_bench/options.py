@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
@@ -235,6 +234,15 @@ class Options(ScoringOptions):
             default="the adapter's",
         ),
     ] = None
+    transforms: Annotated[
+        Words,
+        Moves(
+            "What is done to the frames, in order: rotate:DEGREES, mirror, crop:SHARE, noise:LEVELS, "
+            "reverse, shuffle, freeze, swap, or no-frames.",
+            "Data and prompt",
+            default="nothing",
+        ),
+    ] = ()
     prompt: Annotated[str, Moves("Name of a prompt, or a .toml file.", "Data and prompt")] = "default"
     limit: Annotated[
         int | None, Field(ge=1), Moves("Ask about the first K clips only.", "Data and prompt", default="all")
@@ -446,34 +454,6 @@ def about(name: str) -> About:
 def flag(name: str) -> str:
     """The name of an option on the command line: ``--max-tokens``."""
     return about(name).flag or f"--{name.replace('_', '-')}"
-
-
-def default_words(name: str) -> str:
-    """The default of an option, in words."""
-    field = Options.model_fields[name]
-    value = field.get_default(call_default_factory=True)
-    if about(name).default:
-        return about(name).default
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def kind(name: str) -> Any:
-    """The type of an option that is set: bool, int, float, str, tuple, dict or Literal."""
-    arm = _set_type(name)
-    return get_origin(arm) or arm
-
-
-def choices(name: str) -> tuple[str, ...]:
-    """The values that an option may have, where they can be listed."""
-    return get_args(_set_type(name)) if kind(name) is Literal else ()
-
-
-def _set_type(name: str) -> Any:
-    annotation: Any = Options.model_fields[name].annotation
-    arms = get_args(annotation) if NoneType in get_args(annotation) else (annotation,)
-    return next(arm for arm in arms if arm is not NoneType)
 
 
 def check_engine(engine: str, options: Options) -> None:

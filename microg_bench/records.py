@@ -202,13 +202,15 @@ class Response(Record):
 class Answer(Response):
     """A response as the journal holds it: with the `answer` that the adapter found in its text.
 
-    `frames` are the indices of the frames that were shown. `clip_sha256` are the first 16 hex digits of the
-    SHA-256 of the file that they come from; None where no file was shown.
+    `frames` are the indices of the frames that were shown, in this order. `clip_sha256` are the first 16 hex
+    digits of the SHA-256 of the file that they come from; None where no file was shown. `shown_clip` is the
+    clip that was shown in place of the one that the request is about; None where none was.
     """
 
     answer: str
     frames: tuple[int, ...] = ()
     clip_sha256: str | None = None
+    shown_clip: str | None = None
 
     def shows_another_file(self, other: "Answer") -> bool:
         """Whether another file of the clip was shown than for `other`; false where one of them tells none."""
@@ -219,7 +221,7 @@ class Failure(Record):
     """Why a request has no answer. It is never scored as one; the next start asks again.
 
     `response` is what the engine said, where it said something in which no answer was found. Where the
-    adapter found none, `frames` and `clip_sha256` tell what was shown, as in `Answer`.
+    adapter found none, `frames`, `clip_sha256` and `shown_clip` tell what was shown, as in `Answer`.
     """
 
     id: str
@@ -229,6 +231,7 @@ class Failure(Record):
     response: Response | None = None
     frames: tuple[int, ...] | None = None
     clip_sha256: str | None = None
+    shown_clip: str | None = None
 
 
 class Withdrawal(Record):

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from microg_bench.options import Group, Options, about, choices, default_words, flag, kind
+from microg_bench.cli.options import choices, default_words, kind
+from microg_bench.options import Group, Options, about, flag
 from microg_bench.storage import write_text
 
 PAGE = Path(__file__).parent.parent / "docs/reference/options.md"

@@ -161,22 +161,33 @@ def made_prompt(
     return prompt
 
 
+def without_media(prompt: Prompt) -> Prompt:
+    """A prompt without its frames; a message that has nothing else is left out."""
+    texts = [
+        Message(role=message.role, parts=tuple(part for part in message.parts if isinstance(part, Text)))
+        for message in prompt.messages
+    ]
+    return Prompt(messages=tuple(message for message in texts if message.parts))
+
+
 def read_answer(
     adapter: Adapter,
     request: Request,
     said: Response,
     frames: tuple[int, ...] | None = None,
     clip_sha256: str | None = None,
+    shown_clip: str | None = None,
 ) -> Answer | Failure:
     """The answer that `adapter` finds in a response without thoughts, or the failure where it finds none."""
+    shown: dict[str, Any] = {"clip_sha256": clip_sha256, "shown_clip": shown_clip}
     try:
         answer: object = adapter.parse(request, said.text)
         if not isinstance(answer, str):
             raise TypeError(f"parse() returns {type(answer).__name__}, not a text")
     except Exception as error:  # an adapter is somebody else's code
-        shown = {"frames": frames, "clip_sha256": clip_sha256}
-        return blamed(adapter, request, "parse", error).model_copy(update={"response": said, **shown})
-    return Answer(**dict(said), answer=answer, frames=frames or (), clip_sha256=clip_sha256)
+        update = {"response": said, "frames": frames, **shown}
+        return blamed(adapter, request, "parse", error).model_copy(update=update)
+    return Answer(**dict(said), answer=answer, frames=frames or (), **shown)
 
 
 def blamed(adapter: Adapter, request: Request, stage: Stage, error: Exception) -> Failure:

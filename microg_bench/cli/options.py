@@ -4,12 +4,13 @@ import inspect
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 from microg_bench.errors import UsageError
-from microg_bench.options import Options, ScoringOptions, about, choices, default_words, flag, kind
+from microg_bench.options import Options, ScoringOptions, about, flag
 from microg_bench.runs.migration import read_object
 from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.settings import Settings
@@ -48,6 +49,34 @@ def _parameter(name: str) -> inspect.Parameter:
     read = {bool: bool, dict: list[str]}.get(kind(name), str)  # `Options` takes texts apart, and checks them
     annotation: Any = Annotated[read | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def default_words(name: str) -> str:
+    """The default of an option, in words."""
+    field = Options.model_fields[name]
+    value = field.get_default(call_default_factory=True)
+    if about(name).default:
+        return about(name).default
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def kind(name: str) -> Any:
+    """The type of an option that is set: bool, int, float, str, tuple, dict or Literal."""
+    arm = _set_type(name)
+    return get_origin(arm) or arm
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The values that an option may have, where they can be listed."""
+    return get_args(_set_type(name)) if kind(name) is Literal else ()
+
+
+def _set_type(name: str) -> Any:
+    annotation: Any = Options.model_fields[name].annotation
+    arms = get_args(annotation) if NoneType in get_args(annotation) else (annotation,)
+    return next(arm for arm in arms if arm is not NoneType)
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], Settings | None]:

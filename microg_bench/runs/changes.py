@@ -34,8 +34,9 @@ def find_changes(variants: Sequence[Variant], root: Path, progress: Progress) ->
         for clip in variant.configuration.clips:
             requests = variant.configuration.requests[clip.video_id]
             answers = [variant.records[one.task].answers.get(one.id) for one in requests]
+            donor = variant.configuration.donors.get(clip.video_id)
             for answer in filter(None, answers):
-                if answer.clip_sha256 and digest(clip.video) not in (None, answer.clip_sha256):
+                if answer.clip_sha256 and digest((donor or clip).video) not in (None, answer.clip_sha256):
                     named[clip.video_id] = None
                     variant.changed[answer.id] = "the video file has changed since it was shown"
                 elif described:

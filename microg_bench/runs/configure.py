@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from microg_bench.adapters.base import Adapter
 from microg_bench.adapters.registry import adapters_of, is_generic, source_sha256, usable_adapter
@@ -19,15 +19,18 @@ from microg_bench.engines.registry import CLOSED, choose_engine
 from microg_bench.engines.vendors import announced_end, check_address
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
-from microg_bench.privacy import SECRET, outgoing, secrets_in, without_private
+from microg_bench.privacy import SECRET, outgoing, secrets_in
 from microg_bench.prompts import Template, find_template
 from microg_bench.records import Clip, Generation, Request, TaskName, Thinking, ThinkingLevel
 from microg_bench.runs.budget import Price, find_price
 from microg_bench.runs.cache import ResponseCache, open_cache
+from microg_bench.runs.start import model_title
 from microg_bench.settings import Media, Settings
 from microg_bench.tasks import TASKS, Item, items_of
-from microg_bench.text import one_line
 from microg_bench.video.sampling import FrameSpec, FrameUnion
+
+if TYPE_CHECKING:
+    from microg_bench.video.transforms import Transform
 
 RUNS_FOLDER = Path("runs")
 ARGUMENTS = ("engine_args", "processor_args")
@@ -53,6 +56,7 @@ class Configuration:
     engine: type[Engine]
     engine_options: Options
     frames: FrameSpec | None
+    transforms: "tuple[Transform, ...]" = ()
     thinking: ThinkingLevel | None = None
     only: frozenset[str] | None = None
     checkpoint_sha256: str | None = None
@@ -67,6 +71,20 @@ class Configuration:
     def tasks(self) -> tuple[TaskName, ...]:
         """The tasks, in the order of asking."""
         return self.options.tasks
+
+    @property
+    def decoded(self) -> FrameSpec | None:
+        """The frames to decode; None where none are shown."""
+        return None if any(one.name == "no-frames" for one in self.transforms) else self.frames
+
+    @cached_property
+    def donors(self) -> Mapping[str, Clip]:
+        """The clips that are shown in place of others, by the ids of these; see `choose_donors`."""
+        if not self.transforms:
+            return {}
+        from microg_bench.runs.transforms import choose_donors
+
+        return choose_donors(self)
 
     @property
     def sends_clips(self) -> bool:
@@ -172,6 +190,7 @@ class Configuration:
             prompt=self.templates[task].identity if prompted else None,
             generation=self.generation(task),
             thinking=(self.thinking or "engine default") if self.adapter.thinking else None,
+            transforms=tuple(map(str, self.transforms)),
             dataset=self.dataset.name,
             fingerprint=self.dataset.fingerprint,
             clips=None if every else tuple(clip.video_id for clip in self.clips),
@@ -315,6 +334,7 @@ def resolve(
         engine,
         engine_options,
         frames,
+        _transforms(adapter, options) if options.transforms else (),
         thinking,
     )
 
@@ -348,30 +368,6 @@ def identified(one: Configuration, note: Callable[[str], None] = lambda text: No
 def _loads(engine: type[Engine], options: Options) -> bool:
     """Whether the engine loads weights on this machine."""
     return engine.name in WEIGHTS and (engine.name != "server" or options.serve)
-
-
-_PATH = re.compile(r"[/\\~]|\.\.?[/\\]|[A-Za-z]:[/\\]")
-
-
-def model_title(adapter: Adapter, checkpoint: str | None, revision: str | None, sha256: str | None) -> str:
-    """The title of a model: the adapter's, with the checkpoint where that is another than the adapter's.
-
-    Of a path only the last part is told. `sha256` identifies the content of a local folder.
-    """
-    own, name = checkpoint in (None, adapter.checkpoint), checkpoint or ""
-    if sha256:
-        folder = Path(name).expanduser()
-        name = folder.name if folder.name not in ("", "..") else folder.resolve().name
-        told = f"{name}, {sha256[:8]}"
-    elif _PATH.match(name):
-        told = name = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
-    elif own:
-        told = "" if revision in (None, adapter.revision) else f"{name}@{revision}"
-    else:
-        told = without_private(name)
-    if own and told and is_generic(adapter.name):
-        return one_line(name)
-    return one_line(f"{adapter.title} ({told})") if told else adapter.title
 
 
 def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) -> Options:
@@ -445,11 +441,17 @@ def _frames(adapter: Adapter, options: Options) -> FrameSpec | None:
     return None
 
 
+def _transforms(adapter: Adapter, options: Options) -> "tuple[Transform, ...]":
+    from microg_bench.runs.transforms import read_transforms
+
+    return read_transforms(adapter, options)
+
+
 def _check_work(one: Configuration) -> None:
     for task in one.tasks:
         if not _asks(one, task):
             raise DataError(f"none of the chosen clips has a reference for {task}", item=one.dataset.name)
-    if (one.frames or one.sends_clips) and not any(clip.video for clip in one.clips):
+    if (one.decoded or one.sends_clips) and not any(clip.video for clip in one.clips):
         raise DataError(
             f"none of the chosen clips has a video, and model {one.adapter.name} needs to see them; "
             "give a dataset folder as --data (`microg-bench data check` names videos that are not used)",

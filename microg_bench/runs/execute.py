@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -24,13 +24,13 @@ from microg_bench.adapters.base import (
     only_thoughts,
     read_answer,
     split_thoughts,
+    without_media,
 )
 from microg_bench.adapters.references import References
 from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEngine, Job, Outcome
 from microg_bench.errors import DecodeError, RunError
 from microg_bench.progress import Progress
 from microg_bench.records import (
-    REJECTABLE,
     Answer,
     Clip,
     Failure,
@@ -52,12 +52,13 @@ from microg_bench.runs.frames import (
     describe_clips,
     described,
     open_pool,
+    own_frames,
     whole_clips,
 )
-from microg_bench.runs.record import RunRecord
+from microg_bench.runs.record import RunRecord, rejectable
 from microg_bench.runs.start import Outcomes, Usage, prompted
 from microg_bench.text import listed
-from microg_bench.video.sampling import FrameSpec, FrameUnion, indices
+from microg_bench.video.sampling import FrameSpec, FrameUnion
 
 if TYPE_CHECKING:
     from microg_bench.video.decode import Frames
@@ -101,22 +102,14 @@ class Variant:
                 record.add(*(Withdrawal(id=name, reason=self.changed[name]) for name in names))
         self.changed.clear()
 
-    def shown(self, shown: Shown) -> Shown:
-        """This variant's own frames among those that were decoded for all."""
-        spec = self.configuration.frames
-        if spec is None or shown.frames is None:
-            return shown
-        picks = indices(spec, [0.0] * shown.frames.total)
-        frames = shown.frames if picks == shown.frames.indices else shown.frames.only(picks)
-        return replace(shown, frames=frames, indices=frames.indices)
-
 
 @dataclass(frozen=True)
 class Work:
-    """The open requests of one clip, by variant; they are asked of one decoding."""
+    """The open requests of one clip, by variant; they are asked of one decoding. `donor`: see `Shown`."""
 
     clip: Clip
     requests: tuple[tuple[Variant, tuple[Request, ...]], ...]
+    donor: Clip | None = None
 
     def __len__(self) -> int:
         return sum(len(requests) for _, requests in self.requests)
@@ -127,7 +120,8 @@ def open_work(variants: Sequence[Variant], settled: AbstractSet[str] = frozenset
     for clip in variants[0].configuration.clips:
         found = tuple((variant, variant.open_requests(clip, settled)) for variant in variants)
         if requests := tuple(pair for pair in found if pair[1]):
-            yield Work(clip, requests)
+            donors = (variant.configuration.donors.get(clip.video_id) for variant, _ in requests)
+            yield Work(clip, requests, next(filter(None, donors), None))
 
 
 @dataclass(frozen=True)
@@ -147,6 +141,12 @@ class Asked:
     def record(self) -> RunRecord:
         """The run."""
         return self.variant.records[self.request.task]
+
+    @property
+    def shown_clip(self) -> str | None:
+        """The clip that was shown in place of the request's, if one was."""
+        donor = self.variant.configuration.donors.get(self.request.video_id)
+        return donor.video_id if donor else None
 
 
 async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: bool = False) -> Outcomes:
@@ -211,7 +211,7 @@ async def _ask_engine(
     """Ask what is open of an engine in this process; `steps` are those of all and those that are done."""
     first = variants[0].configuration
     with ExitStack() as stack:
-        spec = union(variant.configuration.frames for variant in variants)
+        spec = union(variant.configuration.decoded for variant in variants)
         pool = stack.enter_context(open_pool(first.decoders)) if spec else None
         engine, source = await _engine(first, spec, pool, root, progress)
         stack.callback(engine.close)
@@ -258,7 +258,7 @@ def _note_usage(variants: Sequence[Variant], engine: Engine, pool: DecodePool | 
     for variant in variants:
         variant.usage.decoding, variant.usage.decoders = (pool.seconds, pool.workers) if pool else (0.0, 0)
         for record in variant.records.values():
-            record.note(usage=variant.usage.to_json(), rejected=_rejected(engine))
+            record.note(usage=variant.usage.to_json(), rejected=rejectable(engine.rejected))
 
 
 async def _engine(
@@ -344,13 +344,15 @@ class Execution:
         self, variant: Variant, requests: Sequence[Request], shown: Shown | DecodeError
     ) -> AsyncGenerator[Job, None]:
         """What it is to be asked of one clip; what fails before or is in the cache is recorded."""
-        if isinstance(shown, DecodeError):
-            reason = str(shown)
+        own = shown
+        if variant.configuration.frames:
+            own = await own_frames(variant.configuration, requests[0].video_id, shown)
+        if isinstance(own, DecodeError):
+            reason = str(own)
             failures = [Failure(id=one.id, stage="decode", reason=reason) for one in requests]
             asked_of = (Asked(variant, request, ()) for request in requests)
             self.record([(one, None, failure) for one, failure in zip(asked_of, failures, strict=True)])
             return
-        own = variant.shown(shown)
         for request, prompt in self._prompts(variant, requests, own):
             generation = variant.configuration.generation(request.task)
             job = Job(request, prompt, own.frames, generation, own.video)
@@ -374,7 +376,8 @@ class Execution:
         found: list[tuple[Request, Prompt]] = []
         for request, instruction in zip(requests, instructions, strict=True):
             try:
-                found.append((request, made_prompt(one.adapter, request, instruction, shown.frames)))
+                prompt = made_prompt(one.adapter, request, instruction, shown.frames)
+                found.append((request, without_media(prompt) if one.frames and not one.decoded else prompt))
             except Exception as error:  # an adapter is somebody else's code
                 failure = blamed(one.adapter, request, "prompt", error)
                 self.record([(Asked(variant, request, ()), None, failure)])
@@ -414,7 +417,7 @@ class Execution:
             except RunError as error:
                 raise _not_recorded(error, unrecorded) from error
             unrecorded = [name for name in unrecorded if name not in record.answers]
-            note_rejected(record, self.engine)
+            record.note_rejected(self.engine.rejected)
         for one, job, outcome in asked:
             self._settle(one, job, outcome)
         for one, read in found:
@@ -449,7 +452,14 @@ class Execution:
                 found.append((one, self._only_thoughts(one, outcome)))
                 continue
             said = outcome.model_copy(update={"text": text, "reasoning": reasoning})
-            read = read_answer(adapter, one.request, said, one.indices, one.clip_sha256)
+            read = read_answer(
+                adapter,
+                one.request,
+                said,
+                one.indices,
+                one.clip_sha256,
+                one.shown_clip if one.indices else None,
+            )
             if isinstance(read, Failure):
                 self._blame(read)
             else:
@@ -483,14 +493,3 @@ def _not_recorded(error: RunError, names: Sequence[str]) -> RunError:
     """The error of a journal, with the answers that it does not hold."""
     told = f"; {len(names)} answers are not recorded and are asked again: {listed(names)}" if names else ""
     return RunError(error.reason + told, path=error.path)
-
-
-def note_rejected(record: RunRecord, engine: Engine) -> None:
-    """Note at once what the model rejects, so that run.json is right though the process is killed."""
-    rejected = _rejected(engine)
-    if record.starts[-1].get("rejected", []) != rejected:
-        record.note(rejected=rejected)
-
-
-def _rejected(engine: Engine) -> list[str]:
-    return [name for name in REJECTABLE if name in engine.rejected]

@@ -10,13 +10,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from microg_bench.errors import DecodeError
 from microg_bench.records import Clip
 from microg_bench.storage import Journal, file_sha256, read_journal
+from microg_bench.video.sampling import indices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from microg_bench.adapters.base import Baseline
     from microg_bench.progress import Progress
+    from microg_bench.runs.configure import Configuration
     from microg_bench.video.decode import Frames
     from microg_bench.video.pool import DecodePool
     from microg_bench.video.sampling import FrameSpec, FrameUnion
@@ -33,13 +35,23 @@ if TYPE_CHECKING:
 class Shown:
     """What a model is shown of a clip: frames, with their indices for the record, or the file itself.
 
-    `clip_sha256` tells the file that they come from; see `Answer`.
+    `clip_sha256` tells the file that they come from; see `Answer`. `donor` are the frames of the clip that is
+    shown in place of this one, where some run variant does that.
     """
 
     frames: Frames | None = None
     indices: tuple[int, ...] = ()
     video: Path | None = None
     clip_sha256: str | None = None
+    donor: Shown | DecodeError | None = None
+
+    def only(self, spec: FrameSpec) -> Shown:
+        """With the frames that `spec` asks for, among those that were decoded."""
+        if self.frames is None:
+            return self
+        picks = indices(spec, [0.0] * self.frames.total)
+        frames = self.frames if picks == self.frames.indices else self.frames.only(picks)
+        return replace(self, frames=frames, indices=frames.indices, donor=None)
 
 
 class OfClip(Protocol):
@@ -48,6 +60,10 @@ class OfClip(Protocol):
     @property
     def clip(self) -> Clip:
         """The clip."""
+
+    @property
+    def donor(self) -> Clip | None:
+        """The clip that is shown in its place, if one is."""
 
 
 Of = TypeVar("Of", bound=OfClip)
@@ -59,6 +75,17 @@ def open_pool(workers: int) -> DecodePool:
     from microg_bench.video.pool import DecodePool
 
     return DecodePool(workers=workers)
+
+
+async def own_frames(one: Configuration, clip: str, shown: Shown | DecodeError) -> Shown | DecodeError:
+    """What a run variant that shows frames shows of a clip, among what was decoded for several."""
+    if isinstance(shown, DecodeError):
+        return shown
+    if not one.transforms:
+        return shown.only(one.frames) if one.frames else shown
+    from microg_bench.runs.transforms import show
+
+    return await show(one, clip, shown)
 
 
 async def whole_clips(work: Iterable[Of]) -> FrameStream[Of]:
@@ -82,27 +109,47 @@ async def decoded(work: Iterable[Of], pool: DecodePool, spec: FrameSpec | FrameU
 
 @dataclass(frozen=True)
 class Decoding(Generic[Of]):
-    """Work whose clip is being decoded; `frames` is None where it has no video."""
+    """Work whose clip is being decoded, and the clip that is shown in its place, if one is."""
 
     work: Of
-    frames: Future[Frames] | None
-    clip_sha256: str | None
+    frames: _ClipDecoding
+    donor: _ClipDecoding | None
 
     @classmethod
     def of(cls, work: Of, pool: DecodePool, spec: FrameSpec | FrameUnion) -> Decoding[Of]:
         """Queue the clip in `pool`."""
-        file = work.clip.video
-        return cls(work, pool.submit(file, spec) if file else None, clip_sha256(file))
+        donor = _ClipDecoding.of(work.donor, pool, spec) if work.donor else None
+        return cls(work, _ClipDecoding.of(work.clip, pool, spec), donor)
 
     async def shown(self) -> tuple[Of, Shown | DecodeError]:
         """The work with what is shown, when it has been decoded."""
+        found = await self.frames.shown()
+        if self.donor is None or isinstance(found, DecodeError):
+            return self.work, found
+        return self.work, replace(found, donor=await self.donor.shown())
+
+
+@dataclass(frozen=True)
+class _ClipDecoding:
+    """A clip that is being decoded; `frames` is None where it has no video."""
+
+    clip: Clip
+    frames: Future[Frames] | None
+    clip_sha256: str | None
+
+    @classmethod
+    def of(cls, clip: Clip, pool: DecodePool, spec: FrameSpec | FrameUnion) -> _ClipDecoding:
+        file = clip.video
+        return cls(clip, pool.submit(file, spec) if file else None, clip_sha256(file))
+
+    async def shown(self) -> Shown | DecodeError:
         if self.frames is None:
-            return self.work, _no_video(self.work.clip)
+            return _no_video(self.clip)
         try:
             frames = await asyncio.wrap_future(self.frames)
         except DecodeError as error:
-            return self.work, error
-        return self.work, Shown(frames, frames.indices, clip_sha256=self.clip_sha256)
+            return error
+        return Shown(frames, frames.indices, clip_sha256=self.clip_sha256)
 
 
 def clip_sha256(file: Path | None) -> str | None:
@@ -145,6 +192,7 @@ async def described(work: Iterable[Of], descriptions: Descriptions) -> FrameStre
 @dataclass(frozen=True)
 class _Undescribed:
     clip: Clip
+    donor: None = None
 
 
 def read_descriptions(path: Path, made_with: str) -> dict[str, Description]:

@@ -1,7 +1,6 @@
 """Joins the shards of a run into the run that one start over all clips would have given."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,11 +28,12 @@ class _Whole:
     settings: Settings
     shards: tuple[tuple[Clip, ...], ...]
 
-    def requests(self, shard: str) -> dict[str, Clip]:
-        """The ids of the requests of a shard, each with its clip."""
-        clips = {clip.video_id: clip for clip in self.shards[numbers(shard)[0] - 1]}
-        items = items_of(TASKS[self.settings.task], tuple(clips.values()), self.settings.requests)
-        return {item.request.id: clips[item.request.video_id] for item in items}
+    def requests(self, shard: str) -> dict[str, str]:
+        """The ids of the requests of a shard, each with that of its clip."""
+        items = items_of(
+            TASKS[self.settings.task], self.shards[numbers(shard)[0] - 1], self.settings.requests
+        )
+        return {item.request.id: item.request.video_id for item in items}
 
 
 def merge(
@@ -102,35 +102,38 @@ def _checked(
         ):
             raise RunError(f"is a shard of another run than {first.path} ({changed})", path=record.path)
     whole = _whole(first, first.dataset(dataset))
+    clips = {clip.video_id: clip for clip in dataset.clips}
     shards = {str(record.settings.shard): record for record in records}
     missing = missing_shards((str(record.settings.shard), record.path) for record in records)
     if missing := [shard for shard in missing if whole.requests(shard)]:
         raise not_all(missing, first.path)
     for shard, record in shards.items():
         requests = whole.requests(shard)
-        _check_ended(record, requests.keys())
-        _check_shown(record, requests, shown)
+        _check_ended(record, requests)
+        _check_shown(record, clips, requests, shown)
         record.forget()
         progress.advance()
     return whole.settings
 
 
-def _check_ended(record: RunRecord, asked: AbstractSet[str]) -> None:
+def _check_ended(record: RunRecord, asked: Mapping[str, str]) -> None:
     found = record.answers.keys() | record.failures.keys()
-    if foreign := sorted(found - asked):
+    if foreign := sorted(found - asked.keys()):
         reason = f"holds requests of other shards: {listed(foreign)}; was it divided by another version?"
         raise RunError(reason, path=record.path)
-    if left := len(asked - found):
+    if left := len(asked.keys() - found):
         reason = f"shard {record.settings.shard} has not ended: {left:,} of {len(asked):,} requests are open"
         raise RunError(f"{reason}; run its command again", path=record.path)
 
 
-def _check_shown(record: RunRecord, requests: Mapping[str, Clip], shown: dict[str, str]) -> None:
+def _check_shown(
+    record: RunRecord, clips: Mapping[str, Clip], requests: Mapping[str, str], shown: dict[str, str]
+) -> None:
     """Refuse answers to another video file than the dataset has, or than another task was shown."""
     for answer in record.answers.values():
         if answer.clip_sha256 is None:
             continue
-        clip = requests[answer.id]
+        clip = clips[answer.shown_clip or requests[answer.id]]
         if clip.video_id not in shown:
             shown[clip.video_id] = clip_sha256(clip.video) or answer.clip_sha256
         if shown[clip.video_id] != answer.clip_sha256:

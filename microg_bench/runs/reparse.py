@@ -17,9 +17,8 @@ from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.prompts import find_template
 from microg_bench.records import Answer, Failure, Request, Response, Withdrawal
-from microg_bench.runs.configure import model_title
 from microg_bench.runs.record import RunRecord
-from microg_bench.runs.start import prompted, provenance
+from microg_bench.runs.start import model_title, prompted, provenance
 from microg_bench.text import first_line
 from microg_bench.video.decode import decode
 
@@ -59,7 +58,10 @@ def reparsed(
         old: dict[str, Answer | Failure] = {**record.answers, **record.failures}
         said = {name: text for name, one in old.items() if name in requests and (text := _said(one))}
         new = {
-            name: read_answer(adapter, requests[name], text, old[name].frames, old[name].clip_sha256)
+            name: read_answer(
+                *(adapter, requests[name], text),
+                *(old[name].frames, old[name].clip_sha256, old[name].shown_clip),
+            )
             for name, text in said.items()
         }
         changed = [name for name in new if new[name] != old[name]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -13,10 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import microg_bench
+from microg_bench.adapters.registry import is_generic
 from microg_bench.options import flag
+from microg_bench.privacy import without_private
 from microg_bench.records import Failure, Prompt, Request, Response
+from microg_bench.text import one_line
 
 if TYPE_CHECKING:
+    from microg_bench.adapters.base import Adapter
     from microg_bench.runs.record import RunRecord
     from microg_bench.video.decode import Frames
 
@@ -188,3 +193,27 @@ class Outcomes:
     failed: int = 0
     dollars: float | None = None
     exhausted: bool = False
+
+
+_PATH = re.compile(r"[/\\~]|\.\.?[/\\]|[A-Za-z]:[/\\]")
+
+
+def model_title(adapter: Adapter, checkpoint: str | None, revision: str | None, sha256: str | None) -> str:
+    """The title of a model: the adapter's, with the checkpoint where that is another than the adapter's.
+
+    Of a path only the last part is told. `sha256` identifies the content of a local folder.
+    """
+    own, name = checkpoint in (None, adapter.checkpoint), checkpoint or ""
+    if sha256:
+        folder = Path(name).expanduser()
+        name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+        told = f"{name}, {sha256[:8]}"
+    elif _PATH.match(name):
+        told = name = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+    elif own:
+        told = "" if revision in (None, adapter.revision) else f"{name}@{revision}"
+    else:
+        told = without_private(name)
+    if own and told and is_generic(adapter.name):
+        return one_line(name)
+    return one_line(f"{adapter.title} ({told})") if told else adapter.title

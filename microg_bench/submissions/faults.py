@@ -23,8 +23,9 @@ from microg_bench.options import CLIENTS, Options, ScoringOptions, check_engine,
 from microg_bench.privacy import without_private
 from microg_bench.prompts import shipped_templates
 from microg_bench.records import Answer, Request, TaskName
-from microg_bench.runs.configure import ARGUMENTS, model_title
+from microg_bench.runs.configure import ARGUMENTS
 from microg_bench.runs.record import RUN_FILE, RunRecord
+from microg_bench.runs.start import model_title
 from microg_bench.scorecard import REFERENCES, Scorecard
 from microg_bench.scoring.evaluate import task_metrics
 from microg_bench.settings import Settings

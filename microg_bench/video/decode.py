@@ -32,11 +32,12 @@ class Frames:
 
     Attributes:
         pixels: uint8 (T, H, W, 3), RGB, C-contiguous, upright.
-        indices: the T positions among all decoded frames, never decreasing.
+        indices: the T positions among all decoded frames, never decreasing; what the model is told of them.
         timestamps: the T times in seconds from the first frame of the clip.
         fps: average frames per second.
         total: frames decoded.
         duration: seconds, `total / fps`.
+        changed: what was done to them, and of which clip they are where it is another; "" for nothing.
     """
 
     pixels: NDArray[np.uint8]
@@ -45,6 +46,7 @@ class Frames:
     fps: float
     total: int
     duration: float
+    changed: str = ""
 
     def only(self, picks: Sequence[int]) -> Frames:
         """The frames at the positions `picks`, all of which are among `indices`, as if decoded alone."""

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from microg_bench.video.decode import Frames
 
 Pixels = NDArray[np.uint8]
-NO_FRAMES = "no-frames"
-SWAP = "swap"
+NO_FRAMES, SWAP = "no-frames", "swap"  # what is decoded is changed, not the frames
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,8 @@ def transformed(
         if kind.change is not None:
             pixels = kind.change(pixels, one.amount or 0.0, chance)
     pixels = np.ascontiguousarray(pixels)
-    return replace(frames, pixels=pixels), tuple(map(int, shown))
+    changed = " ".join([clip, str(seed), *map(str, transforms)]) if transforms else ""
+    return replace(frames, pixels=pixels, changed=changed), tuple(map(int, shown))
 
 
 def generator(clip: str, what: str) -> np.random.Generator:

@@ -13,8 +13,9 @@ import pytest
 
 from microg_bench.cli import main
 from microg_bench.cli import run as run_verb
+from microg_bench.cli.options import choices, default_words, kind
 from microg_bench.errors import UsageError
-from microg_bench.options import Options, about, choices, default_words, flag, kind
+from microg_bench.options import Options, about, flag
 from microg_bench.runs.record import RUN_SCHEMA
 from tests.helpers.datasets import bench
 from tests.helpers.runs import make_settings
@@ -31,6 +32,7 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "tasks": (("vqa",), ("vqa",)),
     "frames": (("4",), 4),
     "sampling": (("fps:2",), "fps:2"),
+    "transforms": (("rotate:90,mirror",), ("rotate:90", "mirror")),
     "prompt": (("plain",), "plain"),
     "limit": (("2",), 2),
     "clips": (("a_000, b_000",), ("a_000", "b_000")),

@@ -187,7 +187,10 @@ def _media(job: Job) -> dict[str, Any]:
     videos = [_video(delivered(job)) for part in parts(job.prompt) if isinstance(part, Video)]
     stills = [part.frame for part in parts(job.prompt) if isinstance(part, Image)]
     data = {"video": videos, "image": pictures(job)}
-    clip = f"{job.request.video_id}@{','.join(map(str, job.frames.indices))}" if job.frames else ""
+    clip = ""
+    if job.frames:
+        told = ",".join(map(str, job.frames.indices))
+        clip = f"{job.request.video_id}@{told}" + (f"!{job.frames.changed}" if job.frames.changed else "")
     names = {"video": [clip] * len(videos), "image": [f"{clip}#{frame}" for frame in stills]}
     shown = [kind for kind in data if data[kind]]
     if not shown:

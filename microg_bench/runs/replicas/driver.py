@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -210,26 +210,26 @@ class _Run:
         """Write results down; what may pass is asked again."""
         found: list[tuple[Asked, None, Outcome]] = []
         for asked_of, one in results:
-            clip, request = asked_of.clip, asked_of.request
+            request = asked_of.request
             variant = self.variants[one.variant]
             variant.usage.closed()
             outcome: Outcome | None = one.response or one.failure
             if outcome is None:
                 raise AssertionError("a result is a response or a failure")
             if isinstance(outcome, Failure) and outcome.retryable and self.may_ask(one.variant, request):
-                self.ask_again(variant, clip, [request])
+                self.ask_again(variant, asked_of.work, [request])
                 continue
             asked = Asked(variant, request, one.indices, one.cache_key, one.clip_sha256)
             found.append((asked, None, outcome))
         self.execution.record(found)
 
-    def ask_again(self, variant: Variant, clip: Clip, requests: Sequence[Request]) -> None:
+    def ask_again(self, variant: Variant, work: Work, requests: Sequence[Request]) -> None:
         """Put requests back. One that was lost twice is asked alone: it may be what ends the replicas."""
         number = self.variants.index(variant)
         alone = [one for one in requests if self.attempts[number, one.id] == ATTEMPTS - 1]
-        self.alone += [Work(clip, ((variant, (one,)),)) for one in alone]
+        self.alone += [replace(work, requests=((variant, (one,)),)) for one in alone]
         if rest := tuple(one for one in requests if one not in alone):
-            self.again.append(Work(clip, ((variant, rest),)))
+            self.again.append(replace(work, requests=((variant, rest),)))
         self.tell()
 
     def may_ask(self, variant: int, request: Request) -> bool:
@@ -248,9 +248,9 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Open:
-    """A request that a replica has; `clip_sha256` is of the clip's file, as it is found here."""
+    """A request that a replica has; `clip_sha256` is of the file to show, as it is found here."""
 
-    clip: Clip
+    work: Work
     request: Request
     clip_sha256: str | None
 
@@ -316,12 +316,14 @@ class _Driven:
         """Give the replica as much as it may have; whether it has anything."""
         while work := self._next_work():
             self.run.under_way += len(work)
-            found_here = await asyncio.to_thread(clip_sha256, work.clip.video)
+            files = [clip.video for clip in (work.clip, work.donor) if clip]
+            digests = {file: await asyncio.to_thread(clip_sha256, file) for file in files}
             for variant, requests in work.requests:
+                shown = variant.configuration.donors.get(work.clip.video_id, work.clip)
                 number = self.run.variants.index(variant)
                 variant.usage.clips += 1
                 for request in requests:
-                    self.open[number, request.id] = _Open(work.clip, request, found_here)
+                    self.open[number, request.id] = _Open(work, request, digests[shown.video])
                     variant.usage.opened()
             await self.replica.give(_order(work, self.run.variants))
             self.flushed = False
@@ -356,7 +358,9 @@ class _Driven:
             asked = self.open.pop((one.variant, one.request))
             self.run.under_way -= 1
             if one.clip_sha256 not in (None, asked.clip_sha256):
-                reason = f"was shown another file of {asked.clip.video_id} than this machine finds: {_SHARED}"
+                reason = (
+                    f"was shown another file of {asked.request.video_id} than this machine finds: {_SHARED}"
+                )
                 raise EngineError(reason, item=self.replica.name)
             results.append((asked, one))
         if results:
@@ -374,13 +378,13 @@ class _Driven:
         run = self.run
         run.why_lost = why
         lost: dict[tuple[int, str], list[Request]] = {}
-        clips = {asked.clip.video_id: asked.clip for asked in self.open.values()}
+        works = {asked.request.video_id: asked.work for asked in self.open.values()}
         failed: list[tuple[_Open, Result]] = []
         for (number, name), asked in self.open.items():
             run.under_way -= 1
             if run.may_ask(number, asked.request):
                 run.variants[number].usage.closed()
-                lost.setdefault((number, asked.clip.video_id), []).append(asked.request)
+                lost.setdefault((number, asked.request.video_id), []).append(asked.request)
             else:
                 reason = f"the replica was lost {ATTEMPTS} times while it had this request: {why}"
                 failure = Failure(id=name, stage="engine", reason=reason)
@@ -392,12 +396,17 @@ class _Driven:
         then = [f"{count} requests are asked again"] * bool(count) + ["it is started again"] * again
         run.progress.note("; ".join([f"{self.replica.name} {what} ({why})", *then]))
         for (number, clip_id), requests in lost.items():
-            run.ask_again(run.variants[number], clips[clip_id], requests)
+            run.ask_again(run.variants[number], works[clip_id], requests)
         run.record(failed)
         run.tell()
 
 
 def _order(work: Work, variants: Sequence[Variant]) -> Order:
-    video = work.clip.video.absolute() if work.clip.video else None
-    clip = work.clip.model_copy(update={"caption": None, "questions": (), "video": video})
-    return Order(clip=clip, requests=tuple((variants.index(one), own) for one, own in work.requests))
+    donor = _without_references(work.donor) if work.donor else None
+    requests = tuple((variants.index(one), own) for one, own in work.requests)
+    return Order(clip=_without_references(work.clip), donor=donor, requests=requests)
+
+
+def _without_references(clip: Clip) -> Clip:
+    video = clip.video.absolute() if clip.video else None
+    return clip.model_copy(update={"caption": None, "questions": (), "video": video})

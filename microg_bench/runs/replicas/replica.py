@@ -14,9 +14,13 @@ class Setup(Record):
 
 
 class Order(Record):
-    """Requests about one clip, by the number of their variant. Without a clip: answer what you have."""
+    """Requests about one clip, by the number of their variant. Without a clip: answer what you have.
+
+    `donor` is the clip that is shown in its place, where a variant does that.
+    """
 
     clip: Clip | None = None
+    donor: Clip | None = None
     requests: tuple[tuple[int, tuple[Request, ...]], ...] = ()
 
 

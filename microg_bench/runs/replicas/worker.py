@@ -135,7 +135,8 @@ class _Shown:
     def _work(self, order: Order) -> Work:
         if order.clip is None:
             raise AssertionError("an order without a clip is a flush")
-        return Work(order.clip, tuple((self.variants[number], own) for number, own in order.requests))
+        requests = tuple((self.variants[number], own) for number, own in order.requests)
+        return Work(order.clip, requests, order.donor)
 
 
 def main() -> None:
