@@ -77,10 +77,10 @@ class Settings(Record):
 
     @property
     def shown(self) -> str:
-        """What the model is shown, in a word: ``uniform:8``, ``clip`` or ``none``."""
+        """What the model is shown, in a few words: ``uniform:8``, ``uniform:8 rotate:90``, ``clip`` or ``none``."""
         if self.media and self.media.kind == "clip":
             return "clip"
-        return str(self.frames or "none")
+        return " ".join([str(self.frames or "none"), *self.transforms])
 
     @property
     def input(self) -> str | None:

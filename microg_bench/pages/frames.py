@@ -1,4 +1,4 @@
-"""Pictures of the frames that a model was shown: decoded again at the recorded places, as small JPEGs."""
+"""Pictures of the frames that a model was shown: decoded and transformed again, as small JPEGs."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,21 +17,29 @@ from microg_bench.settings import Settings
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
 from microg_bench.video.sampling import FrameSpec
+from microg_bench.video.transforms import parse_transforms, transformed
 
 WIDTH = 320  # pixels of the longer side
 QUALITY = 5  # quantiser of the encoder, 2 (best) to 31
 AHEAD = 4
 
-Recorded = Mapping[str, tuple[int, ...]]
 Write = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was shown of a clip: the indices of frames, in order, and of which clip where it was another."""
+
+    indices: tuple[int, ...]
+    clip: str | None = None
 
 
 @dataclass(frozen=True)
 class Strip:
     """The frames of a clip that were shown: (index, seconds from its first frame) each.
 
-    `folder` holds their pictures as `INDEX.jpg`, relative to the pictures' folder; None where there are none,
-    and `why` says the reason.
+    `folder` holds their pictures in order as `0.jpg` and so on, relative to the pictures' folder; None where
+    there are none, and `why` says the reason.
     """
 
     frames: tuple[tuple[int, float], ...] = ()
@@ -39,14 +47,14 @@ class Strip:
     why: str = ""
 
 
-def recorded(runs: Iterable[RunRecord]) -> dict[str, tuple[int, ...]]:
-    """The indices of the frames that were shown, by clip."""
-    found: dict[str, tuple[int, ...]] = {}
+def recorded(runs: Iterable[RunRecord]) -> dict[str, Recorded]:
+    """What was shown, by clip."""
+    found: dict[str, Recorded] = {}
     for run in runs:
         for name, answer in run.answers.items():
             if answer.frames:
                 clip = name if run.settings.task == "caption" else name.rpartition("#")[0]
-                found.setdefault(clip, answer.frames)
+                found.setdefault(clip, Recorded(answer.frames, answer.shown_clip))
     return found
 
 
@@ -56,6 +64,8 @@ def why_none(settings: Settings, dataset: Dataset | None, wanted: bool = True) -
         return "The model was sent each clip as its file, so no frames were decoded that could be shown."
     if settings.frames is None:
         return "This model sees no video."
+    if "no-frames" in settings.transforms:
+        return "The model was asked without frames."
     if not wanted:
         return "Pictures of the frames were left out of this page."
     if dataset is None or not dataset.has_video:
@@ -65,20 +75,20 @@ def why_none(settings: Settings, dataset: Dataset | None, wanted: bool = True) -
 
 def draw(
     dataset: Dataset,
-    spec: FrameSpec,
-    shown: Recorded,
+    settings: Settings,
+    shown: Mapping[str, Recorded],
     write: Write,
     step: Callable[[], None],
     into: str = "frames",
 ) -> dict[str, Strip]:
-    """Write the pictures of all clips in `shown`, each as `INTO/CLIP/INDEX.jpg`.
+    """Write the pictures of all clips in `shown`, in order, as `INTO/CLIP/0.jpg` and so on.
 
     Folders are numbered as the clips of the dataset, so that no id names a file.
 
     Args:
         dataset: with the videos.
-        spec: how the run sampled frames.
-        shown: the recorded indices by clip.
+        settings: of the run, which samples frames.
+        shown: what was recorded, by clip.
         write: takes a relative name and its content.
         step: called after each clip.
         into: the folder of the pictures.
@@ -88,41 +98,55 @@ def draw(
         is not the one that was shown.
     """
     strips: dict[str, Strip] = {}
+    spec = settings.frames
+    if spec is None:
+        raise AssertionError("a run without frames has no pictures: see why_none")
     with DecodePool() as pool:
         for place, name, future in _decoded(dataset, spec, shown, pool):
-            strips[name] = _strip(into, f"{place:05d}", shown[name], future, write)
+            found = _shown(settings, name, shown[name], future)
+            folder = f"{place:05d}"
+            strips[name] = found if isinstance(found, Strip) else _strip(into, folder, *found, write)
             step()
     return strips
 
 
 def _decoded(
-    dataset: Dataset, spec: FrameSpec, shown: Recorded, pool: DecodePool
+    dataset: Dataset, spec: FrameSpec, shown: Mapping[str, Recorded], pool: DecodePool
 ) -> Iterator[tuple[int, str, Future[Frames] | None]]:
-    """The clips in `shown` with their place in the dataset and their frames, a few decoded ahead."""
+    """The clips in `shown` with their place in the dataset and the frames shown, a few decoded ahead."""
+    videos = {clip.video_id: clip.video for clip in dataset.clips}
     waiting: deque[tuple[int, str, Future[Frames] | None]] = deque()
     for place, clip in enumerate(dataset.clips):
         if clip.video_id in shown:
-            waiting.append((place, clip.video_id, pool.submit(clip.video, spec) if clip.video else None))
+            video = videos.get(shown[clip.video_id].clip or clip.video_id)
+            waiting.append((place, clip.video_id, pool.submit(video, spec) if video else None))
         if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting
 
 
-def _strip(
-    into: str, folder: str, indices: tuple[int, ...], future: Future[Frames] | None, write: Write
-) -> Strip:
+def _shown(
+    settings: Settings, name: str, recorded: Recorded, future: Future[Frames] | None
+) -> tuple[Frames, tuple[int, ...]] | Strip:
+    """The frames as they were shown, with their indices in this order; a strip that says why there are none."""
     if future is None:
         return Strip(why="the dataset at hand holds no video of this clip")
     try:
         found = future.result()
     except DecodeError as error:
         return Strip(why=str(error))
-    if found.indices != tuple(indices):
+    transforms, seed = parse_transforms(settings.transforms), settings.generation.seed
+    frames, order = transformed(found, transforms, name, seed)
+    if order != recorded.indices:
         return Strip(why="the video at hand is not the one that the model was shown: it gives other frames")
-    for index, picture in zip(found.indices, jpegs(found.pixels), strict=True):
-        write(f"{into}/{folder}/{index}.jpg", picture)
-    times = (round(seconds, 3) for seconds in found.timestamps)
-    return Strip(tuple(zip(found.indices, times, strict=True)), folder)
+    return frames, order
+
+
+def _strip(into: str, folder: str, frames: Frames, order: tuple[int, ...], write: Write) -> Strip:
+    for place, picture in enumerate(jpegs(frames.pixels)):
+        write(f"{into}/{folder}/{place}.jpg", picture)
+    times = dict(zip(frames.indices, frames.timestamps, strict=True))
+    return Strip(tuple((index, round(times[index], 3)) for index in order), folder)
 
 
 def jpegs(pixels: NDArray[np.uint8], longest: int = WIDTH) -> list[bytes]:

@@ -19,6 +19,8 @@ from microg_bench.scorecard import Scorecard
 TITLE = "MicroG-4M leaderboard"
 COMPONENTS = ("filters", "table", "charts")
 
+_Key = tuple[str, str, int]
+
 
 def build(
     out: Path,
@@ -91,21 +93,22 @@ def _write_runs(
 
 def _draw(
     folder: PageFolder, entries: Sequence[Entry], progress: Progress
-) -> dict[tuple[str, str], tuple[str, dict[str, Strip]]]:
+) -> dict[_Key, tuple[str, dict[str, Strip]]]:
     """The folder of pictures and the strips of all runs that were shown the same frames."""
-    groups: dict[tuple[str, str], list[Entry]] = {}
+    groups: dict[_Key, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(_shown(entry), []).append(entry)
     shown = {key: recorded(entry.run for entry in group) for key, group in groups.items()}
     progress.stage("drawing frames", sum(map(len, shown.values())))
-    drawn: dict[tuple[str, str], tuple[str, dict[str, Strip]]] = {}
+    drawn: dict[_Key, tuple[str, dict[str, Strip]]] = {}
     for number, (key, group) in enumerate(groups.items(), start=1):
-        place, dataset, spec = f"pictures/{number:02d}/frames", group[0].dataset, group[0].run.settings.frames
-        if dataset and spec:
-            drawn[key] = place, draw(dataset, spec, shown[key], folder.write, progress.advance, place)
+        place, dataset, settings = f"pictures/{number:02d}/frames", group[0].dataset, group[0].run.settings
+        if dataset and settings.frames:
+            drawn[key] = place, draw(dataset, settings, shown[key], folder.write, progress.advance, place)
     return drawn
 
 
-def _shown(entry: Entry) -> tuple[str, str]:
-    """What two runs share that were shown the same frames."""
-    return entry.card.fingerprint, entry.run.settings.shown
+def _shown(entry: Entry) -> _Key:
+    """What two runs share that were shown the same frames; of transforms the seed decides, too."""
+    settings = entry.run.settings
+    return entry.card.fingerprint, settings.shown, settings.generation.seed if settings.transforms else 0

@@ -66,7 +66,7 @@ def write_run_page(
         if note is None and dataset and settings.frames:
             shown = recorded(runs)
             progress.stage("drawing frames", len(shown))
-            strips = draw(dataset, settings.frames, shown, folder.write, progress.advance)
+            strips = draw(dataset, settings, shown, folder.write, progress.advance)
         scores = [run.item_scores() for run in runs]
         folder.write("index.html", run_page(runs, dataset, scores, strips, note))
     return out / "index.html"
@@ -160,7 +160,10 @@ def _data(
             {"name": run.settings.task, "title": TASKS[run.settings.task].title, "metrics": list(metrics)}
             for run, metrics in zip(runs, known, strict=True)
         ],
-        "clips": [_clip(name, source, shown.get(name, ()), strips) for name, source in sources.items()],
+        "clips": [
+            _clip(name, source, shown[name].indices if name in shown else (), strips)
+            for name, source in sources.items()
+        ],
         "items": [
             {
                 "task": task,

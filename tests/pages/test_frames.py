@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from microg_bench.dataset.load import Dataset, load
-from microg_bench.pages.frames import Strip, draw, jpegs, why_none
+from microg_bench.pages.frames import Recorded, Strip, draw, jpegs, why_none
 from microg_bench.settings import Media
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
+from microg_bench.video.transforms import parse_transforms, transformed
 from tests.helpers.datasets import make_dataset
 from tests.pages.conftest import make_settings
 
@@ -23,11 +24,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def drawn(
-    dataset: Dataset, shown: dict[str, tuple[int, ...]]
+    dataset: Dataset, shown: dict[str, tuple[int, ...]], donor: str | None = None, **changed: Any
 ) -> tuple[dict[str, Strip], dict[str, bytes], int]:
     files: dict[str, bytes] = {}
     steps: list[None] = []
-    strips = draw(dataset, FrameSpec.parse(4), shown, files.__setitem__, lambda: steps.append(None))
+    settings = make_settings("caption", dataset, frames=FrameSpec.parse(4), **changed)
+    recorded = {name: Recorded(indices, donor) for name, indices in shown.items()}
+    strips = draw(dataset, settings, recorded, files.__setitem__, lambda: steps.append(None))
     return strips, files, len(steps)
 
 
@@ -43,14 +46,31 @@ def test_pictures_are_the_frames_that_were_shown(dataset: Dataset) -> None:
     strips, files, steps = drawn(dataset, {clip.video_id: frames.indices})
     assert steps == 1 and list(strips) == [clip.video_id]
     assert [index for index, _ in strips[clip.video_id].frames] == list(frames.indices)
-    assert list(files) == [f"frames/00001/{index}.jpg" for index in frames.indices]
+    assert list(files) == [f"frames/00001/{place}.jpg" for place in range(4)]
     for picture, frame in zip(files.values(), frames.pixels, strict=True):
         assert np.abs(pixels(picture).astype(int) - frame).mean() < 6
     others = [
-        np.abs(pixels(files[f"frames/00001/{frames.indices[0]}.jpg"]).astype(int) - frame).mean()
-        for frame in frames.pixels
+        np.abs(pixels(files["frames/00001/0.jpg"]).astype(int) - frame).mean() for frame in frames.pixels
     ]
     assert others[0] == min(others) and others[1] > 10
+
+
+def test_pictures_are_transformed_as_the_frames_were(dataset: Dataset) -> None:
+    shown, other = dataset.clips[1], dataset.clips[2]
+    assert shown.video
+    frames = decode(shown.video, FrameSpec.parse(4, "uniform"))
+    transforms = ("swap", "reverse", "mirror", "rotate:90")
+    strips, files, _ = drawn(
+        dataset, {other.video_id: frames.indices[::-1]}, shown.video_id, transforms=transforms
+    )
+    assert [index for index, _ in strips[other.video_id].frames] == list(frames.indices[::-1])
+    assert list(files) == [f"frames/00002/{place}.jpg" for place in range(4)]
+    expected = transformed(frames, parse_transforms(transforms[1:]), other.video_id)[0].pixels
+    for place in range(4):
+        (picture,) = jpegs(expected[place : place + 1])
+        assert np.abs(pixels(files[f"frames/00002/{place}.jpg"]).astype(int) - pixels(picture)).mean() < 2
+    strips, files, _ = drawn(dataset, {other.video_id: frames.indices}, transforms=("reverse",))
+    assert files == {} and "not the one that the model was shown" in strips[other.video_id].why
 
 
 def test_other_frames_than_those_shown_are_not_passed_off(dataset: Dataset) -> None:
@@ -80,6 +100,7 @@ def test_pictures_are_small_and_the_same_each_time() -> None:
     [
         ({"frames": None}, True, "sees no video"),
         ({"frames": None, "media": Media(kind="clip")}, True, "as its file"),
+        ({"frames": FrameSpec.parse(4), "transforms": ("no-frames",)}, True, "without frames"),
         ({"frames": FrameSpec.parse(4)}, False, "left out"),
         ({"frames": FrameSpec.parse(4)}, True, None),
         ({"frames": FrameSpec.parse(None, "fps:2")}, True, None),

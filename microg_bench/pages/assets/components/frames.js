@@ -1,8 +1,8 @@
 "use strict";
 // The frames of a clip that a model was shown.
 //
-// A clip is {id, frames: [[index, seconds], ...], folder, why}; without `folder` there are no pictures, and `why` may
-// say the reason. `pictures` is the folder of all pictures, relative to the page.
+// A clip is {id, frames: [[index, seconds], ...], folder, why}: the frames in the order in which they were shown, their
+// pictures as `folder`/0.jpg and so on; without `folder` there are no pictures, and `why` may say the reason. `pictures` is the folder of all pictures, relative to the page.
 // strip(clip, pictures) -> some of the frames; allFrames(clip, pictures) -> all of them, with captions. Both give a
 // note where there are no pictures, null where there is nothing to say.
 {
@@ -13,7 +13,7 @@
 
   function picture(clip, frame, pictures) {
     return el("img", {
-      src: `${pictures}/${clip.folder}/${frame[0]}.jpg`,
+      src: `${pictures}/${clip.folder}/${clip.frames.indexOf(frame)}.jpg`,
       alt: words(frame), title: words(frame), loading: "lazy", decoding: "async",
     });
   }
