@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import reduce
-from operator import or_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,10 +202,10 @@ class _Search:
     def _allowed(self, states: _States, parent: Ints, row: Ints) -> NDArray[np.bool_]:
         """Whether matches use no word that their states use."""
         cells = self._cells(parent, row)
-        shared = [
-            states.used.take(cells + place) & bits.take(row) for place, bits in enumerate(self._covered)
-        ]
-        return reduce(or_, shared) == 0
+        allowed = np.ones(len(row), dtype=np.bool_)
+        for place, bits in enumerate(self._covered):
+            allowed &= (states.used.take(cells + place) & bits.take(row)) == 0
+        return allowed
 
     def _keys(self, states: _States, inside: NDArray[np.bool_], parent: Ints, row: Ints) -> Ints:
         """The keys of states with the matches that they take; each state takes one at least, or none."""
