@@ -83,7 +83,7 @@ class _Seen:
             whole = np.flatnonzero(line[: len(line) - more] == line[more:])
             begin, end = starts[whole], ends[whole + more]
             self._sides[_hashes(block, begin, end)] |= side
-            # Longer phrases have the same.
+            # Where a phrase of fewer words fills a prefix, this one has the same.
             new = np.flatnonzero((more == 0) | (ends[whole + more - 1] < begin + 8))
             prefixes.append(_prefixes(block, begin[new], end[new]))
         self.prefixes = np.unique(np.concatenate(prefixes))
