@@ -210,7 +210,7 @@ def merge(
     curation = read_curation(folder)
     found = read_reviews(reviews, curation, labels)
     last = read_reviews(final or (), curation, labels, deciding=True)
-    merged = merge_reviews(curation, found, last)
+    merged = merge_reviews(curation, found.found, last.found)
     names = dict(zip(labels.ids, labels.names, strict=True))
     table = columns("agreement on", "alpha", "units", "annotators", right=("alpha", "units", "annotators"))
     rows = {"taking clips": merged.decision, **{names[one]: two for one, two in merged.by_action.items()}}
@@ -218,6 +218,9 @@ def merge(
         alpha = "n/a" if one.alpha is None else f"{one.alpha:.3f}"
         table.add_row(name, alpha, str(one.units), str(one.coders))
     output().print(table)
+    if outdated := sorted({*found.outdated, *last.outdated}):
+        told = ", ".join(f"{clip} ({annotator})" for clip, annotator in outdated)
+        note(f"{len(outdated)} reviews do not count, since their clips have changed: {told}")
     if merged.open:
         note(
             f"{len(merged.open)} clips passed all stages and are not reviewed ({merged.open[0]} is the first)"

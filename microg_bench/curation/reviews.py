@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from microg_bench.text import unknown
 MAX_BYTES = 64 * 1024**2
 COLUMNS = (
     *("video_id", "annotator", "decision", "reason", "person_id", "actions", "caption"),
-    *("mission", "crew", "place", "equipment", "curation"),
+    *("mission", "crew", "place", "equipment", "fingerprint"),
 )
 SOURCES = ("mission", "crew", "place", "equipment")  # of a caption
 REASONS = ("terrestrial scene", "pre-launch", "no microgravity", "no person", "cut", "other")
@@ -29,13 +30,14 @@ MOST_ACTIONS = 5  # of a person, on the page; the published labels have up to si
 LONGEST = 10_000  # characters of a field
 
 
-def fingerprint(folder: CurationFolder) -> str:
-    """What ties a review to its curation: a hash of its clips, their files and their persons."""
-    parts = []
-    for clip in folder.clips:
-        persons = sorted({box.person for box in folder.persons(clip)})
-        parts.append(f"{clip} {folder.verdicts[clip]['trim'].numbers.get('sha256', '')} {persons}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+def fingerprint(folder: CurationFolder, clip: str) -> str:
+    """What ties a review to what was shown of a clip: a hash of its id, file, and boxes in whole pixels."""
+    boxes = [
+        (box.frame, box.person, *map(round, (box.xmin, box.ymin, box.xmax, box.ymax)))
+        for box in folder.persons(clip)
+    ]
+    sha256 = folder.verdicts[clip]["trim"].numbers.get("sha256", "")
+    return hashlib.sha256(json.dumps([clip, sha256, boxes]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,23 @@ class ClipReview:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Reviews:
+    """What review files hold.
+
+    Attributes:
+        found: a review of each annotator and clip.
+        outdated: the clips that have changed since they were reviewed, each with who reviewed them; such a
+            review does not count.
+    """
+
+    found: tuple[ClipReview, ...]
+    outdated: tuple[tuple[str, str], ...] = ()
+
+
 def read_reviews(
     paths: Sequence[Path], folder: CurationFolder, labels: LabelMap, *, deciding: bool = False
-) -> list[ClipReview]:
+) -> Reviews:
     """The reviews in CSV files that the page exported: a row a person, one for a rejected clip.
 
     Args:
@@ -64,38 +80,58 @@ def read_reviews(
 
     Raises:
         DataError: a column is missing; a clip, person or action is not known, a decision neither accept nor
-            reject, or two rows contradict one another; or the review is of another curation. The row is
-            named. Or an annotator, or with `deciding` anybody, has reviewed a clip in another file as well.
+            reject, or two rows contradict one another. The row is named. Or no row is of a clip as it is
+            now; or an annotator, or with `deciding` anybody, has reviewed a clip in another file as well.
     """
-    persons = {clip: {box.person for box in folder.persons(clip)} for clip in folder.clips}
-    own = fingerprint(folder)
+    shown = {clip: _Shown.of(folder, clip) for clip in folder.clips}
     found: dict[tuple[str, str], ClipReview] = {}
     places: dict[tuple[str, str], Path] = {}
+    outdated: set[tuple[str, str]] = set()
     for path in paths:
-        for one in _read_file(path, own, persons, labels):
+        own = _read_file(path, shown, labels)
+        outdated.update(own.outdated)
+        for one in own.found:
             key = one.clip, "" if deciding else one.annotator
             if key in found:
                 who = found[key].annotator
                 raise DataError(f"{one.clip} was reviewed by {who} in {places[key]} as well", path=path)
             found[key], places[key] = one, path
-    return list(found.values())
+    again = {(one.clip, one.annotator) for one in found.values()}
+    return Reviews(tuple(found.values()), tuple(sorted(outdated - again)))
 
 
-def _read_file(
-    path: Path, curation: str, persons: Mapping[str, set[int]], labels: LabelMap
-) -> list[ClipReview]:
-    """The reviews in a file; `persons` are those of each clip of the curation that has this fingerprint."""
+@dataclass(frozen=True)
+class _Shown:
+    """What was shown of a clip."""
+
+    persons: frozenset[int]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, folder: CurationFolder, clip: str) -> _Shown:
+        return cls(frozenset(box.person for box in folder.persons(clip)), fingerprint(folder, clip))
+
+
+def _read_file(path: Path, shown: Mapping[str, _Shown], labels: LabelMap) -> Reviews:
+    """The reviews in a file; `shown` has the clips of the curation."""
     found: dict[tuple[str, str], ClipReview] = {}
+    outdated: set[tuple[str, str]] = set()
     for number, row in _rows(path):
         item = f"row {number}"
-        if row["curation"] != curation:
-            raise DataError("is a review of another curation, or of an earlier state", path=path, item=item)
-        review = _review(row, persons, labels, path, item)
+        clip = row["video_id"]
+        if clip not in shown:
+            raise DataError(unknown("clip", clip, list(shown)), path=path, item=item)
+        if row["fingerprint"] != shown[clip].fingerprint:
+            outdated.add((clip, row["annotator"]))
+            continue
+        review = _review(row, shown[clip].persons, labels, path, item)
         key = review.clip, review.annotator
         if key in found:
             review = _joined(found[key], review, path, item)
         found[key] = review
-    return list(found.values())
+    if outdated and not found:
+        raise DataError("is a review of another curation, or all its clips have changed", path=path)
+    return Reviews(tuple(found.values()), tuple(outdated))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -116,11 +152,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _review(
-    row: Mapping[str, str], persons: Mapping[str, set[int]], labels: LabelMap, path: Path, item: str
+    row: Mapping[str, str], persons: Collection[int], labels: LabelMap, path: Path, item: str
 ) -> ClipReview:
     clip, decision = row["video_id"], row["decision"]
-    if clip not in persons:
-        raise DataError(unknown("clip", clip, list(persons)), path=path, item=item)
     if decision not in ("accept", "reject"):
         raise DataError(f"decision {decision[:20]!r} is not accept or reject", path=path, item=item)
     if not row["annotator"]:
@@ -130,9 +164,9 @@ def _review(
             reason = f"reason {row['reason'][:40]!r} is none of {', '.join(REASONS)}"
             raise DataError(reason, path=path, item=item)
         return ClipReview(clip, row["annotator"], False, row["reason"])
-    person = _known(row["person_id"], persons[clip])
+    person = _known(row["person_id"], persons)
     if person is None:
-        known = ", ".join(map(str, sorted(persons[clip]))) or "it has none"
+        known = ", ".join(map(str, sorted(persons))) or "it has none"
         reason = f"person {row['person_id'][:20]!r} is none of {clip} ({known})"
         raise DataError(reason, path=path, item=item)
     actions = {one: _known(one, labels.ids) for one in row["actions"].split()}

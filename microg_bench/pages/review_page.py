@@ -70,7 +70,6 @@ def write_review_page(
         progress.stage("drawing", len(clips))
         shown = _draw(folder, clips, pages.write, progress)
         data = {
-            "curation": fingerprint(folder),
             "columns": COLUMNS,
             "reasons": REASONS,
             "sources": SOURCES,
@@ -144,6 +143,7 @@ def _clip(
     ]
     return {
         "id": clip,
+        "fingerprint": fingerprint(folder, clip),
         "kind": footage.kind,
         "origin": footage.origin,
         "verdicts": verdicts,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from microg_bench.curation.folder import CurationFolder
 from microg_bench.curation.release import write_card, write_dataset
 from microg_bench.curation.reviews import COLUMNS, ClipReview, fingerprint, merge_reviews
 from microg_bench.dataset.check import check
@@ -93,15 +94,21 @@ def test_a_dataset_without_captions_is_read_too(tmp_path: Path) -> None:
     assert "0 captions" in write_card(tmp_path / "data", "x").read_text()
 
 
+def write_review(curation: CurationFolder, path: Path, *rows: dict[str, str]) -> None:
+    """Write a review of `orbit_000`; each row is told by what differs from an accepted person."""
+    usual = {"video_id": "orbit_000", "decision": "accept", "annotator": path.stem}
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        for row in ({**usual, **one} for one in rows):
+            writer.writerow({"fingerprint": fingerprint(curation, row["video_id"]), **row})
+
+
 def test_disagreements_that_are_decided_are_listed_no_longer(tmp_path: Path) -> None:
     curation = make_curation(tmp_path / "station")
     for who, action in (("ann", "12"), ("ben", "14"), ("last", "12")):
-        rows = [{"person_id": "1", "actions": action}, {"person_id": "2", "actions": ""}]
-        usual = {"video_id": "orbit_000", "annotator": who, "decision": "accept"}
-        with (tmp_path / f"{who}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
-            writer.writeheader()
-            writer.writerows({**usual, "curation": fingerprint(curation), **row} for row in rows)
+        rows = {"person_id": "1", "actions": action}, {"person_id": "2"}
+        write_review(curation, tmp_path / f"{who}.csv", *rows)
     listed = tmp_path / "station" / "disagreements.csv"
     merge = ("curate", "merge", "station", "ann.csv", "ben.csv")
     first = bench(*merge, "--out", "one", cwd=tmp_path)
@@ -111,6 +118,17 @@ def test_disagreements_that_are_decided_are_listed_no_longer(tmp_path: Path) -> 
     assert listed.read_text() == "video_id,what,said\n"
     again = bench(*merge, "ann.csv", "--out", "three", cwd=tmp_path)
     assert again.stderr == "error: ann.csv: orbit_000 was reviewed by ann in ann.csv as well\n"
+
+
+def test_reviews_of_clips_that_have_changed_are_named_and_the_rest_is_merged(tmp_path: Path) -> None:
+    curation = make_curation(tmp_path / "station")
+    unchanged = {"video_id": "film_000", "person_id": "1", "actions": "12"}
+    changed = {"person_id": "1", "fingerprint": "0" * 16}
+    write_review(curation, tmp_path / "ann.csv", unchanged, changed)
+    done = bench("curate", "merge", "station", "ann.csv", "--out", "data", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 reviews do not count, since their clips have changed: orbit_000 (ann)" in done.stderr
+    assert [one.name for one in (tmp_path / "data").rglob("*.mp4")] == ["film_000.mp4"]
 
 
 @pytest.mark.parametrize(
