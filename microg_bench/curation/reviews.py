@@ -80,8 +80,9 @@ def read_reviews(
 
     Raises:
         DataError: a column is missing; a clip, person or action is not known, a decision neither accept nor
-            reject, or two rows contradict one another. The row is named. Or no row is of a clip as it is
-            now; or an annotator, or with `deciding` anybody, has reviewed a clip in another file as well.
+            reject, or two rows contradict one another. The row is named. Or a person of an accepted clip has
+            no row; no row is of a clip as it is now; or an annotator, or with `deciding` anybody, has
+            reviewed a clip in another file as well.
     """
     shown = {clip: _Shown.of(folder, clip) for clip in folder.clips}
     found: dict[tuple[str, str], ClipReview] = {}
@@ -129,9 +130,18 @@ def _read_file(path: Path, shown: Mapping[str, _Shown], labels: LabelMap) -> Rev
         if key in found:
             review = _joined(found[key], review, path, item)
         found[key] = review
+    for one in found.values():
+        _check_persons(one, shown[one.clip].persons, path)
     if outdated and not found:
         raise DataError("is a review of another curation, or all its clips have changed", path=path)
     return Reviews(tuple(found.values()), tuple(outdated))
+
+
+def _check_persons(review: ClipReview, persons: Collection[int], path: Path) -> None:
+    """A person without a row may have been forgotten: that is not to say that the person does nothing."""
+    if review.accepted and (lacking := set(persons) - set(review.actions)):
+        reason = f"{review.annotator} accepts {review.clip} without a row for person {min(lacking)}"
+        raise DataError(f"{reason}: add it, with empty actions if there are none", path=path)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

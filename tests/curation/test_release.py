@@ -122,9 +122,9 @@ def test_disagreements_that_are_decided_are_listed_no_longer(tmp_path: Path) -> 
 
 def test_reviews_of_clips_that_have_changed_are_named_and_the_rest_is_merged(tmp_path: Path) -> None:
     curation = make_curation(tmp_path / "station")
-    unchanged = {"video_id": "film_000", "person_id": "1", "actions": "12"}
+    unchanged = [{"video_id": "film_000", "person_id": person, "actions": "12"} for person in ("1", "2")]
     changed = {"person_id": "1", "fingerprint": "0" * 16}
-    write_review(curation, tmp_path / "ann.csv", unchanged, changed)
+    write_review(curation, tmp_path / "ann.csv", *unchanged, changed)
     done = bench("curate", "merge", "station", "ann.csv", "--out", "data", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 reviews do not count, since their clips have changed: orbit_000 (ann)" in done.stderr

@@ -62,7 +62,7 @@ def test_rows_of_persons_are_one_review(curation: CurationFolder, write: Callabl
 
 
 def test_six_actions_are_read(curation: CurationFolder, write: Callable[..., Path]) -> None:
-    (one,) = read_reviews([write({"actions": "1 3 5 6 7 8"})], curation, LABELS).found
+    (one,) = read_reviews([write({"actions": "1 3 5 6 7 8"}, {"person_id": "2"})], curation, LABELS).found
     assert len(one.actions[1]) == 6
 
 
@@ -86,6 +86,7 @@ def test_six_actions_are_read(curation: CurationFolder, write: Callable[..., Pat
         ([{}, {"decision": "reject", "reason": "cut"}], "row 2: orbit_000 was decided before by ann"),
         ([{"caption": "a"}, {"person_id": "2", "caption": "b"}], "row 2: orbit_000 has another caption"),
         ([{"caption": "x" * 10_001}], "row 1: caption is too long"),
+        ([{"person_id": "2", "actions": "12"}], "ann accepts orbit_000 without a row for person 1"),
     ],
 )
 def test_a_fault_is_named_with_its_row(
@@ -109,10 +110,11 @@ def test_what_is_no_csv_from_its_header_on_is_said_so(curation: CurationFolder, 
 
 
 def test_an_annotator_counts_once(curation: CurationFolder, write: Callable[..., Path]) -> None:
-    paths = [write({"actions": "12"}), write({"actions": "14"}, name="b.csv")]
+    second = {"person_id": "2"}
+    paths = [write({"actions": "12"}, second), write({"actions": "14"}, second, name="b.csv")]
     with pytest.raises(DataError, match=r"b.csv: orbit_000 was reviewed by ann in .*a.csv as well"):
         read_reviews(paths, curation, LABELS)
-    other = write({"annotator": "ben"}, name="c.csv")
+    other = write({"annotator": "ben"}, {"annotator": "ben", **second}, name="c.csv")
     assert len(read_reviews([paths[0], other], curation, LABELS).found) == 2
     with pytest.raises(DataError, match=r"c.csv: orbit_000 was reviewed by ann in .*a.csv as well"):
         read_reviews([paths[0], other], curation, LABELS, deciding=True)
@@ -204,7 +206,16 @@ def test_a_clip_that_was_reviewed_again_is_not_outdated(
     curation: CurationFolder, write: Callable[..., Path]
 ) -> None:
     old, again = {"fingerprint": "0" * 16}, {"actions": "12"}
-    found = read_reviews([write({**old}, {"video_id": "film_000"}, again)], curation, LABELS)
+    second = {"person_id": "2"}
+    rows = [
+        old,
+        {**old, **second},
+        {"video_id": "film_000"},
+        {"video_id": "film_000", **second},
+        again,
+        second,
+    ]
+    found = read_reviews([write(*rows)], curation, LABELS)
     assert {one.clip for one in found.found} == {"film_000", "orbit_000"}
     assert found.outdated == ()
 
