@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from microg_bench.dataset.labels import FOOTAGE
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import Record, first_fault, validated
 from microg_bench.storage import Journal, read_journal, read_strict_json, write_json
@@ -237,11 +236,6 @@ def clip_id(name: str, number: int) -> str:
 def clip_file(kind: Kind, clip: str) -> Path:
     """Where the file of a clip is in a folder, as in the published layout."""
     return Path("videos", kind, clip.rpartition("_")[0], f"{clip}.mp4")
-
-
-def footage_letter(kind: Kind) -> str:
-    """The kind of footage as `actions.csv` has it."""
-    return FOOTAGE[kind]
 
 
 def _records(kind: type[Any], path: Path) -> Iterator[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -12,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from microg_bench.curation.folder import FACTS_FILE, CurationFolder, clip_file, footage_letter
+from microg_bench.curation.folder import FACTS_FILE, CurationFolder, clip_file
 from microg_bench.curation.footage import read_manifest
 from microg_bench.curation.reviews import SOURCES, Disagreement, Merged
 from microg_bench.curation.run import box_tables
+from microg_bench.curation.tables import table_text
 from microg_bench.dataset.annotations import read_annotations
+from microg_bench.dataset.labels import FOOTAGE
 from microg_bench.dataset.tabular import MAX_TEXT
 from microg_bench.errors import DataError
 from microg_bench.folders import absent, whole_folder
@@ -46,10 +46,10 @@ def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
             write_text(new / path, text)
         write_text(
             new / ACTIONS_TABLE,
-            _table(
+            table_text(
                 ("video_id", "movie_or_real", "person_id", "action"),
                 [
-                    (clip, footage_letter(folder.footage_of(clip).kind), person, action)
+                    (clip, FOOTAGE[folder.footage_of(clip).kind], person, action)
                     for clip in merged.accepted
                     for person, actions in merged.actions[clip].items()
                     for action in sorted(actions)
@@ -64,7 +64,7 @@ def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
         records = records or [{"video_id": clip, "qa_pairs": []} for clip in merged.accepted]
         write_text(new / CAPTIONS, json.dumps(records, indent=2, ensure_ascii=False) + "\n")
         rows = [(clip, *(told.get(name, "") for name in SOURCES)) for clip, told in merged.sources.items()]
-        write_text(new / SOURCES_TABLE, _table(("video_id", *SOURCES), rows))
+        write_text(new / SOURCES_TABLE, table_text(("video_id", *SOURCES), rows))
         write_text(new / FOOTAGE_TABLE, _footage(folder, merged.accepted))
         if folder.facts:
             facts = folder.facts.model_dump(
@@ -89,20 +89,14 @@ def _footage(folder: CurationFolder, clips: Iterable[str]) -> str:
         (one.name, one.kind, one.origin, one.licence, one.mission, *(one.more.get(name, "") for name in more))
         for one in found.values()
     ]
-    return _table(("name", "kind", "origin", "licence", "mission", *more), rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    written = io.StringIO(newline="")
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return written.getvalue()
+    return table_text(("name", "kind", "origin", "licence", "mission", *more), rows)
 
 
 def write_disagreements(found: Sequence[Disagreement], path: Path) -> None:
     """Write what a second pass has to decide, a line each."""
-    write_text(path, _table(("video_id", "what", "said"), [(one.clip, one.what, one.said) for one in found]))
+    write_text(
+        path, table_text(("video_id", "what", "said"), [(one.clip, one.what, one.said) for one in found])
+    )
 
 
 def write_card(dataset: Path, title: str) -> Path:

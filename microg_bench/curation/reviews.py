@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import re
 from collections import Counter, defaultdict
@@ -14,9 +12,9 @@ from pathlib import Path
 
 from microg_bench.curation.agreement import Agreement, krippendorff_alpha
 from microg_bench.curation.folder import CurationFolder
+from microg_bench.curation.tables import read_rows
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import DataError
-from microg_bench.storage import read_text
 from microg_bench.text import unknown
 
 MAX_BYTES = 64 * 1024**2
@@ -145,20 +143,10 @@ def _check_persons(review: ClipReview, persons: Collection[int], path: Path) -> 
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(io.StringIO(read_text(path, MAX_BYTES).decode(), newline=""), strict=True)
-    try:
-        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-            raise DataError(f"lacks the column {missing[0]!r}", path=path)
-        for number, row in enumerate(reader, start=1):
-            if None in row or None in row.values():
-                raise DataError(
-                    "has another number of fields than the header", path=path, item=f"row {number}"
-                )
-            if long := [name for name, value in row.items() if len(value) > LONGEST]:
-                raise DataError(f"{long[0]} is too long", path=path, item=f"row {number}")
-            yield number, {name: value.strip() for name, value in row.items()}
-    except csv.Error as error:
-        raise DataError(f"is no CSV: {error}", path=path, item=f"line {reader.line_num}") from None
+    for number, row in read_rows(path, COLUMNS, MAX_BYTES):
+        if long := [name for name, value in row.items() if len(value) > LONGEST]:
+            raise DataError(f"{long[0]} is too long", path=path, item=f"row {number}")
+        yield number, {name: value.strip() for name, value in row.items()}
 
 
 def _review(

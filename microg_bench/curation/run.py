@@ -28,6 +28,7 @@ from microg_bench.curation.folder import (
 from microg_bench.curation.key_frames import choose_key_frames
 from microg_bench.curation.recipe import STAGES, CurationRecipe
 from microg_bench.curation.stages import ClipTask, DetectorFacts, open_stages, trim_key
+from microg_bench.curation.tables import table_text
 from microg_bench.curation.worker import FootageTask, Worker, WorkerLostError
 from microg_bench.errors import DecodeError, EngineError, UsageError
 from microg_bench.progress import Progress
@@ -266,17 +267,15 @@ def box_tables(folder: CurationFolder, clips: Sequence[str]) -> dict[Path, str]:
         persons = folder.persons(clip)
         boxes += [_row(clip, box) for box in persons]
         chosen += [[*_row(clip, box), f"{box.confidence:g}"] for box in choose_key_frames(persons)[1]]
-    tables = {BOXES_TABLE: [COLUMNS, *boxes], KEY_FRAMES_TABLE: [(*COLUMNS, "confidence"), *chosen]}
-    return {path: "".join(",".join(row) + "\n" for row in rows) for path, rows in tables.items()}
+    return {
+        BOXES_TABLE: table_text(COLUMNS, boxes),
+        KEY_FRAMES_TABLE: table_text((*COLUMNS, "confidence"), chosen),
+    }
 
 
 def _row(clip: str, box: Box) -> list[str]:
     corners = (box.xmin, box.ymin, box.xmax, box.ymax)
-    return [_field(clip), str(box.frame), str(box.person), *(f"{corner:g}" for corner in corners)]
-
-
-def _field(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text
+    return [clip, str(box.frame), str(box.person), *(f"{corner:g}" for corner in corners)]
 
 
 @dataclass(frozen=True)
