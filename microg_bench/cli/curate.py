@@ -228,7 +228,9 @@ def merge(
     path = folder / "disagreements.csv"
     write_disagreements(merged.disagreements, path)
     if merged.disagreements:
-        note(f"{len(merged.disagreements)} disagreements are left out, and listed for a second pass: {path}")
+        note(f"annotators differ on {len(merged.disagreements)} items: {path}")
+    if merged.ties:
+        note(f"{merged.ties} are ties: actions.csv lacks them until a second pass decides (--final)")
     write_dataset(curation, merged, out)
     output().print(f"{len(merged.accepted):,} clips: {out}")
 

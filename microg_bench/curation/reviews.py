@@ -26,6 +26,7 @@ SOURCES = ("mission", "crew", "place", "equipment")  # of a caption
 REASONS = ("terrestrial scene", "pre-launch", "no microgravity", "no person", "cut", "other")
 MOST_ACTIONS = 5  # of a person, on the page; the published labels have up to six
 LONGEST = 10_000  # characters of a field
+TIE = "tie"  # exactly half: people have to decide
 
 
 def fingerprint(folder: CurationFolder, clip: str) -> str:
@@ -202,11 +203,19 @@ def _joined(one: ClipReview, other: ClipReview, path: Path, item: str) -> ClipRe
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Where annotators differ, and nobody has decided: what about, and what each said."""
+    """Where annotators differ, and no second pass has decided.
+
+    Attributes:
+        clip: the clip.
+        what: "decision", "reason" where all reject it, or an action of a person.
+        said: how the vote went.
+        outcome: "accepted" or "rejected" of a clip, "given" or "not given" of an action; `TIE` of either.
+    """
 
     clip: str
     what: str
     said: str
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -218,7 +227,7 @@ class Merged:
         actions: those of each person, by clip.
         captions: by clip; that which most wrote alike, else the first by the name of its annotator.
         sources: what the captions rest on, by clip; those that were given with the caption.
-        disagreements: what a second pass has to decide.
+        disagreements: where annotators differ; a second pass has to decide the ties.
         decision: agreement on taking clips.
         by_action: agreement on each action, over persons.
         open: clips that passed all stages and nobody has reviewed.
@@ -233,6 +242,11 @@ class Merged:
     by_action: Mapping[int, Agreement]
     open: tuple[str, ...]
 
+    @property
+    def ties(self) -> int:
+        """How many disagreements people have to decide."""
+        return sum(one.outcome == TIE for one in self.disagreements)
+
 
 def merge_reviews(
     folder: CurationFolder, reviews: Sequence[ClipReview], final: Sequence[ClipReview] = ()
@@ -240,7 +254,8 @@ def merge_reviews(
     """Join the reviews of several annotators.
 
     A clip is taken if more than half accept it. An action is taken if more than half of those who accepted
-    the clip gave it. Where exactly half did, the clip or action is not taken, and it is a disagreement.
+    the clip gave it. Where exactly half did, the clip or action is not taken. Whatever not all agree on is a
+    disagreement, be it a tie or not.
 
     Args:
         folder: the curation.
@@ -257,8 +272,10 @@ def merge_reviews(
         own = [decided[clip]] if clip in decided else by_clip[clip]
         votes = sum(one.accepted for one in own)
         said = Counter("accept" if one.accepted else f"reject ({one.reason})" for one in own)
-        if 2 * votes == len(own):
-            found.append(Disagreement(clip, "decision", _told(said)))
+        if len(said) > 1:
+            what = "decision" if 0 < votes < len(own) else "reason"
+            outcome = _outcome(votes, len(own), "accepted", "rejected")
+            found.append(Disagreement(clip, what, _told(said), outcome))
         if 2 * votes <= len(own):
             continue
         accepted.append(clip)
@@ -282,12 +299,22 @@ def _actions(
 ) -> Iterator[tuple[int, frozenset[int]]]:
     for person in sorted({person for one in own for person in one.actions}):
         votes = Counter(action for one in own for action in one.actions.get(person, ()))
-        ties = sorted(action for action, count in votes.items() if 2 * count == len(own))
         found += [
-            Disagreement(clip, f"person {person}, action {action}", f"{votes[action]} of {len(own)}")
-            for action in ties
+            Disagreement(
+                clip,
+                f"person {person}, action {action}",
+                f"{count} of {len(own)}",
+                _outcome(count, len(own), "given", "not given"),
+            )
+            for action, count in sorted(votes.items())
+            if count < len(own)
         ]
         yield person, frozenset(action for action, count in votes.items() if 2 * count > len(own))
+
+
+def _outcome(votes: int, of: int, yes: str, no: str) -> str:
+    """What the majority says."""
+    return TIE if 2 * votes == of else yes if 2 * votes > of else no
 
 
 def _captioned(own: Sequence[ClipReview]) -> ClipReview:

@@ -113,9 +113,18 @@ def test_disagreements_that_are_decided_are_listed_no_longer(tmp_path: Path) -> 
     merge = ("curate", "merge", "station", "ann.csv", "ben.csv")
     first = bench(*merge, "--out", "one", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert len(listed.read_text().splitlines()) == 3
+    assert listed.read_text().splitlines() == [
+        "video_id,what,said,outcome",
+        'orbit_000,"person 1, action 12",1 of 2,tie',
+        'orbit_000,"person 1, action 14",1 of 2,tie',
+    ]
+    tied = bench("curate", "release", "one", cwd=tmp_path)
+    assert tied.returncode == 1
+    assert "annotators are tied on orbit_000, person 1, action 12 (and 1 more)" in tied.stderr
+    assert not (tmp_path / "one" / "README.md").exists()
     assert bench(*merge, "--final", "last.csv", "--out", "two", cwd=tmp_path).returncode == 0
-    assert listed.read_text() == "video_id,what,said\n"
+    assert listed.read_text() == "video_id,what,said,outcome\n"
+    assert bench("curate", "release", "two", cwd=tmp_path).returncode == 0
     again = bench(*merge, "ann.csv", "--out", "three", cwd=tmp_path)
     assert again.stderr == "error: ann.csv: orbit_000 was reviewed by ann in ann.csv as well\n"
 
@@ -140,6 +149,8 @@ def test_reviews_of_clips_that_have_changed_are_named_and_the_rest_is_merged(tmp
         ("curation.json", '{"detector": []}', "curation.json: names no detector"),
         ("annotation_files/vqa_and_captioning.json", "{", "vqa_and_captioning.json"),
         ("annotation_files/actions.csv", None, "lacks annotation_files/actions.csv"),
+        ("annotation_files/disagreements.csv", None, "lacks annotation_files/disagreements.csv"),
+        ("annotation_files/disagreements.csv", "video_id,what\n", "lacks the column 'outcome'"),
     ],
 )
 def test_a_folder_that_is_damaged_gets_no_card(

@@ -140,7 +140,12 @@ def test_the_majority_decides(curation: CurationFolder) -> None:
     assert merged.accepted == ("orbit_000",)
     assert merged.actions == {"orbit_000": {1: frozenset({12, 17})}}
     assert merged.captions == {"orbit_000": "Two."}
-    assert merged.disagreements == ()
+    assert [(one.clip, one.what, one.said, one.outcome) for one in merged.disagreements] == [
+        ("orbit_000", "person 1, action 17", "2 of 3", "given"),
+        ("orbit_000", "person 1, action 79", "1 of 3", "not given"),
+        ("orbit_001", "decision", "1 accept, 2 reject (cut)", "rejected"),
+    ]
+    assert merged.ties == 0
     assert merged.open == ("film_000",)
     assert merged.decision.units == 2
     assert {action: one.alpha for action, one in merged.by_action.items()}.keys() == {12, 17, 79}
@@ -155,16 +160,31 @@ def test_where_half_differ_a_second_pass_decides(curation: CurationFolder) -> No
     ]
     merged = merge_reviews(curation, reviews)
     assert merged.actions == {"orbit_000": {1: frozenset({12})}}
-    assert [(one.clip, one.what, one.said) for one in merged.disagreements] == [
-        ("orbit_000", "person 1, action 17", "1 of 2"),
-        ("orbit_000", "person 1, action 79", "1 of 2"),
-        ("orbit_001", "decision", "1 accept, 1 reject (no person)"),
+    assert [(one.clip, one.what, one.said, one.outcome) for one in merged.disagreements] == [
+        ("orbit_000", "person 1, action 17", "1 of 2", "tie"),
+        ("orbit_000", "person 1, action 79", "1 of 2", "tie"),
+        ("orbit_001", "decision", "1 accept, 1 reject (no person)", "tie"),
     ]
+    assert merged.ties == 3
     final = [said("orbit_000", "c", 17), said("orbit_001", "c", 12, 79)]
     again = merge_reviews(curation, reviews, final)
     assert again.actions == {"orbit_000": {1: frozenset({17})}, "orbit_001": {1: frozenset({12, 79})}}
     assert again.disagreements == ()
     assert again.decision == merged.decision, "agreement is that of the first pass"
+
+
+def test_annotators_who_reject_a_clip_for_other_reasons_differ(curation: CurationFolder) -> None:
+    reviews = [
+        said("orbit_000", "a", accepted=False, reason="cut"),
+        said("orbit_000", "b", accepted=False, reason="no person"),
+        said("orbit_001", "a", accepted=False, reason="cut"),
+        said("orbit_001", "b", accepted=False, reason="cut"),
+    ]
+    merged = merge_reviews(curation, reviews)
+    assert [(one.clip, one.what, one.said, one.outcome) for one in merged.disagreements] == [
+        ("orbit_000", "reason", "1 reject (cut), 1 reject (no person)", "rejected"),
+    ]
+    assert merged.ties == 0, "no table depends on it"
 
 
 def test_sources_are_those_of_the_caption_that_counts(curation: CurationFolder) -> None:
