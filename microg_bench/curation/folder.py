@@ -39,6 +39,7 @@ class Footage(Record):
         modified: of the file, in nanoseconds since 1970.
         origin, licence, mission: as the manifest says; "" where nothing is said.
         more: what else the manifest says of it, by column.
+        key: of its clips by the settings of the last start; those of another key are of earlier settings.
         cut: the key under which it was cut to its end; "" where it was not.
         fault: why nothing more could be cut; "" where all could.
     """
@@ -52,6 +53,7 @@ class Footage(Record):
     licence: str = ""
     mission: str = ""
     more: dict[str, str] = Field(default_factory=dict)
+    key: str = ""
     cut: str = ""
     fault: str = ""
 
@@ -113,7 +115,7 @@ class CurationFolder:
     Attributes:
         path: the folder.
         facts: what `curation.json` says; None in a new one.
-        verdicts: the last of each stage, by clip.
+        verdicts: the last of each stage, by clip; on clips of earlier settings as well.
         boxes: those that were detected and those of tracks, by clip.
     """
 
@@ -143,10 +145,24 @@ class CurationFolder:
 
     @property
     def clips(self) -> list[str]:
-        """The ids of all clips that were cut, in order."""
+        """The ids of all clips that were cut by the settings of the last start, in order."""
+        return [clip for clip in self._cut() if self.is_current(clip)]
+
+    @property
+    def earlier(self) -> list[str]:
+        """The ids of the clips that are there, but of earlier settings or another file, in order."""
+        return [clip for clip in self._cut() if not self.is_current(clip)]
+
+    def _cut(self) -> list[str]:
         return sorted(
             clip for clip, found in self.verdicts.items() if "trim" in found and found["trim"].passed
         )
+
+    def is_current(self, clip: str) -> bool:
+        """Whether a clip was cut, or could not be cut, by the settings of the last start."""
+        footage = self.facts.footage.get(_footage_name(clip)) if self.facts else None
+        trimmed = self.verdicts[clip].get("trim")
+        return footage is not None and trimmed is not None and trimmed.key == footage.key
 
     def accepted(self) -> list[str]:
         """The ids of the clips that passed all stages, the last one included."""
@@ -170,7 +186,7 @@ class CurationFolder:
         """The footage of a clip."""
         if self.facts is None:
             raise RunError("holds no curation", path=self.path)
-        return self.facts.footage[clip.rpartition("_")[0]]
+        return self.facts.footage[_footage_name(clip)]
 
     def video(self, clip: str) -> Path:
         """The file of a clip."""
@@ -178,8 +194,8 @@ class CurationFolder:
 
     def persons(self, clip: str) -> tuple[Box, ...]:
         """The boxes of the tracks of a clip; none where it has no tracks."""
-        found = self.boxes.get((clip, "tracks"))
-        return found.boxes if found else ()
+        found, verdict = self.boxes.get((clip, "tracks")), self.verdicts[clip].get("tracks")
+        return found.boxes if found and verdict and found.key == verdict.key else ()
 
     def note_footage(self, name: str, **changes: str) -> None:
         """Write down what became of footage: `cut` and `fault`."""
@@ -213,7 +229,10 @@ class CurationFolder:
         self._journals.clear()
 
     def _take(self, verdict: Verdict) -> None:
-        self.verdicts.setdefault(verdict.clip, {})[verdict.stage] = verdict
+        known = self.verdicts.setdefault(verdict.clip, {})
+        if verdict.stage == "trim" and "trim" in known and known["trim"].numbers != verdict.numbers:
+            known.clear()  # what was found of another clip
+        known[verdict.stage] = verdict
 
 
 def read_curation(path: Path) -> CurationFolder:
@@ -235,7 +254,11 @@ def clip_id(name: str, number: int) -> str:
 
 def clip_file(kind: Kind, clip: str) -> Path:
     """Where the file of a clip is in a folder, as in the published layout."""
-    return Path("videos", kind, clip.rpartition("_")[0], f"{clip}.mp4")
+    return Path("videos", kind, _footage_name(clip), f"{clip}.mp4")
+
+
+def _footage_name(clip: str) -> str:
+    return clip.rpartition("_")[0]
 
 
 def _records(kind: type[Any], path: Path) -> Iterator[Any]:

@@ -84,11 +84,12 @@ def read_reviews(
             reviewed a clip in another file as well.
     """
     shown = {clip: _Shown.of(folder, clip) for clip in folder.clips}
+    earlier = set(folder.earlier)
     found: dict[tuple[str, str], ClipReview] = {}
     places: dict[tuple[str, str], Path] = {}
     outdated: set[tuple[str, str]] = set()
     for path in paths:
-        own = _read_file(path, shown, labels)
+        own = _read_file(path, shown, earlier, labels)
         outdated.update(own.outdated)
         for one in own.found:
             key = one.clip, "" if deciding else one.annotator
@@ -112,16 +113,18 @@ class _Shown:
         return cls(frozenset(box.person for box in folder.persons(clip)), fingerprint(folder, clip))
 
 
-def _read_file(path: Path, shown: Mapping[str, _Shown], labels: LabelMap) -> Reviews:
-    """The reviews in a file; `shown` has the clips of the curation."""
+def _read_file(
+    path: Path, shown: Mapping[str, _Shown], earlier: Collection[str], labels: LabelMap
+) -> Reviews:
+    """The reviews in a file; `shown` has the clips that count, and `earlier` those of earlier settings."""
     found: dict[tuple[str, str], ClipReview] = {}
     outdated: set[tuple[str, str]] = set()
     for number, row in _rows(path):
         item = f"row {number}"
         clip = row["video_id"]
-        if clip not in shown:
+        if clip not in shown and clip not in earlier:
             raise DataError(unknown("clip", clip, list(shown)), path=path, item=item)
-        if row["fingerprint"] != shown[clip].fingerprint:
+        if clip in earlier or row["fingerprint"] != shown[clip].fingerprint:
             outdated.add((clip, row["annotator"]))
             continue
         review = _review(row, shown[clip].persons, labels, path, item)

@@ -57,6 +57,7 @@ class CurationPlan:
         clips: those that they give, as their headers say.
         cut: those that are there.
         judged: those that no stage is open for.
+        earlier: those that are there, but of earlier settings.
         faults: what is wrong with footage, by file.
         left: seconds that the rest takes, by one clip that was tried; None where nothing was tried.
     """
@@ -66,6 +67,7 @@ class CurationPlan:
     clips: int
     cut: int
     judged: int
+    earlier: int
     faults: dict[str, str]
     left: float | None = None
 
@@ -110,7 +112,7 @@ class Curation:
         """
         folder = CurationFolder.read(self.out)
         seconds, clips, faults = 0.0, 0, {}
-        sound = []
+        sound, given = [], {one.name for one in self.footage.values()}
         for path in self.footage:
             try:
                 length = probe(path).duration
@@ -120,11 +122,12 @@ class Curation:
             seconds += length
             clips += int(length // self.recipe.trim.seconds)
             sound += [path] if length >= self.recipe.trim.seconds else []
-        cut = len(folder.clips)
-        judged = sum(map(folder.is_judged, folder.clips))
+        folder.facts = self._facts(folder, None)
+        own = [one for one in folder.clips if folder.footage_of(one).name in given]
+        cut, judged = len(own), sum(map(folder.is_judged, own))
         cutting, judging = self._try(sound[0]) if sound and judged < clips else (0.0, 0.0)
         left = (max(clips - cut, 0) * cutting + max(clips - judged, 0) * judging) / self.workers
-        return CurationPlan(len(self.footage), seconds, clips, cut, judged, faults, left)
+        return CurationPlan(len(self.footage), seconds, clips, cut, judged, len(folder.earlier), faults, left)
 
     def _try(self, path: Path) -> tuple[float, float]:
         """The seconds that cutting a clip of footage takes, and judging it by all stages that it reaches."""
@@ -171,7 +174,7 @@ class Curation:
             stack.callback(folder.close)
             crew = stack.enter_context(_Crew(self.workers, self.detector, self.device))
             facts = crew.facts() if set(self.stages) - {"trim"} else None
-            self._note_facts(folder, facts)
+            folder.write_facts(self._facts(folder, facts))
             if "trim" in self.stages:
                 self._do(folder, crew, "cutting", list(self._footage_tasks(folder)))
             if facts is not None:
@@ -180,25 +183,29 @@ class Curation:
             write_tables(folder)
         return folder
 
-    def _note_facts(self, folder: CurationFolder, facts: DetectorFacts | None) -> None:
+    def _facts(self, folder: CurationFolder, detector: DetectorFacts | None) -> CurationFacts:
+        """What `curation.json` is to say of this start."""
         known = folder.facts
-        kept = dict(known.footage) if known else {}
-        for one in self.footage.values():
-            before = kept.get(one.name)
-            state = {"cut": before.cut, "fault": before.fault} if before else {}
-            kept[one.name] = one.model_copy(update=state)
-        detector = facts.model_dump(mode="json") if facts else known.detector if known else {}
-        recipe = self.recipe.model_dump(mode="json")
-        folder.write_facts(CurationFacts(recipe=recipe, detector=detector, footage=kept))
+        before = known.footage if known else {}
+        given = {one.name: one for one in self.footage.values()}
+        footage = {name: self._noted(one, before.get(name, one)) for name, one in (before | given).items()}
+        told = detector.model_dump(mode="json") if detector else known.detector if known else {}
+        return CurationFacts(recipe=self.recipe.model_dump(mode="json"), detector=told, footage=footage)
+
+    def _noted(self, footage: Footage, before: Footage) -> Footage:
+        """Footage with the key of its clips; what became of it is kept where it had the same key before."""
+        key = trim_key(self.recipe, footage.size, footage.modified)
+        cut, fault = (before.cut, before.fault) if before.key == key else ("", "")
+        return footage.model_copy(update={"key": key, "cut": cut, "fault": fault})
 
     def _footage_tasks(self, folder: CurationFolder) -> Iterator[FootageTask]:
         noted = folder.facts.footage if folder.facts else {}
         for path, one in self.footage.items():
-            key = trim_key(self.recipe, one.size, one.modified)
+            key = noted[one.name].key
             cut = {
                 int(clip.rpartition("_")[2]): not found["trim"].passed or folder.video(clip).is_file()
                 for clip, found in folder.verdicts.items()
-                if clip.rpartition("_")[0] == one.name and found["trim"].key == key
+                if clip.rpartition("_")[0] == one.name and folder.is_current(clip)
             }
             if noted[one.name].cut == key and all(cut.values()):
                 if fault := noted[one.name].fault:

@@ -222,6 +222,22 @@ def test_a_review_of_a_clip_that_has_changed_does_not_count_and_the_others_do(
     assert read_reviews([path], curation, LABELS).outdated == ()
 
 
+def test_a_review_of_a_clip_of_earlier_settings_does_not_count(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write(
+        {"video_id": "orbit_001", "actions": "12"},
+        {"video_id": "film_001", "decision": "reject", "reason": "cut"},
+    )
+    later = make_curation(tmp_path / "later")
+    later.add(later.verdicts["orbit_001"]["trim"].model_copy(update={"key": "before"}))
+    later.close()
+    assert "orbit_001" not in later.clips and later.earlier == ["orbit_001"]
+    found = read_reviews([path], later, LABELS)
+    assert [one.clip for one in found.found] == ["film_001"]
+    assert found.outdated == (("orbit_001", "ann"),)
+
+
 def test_a_clip_that_was_reviewed_again_is_not_outdated(
     curation: CurationFolder, write: Callable[..., Path]
 ) -> None:
