@@ -128,6 +128,8 @@ def show_plan(plan: CurationPlan) -> None:
     if plan.left:
         hours, minutes = divmod(round(plan.left / 60), 60)
         output().print(f"the rest takes about {hours} h {minutes:02d} min, by one clip that was tried")
+    if plan.untried:
+        note(f"how long the rest takes is not told, since a dry run fetches no weights: {plan.untried}")
     note_earlier(plan.earlier)
     for name, fault in plan.faults.items():
         note(f"{name}: {fault}")

@@ -60,6 +60,7 @@ class CurationPlan:
         earlier: those that are there, but of earlier settings.
         faults: what is wrong with footage, by file.
         left: seconds that the rest takes, by one clip that was tried; None where nothing was tried.
+        untried: why the detector cannot be loaded from this machine, so that nothing was tried.
     """
 
     footage: int
@@ -70,6 +71,7 @@ class CurationPlan:
     earlier: int
     faults: dict[str, str]
     left: float | None = None
+    untried: str = ""
 
 
 @dataclass
@@ -105,10 +107,10 @@ class Curation:
             find_detector(self.detector)  # before anything is written
 
     def plan(self) -> CurationPlan:
-        """What is open, and how long it takes; nothing is written. One clip is tried.
+        """What is open, and how long it takes; nothing is written, no weights are fetched. One clip is tried.
 
         Raises:
-            EngineError: a library is missing, or the detector cannot be loaded.
+            EngineError: nothing can go on with the clip that is tried.
         """
         folder = CurationFolder.read(self.out)
         seconds, clips, faults = 0.0, 0, {}
@@ -125,14 +127,24 @@ class Curation:
         folder.facts = self._facts(folder, None)
         own = [one for one in folder.clips if folder.footage_of(one).name in given]
         cut, judged = len(own), sum(map(folder.is_judged, own))
-        cutting, judging = self._try(sound[0]) if sound and judged < clips else (0.0, 0.0)
-        left = (max(clips - cut, 0) * cutting + max(clips - judged, 0) * judging) / self.workers
-        return CurationPlan(len(self.footage), seconds, clips, cut, judged, len(folder.earlier), faults, left)
+        left, untried = None, ""
+        if sound and judged < clips:
+            tried = self._try(sound[0])
+            if isinstance(tried, str):
+                untried = tried
+            else:
+                left = (max(clips - cut, 0) * tried[0] + max(clips - judged, 0) * tried[1]) / self.workers
+        return CurationPlan(
+            len(self.footage), seconds, clips, cut, judged, len(folder.earlier), faults, left, untried
+        )
 
-    def _try(self, path: Path) -> tuple[float, float]:
-        """The seconds that cutting a clip of footage takes, and judging it by all stages that it reaches."""
+    def _try(self, path: Path) -> tuple[float, float] | str:
+        """The seconds that cutting a clip of footage takes, and judging it by all stages that it reaches.
+
+        A text is why the detector cannot be loaded.
+        """
         one = self.footage[path]
-        with TemporaryDirectory() as scratch, _Crew(1, self.detector, self.device) as crew:
+        with TemporaryDirectory() as scratch, _Crew(1, self.detector, self.device, offline=True) as crew:
             task = FootageTask(
                 path=path.absolute(),
                 name=one.name,
@@ -142,7 +154,10 @@ class Curation:
                 settings=self.recipe.trim,
                 most=1,
             )
-            facts = crew.facts() if set(self.stages) - {"trim"} else None
+            try:
+                facts = crew.facts() if set(self.stages) - {"trim"} else None
+            except EngineError as error:
+                return str(error)
             start = time.monotonic()
             found = [said for _, said in crew.do([task]) if isinstance(said, Verdict)]
             cutting = time.monotonic() - start
@@ -300,8 +315,8 @@ Task = FootageTask | ClipTask
 class _Crew:
     """Worker processes, each of which a thread of this process asks; a context manager, which ends them."""
 
-    def __init__(self, count: int, detector: str, device: str | None) -> None:
-        self._workers = [Worker(detector, device) for _ in range(count)]
+    def __init__(self, count: int, detector: str, device: str | None, *, offline: bool = False) -> None:
+        self._workers = [Worker(detector, device, offline=offline) for _ in range(count)]
         self._closed = False
 
     def __enter__(self) -> _Crew:
