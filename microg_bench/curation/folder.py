@@ -10,13 +10,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from microg_bench.dataset.annotations import safe_id
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import Record, first_fault, validated
 from microg_bench.storage import Journal, read_journal, read_strict_json, write_json
@@ -24,6 +26,7 @@ from microg_bench.storage import Journal, read_journal, read_strict_json, write_
 FACTS_FILE = "curation.json"
 VERDICTS_FILE = "verdicts.jsonl"
 BOXES_FILE = "boxes.jsonl"
+_CLIP = re.compile(r".+_[0-9]{3,8}")
 StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
 Kind = Literal["real", "movie"]
 
@@ -76,6 +79,12 @@ class Verdict(Record):
     passed: bool
     reason: str = ""
     numbers: dict[str, int | float | str | list[int]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _tells_its_file(self) -> Verdict:
+        if self.stage == "trim" and self.passed and not isinstance(self.numbers.get("sha256"), str):
+            raise ValueError("a clip that was cut has a sha256")
+        return self
 
 
 class Box(Record):
@@ -131,12 +140,15 @@ class CurationFolder:
 
         Raises:
             RunError: a file in it is damaged, or of a later version; the line is named.
-            DataError: `curation.json` cannot be read.
+            DataError: `curation.json` cannot be read, or an id is no plain file name.
         """
         folder = cls(path)
         if (path / FACTS_FILE).exists():
             content = read_strict_json(path / FACTS_FILE)
             folder.facts = _record(CurationFacts, content, path / FACTS_FILE, "")
+            for name, footage in folder.facts.footage.items():
+                if safe_id(name, path / FACTS_FILE, "footage") != footage.name:
+                    raise RunError(f"is named {footage.name!r} as well", path=path / FACTS_FILE, item=name)
         for verdict in _records(Verdict, path / VERDICTS_FILE):
             folder._take(verdict)
         for found in _records(ClipBoxes, path / BOXES_FILE):
@@ -263,7 +275,10 @@ def _footage_name(clip: str) -> str:
 
 def _records(kind: type[Any], path: Path) -> Iterator[Any]:
     for number, content in read_journal(path):
-        yield _record(kind, content, path, f"line {number}")
+        found = _record(kind, content, path, f"line {number}")
+        if not _CLIP.fullmatch(safe_id(found.clip, path, f"line {number}")):
+            raise RunError(f"{found.clip!r} is no id of a clip", path=path, item=f"line {number}")
+        yield found
 
 
 def _record(kind: type[Any], content: Any, path: Path, item: str) -> Any:

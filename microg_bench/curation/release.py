@@ -18,9 +18,9 @@ from microg_bench.curation.tables import read_rows, table_text
 from microg_bench.dataset.annotations import read_annotations
 from microg_bench.dataset.labels import FOOTAGE
 from microg_bench.dataset.tabular import MAX_TEXT
-from microg_bench.errors import DataError
+from microg_bench.errors import DataError, RunError
 from microg_bench.folders import absent, whole_folder
-from microg_bench.storage import read_strict_json, read_text, write_json, write_text
+from microg_bench.storage import cause, read_strict_json, read_text, write_json, write_text
 from microg_bench.text import markdown
 
 ACTIONS_TABLE = Path("annotation_files", "actions.csv")
@@ -80,7 +80,10 @@ def _link(video: Path, place: Path) -> None:
     try:
         os.link(video, place)
     except OSError:  # another disk, or a file system without links
-        shutil.copyfile(video, place)
+        try:
+            shutil.copyfile(video, place)
+        except OSError as error:
+            raise RunError(f"cannot be copied: {cause(error)}", path=video) from error
 
 
 def _footage(folder: CurationFolder, clips: Iterable[str]) -> str:

@@ -174,6 +174,14 @@ def test_a_folder_that_is_there_is_left_alone(dataset: Path) -> None:
         write_dataset(curation, merge_reviews(curation, []), dataset.parent / "none")
 
 
+def test_a_clip_whose_file_is_gone_is_named(tmp_path: Path) -> None:
+    curation = make_curation(tmp_path / "station")
+    curation.video("orbit_000").unlink()
+    with pytest.raises(RunError, match="orbit_000.mp4: cannot be copied"):
+        write_dataset(curation, merge_reviews(curation, [accepted("orbit_000", (1,))]), tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
 def test_the_card_tells_where_footage_is_from(dataset: Path) -> None:
     import yaml
 
