@@ -220,7 +220,7 @@ async def _ask_engine(
         provenance = engine.provenance()
         execution = Execution(engine, progress, first.open_cache(provenance), budget)
         for record in _records(variants) if provenance else ():
-            record.note(engine=provenance)
+            record.note_engine(provenance)
         progress.stage("asking", *steps)
         for variant in variants:
             variant.usage.begin()

@@ -7,7 +7,7 @@ writer: each file is read when it is first needed, at most once, and what is wri
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -397,6 +397,24 @@ class RunRecord:
         """
         self.starts[-1].update(content)
         self._write_run()
+
+    @property
+    def engine(self) -> Mapping[str, str]:
+        """What the engine that answered last told of itself, such as versions; empty where none has."""
+        known = (start.get("engine") for start in reversed(self.starts))
+        return next(filter(None, known), {})
+
+    def note_engine(self, told: Mapping[str, str]) -> None:
+        """Note what the engine tells of itself.
+
+        Raises:
+            RunError: the answers so far are of another commit of the checkpoint; or as `note`.
+        """
+        before, now = self.engine.get("commit"), told.get("commit")
+        if self.answers and None not in (before, now) and before != now:
+            reason = f"its answers are of commit {before} of {self.settings.checkpoint}, which is {now} here"
+            raise RunError(f"{reason}: start another run, with --revision to keep a commit", path=self.path)
+        self.note(engine=dict(told))
 
     def close(self) -> None:
         """Flush the journal and release the folder; safe to call twice.

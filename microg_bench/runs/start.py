@@ -8,11 +8,13 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import microg_bench
+from microg_bench.children import PACKAGE
 from microg_bench.options import flag
 from microg_bench.records import Failure, Prompt, Request, Response
 
@@ -38,6 +40,15 @@ def provenance() -> dict[str, Any]:
             continue
     started = datetime.now(UTC).isoformat(timespec="seconds")
     return {"started": started, "git": _git_revision(), "versions": versions}
+
+
+@cache
+def package_sha256() -> str:
+    """What this package is made of: two checkouts of one version may differ."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{path.relative_to(PACKAGE)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def prompted(request: Request, prompt: Prompt, frames: Frames | None = None) -> dict[str, Any]:

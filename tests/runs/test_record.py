@@ -333,3 +333,19 @@ def test_a_run_is_opened_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         RunRecord.reopen(tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_run_of_another_commit_of_its_checkpoint_is_not_resumed(tmp_path: Path) -> None:
+    with open_run(tmp_path / "r") as record:
+        record.note_engine({"commit": "a" * 40, "torch": "2"})
+        record.add(answer("a"))
+    with RunRecord.reopen(tmp_path / "r") as record:
+        record.begin({"started": "later"}, record.settings)
+        record.note_engine({"commit": "a" * 40, "torch": "3"})
+        record.begin({"started": "last"}, record.settings)
+        with pytest.raises(RunError, match=f"of commit {'a' * 40} .* which is {'b' * 40} here"):
+            record.note_engine({"commit": "b" * 40})
+    assert RunRecord.read(tmp_path / "r").engine == {"commit": "a" * 40, "torch": "3"}
+    with open_run(tmp_path / "unanswered") as record:
+        record.note_engine({"commit": "a" * 40})
+        record.note_engine({"commit": "b" * 40})

@@ -390,9 +390,7 @@ def test_a_folder_that_is_no_model_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "not a model checkpoint" in refusal(make(serve=True, checkpoint=str(tmp_path)))
 
 
-def test_a_server_that_is_killed_says_so(
-    model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_server_that_is_killed_says_so(model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     killed = DYING.replace("sys.exit(3)", "import os\nos.kill(os.getpid(), 9)")
     stand_in(monkeypatch, tmp_path, killed.replace("sys.stderr.write", "print"))
     assert "ended (status -9): it was killed by SIGKILL (log: " in refusal(make(serve=True, checkpoint=model))
