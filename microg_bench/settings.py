@@ -77,7 +77,7 @@ class Settings(Record):
 
     @property
     def shown(self) -> str:
-        """What the model is shown, in a few words: ``uniform:8``, ``uniform:8 rotate:90``, ``clip`` or ``none``."""
+        """What the model is shown: ``uniform:8``, ``uniform:8 rotate:90``, ``clip`` or ``none``."""
         if self.media and self.media.kind == "clip":
             return "clip"
         return " ".join([str(self.frames or "none"), *self.transforms])

@@ -100,8 +100,9 @@ def unfilled(adapter: Adapter) -> str:
 def source_sha256(adapter: Adapter) -> str:
     """SHA-256 of what `adapter` is made of: a changed adapter is another model.
 
-    That is the file that defines it, its loader's, and the modules of their own package that these import,
-    and so on. Other packages are told apart by their versions, and the harness by its own.
+    That is the file that defines it, its loader's, and the modules of their own package that these import, or
+    those beside them where they are in none, and so on. Other packages are told apart by their versions, and
+    the harness by its own.
     """
     files = [Path(inspect.getfile(type(adapter)))]
     if adapter.loader:
@@ -115,18 +116,19 @@ def source_sha256(adapter: Adapter) -> str:
 
 
 def _imported(file: Path) -> list[Path]:
-    """The modules of its own package that `file` imports, in the order of their import."""
+    """The modules of its own package, or beside it, that `file` imports, in the order of their import."""
     root = file.parent
     while (root / "__init__.py").is_file():
         root = root.parent
     package = file.relative_to(root).parts[:-1]
-    if not package or package[0] == __name__.partition(".")[0]:
+    harness = __name__.partition(".")[0]
+    if package[:1] == (harness,):
         return []
     found: dict[Path, None] = {}
     for node in ast.walk(ast.parse(file.read_bytes())):
         for name in _imported_names(node, package):
             place = root.joinpath(*name)
-            if name[0] == package[0]:
+            if name[:1] == package[:1] or (not package and name[:1] != (harness,)):
                 found |= dict.fromkeys(
                     one for one in (place.with_suffix(".py"), place / "__init__.py") if one.is_file()
                 )

@@ -114,6 +114,7 @@ def run(
             return show_plan(one.plan())
         folder = one.run()
     show_verdicts(folder, chosen)
+    note_earlier(len(folder.earlier))
     if one.faults:
         raise typer.Exit(1)
 
@@ -127,15 +128,26 @@ def show_plan(plan: CurationPlan) -> None:
     if plan.left:
         hours, minutes = divmod(round(plan.left / 60), 60)
         output().print(f"the rest takes about {hours} h {minutes:02d} min, by one clip that was tried")
+    if plan.untried:
+        note(f"how long the rest takes is not told, since a dry run fetches no weights: {plan.untried}")
+    note_earlier(plan.earlier)
     for name, fault in plan.faults.items():
         note(f"{name}: {fault}")
+
+
+def note_earlier(count: int) -> None:
+    """Say how many clips are there, but do not count."""
+    if count:
+        note(f"{count:,} clips are of earlier settings or files: they stay where they are, and do not count")
 
 
 def show_verdicts(folder: CurationFolder, stages: tuple[str, ...]) -> None:
     """Print how many clips each stage passed."""
     table = columns("stage", "clips", "passed", "rejected")
     for stage in stages:
-        found = [own[stage] for own in folder.verdicts.values() if stage in own]
+        found = [
+            own[stage] for clip, own in folder.verdicts.items() if stage in own and folder.is_current(clip)
+        ]
         passed = sum(one.passed for one in found)
         table.add_row(stage, str(len(found)), str(passed), str(len(found) - passed))
     output().print(table)
@@ -174,9 +186,10 @@ def review(
     """Write a page on which people accept, label and caption clips; it needs no server and exports a CSV."""
     labels = read_label_map(label_map)
     chosen = set(read_prefill(only)) if only else None
+    curation = read_curation(folder)
     with RichProgress() as progress:
         page = write_review_page(
-            read_curation(folder),
+            curation,
             read_taxonomy(labels, taxonomy),
             out,
             only=chosen,
@@ -184,6 +197,7 @@ def review(
             prefill=read_prefill(prefill) if prefill else None,
             progress=progress,
         )
+    note_earlier(len(curation.earlier))
     output().print(str(page))
 
 
@@ -210,7 +224,7 @@ def merge(
     curation = read_curation(folder)
     found = read_reviews(reviews, curation, labels)
     last = read_reviews(final or (), curation, labels, deciding=True)
-    merged = merge_reviews(curation, found, last)
+    merged = merge_reviews(curation, found.found, last.found)
     names = dict(zip(labels.ids, labels.names, strict=True))
     table = columns("agreement on", "alpha", "units", "annotators", right=("alpha", "units", "annotators"))
     rows = {"taking clips": merged.decision, **{names[one]: two for one, two in merged.by_action.items()}}
@@ -218,6 +232,10 @@ def merge(
         alpha = "n/a" if one.alpha is None else f"{one.alpha:.3f}"
         table.add_row(name, alpha, str(one.units), str(one.coders))
     output().print(table)
+    note_earlier(len(curation.earlier))
+    if outdated := sorted({*found.outdated, *last.outdated}):
+        told = ", ".join(f"{clip} ({annotator})" for clip, annotator in outdated)
+        note(f"{len(outdated)} reviews do not count, since their clips have changed: {told}")
     if merged.open:
         note(
             f"{len(merged.open)} clips passed all stages and are not reviewed ({merged.open[0]} is the first)"
@@ -225,7 +243,9 @@ def merge(
     path = folder / "disagreements.csv"
     write_disagreements(merged.disagreements, path)
     if merged.disagreements:
-        note(f"{len(merged.disagreements)} disagreements are left out, and listed for a second pass: {path}")
+        note(f"annotators differ on {len(merged.disagreements)} items: {path}")
+    if merged.ties:
+        note(f"{merged.ties} are ties: actions.csv lacks them until a second pass decides (--final)")
     write_dataset(curation, merged, out)
     output().print(f"{len(merged.accepted):,} clips: {out}")
 

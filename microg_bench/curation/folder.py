@@ -10,14 +10,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from microg_bench.dataset.labels import FOOTAGE
+from microg_bench.dataset.annotations import safe_id
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import Record, first_fault, validated
 from microg_bench.storage import Journal, read_journal, read_strict_json, write_json
@@ -25,6 +26,7 @@ from microg_bench.storage import Journal, read_journal, read_strict_json, write_
 FACTS_FILE = "curation.json"
 VERDICTS_FILE = "verdicts.jsonl"
 BOXES_FILE = "boxes.jsonl"
+_CLIP = re.compile(r".+_[0-9]{3,8}")
 StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
 Kind = Literal["real", "movie"]
 
@@ -40,6 +42,7 @@ class Footage(Record):
         modified: of the file, in nanoseconds since 1970.
         origin, licence, mission: as the manifest says; "" where nothing is said.
         more: what else the manifest says of it, by column.
+        key: of its clips by the settings of the last start; those of another key are of earlier settings.
         cut: the key under which it was cut to its end; "" where it was not.
         fault: why nothing more could be cut; "" where all could.
     """
@@ -53,6 +56,7 @@ class Footage(Record):
     licence: str = ""
     mission: str = ""
     more: dict[str, str] = Field(default_factory=dict)
+    key: str = ""
     cut: str = ""
     fault: str = ""
 
@@ -75,6 +79,12 @@ class Verdict(Record):
     passed: bool
     reason: str = ""
     numbers: dict[str, int | float | str | list[int]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _tells_its_file(self) -> Verdict:
+        if self.stage == "trim" and self.passed and not isinstance(self.numbers.get("sha256"), str):
+            raise ValueError("a clip that was cut has a sha256")
+        return self
 
 
 class Box(Record):
@@ -114,7 +124,7 @@ class CurationFolder:
     Attributes:
         path: the folder.
         facts: what `curation.json` says; None in a new one.
-        verdicts: the last of each stage, by clip.
+        verdicts: the last of each stage, by clip; on clips of earlier settings as well.
         boxes: those that were detected and those of tracks, by clip.
     """
 
@@ -130,12 +140,15 @@ class CurationFolder:
 
         Raises:
             RunError: a file in it is damaged, or of a later version; the line is named.
-            DataError: `curation.json` cannot be read.
+            DataError: `curation.json` cannot be read, or an id is no plain file name.
         """
         folder = cls(path)
         if (path / FACTS_FILE).exists():
             content = read_strict_json(path / FACTS_FILE)
             folder.facts = _record(CurationFacts, content, path / FACTS_FILE, "")
+            for name, footage in folder.facts.footage.items():
+                if safe_id(name, path / FACTS_FILE, "footage") != footage.name:
+                    raise RunError(f"is named {footage.name!r} as well", path=path / FACTS_FILE, item=name)
         for verdict in _records(Verdict, path / VERDICTS_FILE):
             folder._take(verdict)
         for found in _records(ClipBoxes, path / BOXES_FILE):
@@ -144,10 +157,24 @@ class CurationFolder:
 
     @property
     def clips(self) -> list[str]:
-        """The ids of all clips that were cut, in order."""
+        """The ids of all clips that were cut by the settings of the last start, in order."""
+        return [clip for clip in self._cut() if self.is_current(clip)]
+
+    @property
+    def earlier(self) -> list[str]:
+        """The ids of the clips that are there, but of earlier settings or another file, in order."""
+        return [clip for clip in self._cut() if not self.is_current(clip)]
+
+    def _cut(self) -> list[str]:
         return sorted(
             clip for clip, found in self.verdicts.items() if "trim" in found and found["trim"].passed
         )
+
+    def is_current(self, clip: str) -> bool:
+        """Whether a clip was cut, or could not be cut, by the settings of the last start."""
+        footage = self.facts.footage.get(_footage_name(clip)) if self.facts else None
+        trimmed = self.verdicts[clip].get("trim")
+        return footage is not None and trimmed is not None and trimmed.key == footage.key
 
     def accepted(self) -> list[str]:
         """The ids of the clips that passed all stages, the last one included."""
@@ -171,7 +198,7 @@ class CurationFolder:
         """The footage of a clip."""
         if self.facts is None:
             raise RunError("holds no curation", path=self.path)
-        return self.facts.footage[clip.rpartition("_")[0]]
+        return self.facts.footage[_footage_name(clip)]
 
     def video(self, clip: str) -> Path:
         """The file of a clip."""
@@ -179,8 +206,8 @@ class CurationFolder:
 
     def persons(self, clip: str) -> tuple[Box, ...]:
         """The boxes of the tracks of a clip; none where it has no tracks."""
-        found = self.boxes.get((clip, "tracks"))
-        return found.boxes if found else ()
+        found, verdict = self.boxes.get((clip, "tracks")), self.verdicts[clip].get("tracks")
+        return found.boxes if found and verdict and found.key == verdict.key else ()
 
     def note_footage(self, name: str, **changes: str) -> None:
         """Write down what became of footage: `cut` and `fault`."""
@@ -214,7 +241,10 @@ class CurationFolder:
         self._journals.clear()
 
     def _take(self, verdict: Verdict) -> None:
-        self.verdicts.setdefault(verdict.clip, {})[verdict.stage] = verdict
+        known = self.verdicts.setdefault(verdict.clip, {})
+        if verdict.stage == "trim" and "trim" in known and known["trim"].numbers != verdict.numbers:
+            known.clear()  # what was found of another clip
+        known[verdict.stage] = verdict
 
 
 def read_curation(path: Path) -> CurationFolder:
@@ -236,17 +266,19 @@ def clip_id(name: str, number: int) -> str:
 
 def clip_file(kind: Kind, clip: str) -> Path:
     """Where the file of a clip is in a folder, as in the published layout."""
-    return Path("videos", kind, clip.rpartition("_")[0], f"{clip}.mp4")
+    return Path("videos", kind, _footage_name(clip), f"{clip}.mp4")
 
 
-def footage_letter(kind: Kind) -> str:
-    """The kind of footage as `actions.csv` has it."""
-    return FOOTAGE[kind]
+def _footage_name(clip: str) -> str:
+    return clip.rpartition("_")[0]
 
 
 def _records(kind: type[Any], path: Path) -> Iterator[Any]:
     for number, content in read_journal(path):
-        yield _record(kind, content, path, f"line {number}")
+        found = _record(kind, content, path, f"line {number}")
+        if not _CLIP.fullmatch(safe_id(found.clip, path, f"line {number}")):
+            raise RunError(f"{found.clip!r} is no id of a clip", path=path, item=f"line {number}")
+        yield found
 
 
 def _record(kind: type[Any], content: Any, path: Path, item: str) -> Any:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from microg_bench.curation.folder import Footage, Kind
+from microg_bench.curation.tables import read_rows
 from microg_bench.dataset.annotations import MAX_ID_LENGTH, safe_id
 from microg_bench.errors import DataError, UsageError
-from microg_bench.storage import read_text
 from microg_bench.text import printable, unknown
 
 ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp")
@@ -84,24 +82,13 @@ def read_manifest(path: Path) -> dict[str, dict[str, str]]:
     Raises:
         DataError: it is no CSV file with a column `name`, a name is there twice, or a kind is not known.
     """
-    text = read_text(path, MAX_BYTES).decode()
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     found: dict[str, dict[str, str]] = {}
-    try:
-        if "name" not in (reader.fieldnames or ()):
-            raise DataError("lacks the column 'name'", path=path)
-        for number, row in enumerate(reader, start=1):
-            if None in row or None in row.values():
-                raise DataError(
-                    "has another number of fields than the header", path=path, item=f"row {number}"
-                )
-            entry = {key.strip(): value.strip() for key, value in row.items()}
-            if entry["name"] in found:
-                raise DataError(f"{entry['name']!r} is there twice", path=path, item=f"row {number}")
-            if entry.get("kind") not in (*KINDS, "", None):
-                reason = f"kind {entry['kind'][:20]!r} is not real or movie"
-                raise DataError(reason, path=path, item=f"row {number}")
-            found[entry["name"]] = entry
-    except csv.Error as error:
-        raise DataError(f"is no CSV: {error}", path=path, item=f"line {reader.line_num}") from None
+    for number, row in read_rows(path, ("name",), MAX_BYTES):
+        entry = {key.strip(): value.strip() for key, value in row.items()}
+        if entry["name"] in found:
+            raise DataError(f"{entry['name']!r} is there twice", path=path, item=f"row {number}")
+        if entry.get("kind") not in (*KINDS, "", None):
+            reason = f"kind {entry['kind'][:20]!r} is not real or movie"
+            raise DataError(reason, path=path, item=f"row {number}")
+        found[entry["name"]] = entry
     return found

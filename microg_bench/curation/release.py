@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -12,20 +10,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from microg_bench.curation.folder import FACTS_FILE, CurationFolder, clip_file, footage_letter
+from microg_bench.curation.folder import FACTS_FILE, CurationFolder, clip_file
 from microg_bench.curation.footage import read_manifest
-from microg_bench.curation.reviews import SOURCES, Disagreement, Merged
+from microg_bench.curation.reviews import SOURCES, TIE, Disagreement, Merged
 from microg_bench.curation.run import box_tables
+from microg_bench.curation.tables import read_rows, table_text
 from microg_bench.dataset.annotations import read_annotations
+from microg_bench.dataset.labels import FOOTAGE
 from microg_bench.dataset.tabular import MAX_TEXT
-from microg_bench.errors import DataError
+from microg_bench.errors import DataError, RunError
 from microg_bench.folders import absent, whole_folder
-from microg_bench.storage import read_strict_json, read_text, write_json, write_text
+from microg_bench.storage import cause, read_strict_json, read_text, write_json, write_text
 from microg_bench.text import markdown
 
 ACTIONS_TABLE = Path("annotation_files", "actions.csv")
 CAPTIONS = Path("annotation_files", "vqa_and_captioning.json")
 SOURCES_TABLE = Path("annotation_files", "caption_sources.csv")
+DISAGREEMENTS_TABLE = Path("annotation_files", "disagreements.csv")
 FOOTAGE_TABLE = "footage.csv"
 CARD = "README.md"
 
@@ -46,10 +47,10 @@ def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
             write_text(new / path, text)
         write_text(
             new / ACTIONS_TABLE,
-            _table(
+            table_text(
                 ("video_id", "movie_or_real", "person_id", "action"),
                 [
-                    (clip, footage_letter(folder.footage_of(clip).kind), person, action)
+                    (clip, FOOTAGE[folder.footage_of(clip).kind], person, action)
                     for clip in merged.accepted
                     for person, actions in merged.actions[clip].items()
                     for action in sorted(actions)
@@ -64,7 +65,8 @@ def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
         records = records or [{"video_id": clip, "qa_pairs": []} for clip in merged.accepted]
         write_text(new / CAPTIONS, json.dumps(records, indent=2, ensure_ascii=False) + "\n")
         rows = [(clip, *(told.get(name, "") for name in SOURCES)) for clip, told in merged.sources.items()]
-        write_text(new / SOURCES_TABLE, _table(("video_id", *SOURCES), rows))
+        write_text(new / SOURCES_TABLE, table_text(("video_id", *SOURCES), rows))
+        write_disagreements(merged.disagreements, new / DISAGREEMENTS_TABLE)
         write_text(new / FOOTAGE_TABLE, _footage(folder, merged.accepted))
         if folder.facts:
             facts = folder.facts.model_dump(
@@ -78,7 +80,10 @@ def _link(video: Path, place: Path) -> None:
     try:
         os.link(video, place)
     except OSError:  # another disk, or a file system without links
-        shutil.copyfile(video, place)
+        try:
+            shutil.copyfile(video, place)
+        except OSError as error:
+            raise RunError(f"cannot be copied: {cause(error)}", path=video) from error
 
 
 def _footage(folder: CurationFolder, clips: Iterable[str]) -> str:
@@ -89,29 +94,23 @@ def _footage(folder: CurationFolder, clips: Iterable[str]) -> str:
         (one.name, one.kind, one.origin, one.licence, one.mission, *(one.more.get(name, "") for name in more))
         for one in found.values()
     ]
-    return _table(("name", "kind", "origin", "licence", "mission", *more), rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    written = io.StringIO(newline="")
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return written.getvalue()
+    return table_text(("name", "kind", "origin", "licence", "mission", *more), rows)
 
 
 def write_disagreements(found: Sequence[Disagreement], path: Path) -> None:
-    """Write what a second pass has to decide, a line each."""
-    write_text(path, _table(("video_id", "what", "said"), [(one.clip, one.what, one.said) for one in found]))
+    """Write where annotators differ, a line each."""
+    rows = [(one.clip, one.what, one.said, one.outcome) for one in found]
+    write_text(path, table_text(("video_id", "what", "said", "outcome"), rows))
 
 
 def write_card(dataset: Path, title: str) -> Path:
     """Write the dataset card of a finished dataset, `README.md`, with metadata for the Hugging Face hub.
 
     Raises:
-        DataError: the origin or licence of footage is not told, or the folder is no dataset of a curation.
+        DataError: the origin or licence of footage is not told, annotators are tied, or the folder is no
+            dataset of a curation.
     """
-    for name in (FOOTAGE_TABLE, CAPTIONS, ACTIONS_TABLE, FACTS_FILE):
+    for name in (FOOTAGE_TABLE, CAPTIONS, ACTIONS_TABLE, DISAGREEMENTS_TABLE, FACTS_FILE):
         if not (dataset / name).is_file():
             raise DataError(f"lacks {name}: is no dataset that `curate merge` wrote", path=dataset)
     manifest = dataset / FOOTAGE_TABLE
@@ -120,9 +119,20 @@ def write_card(dataset: Path, title: str) -> Path:
     if untold:
         others = f" (and of {len(untold) - 1} more)" if untold[1:] else ""
         raise DataError(f"origin or licence of {untold[0]} is not told{others}", path=manifest)
+    _check_ties(dataset / DISAGREEMENTS_TABLE)
     path = dataset / CARD
     write_text(path, _card(dataset, title, footage))
     return path
+
+
+def _check_ties(path: Path) -> None:
+    """Actions that half of the annotators gave are in no table until people decide."""
+    rows = read_rows(path, ("video_id", "what", "outcome"), MAX_TEXT)
+    ties = [f"{row['video_id']}, {row['what']}" for _, row in rows if row["outcome"] == TIE]
+    if ties:
+        others = f" (and {len(ties) - 1} more)" if ties[1:] else ""
+        reason = f"annotators are tied on {ties[0]}{others}: merge again with a second pass, --final"
+        raise DataError(reason, path=path)
 
 
 def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]]) -> str:

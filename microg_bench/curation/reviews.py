@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,29 +12,31 @@ from pathlib import Path
 
 from microg_bench.curation.agreement import Agreement, krippendorff_alpha
 from microg_bench.curation.folder import CurationFolder
+from microg_bench.curation.tables import read_rows
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import DataError
-from microg_bench.storage import read_text
 from microg_bench.text import unknown
 
 MAX_BYTES = 64 * 1024**2
 COLUMNS = (
     *("video_id", "annotator", "decision", "reason", "person_id", "actions", "caption"),
-    *("mission", "crew", "place", "equipment", "curation"),
+    *("mission", "crew", "place", "equipment", "fingerprint"),
 )
 SOURCES = ("mission", "crew", "place", "equipment")  # of a caption
 REASONS = ("terrestrial scene", "pre-launch", "no microgravity", "no person", "cut", "other")
 MOST_ACTIONS = 5  # of a person, on the page; the published labels have up to six
 LONGEST = 10_000  # characters of a field
+TIE = "tie"  # exactly half: people have to decide
 
 
-def fingerprint(folder: CurationFolder) -> str:
-    """What ties a review to its curation: a hash of its clips, their files and their persons."""
-    parts = []
-    for clip in folder.clips:
-        persons = sorted({box.person for box in folder.persons(clip)})
-        parts.append(f"{clip} {folder.verdicts[clip]['trim'].numbers.get('sha256', '')} {persons}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+def fingerprint(folder: CurationFolder, clip: str) -> str:
+    """What ties a review to what was shown of a clip: a hash of its id, file, and boxes in whole pixels."""
+    boxes = [
+        (box.frame, box.person, *map(round, (box.xmin, box.ymin, box.xmax, box.ymax)))
+        for box in folder.persons(clip)
+    ]
+    sha256 = folder.verdicts[clip]["trim"].numbers.get("sha256", "")
+    return hashlib.sha256(json.dumps([clip, sha256, boxes]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,23 @@ class ClipReview:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Reviews:
+    """What review files hold.
+
+    Attributes:
+        found: a review of each annotator and clip.
+        outdated: the clips that have changed since they were reviewed, each with who reviewed them; such a
+            review does not count.
+    """
+
+    found: tuple[ClipReview, ...]
+    outdated: tuple[tuple[str, str], ...] = ()
+
+
 def read_reviews(
     paths: Sequence[Path], folder: CurationFolder, labels: LabelMap, *, deciding: bool = False
-) -> list[ClipReview]:
+) -> Reviews:
     """The reviews in CSV files that the page exported: a row a person, one for a rejected clip.
 
     Args:
@@ -64,63 +79,84 @@ def read_reviews(
 
     Raises:
         DataError: a column is missing; a clip, person or action is not known, a decision neither accept nor
-            reject, or two rows contradict one another; or the review is of another curation. The row is
-            named. Or an annotator, or with `deciding` anybody, has reviewed a clip in another file as well.
+            reject, or two rows contradict one another. The row is named. Or a person of an accepted clip has
+            no row; no row is of a clip as it is now; or an annotator, or with `deciding` anybody, has
+            reviewed a clip in another file as well.
     """
-    persons = {clip: {box.person for box in folder.persons(clip)} for clip in folder.clips}
-    own = fingerprint(folder)
+    shown = {clip: _Shown.of(folder, clip) for clip in folder.clips}
+    earlier = set(folder.earlier)
     found: dict[tuple[str, str], ClipReview] = {}
     places: dict[tuple[str, str], Path] = {}
+    outdated: set[tuple[str, str]] = set()
     for path in paths:
-        for one in _read_file(path, own, persons, labels):
+        own = _read_file(path, shown, earlier, labels)
+        outdated.update(own.outdated)
+        for one in own.found:
             key = one.clip, "" if deciding else one.annotator
             if key in found:
                 who = found[key].annotator
                 raise DataError(f"{one.clip} was reviewed by {who} in {places[key]} as well", path=path)
             found[key], places[key] = one, path
-    return list(found.values())
+    again = {(one.clip, one.annotator) for one in found.values()}
+    return Reviews(tuple(found.values()), tuple(sorted(outdated - again)))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What was shown of a clip."""
+
+    persons: frozenset[int]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, folder: CurationFolder, clip: str) -> _Shown:
+        return cls(frozenset(box.person for box in folder.persons(clip)), fingerprint(folder, clip))
 
 
 def _read_file(
-    path: Path, curation: str, persons: Mapping[str, set[int]], labels: LabelMap
-) -> list[ClipReview]:
-    """The reviews in a file; `persons` are those of each clip of the curation that has this fingerprint."""
+    path: Path, shown: Mapping[str, _Shown], earlier: Collection[str], labels: LabelMap
+) -> Reviews:
+    """The reviews in a file; `shown` has the clips that count, and `earlier` those of earlier settings."""
     found: dict[tuple[str, str], ClipReview] = {}
+    outdated: set[tuple[str, str]] = set()
     for number, row in _rows(path):
         item = f"row {number}"
-        if row["curation"] != curation:
-            raise DataError("is a review of another curation, or of an earlier state", path=path, item=item)
-        review = _review(row, persons, labels, path, item)
+        clip = row["video_id"]
+        if clip not in shown and clip not in earlier:
+            raise DataError(unknown("clip", clip, list(shown)), path=path, item=item)
+        if clip in earlier or row["fingerprint"] != shown[clip].fingerprint:
+            outdated.add((clip, row["annotator"]))
+            continue
+        review = _review(row, shown[clip].persons, labels, path, item)
         key = review.clip, review.annotator
         if key in found:
             review = _joined(found[key], review, path, item)
         found[key] = review
-    return list(found.values())
+    for one in found.values():
+        _check_persons(one, shown[one.clip].persons, path)
+    if outdated and not found:
+        raise DataError("is a review of another curation, or all its clips have changed", path=path)
+    return Reviews(tuple(found.values()), tuple(outdated))
+
+
+def _check_persons(review: ClipReview, persons: Collection[int], path: Path) -> None:
+    """A person without a row may have been forgotten: that is not to say that the person does nothing."""
+    if review.accepted and (lacking := set(persons) - set(review.actions)):
+        reason = f"{review.annotator} accepts {review.clip} without a row for person {min(lacking)}"
+        raise DataError(f"{reason}: add it, with empty actions if there are none", path=path)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(io.StringIO(read_text(path, MAX_BYTES).decode(), newline=""), strict=True)
-    try:
-        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-            raise DataError(f"lacks the column {missing[0]!r}", path=path)
-        for number, row in enumerate(reader, start=1):
-            if None in row or None in row.values():
-                raise DataError(
-                    "has another number of fields than the header", path=path, item=f"row {number}"
-                )
-            if long := [name for name, value in row.items() if len(value) > LONGEST]:
-                raise DataError(f"{long[0]} is too long", path=path, item=f"row {number}")
-            yield number, {name: value.strip() for name, value in row.items()}
-    except csv.Error as error:
-        raise DataError(f"is no CSV: {error}", path=path, item=f"line {reader.line_num}") from None
+    for number, row in read_rows(path, COLUMNS, MAX_BYTES):
+        if long := [name for name, value in row.items() if len(value) > LONGEST]:
+            raise DataError(f"{long[0]} is too long", path=path, item=f"row {number}")
+        yield number, {name: value.strip() for name, value in row.items()}
 
 
 def _review(
-    row: Mapping[str, str], persons: Mapping[str, set[int]], labels: LabelMap, path: Path, item: str
+    row: Mapping[str, str], persons: Collection[int], labels: LabelMap, path: Path, item: str
 ) -> ClipReview:
     clip, decision = row["video_id"], row["decision"]
-    if clip not in persons:
-        raise DataError(unknown("clip", clip, list(persons)), path=path, item=item)
     if decision not in ("accept", "reject"):
         raise DataError(f"decision {decision[:20]!r} is not accept or reject", path=path, item=item)
     if not row["annotator"]:
@@ -130,9 +166,9 @@ def _review(
             reason = f"reason {row['reason'][:40]!r} is none of {', '.join(REASONS)}"
             raise DataError(reason, path=path, item=item)
         return ClipReview(clip, row["annotator"], False, row["reason"])
-    person = _known(row["person_id"], persons[clip])
+    person = _known(row["person_id"], persons)
     if person is None:
-        known = ", ".join(map(str, sorted(persons[clip]))) or "it has none"
+        known = ", ".join(map(str, sorted(persons))) or "it has none"
         reason = f"person {row['person_id'][:20]!r} is none of {clip} ({known})"
         raise DataError(reason, path=path, item=item)
     actions = {one: _known(one, labels.ids) for one in row["actions"].split()}
@@ -170,11 +206,19 @@ def _joined(one: ClipReview, other: ClipReview, path: Path, item: str) -> ClipRe
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Where annotators differ, and nobody has decided: what about, and what each said."""
+    """Where annotators differ, and no second pass has decided.
+
+    Attributes:
+        clip: the clip.
+        what: "decision", "reason" where all reject it, or an action of a person.
+        said: how the vote went.
+        outcome: "accepted" or "rejected" of a clip, "given" or "not given" of an action; `TIE` of either.
+    """
 
     clip: str
     what: str
     said: str
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -186,7 +230,7 @@ class Merged:
         actions: those of each person, by clip.
         captions: by clip; that which most wrote alike, else the first by the name of its annotator.
         sources: what the captions rest on, by clip; those that were given with the caption.
-        disagreements: what a second pass has to decide.
+        disagreements: where annotators differ; a second pass has to decide the ties.
         decision: agreement on taking clips.
         by_action: agreement on each action, over persons.
         open: clips that passed all stages and nobody has reviewed.
@@ -201,6 +245,11 @@ class Merged:
     by_action: Mapping[int, Agreement]
     open: tuple[str, ...]
 
+    @property
+    def ties(self) -> int:
+        """How many disagreements people have to decide."""
+        return sum(one.outcome == TIE for one in self.disagreements)
+
 
 def merge_reviews(
     folder: CurationFolder, reviews: Sequence[ClipReview], final: Sequence[ClipReview] = ()
@@ -208,7 +257,8 @@ def merge_reviews(
     """Join the reviews of several annotators.
 
     A clip is taken if more than half accept it. An action is taken if more than half of those who accepted
-    the clip gave it. Where exactly half did, the clip or action is not taken, and it is a disagreement.
+    the clip gave it. Where exactly half did, the clip or action is not taken. Whatever not all agree on is a
+    disagreement, be it a tie or not.
 
     Args:
         folder: the curation.
@@ -225,8 +275,10 @@ def merge_reviews(
         own = [decided[clip]] if clip in decided else by_clip[clip]
         votes = sum(one.accepted for one in own)
         said = Counter("accept" if one.accepted else f"reject ({one.reason})" for one in own)
-        if 2 * votes == len(own):
-            found.append(Disagreement(clip, "decision", _told(said)))
+        if len(said) > 1:
+            what = "decision" if 0 < votes < len(own) else "reason"
+            outcome = _outcome(votes, len(own), "accepted", "rejected")
+            found.append(Disagreement(clip, what, _told(said), outcome))
         if 2 * votes <= len(own):
             continue
         accepted.append(clip)
@@ -250,12 +302,22 @@ def _actions(
 ) -> Iterator[tuple[int, frozenset[int]]]:
     for person in sorted({person for one in own for person in one.actions}):
         votes = Counter(action for one in own for action in one.actions.get(person, ()))
-        ties = sorted(action for action, count in votes.items() if 2 * count == len(own))
         found += [
-            Disagreement(clip, f"person {person}, action {action}", f"{votes[action]} of {len(own)}")
-            for action in ties
+            Disagreement(
+                clip,
+                f"person {person}, action {action}",
+                f"{count} of {len(own)}",
+                _outcome(count, len(own), "given", "not given"),
+            )
+            for action, count in sorted(votes.items())
+            if count < len(own)
         ]
         yield person, frozenset(action for action, count in votes.items() if 2 * count > len(own))
+
+
+def _outcome(votes: int, of: int, yes: str, no: str) -> str:
+    """What the majority says."""
+    return TIE if 2 * votes == of else yes if 2 * votes > of else no
 
 
 def _captioned(own: Sequence[ClipReview]) -> ClipReview:

@@ -28,6 +28,7 @@ from microg_bench.curation.folder import (
 from microg_bench.curation.key_frames import choose_key_frames
 from microg_bench.curation.recipe import STAGES, CurationRecipe
 from microg_bench.curation.stages import ClipTask, DetectorFacts, open_stages, trim_key
+from microg_bench.curation.tables import table_text
 from microg_bench.curation.worker import FootageTask, Worker, WorkerLostError
 from microg_bench.errors import DecodeError, EngineError, UsageError
 from microg_bench.progress import Progress
@@ -56,8 +57,10 @@ class CurationPlan:
         clips: those that they give, as their headers say.
         cut: those that are there.
         judged: those that no stage is open for.
+        earlier: those that are there, but of earlier settings.
         faults: what is wrong with footage, by file.
         left: seconds that the rest takes, by one clip that was tried; None where nothing was tried.
+        untried: why the detector cannot be loaded from this machine, so that nothing was tried.
     """
 
     footage: int
@@ -65,8 +68,10 @@ class CurationPlan:
     clips: int
     cut: int
     judged: int
+    earlier: int
     faults: dict[str, str]
     left: float | None = None
+    untried: str = ""
 
 
 @dataclass
@@ -102,14 +107,14 @@ class Curation:
             find_detector(self.detector)  # before anything is written
 
     def plan(self) -> CurationPlan:
-        """What is open, and how long it takes; nothing is written. One clip is tried.
+        """What is open, and how long it takes; nothing is written, no weights are fetched. One clip is tried.
 
         Raises:
-            EngineError: a library is missing, or the detector cannot be loaded.
+            EngineError: nothing can go on with the clip that is tried.
         """
         folder = CurationFolder.read(self.out)
         seconds, clips, faults = 0.0, 0, {}
-        sound = []
+        sound, given = [], {one.name for one in self.footage.values()}
         for path in self.footage:
             try:
                 length = probe(path).duration
@@ -119,16 +124,27 @@ class Curation:
             seconds += length
             clips += int(length // self.recipe.trim.seconds)
             sound += [path] if length >= self.recipe.trim.seconds else []
-        cut = len(folder.clips)
-        judged = sum(map(folder.is_judged, folder.clips))
-        cutting, judging = self._try(sound[0]) if sound and judged < clips else (0.0, 0.0)
-        left = (max(clips - cut, 0) * cutting + max(clips - judged, 0) * judging) / self.workers
-        return CurationPlan(len(self.footage), seconds, clips, cut, judged, faults, left)
+        folder.facts = self._facts(folder, None)
+        own = [one for one in folder.clips if folder.footage_of(one).name in given]
+        cut, judged = len(own), sum(map(folder.is_judged, own))
+        left, untried = None, ""
+        if sound and judged < clips:
+            tried = self._try(sound[0])
+            if isinstance(tried, str):
+                untried = tried
+            else:
+                left = (max(clips - cut, 0) * tried[0] + max(clips - judged, 0) * tried[1]) / self.workers
+        return CurationPlan(
+            len(self.footage), seconds, clips, cut, judged, len(folder.earlier), faults, left, untried
+        )
 
-    def _try(self, path: Path) -> tuple[float, float]:
-        """The seconds that cutting a clip of footage takes, and judging it by all stages that it reaches."""
+    def _try(self, path: Path) -> tuple[float, float] | str:
+        """The seconds that cutting a clip of footage takes, and judging it by all stages that it reaches.
+
+        A text is why the detector cannot be loaded.
+        """
         one = self.footage[path]
-        with TemporaryDirectory() as scratch, _Crew(1, self.detector, self.device) as crew:
+        with TemporaryDirectory() as scratch, _Crew(1, self.detector, self.device, offline=True) as crew:
             task = FootageTask(
                 path=path.absolute(),
                 name=one.name,
@@ -138,7 +154,10 @@ class Curation:
                 settings=self.recipe.trim,
                 most=1,
             )
-            facts = crew.facts() if set(self.stages) - {"trim"} else None
+            try:
+                facts = crew.facts() if set(self.stages) - {"trim"} else None
+            except EngineError as error:
+                return str(error)
             start = time.monotonic()
             found = [said for _, said in crew.do([task]) if isinstance(said, Verdict)]
             cutting = time.monotonic() - start
@@ -170,7 +189,7 @@ class Curation:
             stack.callback(folder.close)
             crew = stack.enter_context(_Crew(self.workers, self.detector, self.device))
             facts = crew.facts() if set(self.stages) - {"trim"} else None
-            self._note_facts(folder, facts)
+            folder.write_facts(self._facts(folder, facts))
             if "trim" in self.stages:
                 self._do(folder, crew, "cutting", list(self._footage_tasks(folder)))
             if facts is not None:
@@ -179,25 +198,29 @@ class Curation:
             write_tables(folder)
         return folder
 
-    def _note_facts(self, folder: CurationFolder, facts: DetectorFacts | None) -> None:
+    def _facts(self, folder: CurationFolder, detector: DetectorFacts | None) -> CurationFacts:
+        """What `curation.json` is to say of this start."""
         known = folder.facts
-        kept = dict(known.footage) if known else {}
-        for one in self.footage.values():
-            before = kept.get(one.name)
-            state = {"cut": before.cut, "fault": before.fault} if before else {}
-            kept[one.name] = one.model_copy(update=state)
-        detector = facts.model_dump(mode="json") if facts else known.detector if known else {}
-        recipe = self.recipe.model_dump(mode="json")
-        folder.write_facts(CurationFacts(recipe=recipe, detector=detector, footage=kept))
+        before = known.footage if known else {}
+        given = {one.name: one for one in self.footage.values()}
+        footage = {name: self._noted(one, before.get(name, one)) for name, one in (before | given).items()}
+        told = detector.model_dump(mode="json") if detector else known.detector if known else {}
+        return CurationFacts(recipe=self.recipe.model_dump(mode="json"), detector=told, footage=footage)
+
+    def _noted(self, footage: Footage, before: Footage) -> Footage:
+        """Footage with the key of its clips; what became of it is kept where it had the same key before."""
+        key = trim_key(self.recipe, footage.size, footage.modified)
+        cut, fault = (before.cut, before.fault) if before.key == key else ("", "")
+        return footage.model_copy(update={"key": key, "cut": cut, "fault": fault})
 
     def _footage_tasks(self, folder: CurationFolder) -> Iterator[FootageTask]:
         noted = folder.facts.footage if folder.facts else {}
         for path, one in self.footage.items():
-            key = trim_key(self.recipe, one.size, one.modified)
+            key = noted[one.name].key
             cut = {
                 int(clip.rpartition("_")[2]): not found["trim"].passed or folder.video(clip).is_file()
                 for clip, found in folder.verdicts.items()
-                if clip.rpartition("_")[0] == one.name and found["trim"].key == key
+                if clip.rpartition("_")[0] == one.name and folder.is_current(clip)
             }
             if noted[one.name].cut == key and all(cut.values()):
                 if fault := noted[one.name].fault:
@@ -266,17 +289,15 @@ def box_tables(folder: CurationFolder, clips: Sequence[str]) -> dict[Path, str]:
         persons = folder.persons(clip)
         boxes += [_row(clip, box) for box in persons]
         chosen += [[*_row(clip, box), f"{box.confidence:g}"] for box in choose_key_frames(persons)[1]]
-    tables = {BOXES_TABLE: [COLUMNS, *boxes], KEY_FRAMES_TABLE: [(*COLUMNS, "confidence"), *chosen]}
-    return {path: "".join(",".join(row) + "\n" for row in rows) for path, rows in tables.items()}
+    return {
+        BOXES_TABLE: table_text(COLUMNS, boxes),
+        KEY_FRAMES_TABLE: table_text((*COLUMNS, "confidence"), chosen),
+    }
 
 
 def _row(clip: str, box: Box) -> list[str]:
     corners = (box.xmin, box.ymin, box.xmax, box.ymax)
-    return [_field(clip), str(box.frame), str(box.person), *(f"{corner:g}" for corner in corners)]
-
-
-def _field(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text
+    return [clip, str(box.frame), str(box.person), *(f"{corner:g}" for corner in corners)]
 
 
 @dataclass(frozen=True)
@@ -294,8 +315,8 @@ Task = FootageTask | ClipTask
 class _Crew:
     """Worker processes, each of which a thread of this process asks; a context manager, which ends them."""
 
-    def __init__(self, count: int, detector: str, device: str | None) -> None:
-        self._workers = [Worker(detector, device) for _ in range(count)]
+    def __init__(self, count: int, detector: str, device: str | None, *, offline: bool = False) -> None:
+        self._workers = [Worker(detector, device, offline=offline) for _ in range(count)]
         self._closed = False
 
     def __enter__(self) -> _Crew:

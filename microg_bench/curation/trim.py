@@ -182,7 +182,7 @@ class _Encoder:
                 self._last = frame, self._scaled(frame)
             scaled = self._last[1]
             if self._container is None:
-                self._open(scaled, frame)
+                self._open(scaled)
             scaled.pts, scaled.time_base = position, Fraction(1, self._settings.fps)
             self._container.mux(self._stream.encode(scaled))
         except OSError as error:
@@ -199,7 +199,7 @@ class _Encoder:
         even = max(2, 2 * round(width / 2))
         return turned.reformat(even, self._settings.height, "yuv420p", interpolation="BICUBIC")
 
-    def _open(self, scaled: VideoFrame, frame: VideoFrame) -> None:
+    def _open(self, scaled: VideoFrame) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(self._partial), "w", format="mp4")
         options = {"crf": str(self._settings.crf), "x264-params": _STEADY}

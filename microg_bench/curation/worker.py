@@ -1,8 +1,8 @@
 """Worker processes: each cuts footage or judges clips, one at a time.
 
-`python -m microg_bench.curation.worker DETECTOR [DEVICE]` reads a `FootageTask` or `ClipTask` a line from
-standard input, and writes what it finds to standard output, a line of JSON each. Footage is read in a process
-of its own, since native code that reads what anybody made may crash.
+`python -m microg_bench.curation.worker DETECTOR DEVICE [--offline]` reads a `FootageTask` or `ClipTask` a
+line from standard input, and writes what it finds to standard output, a line of JSON each. DEVICE may be "".
+Footage is read in a process of its own, since native code that reads what anybody made may crash.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from microg_bench.records import Record
 from microg_bench.text import first_line
 
 MODULE = "microg_bench.curation.worker"
+OFFLINE = "--offline"
 
 
 class FootageTask(Record):
@@ -75,10 +76,17 @@ class WorkerLostError(Exception):
 
 
 class Worker:
-    """A process that does one task at a time."""
+    """A process that does one task at a time; `offline`, it takes weights that are on this machine only."""
 
-    def __init__(self, detector: str, device: str | None) -> None:
-        self._command = [sys.executable, "-m", MODULE, detector, *([device] if device else [])]
+    def __init__(self, detector: str, device: str | None, *, offline: bool = False) -> None:
+        self._command = [
+            sys.executable,
+            "-m",
+            MODULE,
+            detector,
+            device or "",
+            *([OFFLINE] if offline else []),
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, task: FootageTask | ClipTask | None) -> Iterator[Verdict | ClipBoxes | DetectorFacts | str]:
@@ -195,7 +203,9 @@ def main(arguments: Sequence[str]) -> None:
     """Serve the process that started this one until its pipe closes."""
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the reports
-    served = _Served(arguments[0], arguments[1] if len(arguments) > 1 else None)
+    if OFFLINE in arguments:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when a library that loads weights is imported
+    served = _Served(arguments[0], arguments[1] or None)
     try:
         for line in sys.stdin.buffer:
             ((kind, content),) = json.loads(line).items()

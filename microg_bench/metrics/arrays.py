@@ -26,15 +26,21 @@ def number_words(texts: Iterable[str]) -> tuple[NDArray[np.int32], Ints, list[st
     return np.frombuffer(words, dtype=np.int32), np.frombuffer(lengths, dtype=np.int64), list(numbers)
 
 
-def stable_argsort(keys: Ints) -> Ints:
-    """`numpy.argsort` of whole numbers from 0 that keeps the order of equal ones, several times as fast."""
-    # With the place packed below the key, plain sorting does.
+def stable_sort(keys: Ints) -> tuple[Ints, Ints]:
+    """Whole numbers from 0 in order, and where each was, equal ones in their order."""
+    # With the place packed below the key, plain sorting does, several times as fast as a stable one.
     bits = len(keys).bit_length()
     if int(keys.max(initial=0)).bit_length() + bits > 63:
-        return np.argsort(keys, kind="stable")
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
     packed = keys << bits | np.arange(len(keys))
     packed.sort()
-    return packed & ((1 << bits) - 1)
+    return packed >> bits, packed & ((1 << bits) - 1)
+
+
+def stable_argsort(keys: Ints) -> Ints:
+    """Where whole numbers from 0 stand in order, equal ones in their order."""
+    return stable_sort(keys)[1]
 
 
 def spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:

@@ -128,7 +128,7 @@ def _decoded(
 def _shown(
     settings: Settings, name: str, recorded: Recorded, future: Future[Frames] | None
 ) -> tuple[Frames, tuple[int, ...]] | Strip:
-    """The frames as they were shown, with their indices in this order; a strip that says why there are none."""
+    """The frames as they were shown, with their indices in order; a strip that says why there are none."""
     if future is None:
         return Strip(why="the dataset at hand holds no video of this clip")
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
@@ -12,13 +10,13 @@ from typing import Any
 
 from microg_bench.curation.folder import Box, CurationFolder
 from microg_bench.curation.reviews import COLUMNS, LONGEST, MOST_ACTIONS, REASONS, SOURCES, fingerprint
+from microg_bench.curation.tables import read_rows
 from microg_bench.curation.taxonomy import ActionMeaning
 from microg_bench.errors import DataError, DecodeError
 from microg_bench.pages.folder import new_folder
 from microg_bench.pages.frames import jpegs
 from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
-from microg_bench.storage import read_text
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
 from microg_bench.video.sampling import FrameSpec
@@ -70,7 +68,6 @@ def write_review_page(
         progress.stage("drawing", len(clips))
         shown = _draw(folder, clips, pages.write, progress)
         data = {
-            "curation": fingerprint(folder),
             "columns": COLUMNS,
             "reasons": REASONS,
             "sources": SOURCES,
@@ -144,6 +141,7 @@ def _clip(
     ]
     return {
         "id": clip,
+        "fingerprint": fingerprint(folder, clip),
         "kind": footage.kind,
         "origin": footage.origin,
         "verdicts": verdicts,
@@ -169,16 +167,4 @@ def read_prefill(path: Path) -> dict[str, dict[str, str]]:
     Raises:
         DataError: it cannot be read, lacks `video_id`, or a row has too few fields or too many.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path, MAX_BYTES).decode(), newline=""), strict=True)
-    try:
-        if "video_id" not in (reader.fieldnames or ()):
-            raise DataError("lacks the column 'video_id'", path=path)
-        found = {}
-        for number, row in enumerate(reader, start=1):
-            if None in row or None in row.values():
-                reason = "has another number of fields than the header"
-                raise DataError(reason, path=path, item=f"row {number}")
-            found[row["video_id"]] = row
-        return found
-    except csv.Error as error:
-        raise DataError(f"is no CSV: {error}", path=path, item=f"line {reader.line_num}") from None
+    return {row["video_id"]: row for _, row in read_rows(path, ("video_id",), MAX_BYTES)}

@@ -11,7 +11,7 @@ from microg_bench.adapters.base import flags
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError
 from microg_bench.pages.folder import new_folder
-from microg_bench.pages.frames import Strip, draw, recorded, why_none
+from microg_bench.pages.frames import Recorded, Strip, draw, recorded, why_none
 from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
 from microg_bench.records import Failure, Request
@@ -160,10 +160,7 @@ def _data(
             {"name": run.settings.task, "title": TASKS[run.settings.task].title, "metrics": list(metrics)}
             for run, metrics in zip(runs, known, strict=True)
         ],
-        "clips": [
-            _clip(name, source, shown[name].indices if name in shown else (), strips)
-            for name, source in sources.items()
-        ],
+        "clips": [_clip(name, source, shown.get(name), strips) for name, source in sources.items()],
         "items": [
             {
                 "task": task,
@@ -182,14 +179,14 @@ def _asked(run: RunRecord, dataset: Dataset | None) -> list[tuple[Request, str |
     return [(item.request, item.reference) for item in run.items(dataset)]
 
 
-def _clip(name: str, source: str, shown: tuple[int, ...], strips: Mapping[str, Strip]) -> dict[str, Any]:
+def _clip(name: str, source: str, shown: Recorded | None, strips: Mapping[str, Strip]) -> dict[str, Any]:
     clip: dict[str, Any] = {"id": name, "source": source}
     strip = strips.get(name)
     if strip and strip.folder:
         return {**clip, "folder": strip.folder, "frames": strip.frames}
     if strip and strip.why:
         clip["why"] = strip.why
-    return {**clip, "frames": [[index] for index in shown]}
+    return {**clip, "frames": [[index] for index in (shown.indices if shown else ())]}
 
 
 def _item(run: RunRecord, request: Request, reference: str | None, scores: ItemScores) -> dict[str, Any]:

@@ -146,7 +146,10 @@ class Configuration:
     def identity(self) -> dict[str, str | None]:
         """The hashes of what is read from files before a clip is, by what it is."""
         prompts = {f"prompt for {task}": str(one.identity) for task, one in self.templates.items()}
-        return {"checkpoint": self.checkpoint_sha256, "adapter": self.adapter_sha256, **prompts}
+        from microg_bench.runs.start import package_sha256
+
+        own = {"source of microg-bench": package_sha256(), "checkpoint": self.checkpoint_sha256}
+        return {**own, "adapter": self.adapter_sha256, **prompts}
 
     @property
     def described_with(self) -> str:

@@ -56,7 +56,7 @@ from microg_bench.runs.frames import (
     whole_clips,
 )
 from microg_bench.runs.record import RunRecord, rejectable
-from microg_bench.runs.start import Outcomes, Usage, prompted
+from microg_bench.runs.start import Outcomes, Usage, note_engine, prompted
 from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec, FrameUnion
 
@@ -220,7 +220,7 @@ async def _ask_engine(
         provenance = engine.provenance()
         execution = Execution(engine, progress, first.open_cache(provenance), budget)
         for record in _records(variants) if provenance else ():
-            record.note(engine=provenance)
+            note_engine(record, provenance)
         progress.stage("asking", *steps)
         for variant in variants:
             variant.usage.begin()

@@ -19,6 +19,7 @@ from microg_bench.tasks import TASKS, items_of
 from microg_bench.text import listed
 
 _LINES = 1000  # of a journal that are written at once
+_OF_PLACE = ("device", "servers")  # of what engines tell of themselves
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,8 @@ def merge(
             has not ended, or was shown another video; or the run cannot be written, or would be among them.
         DataError: the dataset cannot be read, or is another one.
     """
-    given = list(dict.fromkeys(folders))
+    given = list(folders)
+    absent(out)
     if inside := next((one for one in given if out.resolve().is_relative_to(one.resolve())), None):
         raise RunError(f"is below {inside}, which holds the shards: give another folder", path=out)
     found = _find_shards(given)
@@ -64,10 +66,8 @@ def merge(
     place = {} if data is None or isinstance(data, Dataset) else {"data": str(data)}
     shown: dict[str, str] = {}
     settings = {name: _checked(shards, dataset, shown, progress) for name, shards in found.items()}
-    if shown and not any(clip.video for clip in dataset.clips):
-        progress.note(
-            "no video is here: whether all shards were shown the videos of this dataset is not known"
-        )
+    if unknown := [clip for clip in dataset.clips if clip.video_id in shown and not clip.video]:
+        progress.note(f"{len(unknown):,} clips have no video here: which one was shown is not checked")
     with whole_folder(out, absent) as folder:
         for name, shards in found.items():
             _write(shards, settings[name], place, folder / name, progress)
@@ -101,6 +101,10 @@ def _checked(
             first, record
         ):
             raise RunError(f"is a shard of another run than {first.path} ({changed})", path=record.path)
+        if other := _other_engine(first, record):
+            name, theirs, own = other
+            told = f"{name} {own}, but {first.path} with {name} {theirs}"
+            raise RunError(f"was answered with {told}: all shards need the same", path=record.path)
     whole = _whole(first, first.dataset(dataset))
     clips = {clip.video_id: clip for clip in dataset.clips}
     shards = {str(record.settings.shard): record for record in records}
@@ -139,6 +143,17 @@ def _check_shown(
         if shown[clip.video_id] != answer.clip_sha256:
             reason = f"was shown another video of {clip.video_id} than {clip.video or 'another task'}"
             raise RunError(f"{reason}; run its command again, which asks about it again", path=record.path)
+
+
+def _other_engine(first: RunRecord, record: RunRecord) -> tuple[str, str, str] | None:
+    """What the engines of two shards tell of themselves and is not alike: its name and both values.
+
+    Devices and addresses may differ.
+    """
+    one, other = (own.engine for own in (first, record))
+    names = (name for name in (*one, *other) if one.get(name) != other.get(name) and name not in _OF_PLACE)
+    name = next(names, None) if one and other else None
+    return (name, one.get(name, "none"), other.get(name, "none")) if name else None
 
 
 def _other_part(first: RunRecord, record: RunRecord) -> str | None:

@@ -7,7 +7,7 @@ writer: each file is read when it is first needed, at most once, and what is wri
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -413,6 +413,12 @@ class RunRecord:
         found = rejectable(names)
         if self.starts[-1].get("rejected", []) != found:
             self.note(rejected=found)
+
+    @property
+    def engine(self) -> Mapping[str, str]:
+        """What the engine that answered last told of itself, such as versions; empty where none has."""
+        known = (start.get("engine") for start in reversed(self.starts))
+        return next(filter(None, known), {})
 
     def close(self) -> None:
         """Flush the journal and release the folder; safe to call twice.

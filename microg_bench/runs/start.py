@@ -7,14 +7,18 @@ import platform
 import re
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import microg_bench
 from microg_bench.adapters.registry import is_generic
+from microg_bench.children import PACKAGE
+from microg_bench.errors import RunError
 from microg_bench.options import flag
 from microg_bench.privacy import without_private
 from microg_bench.records import Failure, Prompt, Request, Response
@@ -45,6 +49,15 @@ def provenance() -> dict[str, Any]:
     return {"started": started, "git": _git_revision(), "versions": versions}
 
 
+@cache
+def package_sha256() -> str:
+    """What this package is made of: two checkouts of one version may differ."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{path.relative_to(PACKAGE)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def prompted(request: Request, prompt: Prompt, frames: Frames | None = None) -> dict[str, Any]:
     """One of the requests that a start asks, the SHA-256 of its prompt, and the size of its frames.
 
@@ -69,6 +82,19 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
+
+
+def note_engine(record: RunRecord, told: Mapping[str, str]) -> None:
+    """Note in a run what the engine tells of itself.
+
+    Raises:
+        RunError: the answers so far are of another commit of the checkpoint; or run.json cannot be written.
+    """
+    before, now = record.engine.get("commit"), told.get("commit")
+    if record.answers and None not in (before, now) and before != now:
+        reason = f"its answers are of commit {before} of {record.settings.checkpoint}, which is {now} here"
+        raise RunError(f"{reason}: start another run, with --revision to keep a commit", path=record.path)
+    record.note(engine=dict(told))
 
 
 @dataclass

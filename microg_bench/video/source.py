@@ -142,13 +142,9 @@ def read_frames(
 
 @dataclass(frozen=True)
 class Damage:
-    """A part of a video that cannot be shown, from after the last sound frame on until the next key frame.
-
-    `start` and `end` are the times of these frames in seconds; `end` is None where there is none.
-    """
+    """A part of a video that cannot be shown: from after the sound frame at `start` seconds to the next."""
 
     start: float
-    end: float | None
 
 
 def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> Iterator[VideoFrame | Damage]:
@@ -177,13 +173,13 @@ def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> I
             if frame.time is None or (sound and frame.time < last):
                 raise refuse(path, f"a frame after {last:.2f} s has no time, or an earlier one")
             if broken:
-                yield Damage(last, frame.time)
+                yield Damage(last)
             last, broken, sound = frame.time, False, True
             yield frame
     if not sound:
         raise refuse(path, "no frame can be decoded")
     if broken:
-        yield Damage(last, None)
+        yield Damage(last)
 
 
 def header_frames(stream: VideoStream) -> int:

@@ -69,6 +69,29 @@ def test_another_module_that_it_imports_makes_another_adapter(
     assert registry.source_sha256(adapter) != before
 
 
+def test_a_module_beside_an_adapter_that_is_in_no_package_is_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helper_of_mine.py").write_text("import helper_of_helper\n")
+    (tmp_path / "helper_of_helper.py").write_text("")
+    (tmp_path / "microg_bench.py").write_text("")
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import helper_of_mine\n"
+        "from microg_bench.adapters.base import Adapter\n"
+        "class Mine(Adapter):\n    name = 'mine'\n    title = 'Mine'\n"
+    )
+    adapter = find_adapter(str(file))
+    hashes = [registry.source_sha256(adapter)]
+    for name in ("helper_of_mine.py", "helper_of_helper.py", "microg_bench.py"):
+        with (tmp_path / name).open("a") as changed:
+            changed.write("# changed\n")
+        hashes.append(registry.source_sha256(adapter))
+    assert len(set(hashes)) == 3, "the harness is known by its version"
+    assert hashes[2] == hashes[3]
+
+
 def test_the_hash_of_a_shipped_model_covers_what_its_loader_imports() -> None:
     adapter = find_adapter("video-chatgpt")
     folder = Path(inspect.getfile(type(adapter))).parent

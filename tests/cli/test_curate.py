@@ -1,6 +1,8 @@
 """`microg-bench curate`: what is typed wrong meets one line, before anything is written."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -49,3 +51,28 @@ def test_clips_can_be_cut_without_a_detector(footage: Path) -> None:
     done = bench("curate", "orbit.mp4", "--out", "out", "--stages", "trim", cwd=footage.parent)
     assert done.returncode == 0, done.stderr
     assert (footage.parent / "out" / "videos" / "real" / "orbit" / "orbit_000.mp4").is_file()
+
+
+@pytest.mark.slow
+def test_a_dry_run_does_not_ask_the_hub(footage: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    asked: list[str] = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            asked.append(self.path)
+            self.send_error(503)
+
+        do_GET = do_HEAD
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        env = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": address, "HF_HOME": str(footage.parent / "cache")}
+        done = bench("curate", "orbit.mp4", "--out", "out", "--dry-run", cwd=footage.parent, env=env)
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("give about 1 clips: 0 are cut, 0 are judged\n")
+    assert "a dry run fetches no weights: ustc-community/dfine-small-coco: cannot be loaded" in done.stderr
+    assert asked == []

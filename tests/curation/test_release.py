@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from microg_bench.curation.folder import CurationFolder
 from microg_bench.curation.release import write_card, write_dataset
 from microg_bench.curation.reviews import COLUMNS, ClipReview, fingerprint, merge_reviews
 from microg_bench.dataset.check import check
@@ -93,24 +94,50 @@ def test_a_dataset_without_captions_is_read_too(tmp_path: Path) -> None:
     assert "0 captions" in write_card(tmp_path / "data", "x").read_text()
 
 
+def write_review(curation: CurationFolder, path: Path, *rows: dict[str, str]) -> None:
+    """Write a review of `orbit_000`; each row is told by what differs from an accepted person."""
+    usual = {"video_id": "orbit_000", "decision": "accept", "annotator": path.stem}
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        for row in ({**usual, **one} for one in rows):
+            writer.writerow({"fingerprint": fingerprint(curation, row["video_id"]), **row})
+
+
 def test_disagreements_that_are_decided_are_listed_no_longer(tmp_path: Path) -> None:
     curation = make_curation(tmp_path / "station")
     for who, action in (("ann", "12"), ("ben", "14"), ("last", "12")):
-        rows = [{"person_id": "1", "actions": action}, {"person_id": "2", "actions": ""}]
-        usual = {"video_id": "orbit_000", "annotator": who, "decision": "accept"}
-        with (tmp_path / f"{who}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
-            writer.writeheader()
-            writer.writerows({**usual, "curation": fingerprint(curation), **row} for row in rows)
+        rows = {"person_id": "1", "actions": action}, {"person_id": "2"}
+        write_review(curation, tmp_path / f"{who}.csv", *rows)
     listed = tmp_path / "station" / "disagreements.csv"
     merge = ("curate", "merge", "station", "ann.csv", "ben.csv")
     first = bench(*merge, "--out", "one", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert len(listed.read_text().splitlines()) == 3
+    assert listed.read_text().splitlines() == [
+        "video_id,what,said,outcome",
+        'orbit_000,"person 1, action 12",1 of 2,tie',
+        'orbit_000,"person 1, action 14",1 of 2,tie',
+    ]
+    tied = bench("curate", "release", "one", cwd=tmp_path)
+    assert tied.returncode == 1
+    assert "annotators are tied on orbit_000, person 1, action 12 (and 1 more)" in tied.stderr
+    assert not (tmp_path / "one" / "README.md").exists()
     assert bench(*merge, "--final", "last.csv", "--out", "two", cwd=tmp_path).returncode == 0
-    assert listed.read_text() == "video_id,what,said\n"
+    assert listed.read_text() == "video_id,what,said,outcome\n"
+    assert bench("curate", "release", "two", cwd=tmp_path).returncode == 0
     again = bench(*merge, "ann.csv", "--out", "three", cwd=tmp_path)
     assert again.stderr == "error: ann.csv: orbit_000 was reviewed by ann in ann.csv as well\n"
+
+
+def test_reviews_of_clips_that_have_changed_are_named_and_the_rest_is_merged(tmp_path: Path) -> None:
+    curation = make_curation(tmp_path / "station")
+    unchanged = [{"video_id": "film_000", "person_id": person, "actions": "12"} for person in ("1", "2")]
+    changed = {"person_id": "1", "fingerprint": "0" * 16}
+    write_review(curation, tmp_path / "ann.csv", *unchanged, changed)
+    done = bench("curate", "merge", "station", "ann.csv", "--out", "data", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 reviews do not count, since their clips have changed: orbit_000 (ann)" in done.stderr
+    assert [one.name for one in (tmp_path / "data").rglob("*.mp4")] == ["film_000.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +149,8 @@ def test_disagreements_that_are_decided_are_listed_no_longer(tmp_path: Path) -> 
         ("curation.json", '{"detector": []}', "curation.json: names no detector"),
         ("annotation_files/vqa_and_captioning.json", "{", "vqa_and_captioning.json"),
         ("annotation_files/actions.csv", None, "lacks annotation_files/actions.csv"),
+        ("annotation_files/disagreements.csv", None, "lacks annotation_files/disagreements.csv"),
+        ("annotation_files/disagreements.csv", "video_id,what\n", "lacks the column 'outcome'"),
     ],
 )
 def test_a_folder_that_is_damaged_gets_no_card(
@@ -143,6 +172,14 @@ def test_a_folder_that_is_there_is_left_alone(dataset: Path) -> None:
         write_dataset(curation, merge_reviews(curation, [accepted("orbit_000", (1,))]), dataset)
     with pytest.raises(DataError, match="no clip was accepted"):
         write_dataset(curation, merge_reviews(curation, []), dataset.parent / "none")
+
+
+def test_a_clip_whose_file_is_gone_is_named(tmp_path: Path) -> None:
+    curation = make_curation(tmp_path / "station")
+    curation.video("orbit_000").unlink()
+    with pytest.raises(RunError, match="orbit_000.mp4: cannot be copied"):
+        write_dataset(curation, merge_reviews(curation, [accepted("orbit_000", (1,))]), tmp_path / "data")
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_card_tells_where_footage_is_from(dataset: Path) -> None:

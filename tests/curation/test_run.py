@@ -104,6 +104,62 @@ def test_a_stage_runs_again_only_where_something_has_changed(
     assert asked(tmp_path) == 6, "and is the same"
 
 
+def test_clips_of_earlier_settings_stay_and_do_not_count(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    assert curate(footage, "--out", "out").returncode == 0
+    first = CurationFolder.read(tmp_path / "out")
+    recipe = Path(__file__).parents[2] / "microg_bench" / "curation" / "recipes" / "paper.toml"
+    text = recipe.read_text().replace("seconds = 3", "seconds = 4")
+    (tmp_path / "longer.toml").write_text(text)
+    longer = (footage, "--out", "out", "--recipe", "longer.toml")
+    said = "1 clips are of earlier settings or files"
+
+    plan = curate(*longer, "--dry-run")
+    assert "0 are cut, 0 are judged" in plan.stdout and "3 clips are of earlier settings" in plan.stderr
+
+    done = curate(*longer, "--stages", "trim")
+    assert said in done.stderr, "two of three were cut again"
+    folder = CurationFolder.read(tmp_path / "out")
+    assert (folder.clips, folder.earlier) == (["orbit_000", "orbit_001"], ["orbit_002"])
+    assert all(folder.video(clip).is_file() for clip in first.clips), "nothing is deleted"
+    assert (folder.accepted(), folder.persons("orbit_001")) == ([], ()), "they are other clips"
+
+    done = curate(*longer)
+    folder = CurationFolder.read(tmp_path / "out")
+    assert done.stderr.count("earlier settings") == 1
+    assert set(folder.verdicts["orbit_002"]) == set(first.verdicts["orbit_002"]), "it was not judged again"
+    assert "of 2 clips passed" in done.stdout
+    review = curate("review", "out", "--out", "page", "--rejected", detector="")
+    assert (review.returncode, said in review.stderr) == (0, True)
+    assert "orbit_002" not in (tmp_path / "page" / "index.html").read_text()
+
+    assert curate(footage, "--out", "out").returncode == 0
+    assert verdicts(tmp_path / "out") == {
+        (clip, stage): one for clip, own in first.verdicts.items() for stage, one in own.items()
+    }, "the same settings give the same"
+
+
+def test_settings_that_change_while_clips_are_cut_leave_none_out(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    assert curate(footage, "--out", "out", "--stages", "trim").returncode == 0
+    folder = CurationFolder.read(tmp_path / "out")
+    assert folder.facts is not None
+    footage_of = {
+        name: one.model_copy(update={"key": "another", "cut": ""})
+        for name, one in folder.facts.footage.items()
+    }
+    folder.write_facts(folder.facts.model_copy(update={"footage": footage_of}))
+    first = folder.verdicts["orbit_000"]["trim"]
+    folder.add(first.model_copy(update={"key": "another", "numbers": {"sha256": "0" * 64}}))
+    folder.close()
+    assert curate(footage, "--out", "out", "--stages", "trim").returncode == 0
+    again = CurationFolder.read(tmp_path / "out")
+    assert again.clips == ["orbit_000", "orbit_001", "orbit_002"]
+    assert again.verdicts["orbit_000"]["trim"] == first
+
+
 def test_a_killed_curation_goes_on(
     curate: Curate, footage: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:

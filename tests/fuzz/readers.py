@@ -22,6 +22,24 @@ import polars
 
 from microg_bench import har, storage
 from microg_bench.cli.options import read_toml
+from microg_bench.curation.folder import (
+    Box,
+    ClipBoxes,
+    CurationFacts,
+    CurationFolder,
+    Footage,
+    Verdict,
+    read_curation,
+)
+from microg_bench.curation.footage import read_manifest
+from microg_bench.curation.recipe import FOLDER as RECIPES
+from microg_bench.curation.recipe import STAGES, read_curation_recipe
+from microg_bench.curation.release import write_card
+from microg_bench.curation.reviews import COLUMNS, fingerprint, merge_reviews, read_reviews
+from microg_bench.curation.run import box_tables
+from microg_bench.curation.tables import table_text
+from microg_bench.curation.taxonomy import FILE as TAXONOMY
+from microg_bench.curation.taxonomy import read_taxonomy
 from microg_bench.dataset import check, fetch
 from microg_bench.dataset.annotations import read_annotations
 from microg_bench.dataset.labels import read_actions, read_label_map
@@ -31,6 +49,7 @@ from microg_bench.errors import MicrogError
 from microg_bench.har.convert import BOXES
 from microg_bench.har.reports import read_scorecards
 from microg_bench.metrics.sentence import check_modules
+from microg_bench.pages.review_page import read_prefill
 from microg_bench.prompts import read_template
 from microg_bench.records import Answer, Failure, Request, TaskName
 from microg_bench.runs.batches import Batches
@@ -71,11 +90,11 @@ class Reader:
     def file(self, content: bytes) -> Iterator[Path]:
         """A file with this content."""
         with tempfile.TemporaryDirectory() as folder:
-            for name, whole in self.beside.items():
-                Path(folder, name).write_bytes(whole)
-            file = Path(folder, self.name)
-            file.write_bytes(content)
-            yield file
+            for name, whole in {**self.beside, self.name: content}.items():
+                file = Path(folder, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(whole)
+            yield Path(folder, self.name)
 
 
 def _as_json(content: Any) -> bytes:
@@ -197,6 +216,66 @@ def _predictions() -> dict[str, Reader]:
 
 
 LABELS = read_label_map()
+
+
+def _write_curation(path: Path) -> None:
+    """Two clips with a person each, of which the second was rejected."""
+    folder = CurationFolder(path)
+    footage = Footage(name="orbit", file="orbit.mp4", size=1, modified=1, key="k", more={"place": "Cupola"})
+    folder.write_facts(CurationFacts(recipe={}, detector={"name": "hog"}, footage={"orbit": footage}))
+    box = Box(frame=50, person=1, xmin=1, ymin=2, xmax=30, ymax=40.5, confidence=0.9)
+    for clip in ("orbit_000", "orbit_001"):
+        folder.add(Verdict(clip=clip, stage="trim", key="k", passed=True, numbers={"sha256": "0" * 64}))
+        folder.add(ClipBoxes(clip=clip, of="tracks", key="t", boxes=(box,)))
+        for stage in STAGES[1:]:
+            folder.add(Verdict(clip=clip, stage=stage, key="t", passed=clip == "orbit_000"))
+    folder.close()
+
+
+def _read_curation(file: Path) -> None:
+    folder = read_curation(file.parent)
+    box_tables(folder, folder.accepted())
+    for clip in folder.clips:
+        assert folder.video(clip).resolve().is_relative_to(file.parent.resolve()), "no clip is elsewhere"
+        folder.is_judged(clip), fingerprint(folder, clip), int(clip.rpartition("_")[2])
+
+
+def _curation() -> dict[str, bytes]:
+    """The files of a curation, and a review of it."""
+    with tempfile.TemporaryDirectory() as name:
+        _write_curation(Path(name))
+        folder = read_curation(Path(name))
+        row = {"annotator": "ann", "decision": "accept", "person_id": "1", "actions": "12 79", "crew": "Ann"}
+        rows = [
+            {**row, "video_id": "orbit_000", "caption": 'A man, "afloat".'},
+            {**row, "video_id": "orbit_000", "annotator": "ben", "actions": ""},
+            {"video_id": "orbit_001", "annotator": "ann", "decision": "reject", "reason": "cut"},
+        ]
+        for one in rows:
+            one["fingerprint"] = fingerprint(folder, one["video_id"])
+        review = table_text(COLUMNS, [[one.get(column, "") for column in COLUMNS] for one in rows])
+        return {
+            "review.csv": review.encode(),
+            **{file.name: file.read_bytes() for file in Path(name).iterdir()},
+        }
+
+
+CURATION = _curation()
+JOURNALS = ("curation.json", "verdicts.jsonl", "boxes.jsonl")
+
+
+def _read_review(file: Path) -> None:
+    folder = read_curation(file.parent)
+    merge_reviews(folder, read_reviews([file], folder, LABELS).found)
+
+
+DATASET = {
+    "footage.csv": b"name,kind,origin,licence,mission\norbit,real,NASA,public domain,ISS-40\n",
+    "curation.json": b'{"schema": 1, "recipe": {}, "detector": {"name": "hog"}}',
+    "annotation_files/actions.csv": b"video_id,movie_or_real,person_id,action\norbit_000,r,1,12\n",
+    "annotation_files/disagreements.csv": b"video_id,what,said,outcome\norbit_000,decision,1 of 3,rejected\n",
+    "annotation_files/vqa_and_captioning.json": _as_json([{"video_id": "orbit_000", "qa_pairs": []}]),
+}
 TEMPLATE = b"""id = "mine"
 version = 1
 task = "vqa"
@@ -256,6 +335,25 @@ READERS: dict[str, Reader] = {
     **{
         f"submission: {name}": Reader(lambda file: submissions.load(file.parent), PACKED[name], name, PACKED)
         for name in PACKED
+    },
+    **{f"curation: {name}": Reader(_read_curation, CURATION[name], name, CURATION) for name in JOURNALS},
+    "review": Reader(_read_review, CURATION["review.csv"], "review.csv", CURATION),
+    "prefill": Reader(read_prefill, b"video_id,caption,crew\norbit_000,A man.,Ann\n"),
+    "manifest": Reader(read_manifest, DATASET["footage.csv"]),
+    "recipe of a curation": Reader(read_curation_recipe, (RECIPES / "paper.toml").read_bytes(), "a.toml"),
+    "taxonomy": Reader(
+        lambda file: read_taxonomy(LABELS, file), TAXONOMY.read_bytes()[:2000].rpartition(b"\n[")[0]
+    ),
+    **{
+        f"curated dataset: {name}": Reader(
+            lambda file: write_card(
+                file.parent if file.parent.name != "annotation_files" else file.parents[1], "x"
+            ),
+            DATASET[name],
+            name,
+            DATASET,
+        )
+        for name in DATASET
     },
     "video in mp4": Reader(_decode, _video("mp4"), "a.mp4"),
     "video in mkv": Reader(_decode, _video("mkv"), "a.mkv"),

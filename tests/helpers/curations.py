@@ -37,6 +37,7 @@ def make_curation(path: Path, *, origin: str = "NASA", persons: int = 2) -> Cura
             modified=1,
             origin=origin,
             licence="public domain",
+            key="k",
         )
         for name, kind in (("orbit", "real"), ("film", "movie"))
     }

@@ -97,7 +97,7 @@ def test_clips_are_labelled_exported_and_merged(
             shown.keyboard.press("Escape")
         shown.keyboard.press("Escape")
         assert shown.inner_text("#count") == "5 shown, 3 of 5 decided"
-        reviews = read_reviews([export(shown, tmp_path / "ann.csv")], curation, LABELS)
+        reviews = read_reviews([export(shown, tmp_path / "ann.csv")], curation, LABELS).found
     found = {one.clip: one for one in reviews}
     assert found.keys() == {"film_000", "film_001", "orbit_000"}
     assert found["film_000"].actions == {1: frozenset({12}), 2: frozenset()}
@@ -120,6 +120,23 @@ def test_work_is_kept_in_the_browser_by_annotator(browser: Browser, page: Path) 
         assert shown.inner_text("#count") == "5 shown, 1 of 5 decided"
         shown.fill("#annotator", "cleo")
         shown.get_by_text("5 shown, 0 of 5 decided").wait_for()
+
+
+def test_work_on_clips_that_have_not_changed_is_kept_when_others_have(
+    browser: Browser, curation: CurationFolder, tmp_path: Path
+) -> None:
+    changed = make_curation(tmp_path / "station", persons=1)
+    now, later = (written(one, tmp_path / name) for one, name in ((curation, "now"), (changed, "later")))
+    with visited(browser, now, folder=tmp_path) as shown:
+        shown.fill("#annotator", "ida")
+        for clip in ("orbit_000", "orbit_001"):
+            shown.locator(".row .open", has_text=clip).click()
+            shown.keyboard.press("a")
+            shown.keyboard.press("Escape")
+        shown.get_by_text("3 shown, 2 of 3 decided").wait_for()
+        shown.goto(later.resolve().as_uri())
+        shown.get_by_text("3 shown, 1 of 3 decided").wait_for()
+        assert shown.locator(".row", has_text="orbit_001").locator(".state").inner_text() == "accepted"
 
 
 def test_what_was_said_before_a_name_was_given_goes_with_the_name(browser: Browser, page: Path) -> None:

@@ -1,8 +1,7 @@
 """The page of a run in a real browser, from the file system: what a reader sees and can do."""
 
-from __future__ import annotations
-
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,7 +90,9 @@ def test_clips_show_the_frames_that_the_journal_names(
         page.keyboard.press("Enter")
         name = page.inner_text("#opened-title").partition(" · ")[0]
         sources = page.locator("#opened img").evaluate_all("all => all.map((one) => one.src)")
-        assert tuple(int(Path(source).stem) for source in sources) == answers[name].frames
+        assert [int(Path(source).stem) for source in sources] == list(range(len(answers[name].frames)))
+        words = page.locator("#opened img").evaluate_all("all => all.map((one) => one.alt)")
+        assert tuple(int(re.findall(r"\d+", one)[0]) for one in words) == answers[name].frames
         page.wait_for_function(
             "() => [...document.querySelectorAll('#opened img')].every((one) => one.naturalWidth)"
         )

@@ -130,6 +130,8 @@ def test_what_does_not_belong_together_is_refused(data: Path, shards: Path, tmp_
         ([undivided], tmp_path / "out", "is no shard"),
         ([tmp_path / "none"], tmp_path / "out", "no such folder"),
         ([shards], tmp_path / "taken", "exists: give another folder"),
+        ([first, first, second], tmp_path / "out", "is shard 1/3, as is"),
+        ([shards], shards, "exists: give another folder"),
         ([shards], shards / "merged", "is below .*/run, which holds the shards: give another folder"),
     ]
     for folders, out, said in cases:
@@ -163,6 +165,28 @@ def test_shards_that_were_shown_other_videos_are_refused(data: Path, tmp_path: P
     with pytest.raises(RunError, match="was shown another video of b_001 than another task"):
         mb.merge_runs(shards, out=tmp_path / "merged", data=other, progress=None)
     assert not (tmp_path / "merged").exists()
+
+
+def test_shards_of_another_commit_or_version_are_refused(shards: Path, tmp_path: Path) -> None:
+    told = {"device": "cuda", "servers": "http://one", "commit": "a" * 40, "vllm": "0.32.0"}
+
+    def tell(number: int, **changed: str) -> None:
+        for file in shards.glob(f"shard-{number}-of-3/*/run.json"):
+            content = json.loads(file.read_text())
+            content["starts"][-1]["engine"] = {**told, **changed}
+            file.write_text(json.dumps(content))
+
+    tell(1)
+    tell(2, device="cuda:1", servers="http://two")
+    for changed in ({"commit": "b" * 40}, {"vllm": "0.33.0"}):
+        tell(3, **changed)
+        name, value = next(iter(changed.items()))
+        with pytest.raises(
+            RunError, match=f"was answered with {name} {value}, but .* with {name} {told[name]}"
+        ):
+            merge(shards, out=tmp_path / "merged")
+    tell(3)
+    assert len(merge(shards, out=tmp_path / "merged")) == 2
 
 
 def test_a_dataset_in_a_folder_of_another_name_is_the_same(data: Path, tmp_path: Path) -> None:

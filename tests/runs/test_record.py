@@ -8,6 +8,7 @@ from microg_bench.errors import RunError
 from microg_bench.records import Answer, Failure, Generation, Response, Withdrawal
 from microg_bench.runs.batches import BATCHES_FILE
 from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.runs.start import note_engine
 from microg_bench.settings import PromptId
 from microg_bench.storage import Journal
 from microg_bench.video.sampling import FrameSpec
@@ -333,3 +334,19 @@ def test_a_run_is_opened_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         RunRecord.reopen(tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_run_of_another_commit_of_its_checkpoint_is_not_resumed(tmp_path: Path) -> None:
+    with open_run(tmp_path / "r") as record:
+        note_engine(record, {"commit": "a" * 40, "torch": "2"})
+        record.add(answer("a"))
+    with RunRecord.reopen(tmp_path / "r") as record:
+        record.begin({"started": "later"}, record.settings)
+        note_engine(record, {"commit": "a" * 40, "torch": "3"})
+        record.begin({"started": "last"}, record.settings)
+        with pytest.raises(RunError, match=f"of commit {'a' * 40} .* which is {'b' * 40} here"):
+            note_engine(record, {"commit": "b" * 40})
+    assert RunRecord.read(tmp_path / "r").engine == {"commit": "a" * 40, "torch": "3"}
+    with open_run(tmp_path / "unanswered") as record:
+        note_engine(record, {"commit": "a" * 40})
+        note_engine(record, {"commit": "b" * 40})

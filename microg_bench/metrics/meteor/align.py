@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import reduce
-from operator import or_
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.metrics.arrays import Ints, spread, stable_argsort
+from microg_bench.metrics.arrays import Ints, spread, stable_sort
 
 EXACT, STEM, SYNONYM, PARAPHRASE = range(4)
 _BEAM = 40
-_BATCH = 10_000
+_BATCH = 20_000
 _CLOSED = -1
 _NOWHERE = -2
 # The row of no match, counted from the end.
@@ -53,18 +51,17 @@ class Matches:
 
 @dataclass(frozen=True)
 class _States:
-    """Partial alignments, one a row, in the order of pairs and costs.
+    """Partial alignments, one a row, in the order of `key`.
 
     Attributes:
-        cost: what they are ordered by, as one number.
+        key: the pair and its cost as one number, the pair above the lowest bits.
         used: words of the candidate in matches, as bits, shape (states × blocks of 64); only of words that
             several matches cover, since no match can lack another.
         chunk: where the candidate would continue the open chunk, `_CLOSED` without one.
         behind: the first word of the reference behind the last match.
     """
 
-    pair: Ints
-    cost: Ints
+    key: Ints
     used: NDArray[np.uint64]
     chunk: Ints
     behind: Ints
@@ -74,7 +71,7 @@ def best_alignments(matches: Matches) -> Matches:
     """The matches that are in the best alignment of their pair."""
     chosen = np.zeros(len(matches), dtype=np.bool_)
     for rows in _batches(matches):
-        chosen[rows[_Search(matches[rows]).best()]] = True
+        chosen[rows] = _Search(matches[rows]).best()
     return matches[chosen]
 
 
@@ -94,17 +91,21 @@ class _Search:
 
     def __init__(self, matches: Matches) -> None:
         """Read the matches, at least one, and tell what each of them adds to a state."""
-        self._matches = matches
         self._pair = np.cumsum(np.diff(matches.pair, prepend=matches.pair[0]) != 0)
         self._pairs = int(self._pair[-1]) + 1
+        self._start, self._end = matches.start, matches.end
         self._width = int(matches.end.max()) + 1
         distance = np.abs(matches.start - matches.candidate_start)
         # One chunk costs more than all distances, and a gain of 1 is worth more than all chunks.
         self._chunk = int(np.bincount(self._pair, distance).max()) + 1
-        gain = _gains(matches) * self._chunk * (self._width + 1)
+        gain = self._chunk * (self._width + 1)
+        # No alignment gains more, so that costs from here on stay above 0.
+        self._most = (self._width + int(matches.candidate_end.max())) * gain
+        self._cost_bits = (2 * self._most).bit_length()
         # The last row stands for no match.
-        self._distance, self._gain = np.append(distance, 0), np.append(gain, 0)
+        self._distance, self._gain = np.append(distance, 0), np.append(gain * _gains(matches), 0)
         self._begins = np.append(matches.candidate_start, _NOWHERE)
+        self._chunk_after, self._behind = np.append(matches.candidate_end, _CLOSED), np.append(matches.end, 0)
         before, after = self._contested(matches.start, matches.end)
         low, high = self._contested(matches.candidate_start, matches.candidate_end)
         self._block = np.append(low >> 6, 0)
@@ -113,91 +114,118 @@ class _Search:
         self._covered = covered[: 1 + bool(covered[1].any())]
         self._blocks = int(self._block.max()) + len(self._covered)
         # A match whose words no other match covers is in every alignment, even without gain.
-        self._fixed = (before == after) & (low == high)
+        self._fixed = np.append((before == after) & (low == high), False)
 
-    def best(self) -> Ints:
-        """The rows of the matches in the best alignments."""
+    def best(self) -> NDArray[np.bool_]:
+        """Whether each match is in the best alignment of its pair."""
         pairs = np.arange(self._pairs)
         unused = np.zeros(self._pairs * self._blocks, dtype=np.uint64)
-        states = _States(pairs, 0 * pairs, unused, 0 * pairs + _CLOSED, 0 * pairs)
+        first = pairs << self._cost_bits
+        states = _States(first + self._most, unused, 0 * pairs + _CLOSED, 0 * pairs)
         history = []
-        for word, first, count in zip(*self._turns(), strict=True):
-            states, parent, row = self._advance(states, word, first, count)
+        for word, begin, count, fixed in self._turns():
+            states, parent, row = self._advance(states, word, begin, count, fixed)
             history.append((parent, row))
-        state = np.searchsorted(states.pair, pairs)
-        rows = []
+        chosen = self._fixed.copy()
+        state = np.searchsorted(states.key, first)
         for parent, row in reversed(history):
-            rows.append(row[state])
+            chosen[row[state]] = True
             state = parent[state]
-        found: Ints = np.concatenate(rows)
-        return np.extract(found != _NONE, found)
+        return chosen[:_NONE]
 
-    def _turns(self) -> tuple[Ints, Ints, Ints]:
-        """The words where a match begins or one may end, one a turn, shape (turns, pairs) each.
+    def _turns(self) -> Iterator[Ints]:
+        """The words to visit, one of each pair at a time.
 
-        Returns:
-            The word; the first row of the matches that begin there; their number. A pair without another word
-            gets one behind all, where nothing changes.
+        Yields:
+            Shape (4, pairs): the word, where a match begins or one may end; the first row of the matches that
+            begin there; their number; 1 where it is a fixed one. A pair with few words waits for the others
+            while it has one state, at a word where nothing begins.
         """
-        begin = self._pair * self._width + self._matches.start
-        keys = np.unique(np.concatenate((begin, self._pair * self._width + self._matches.end)))
-        pair, word = np.divmod(keys, self._width)
+        begin = self._pair * self._width + self._start
+        keys = np.unique(np.concatenate((begin, self._pair * self._width + self._end)))
         first = np.searchsorted(begin, keys)
         count = np.searchsorted(begin, keys, side="right") - first
-        turn = np.arange(len(keys)) - np.searchsorted(pair, np.arange(self._pairs))[pair]
-        words, firsts, counts = (np.full((turn.max() + 1, self._pairs), fill) for fill in (self._width, 0, 0))
-        words[turn, pair], firsts[turn, pair], counts[turn, pair] = word, first, count
-        return words, firsts, counts
+        pair, word = np.divmod(keys, self._width)
+        fixed = self._fixed[first] & (count > 0)
+        kept = self._decisive(pair, first, count, fixed)
+        pair = pair[kept]
+        turn = np.arange(len(pair)) - np.searchsorted(pair, np.arange(self._pairs), side="right")[pair]
+        turns = np.zeros((4, -turn.min(), self._pairs), dtype=np.int64)
+        turns[:, turn, pair] = np.stack((word, first, count, fixed))[:, kept]
+        yield from turns.swapaxes(0, 1)
 
-    def _advance(self, states: _States, word: Ints, first: Ints, count: Ints) -> tuple[_States, Ints, Ints]:
+    def _decisive(self, pair: Ints, first: Ints, count: Ints, fixed: NDArray[np.bool_]) -> Ints:
+        """The turns that can change the order of states.
+
+        After a fixed match all states of a pair go on alike, up to the next word that gives a choice. The
+        fixed match stands for these turns, with the chunk that the last of them leaves open.
+        """
+        choice = (count > 0) & ~fixed
+        opens = choice | np.append(True, choice[:-1] | (pair[1:] != pair[:-1]))
+        earlier: Ints = np.cumsum(fixed) - fixed
+        alike: NDArray[np.bool_] = earlier > earlier[opens][np.cumsum(opens) - 1]
+        kept = np.flatnonzero(~alike)
+        last = np.append(kept[1:], len(pair)) - 1
+        stands, last = kept[last > kept], last[last > kept]
+        self._chunk_after[first[stands]] = self._chunk_after[np.where(fixed[last], first[last], _NONE)]
+        return kept
+
+    def _advance(
+        self, states: _States, word: Ints, first: Ints, count: Ints, fixed: Ints
+    ) -> tuple[_States, Ints, Ints]:
         """The states after one turn; for each the state it comes from and the match it took, or `_NONE`."""
-        waiting = states.behind > word[states.pair]  # inside of a longer match
-        first = first[states.pair]
-        options = np.where(waiting, 0, count[states.pair])
+        pair = states.key >> self._cost_bits
+        inside = states.behind > word[pair]  # of a longer match
+        options = np.where(inside, 0, count[pair])
         # The branches of each state: the matches in their order, then none of them.
-        branches = options + 1
-        parent, row = spread(first, branches)
-        none = np.cumsum(branches) - 1
-        row[none] = _NONE
-        block = parent * self._blocks + self._block.take(row)
-        shared = [
-            states.used.take(block + place) & bits.take(row) for place, bits in enumerate(self._covered)
-        ]
-        allowed = reduce(or_, shared) == 0
+        skips = fixed[pair] == 0
+        branches = options + skips
+        parent, row = spread(first[pair], branches)
+        row[np.cumsum(branches)[skips] - 1] = _NONE
+        allowed = np.flatnonzero(self._allowed(states, parent, row))
+        parent, row = parent.take(allowed), row.take(allowed)
+        key, order = self._lowest(self._keys(states, inside, parent, row))
+        parent, row = parent.take(order), row.take(order)
 
-        # The jar adds the distance of a match to the branches after it, not to its own.
-        distance = self._distance.take(row) * allowed
-        distance = np.cumsum(distance) - distance
-        ends = (states.chunk != _CLOSED) & ~waiting  # unless the next match goes on
-        cost = (states.cost + ends * self._chunk - distance[none - options]).take(parent) + distance
-        goes_on = states.chunk.take(parent) == self._begins.take(row)
-        cost -= self._gain.take(row) + goes_on * self._chunk
-
-        allowed[none[(options > 0) & self._fixed[np.where(options > 0, first, 0)]]] = False
-        kept = np.flatnonzero(allowed)
-        kept = kept[self._lowest(states.pair[parent[kept]], cost[kept])]
-        parent, row = parent[kept], row[kept]
-        taken = row != _NONE
-        chunk = np.where(waiting, states.chunk, _CLOSED)
+        chunk, behind = self._chunk_after.take(row), self._behind.take(row)
+        stay = np.flatnonzero(inside.take(parent))
+        chunk[stay], behind[stay] = states.chunk[parent[stay]], states.behind[parent[stay]]
         used = states.used.reshape(-1, self._blocks).take(parent, 0).reshape(-1)
-        block = np.arange(len(row)) * self._blocks + self._block.take(row)
         for place, bits in enumerate(self._covered):
-            used[block + place] |= bits.take(row)
-        after = _States(
-            states.pair[parent],
-            cost[kept],
-            used,
-            np.where(taken, self._matches.candidate_end[row], chunk[parent]),
-            np.where(taken, self._matches.end[row], states.behind[parent]),
-        )
-        return after, parent, row
+            used[self._cells(np.arange(len(row)), row) + place] |= bits.take(row)
+        return _States(key, used, chunk, behind), parent, row
 
-    def _lowest(self, pair: Ints, cost: Ints) -> Ints:
-        """Where the lowest costs of each pair are, in order, as many as the beam holds."""
-        cost = cost - cost.min()
-        order = stable_argsort(pair * (cost.max() + 1) + cost)
-        first = np.searchsorted(pair, np.arange(self._pairs))
-        return order[np.arange(len(order)) - first[pair] < _BEAM]
+    def _cells(self, state: Ints, row: Ints) -> Ints:
+        """Where in `_States.used` the words of matches begin."""
+        return state if self._blocks == 1 else state * self._blocks + self._block.take(row)
+
+    def _allowed(self, states: _States, parent: Ints, row: Ints) -> NDArray[np.bool_]:
+        """Whether matches use no word that their states use."""
+        cells = self._cells(parent, row)
+        allowed = np.ones(len(row), dtype=np.bool_)
+        for place, bits in enumerate(self._covered):
+            allowed &= (states.used.take(cells + place) & bits.take(row)) == 0
+        return allowed
+
+    def _keys(self, states: _States, inside: NDArray[np.bool_], parent: Ints, row: Ints) -> Ints:
+        """The keys of states with the matches that they take; each state takes one at least, or none."""
+        ends = (states.chunk != _CLOSED) & ~inside  # unless the next match goes on
+        goes_on = states.chunk.take(parent) == self._begins.take(row)
+        # The jar adds the distance of a match to the branches after it, not to its own.
+        distance = self._distance.take(row)
+        key: Ints = np.cumsum(distance) - distance
+        branches = np.bincount(parent)
+        before = key[np.cumsum(branches) - branches]
+        key += (states.key + ends * self._chunk - before).take(parent)
+        key -= self._gain.take(row) + goes_on * self._chunk
+        return key
+
+    def _lowest(self, key: Ints) -> tuple[Ints, Ints]:
+        """The lowest keys of each pair in order, as many as the beam holds, and where they were."""
+        key, order = stable_sort(key)
+        pair = key >> self._cost_bits
+        kept = np.append(np.ones(_BEAM, dtype=np.bool_), pair[_BEAM:] != pair[:-_BEAM])[: len(key)]
+        return key[kept], order[kept]
 
     def _contested(self, start: Ints, end: Ints) -> tuple[Ints, Ints]:
         """How many words of one side that several matches cover stand before each match's start and end."""

@@ -120,8 +120,8 @@ def _matches(stage: int, theirs: Spans, ours: Spans, rows: tuple[Ints, Ints]) ->
 def _join(left: Spans, relation: _Relation, right: Spans) -> tuple[Ints, Ints]:
     """The rows of both sides that are of one pair and related, in the order of left, relation, right."""
     numbers, related = relation
-    first = np.searchsorted(numbers, left.number)
-    owner, rows = spread(first, np.searchsorted(numbers, left.number, side="right") - first)
+    first = np.searchsorted(numbers, np.arange(left.number.max(initial=0) + 2))
+    owner, rows = spread(first[left.number], np.diff(first)[left.number])
     size = max(int(side.max(initial=0)) for side in (related, right.number)) + 1
     wanted = left.text[owner] * size + related[rows]
     keys = right.text * size + right.number

@@ -20,6 +20,7 @@ from typing import Any
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.options import Options, flag
 from microg_bench.runs.replicas.replica import Order, Replica, ReplicaLostError, Report, Setup, read_report
+from microg_bench.runs.start import package_sha256
 from microg_bench.text import first_line, listed
 
 VERSIONS = ("microg-bench", "vllm", "torch", "transformers")
@@ -48,7 +49,7 @@ class ClusterReplica(Replica):
             max_concurrency=4,
             scheduling_strategy="DEFAULT" if self._gpus else "SPREAD",
         ).remote()
-        await self._call("begin", setup.model_dump_json())
+        self.place = await self._call("begin", setup.model_dump_json())
 
     async def give(self, order: Order) -> None:
         """Call the actor; see `Replica`."""
@@ -62,6 +63,8 @@ class ClusterReplica(Replica):
         ray = _ray()
         try:
             return await getattr(self._actor, method).remote(*arguments)
+        except (ray.exceptions.RayActorError, ray.exceptions.NodeDiedError):
+            raise ReplicaLostError("its process or its node has ended") from None
         except ray.exceptions.RayError as error:
             raise ReplicaLostError(first_line(str(error).strip().splitlines()[0], 300)) from None
 
@@ -81,8 +84,10 @@ class _Actor:
         self._reports: asyncio.Queue[str] = asyncio.Queue()
         self._serving: asyncio.Task[None] | None = None
 
-    async def begin(self, setup: str) -> None:
+    async def begin(self, setup: str) -> str:
+        """The node that it runs on."""
         self._serving = asyncio.create_task(self._serve(Setup.model_validate_json(setup)))
+        return _node_name(_ray().util.get_node_ip_address(), _ray().get_runtime_context().get_node_id())
 
     async def _serve(self, setup: Setup) -> None:
         from microg_bench.runs.replicas.worker import serve
@@ -180,7 +185,7 @@ def check_nodes(files: Sequence[Path]) -> list[Node]:
     for node in with_gpus or nodes:
         place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         task = ray.remote(look_around).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
-        name = f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+        name = _node_name(node["NodeManagerAddress"], node["NodeID"])
         asked[name] = task.remote([str(file) for file in files])
     found = []
     for name, answer in asked.items():
@@ -192,6 +197,10 @@ def check_nodes(files: Sequence[Path]) -> list[Node]:
         except ray.exceptions.RayError as error:
             found.append(Node(name, {}, (f"does not answer: {first_line(str(error).splitlines()[0], 200)}",)))
     return found
+
+
+def _node_name(address: str, node: str) -> str:
+    return f"node {address} ({node[:8]})"
 
 
 def _faults(theirs: dict[str, str], missing: Sequence[str]) -> list[str]:
@@ -217,7 +226,7 @@ def _is_there(path: Path) -> bool:
 
 def versions() -> dict[str, str]:
     """The versions here of what moves an answer."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "source of microg-bench": package_sha256()[:12]}
     for package in VERSIONS:
         with suppress(PackageNotFoundError):
             found[package] = version(package)

@@ -25,6 +25,7 @@ from microg_bench.runs.execute import Asked, Execution, Variant, Work, open_work
 from microg_bench.runs.frames import clip_sha256
 from microg_bench.runs.replicas.local import local_replicas
 from microg_bench.runs.replicas.replica import Order, Replica, ReplicaLostError, Report, Result, Setup
+from microg_bench.runs.start import note_engine
 from microg_bench.text import listed
 
 ATTEMPTS = 3  # at a request, where replicas are lost on it or fail in a way that may pass
@@ -32,7 +33,7 @@ SILENCE_S = 3600.0  # of a replica with work, after which it is lost; it may dow
 PLACE_S = 60.0  # without a place for any replica, after which a run ends
 STARTS = 3  # of a replica that has answered nothing since
 
-_SHARED = "is it on storage that all nodes share?"
+_SHARED = "nodes must share their storage, and files must stay while a run goes on"
 
 Key = tuple[int, str]  # of a request: its variant and id
 
@@ -187,7 +188,7 @@ class _Run:
             for name, own in variant.configuration.identity.items():
                 if theirs.get(name) != own:
                     reason = f"finds another {name} than this machine: {_SHARED}"
-                    raise EngineError(reason, item=replica.name)
+                    raise EngineError(reason, item=replica.label)
 
     def started(self, replica: Replica, provenance: dict[str, str]) -> None:
         """Check that a replica is as the others are, and note it in the runs.
@@ -201,10 +202,10 @@ class _Run:
                 variant.usage.begin()
             self.execution.cache = self.variants[0].configuration.open_cache(provenance)
             for record in (one for variant in self.variants for one in variant.records.values()):
-                record.note(engine=provenance)
+                note_engine(record, provenance)
         for name, value in provenance.items():
             if name != "device" and (own := self.provenance.get(name)) != value:
-                raise EngineError(f"has {name} {value}, but another replica has {own}", item=replica.name)
+                raise EngineError(f"has {name} {value}, but another replica has {own}", item=replica.label)
 
     def record(self, results: Sequence[tuple[_Open, Result]]) -> None:
         """Write results down; what may pass is asked again."""
@@ -358,10 +359,9 @@ class _Driven:
             asked = self.open.pop((one.variant, one.request))
             self.run.under_way -= 1
             if one.clip_sha256 not in (None, asked.clip_sha256):
-                reason = (
-                    f"was shown another file of {asked.request.video_id} than this machine finds: {_SHARED}"
-                )
-                raise EngineError(reason, item=self.replica.name)
+                name = asked.request.video_id
+                reason = f"was shown another file of {name} than this machine finds: {_SHARED}"
+                raise EngineError(reason, item=self.replica.label)
             results.append((asked, one))
         if results:
             self.run.record(results)
@@ -394,7 +394,7 @@ class _Driven:
         self.ready = False
         count = sum(map(len, lost.values()))
         then = [f"{count} requests are asked again"] * bool(count) + ["it is started again"] * again
-        run.progress.note("; ".join([f"{self.replica.name} {what} ({why})", *then]))
+        run.progress.note("; ".join([f"{self.replica.label} {what} ({why})", *then]))
         for (number, clip_id), requests in lost.items():
             run.ask_again(run.variants[number], works[clip_id], requests)
         run.record(failed)

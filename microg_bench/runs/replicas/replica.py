@@ -63,9 +63,15 @@ class ReplicaLostError(Exception):
 
 
 class Replica(ABC):
-    """A replica as its driver sees it; `name` is for messages."""
+    """A replica as its driver sees it; `name` and `place`, where it runs, are for messages."""
 
     name: str
+    place: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name and, where it is known, its place."""
+        return f"{self.name} on {self.place}" if self.place else self.name
 
     @abstractmethod
     async def start(self, setup: Setup) -> None:

@@ -6,6 +6,7 @@ import gzip
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from microg_bench import __version__
 from microg_bench.metrics import METRICS, Score, Unavailable, score
 from microg_bench.metrics.meteor import data, metric, paraphrases
 from microg_bench.metrics.meteor.metric import MAX_WORDS
+from microg_bench.metrics.meteor.normalize import normalize
 from tests.metrics.conftest import Oracle
 
 pytestmark = pytest.mark.slow
@@ -33,6 +35,37 @@ def test_the_table_is_read_alike_without_the_faster_unpacker(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "isal.igzip", None)
     assert paraphrases.read_pairs(texts[1:], texts[:1]) == expected
     assert ("is talking", "speaks") in expected
+
+
+def phrases(texts: list[str]) -> set[str]:
+    """All runs of at most 7 words."""
+    words = [text.split() for text in texts]
+    return {
+        " ".join(some[first:end])
+        for some in words
+        for first in range(len(some))
+        for end in range(first + 1, min(first + 7, len(some)) + 1)
+    }
+
+
+@pytest.mark.heavy
+def test_every_pair_that_can_match_is_read_in_the_order_of_the_table(
+    references: dict[str, dict[Any, str]],
+) -> None:
+    texts = normalize(list(references["caption"].values())[:600])
+    ours, theirs = phrases(texts[:300]), phrases(texts[300:])
+    with gzip.open(data.meteor_file("data", "paraphrase-en.gz"), "rt", encoding="utf-8") as table:
+        lines = (line.removesuffix("\n") for line in table)
+        entries = zip(lines, lines, lines, strict=True)
+        expected = [
+            (one, other)
+            for _, one, other in entries
+            if (one in theirs and other in ours) or (one in ours and other in theirs)
+        ]
+    found = paraphrases.read_pairs(texts[300:], texts[:300])
+    wanted = set(expected)
+    assert [pair for pair in found if pair in wanted] == expected
+    assert len(found) < 2 * len(expected)
 
 
 def test_a_perfect_item_adds_no_chunk_to_the_sums() -> None:

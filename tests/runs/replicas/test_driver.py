@@ -19,6 +19,7 @@ from microg_bench.errors import EngineError, RunError, UsageError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.runs import frames as shown
+from microg_bench.runs import start
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.execute import ask, open_work
 from microg_bench.runs.record import RunRecord
@@ -84,6 +85,12 @@ def test_a_replica_that_finds_other_files_is_refused(
     with pytest.raises(EngineError, match=f"replica .: finds another {what} than this machine"):
         asking(2, options=options, then=lambda: files[what].write_bytes(edited))
     assert asked(tmp_path / "run" / "notes") == []
+
+
+def test_a_replica_of_another_source_is_refused(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "package_sha256", lambda: "0" * 64)
+    with pytest.raises(EngineError, match=r"replica .: finds another source of microg-bench"):
+        asking(2)
 
 
 def test_a_replica_that_is_shown_other_files_is_refused(

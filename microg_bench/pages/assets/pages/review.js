@@ -11,13 +11,14 @@
   const NAME = `microg-bench-review-name`;
 
   // What was said, by clip: {decision, reason, actions: {person: [id, ...]}, caption, mission, ...}. It is kept in the
-  // browser for this curation and annotator. What was said before a name was given becomes that of the name.
+  // browser for each clip as it was shown, and each annotator. What was said before a name was given becomes that of the name.
 
   let said = {};
+  let unnamed = []; // the clips of which something was said before a name was given
   let person = 0; // the place of the current person in the opened clip
   const annotator = () => plain(byId("annotator").value);
-  const keyOf = (name) => `microg-bench-review:${data.curation}:${name}`;
-  const stored = (name) => JSON.parse(localStorage.getItem(keyOf(name)) || "{}");
+  const keyOf = (clip, name) => `microg-bench-review:${clip.fingerprint}:${name}`;
+  const stored = (clip, name) => JSON.parse(localStorage.getItem(keyOf(clip, name)));
 
   // It stands where it is seen: in the dialog, if that is open.
   function problem(text) {
@@ -29,7 +30,9 @@
 
   function load() {
     try {
-      said = { ...stored(""), ...stored(annotator()) };
+      const name = annotator();
+      unnamed = name ? clips.filter((clip) => stored(clip, "")) : [];
+      said = Object.fromEntries(clips.map((clip) => [clip.id, stored(clip, name) || stored(clip, "")]).filter(([, own]) => own));
       localStorage.setItem(NAME, byId("annotator").value);
     } catch (error) {
       said = {};
@@ -37,10 +40,11 @@
     }
   }
 
-  function keep() {
+  function keep(...changed) {
     try {
-      localStorage.setItem(keyOf(annotator()), JSON.stringify(said));
-      if (annotator()) localStorage.removeItem(keyOf(""));
+      const name = annotator();
+      for (const clip of [...changed, ...unnamed]) localStorage.setItem(keyOf(clip, name), JSON.stringify(said[clip.id]));
+      for (const clip of unnamed.splice(0)) localStorage.removeItem(keyOf(clip, ""));
     } catch (error) {
       problem(`This browser cannot keep more (${error.name}): export what you have now.`);
     }
@@ -51,7 +55,7 @@
 
   function change(clip, changes) {
     said[clip.id] = { ...known(clip), ...changes };
-    keep();
+    keep(clip);
     refresh(clip);
   }
 
@@ -242,7 +246,7 @@
 
   function rowsOf(clip) {
     const now = known(clip);
-    const own = { video_id: clip.id, annotator: annotator(), decision: now.decision, curation: data.curation };
+    const own = { video_id: clip.id, annotator: annotator(), decision: now.decision, fingerprint: clip.fingerprint };
     if (now.decision === "reject") return [{ ...own, reason: now.reason }];
     const told = Object.fromEntries(["caption", ...sources].map((name) => [name, plain(now[name])]));
     return clip.persons.map((number) => ({ ...own, ...told, person_id: String(number), actions: (now.actions[number] || []).join(" ") }));
@@ -329,7 +333,7 @@
   });
   document.addEventListener("keydown", pressed);
   addEventListener("storage", (event) => { // another tab works on the same clips
-    if (event.key !== keyOf(annotator())) return;
+    if (!clips.some((clip) => event.key === keyOf(clip, annotator()))) return;
     load();
     if (viewer.shown) redraw(list.item);
     else refill();
