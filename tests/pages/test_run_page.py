@@ -1,5 +1,7 @@
 """The page of a run in a real browser, from the file system: what a reader sees and can do."""
 
+from __future__ import annotations
+
 import json
 import re
 import shutil
