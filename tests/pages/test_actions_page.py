@@ -76,14 +76,14 @@ def shown_clips(page: Page) -> list[str]:
 
 def choose(page: Page, **filters: str) -> list[str]:
     """Set filters and give the clips that pass."""
-    page.evaluate("() => document.getElementById('list').append(microg.dom.el('i', { id: 'old' }))")
     for name, value in filters.items():
+        page.evaluate("() => document.getElementById('list').append(microg.dom.el('i', { id: 'old' }))")
         control = page.locator(f"#{name}")
         if name == "search":
             control.fill(value)
         else:
             control.select_option(value)
-    page.wait_for_selector("#old", state="detached")
+        page.wait_for_selector("#old", state="detached")
     return shown_clips(page)
 
 
