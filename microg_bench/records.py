@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from microg_bench.text import well_formed
 
@@ -107,17 +107,28 @@ class Prompt(Record):
 
 
 class Generation(Record):
-    """How the model writes. Temperature 0 is greedy decoding; `seed` matters only above it."""
+    """How the model writes. Temperature 0 is greedy decoding; `seed` matters only above it.
+
+    `answer_schema` is the JSON schema that each answer must fit, as JSON, in which the order of properties
+    counts: models write them in it. `engines.structured` says which schemas can be used. Where there is
+    none, nothing is written of it: what was written before is still the same.
+    """
 
     max_tokens: int = 256
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    answer_schema: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if value is not None}
 
 
 # Settings that a model may reject, in the order in which they are named. Of the last three a server is sent
 # the neutral values, so that those in a checkpoint do not count.
-REJECTABLE = (*Generation.model_fields, "top_k", "min_p", "repetition_penalty")
+REJECTABLE = ("max_tokens", "temperature", "top_p", "seed", "top_k", "min_p", "repetition_penalty")
 
 Marks = tuple[tuple[str, str], ...]
 # What models write around their thoughts: most the first pair; then Gemma, Mistral, Kimi, Seed and gpt-oss.
