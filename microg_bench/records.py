@@ -7,10 +7,11 @@ with a request: no adapter can see the answer that it is scored on.
 
 import json
 from collections.abc import Mapping
+from operator import not_
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microg_bench.text import well_formed
 
@@ -118,12 +119,7 @@ class Generation(Record):
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
-    answer_schema: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        return {name: value for name, value in written.items() if value is not None}
+    answer_schema: str | None = Field(default=None, exclude_if=not_)
 
 
 # Settings that a model may reject, in the order in which they are named. Of the last three a server is sent

@@ -168,13 +168,21 @@ def read_answer(
     frames: tuple[int, ...] | None = None,
     clip_sha256: str | None = None,
 ) -> Answer | Failure:
-    """The answer that `adapter` finds in a response without thoughts, or the failure where it finds none."""
+    """The answer that `adapter` finds in a response without thoughts, or the failure where it finds none.
+
+    One that does not fit the schema of the task's generation settings holds none.
+    """
+    shown = {"frames": frames, "clip_sha256": clip_sha256}
+    if schema := adapter.generation[request.task].answer_schema:
+        from microg_bench.structured import unfit
+
+        if failure := unfit(said, schema):
+            return failure.model_copy(update=shown)
     try:
         answer: object = adapter.parse(request, said.text)
         if not isinstance(answer, str):
             raise TypeError(f"parse() returns {type(answer).__name__}, not a text")
     except Exception as error:  # an adapter is somebody else's code
-        shown = {"frames": frames, "clip_sha256": clip_sha256}
         return blamed(adapter, request, "parse", error).model_copy(update={"response": said, **shown})
     return Answer(**dict(said), answer=answer, frames=frames or (), clip_sha256=clip_sha256)
 

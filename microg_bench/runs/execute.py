@@ -30,7 +30,6 @@ from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEng
 from microg_bench.errors import DecodeError, RunError
 from microg_bench.progress import Progress
 from microg_bench.records import (
-    REJECTABLE,
     Answer,
     Clip,
     Failure,
@@ -55,7 +54,7 @@ from microg_bench.runs.frames import (
     whole_clips,
 )
 from microg_bench.runs.record import RunRecord
-from microg_bench.runs.start import Outcomes, Usage, prompted
+from microg_bench.runs.start import Outcomes, Usage, note_rejected, prompted, rejected_of
 from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec, FrameUnion, indices
 
@@ -147,6 +146,11 @@ class Asked:
     def record(self) -> RunRecord:
         """The run."""
         return self.variant.records[self.request.task]
+
+    @property
+    def structured(self) -> bool:
+        """Whether the answer must fit a schema."""
+        return bool(self.variant.configuration.adapter.generation[self.request.task].answer_schema)
 
 
 async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: bool = False) -> Outcomes:
@@ -258,7 +262,7 @@ def _note_usage(variants: Sequence[Variant], engine: Engine, pool: DecodePool | 
     for variant in variants:
         variant.usage.decoding, variant.usage.decoders = (pool.seconds, pool.workers) if pool else (0.0, 0)
         for record in variant.records.values():
-            record.note(usage=variant.usage.to_json(), rejected=_rejected(engine))
+            record.note(usage=variant.usage.to_json(), rejected=rejected_of(engine))
 
 
 async def _engine(
@@ -415,8 +419,8 @@ class Execution:
                 raise _not_recorded(error, unrecorded) from error
             unrecorded = [name for name in unrecorded if name not in record.answers]
             note_rejected(record, self.engine)
-        for one, job, outcome in asked:
-            self._settle(one, job, outcome)
+        for (one, job, outcome), (_, read) in zip(asked, found, strict=True):
+            self._settle(one, job, outcome, read)
         for one, read in found:
             one.variant.usage.count(read)
         for _, read in found:
@@ -450,10 +454,10 @@ class Execution:
                 continue
             said = outcome.model_copy(update={"text": text, "reasoning": reasoning})
             read = read_answer(adapter, one.request, said, one.indices, one.clip_sha256)
-            if isinstance(read, Failure):
-                self._blame(read)
-            else:
+            if isinstance(read, Answer):
                 self._faults, self._answered = 0, True
+            elif not (one.structured and (self._answered or one.record.answers)):
+                self._blame(read)  # a model that does not keep to its schema ends the run if it never does
             found.append((one, read))
         return found
 
@@ -468,12 +472,13 @@ class Execution:
             self._fault, self._faults = failure.reason, self._faults + 1
         return failure
 
-    def _settle(self, asked: Asked, job: Job | None, outcome: Outcome) -> None:
-        """Keep a greedy answer for other runs, and count what it cost."""
+    def _settle(self, asked: Asked, job: Job | None, outcome: Outcome, read: Answer | Failure) -> None:
+        """Keep a greedy answer for other runs, but not one that misses its schema; count what it cost."""
         # A model that takes no temperature is not asked for its greedy answer: chance is not shared.
         greedy = "temperature" not in self.engine.rejected
         fresh = outcome if isinstance(outcome, Response) and not outcome.from_cache else None
-        if self.cache and asked.cache_key and greedy and fresh:
+        unfit = isinstance(read, Failure) and asked.structured
+        if self.cache and asked.cache_key and greedy and fresh and not unfit:
             self.cache.put(asked.cache_key, fresh)
         if self.budget:
             self.budget.settle(job, outcome)
@@ -483,14 +488,3 @@ def _not_recorded(error: RunError, names: Sequence[str]) -> RunError:
     """The error of a journal, with the answers that it does not hold."""
     told = f"; {len(names)} answers are not recorded and are asked again: {listed(names)}" if names else ""
     return RunError(error.reason + told, path=error.path)
-
-
-def note_rejected(record: RunRecord, engine: Engine) -> None:
-    """Note at once what the model rejects, so that run.json is right though the process is killed."""
-    rejected = _rejected(engine)
-    if record.starts[-1].get("rejected", []) != rejected:
-        record.note(rejected=rejected)
-
-
-def _rejected(engine: Engine) -> list[str]:
-    return [name for name in REJECTABLE if name in engine.rejected]

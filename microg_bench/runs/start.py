@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import microg_bench
 from microg_bench.options import flag
-from microg_bench.records import Failure, Prompt, Request, Response
+from microg_bench.records import REJECTABLE, Failure, Prompt, Request, Response
 
 if TYPE_CHECKING:
+    from microg_bench.engines.base import Engine
     from microg_bench.runs.record import RunRecord
     from microg_bench.video.decode import Frames
 
@@ -188,3 +189,15 @@ class Outcomes:
     failed: int = 0
     dollars: float | None = None
     exhausted: bool = False
+
+
+def note_rejected(record: RunRecord, engine: Engine) -> None:
+    """Note at once what the model rejects, so that run.json is right though the process is killed."""
+    rejected = rejected_of(engine)
+    if record.starts[-1].get("rejected", []) != rejected:
+        record.note(rejected=rejected)
+
+
+def rejected_of(engine: Engine) -> list[str]:
+    """The settings that the model of `engine` rejects, in the order in which they are named."""
+    return [name for name in REJECTABLE if name in engine.rejected]
