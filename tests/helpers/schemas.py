@@ -1,11 +1,23 @@
-"""JSON schemas of answers, and answers that fit the verdict's and that do not."""
+"""JSON schemas of answers, answers that fit and that do not, and an adapter that wants them."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
-from microg_bench.records import FinishReason
+from microg_bench.prompts import Instruction
+from microg_bench.records import (
+    FinishReason,
+    Generation,
+    Message,
+    Prompt,
+    Request,
+    TaskName,
+    Text,
+    Thinking,
+)
+from microg_bench.video.decode import Frames
+from tests.helpers.runs import Plain
 
 
 def closed(**properties: Any) -> dict[str, Any]:
@@ -54,3 +66,17 @@ MISFITS: dict[str, tuple[str, FinishReason, str]] = {
     "filter": ("", "content_filter", "filter"),
     "refusal": ("I cannot help with that.", "refusal", "declined"),
 }
+
+
+class Judge(Plain):
+    """An adapter that wants a verdict, sees no video, and asks with the id of the request."""
+
+    name = "judge"
+    sees_video = False
+    thinking = Thinking()
+    generation: ClassVar[dict[TaskName, Generation]] = {
+        "caption": Generation(max_tokens=64, answer_schema=VERDICT)
+    }
+
+    def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
+        return Prompt(messages=(Message(role="user", parts=(Text(text=request.id),)),))

@@ -8,23 +8,14 @@ import pytest
 
 from microg_bench.engines.base import FunctionEngine, Job
 from microg_bench.errors import RunError, UsageError
-from microg_bench.records import Clip, FinishReason, Generation, Message, Prompt, Response, Text, Thinking
+from microg_bench.records import Clip, FinishReason, Generation, Message, Prompt, Response, Text
 from microg_bench.runs.budget import Price, estimate
 from microg_bench.runs.cache import open_cache
 from microg_bench.runs.record import RunRecord
-from tests.helpers.runs import OneByOne, Plain, execute, make_configuration
-from tests.helpers.schemas import FITS, MISFITS, VERDICT
+from tests.helpers.runs import OneByOne, execute, make_configuration
+from tests.helpers.schemas import FITS, MISFITS, VERDICT, Judge
 
 CLIPS = [Clip(video_id=f"a_{n}", source="a", caption="c") for n in range(25)]
-
-
-class Judge(Plain):
-    """An adapter that wants a verdict and sees no video."""
-
-    name = "judge"
-    sees_video = False
-    thinking = Thinking()
-    generation = {"caption": Generation(max_tokens=8, answer_schema=VERDICT)}  # noqa: RUF012
 
 
 class Saying(OneByOne):
