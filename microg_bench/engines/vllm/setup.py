@@ -160,6 +160,8 @@ def _arguments(checkpoint: Checkpoint, options: Options) -> dict[str, Any]:
         "enable_prefix_caching": True,
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
+        # An answer in a schema must not be filled with white space up to its limit.
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
     }
     return chosen | arguments(options) | {"model": _folder(checkpoint), "revision": checkpoint.revision}
 
