@@ -102,10 +102,14 @@ def _fault(schema: Any) -> str | None:
         return (
             f"not every engine enforces {first_line(unknown[0], 60)} (usable: {', '.join(sorted(_KEYWORDS))})"
         )
-    if "anyOf" in schema:
-        return _choice_fault(schema)
+    return _choice_fault(schema) if "anyOf" in schema else _type_fault(schema)
+
+
+def _type_fault(schema: dict[str, Any]) -> str | None:
     if "type" not in schema:
         return "give a type or anyOf"
+    if not {type(one) for one in schema.get("enum", ())} <= {str, int, float}:
+        return "enum has something else than strings and numbers"
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if "array" in types and "items" not in schema:
         return "an array needs items"

@@ -75,6 +75,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "open": ({"type": "object", "properties": {"a": WORD}, "required": ["a"]}, "additionalProperties"),
     "optional": ({**closed(a=WORD), "required": []}, "required"),
     "open inside": (closed(a={"type": "array", "items": {"type": "object"}}), "$.properties.a.items"),
+    "an odd word": (closed(a={"type": ["string", "null"], "enum": ["a", None]}), "enum"),
     "no items": (closed(a={"type": "array"}), "items"),
     "beside anyOf": (closed(a={"anyOf": [WORD], "type": "string"}), "anyOf"),
     "anyOf in anyOf": (closed(a={"anyOf": [{"anyOf": [WORD]}]}), "anyOf"),

@@ -202,16 +202,23 @@ def only_thoughts(said: Response, max_tokens: int) -> Failure:
     return Failure(id=said.id, stage="thinking", reason=reason, response=said)
 
 
-def split_thoughts(text: str, thinking: Thinking | None = None) -> tuple[str | None, str | None]:
+def split_thoughts(
+    text: str, thinking: Thinking | None = None, schema: str | None = None
+) -> tuple[str | None, str | None]:
     """The thoughts in what a model wrote, and its answer.
 
     What stands before a closing mark without an opening one is a thought: the chat template may have written
-    the opening mark.
+    the opening mark. A text that fits `schema` as a whole has no thoughts: its marks are quoted.
 
     Returns:
         The thoughts without their marks, None where there are none; and the rest of the text, None where the
         last thought does not end.
     """
+    if schema:
+        from microg_bench.structured import misfit
+
+        if misfit(text, schema) is None:
+            return None, text
     thoughts: list[str] = []
     for opening, closing in thinking.marks if thinking else THOUGHT_MARKS:
         found, answer = _taken_out(text, opening, closing)

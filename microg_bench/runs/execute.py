@@ -444,7 +444,8 @@ class Execution:
                 continue
             configuration = one.variant.configuration
             adapter, unmarked = configuration.adapter, configuration.thinks_unmarked
-            thoughts, text = split_thoughts(outcome.text, adapter.thinking)
+            schema = adapter.generation[one.request.task].answer_schema
+            thoughts, text = split_thoughts(outcome.text, adapter.thinking, schema)
             reasoning = "\n\n".join(filter(None, (outcome.reasoning, thoughts))) or None
             thought = reasoning or outcome.reasoning_tokens
             ended = outcome.finish_reason in ("stop", "length")  # not by a filter, nor declined

@@ -13,7 +13,7 @@ from microg_bench.runs.budget import Price, estimate
 from microg_bench.runs.cache import open_cache
 from microg_bench.runs.record import RunRecord
 from tests.helpers.runs import OneByOne, execute, make_configuration
-from tests.helpers.schemas import FITS, MISFITS, VERDICT, Judge
+from tests.helpers.schemas import FITS, MISFITS, VERDICT, Judge, closed
 
 CLIPS = [Clip(video_id=f"a_{n}", source="a", caption="c") for n in range(25)]
 
@@ -43,6 +43,22 @@ def test_fitting_answers_are_answers_and_thoughts_are_no_part_of_them(tmp_path: 
     assert [answer.answer for answer in record.answers.values()] == [FITS] * 2
     assert {answer.reasoning for answer in record.answers.values()} == {"{so}"}
     assert record.settings.generation.answer_schema == VERDICT
+
+
+@pytest.mark.parametrize(
+    "quoted", ["</think>", "<think>", "<|channel|>analysis<|message|>", "<think>a</think>"]
+)
+def test_marks_of_thoughts_that_an_answer_quotes_are_part_of_it(tmp_path: Path, quoted: str) -> None:
+    said = json.dumps({"reason": f"The candidate says {quoted}."})
+    schema = json.dumps(closed(reason={"type": "string"}))
+    adapter = type("Reasoning", (Judge,), {"generation": {"caption": Generation(answer_schema=schema)}})()
+    one = make_configuration(CLIPS[:2], adapter=adapter)
+    thought = {"a_0": said, "a_1": f"<think>Hm.</think>{said}"}
+    engine = Saying(function=lambda job: json.dumps([thought[job.request.id], "stop"]))
+    record = execute(tmp_path, one, engine)["caption"]
+    assert record.answers["a_0"].answer == said
+    # Where a thought stands before it, the marks inside cannot be told from those around it.
+    assert "a_1" in record.answers or record.failures["a_1"].stage in ("parse", "thinking")
 
 
 @pytest.mark.parametrize(("text", "ended", "word"), MISFITS.values(), ids=MISFITS)

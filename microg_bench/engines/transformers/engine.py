@@ -100,7 +100,7 @@ class TransformersEngine(Engine):
         schema = job.generation.answer_schema
         if isinstance(outcome, Failure) or not schema:
             return None
-        _, text = split_thoughts(outcome.text, Thinking(marks=self.marks))
+        _, text = split_thoughts(outcome.text, Thinking(marks=self.marks), schema)
         if text is None or (why := misfit(text, schema, outcome.finish_reason)) is None:
             return None
         return replace(job, prompt=asked_again(job.prompt, text, why, schema))
