@@ -2,6 +2,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microg_bench.errors import UsageError
 from microg_bench.records import FinishReason, Message, Prompt, Response, Text
@@ -106,6 +108,57 @@ def test_alternatives_and_null_are_usable() -> None:
     assert misfit('{"span": {"text": "a"}, "note": null}', schema) is None
     assert misfit('{"span": null, "note": "b"}', schema) is None
     assert misfit('{"span": "a", "note": null}', schema) is not None
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | FINITE | st.text(max_size=9)
+NAMES = st.sampled_from(["a", "type", "properties", "items", "anyOf", "enum", "required", "$ref", "minItems"])
+VALUES = st.sampled_from(["object", "array", "string", "a", False, ["a"], ["string", "null"]])
+ANYTHING = st.recursive(
+    SCALARS | VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=12,
+)
+ONE_OF_ALL = json.dumps(
+    closed(
+        a={"anyOf": [closed(n={"type": "integer", "minimum": 0}), {"type": ["string", "null"]}]},
+        items={"type": "array", "maxItems": 2, "items": {"type": "number"}},
+    )
+)
+
+
+@given(st.text(max_size=60) | ANYTHING.map(json.dumps))
+def test_any_text_fits_or_is_told_in_a_line(text: str) -> None:
+    why = misfit(text, ONE_OF_ALL)
+    assert why is None or (why and "\n" not in why)
+
+
+OWN = ANYTHING | st.fixed_dictionaries({"n": SCALARS})
+
+
+@given(st.fixed_dictionaries({"a": OWN, "items": ANYTHING | st.lists(SCALARS, max_size=3)}))
+def test_what_fits_is_what_the_schema_says(found: dict[str, Any]) -> None:
+    own, items = found["a"], found["items"]
+    fits = own is None or isinstance(own, str) or (own.keys() == {"n"} if isinstance(own, dict) else False)
+    if fits and isinstance(own, dict):
+        fits = is_number(own["n"]) and own["n"] == int(own["n"]) and own["n"] >= 0
+    fits = fits and isinstance(items, list) and len(items) <= 2 and all(map(is_number, items))
+    assert (misfit(json.dumps(found), ONE_OF_ALL) is None) == fits
+
+
+def is_number(found: Any) -> bool:
+    return isinstance(found, (int, float)) and not isinstance(found, bool)
+
+
+@given(st.text(max_size=60) | ANYTHING.map(json.dumps) | st.dictionaries(NAMES, ANYTHING).map(json.dumps))
+def test_any_schema_is_usable_or_refused_in_a_line(schema: str) -> None:
+    try:
+        found = read_schema(schema)
+    except UsageError as error:
+        assert "\n" not in str(error)
+    else:
+        assert found["additionalProperties"] is False
+        assert misfit("[]", schema) is not None
 
 
 def test_asking_again_shows_the_answer_and_what_is_wrong_with_it() -> None:
