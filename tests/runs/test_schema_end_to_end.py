@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import microg_bench as mb
-from microg_bench.errors import UsageError
+from microg_bench.errors import RunError, UsageError
 from microg_bench.runs.record import RunRecord
+from microg_bench.submissions.pack import pack
 from tests.helpers.batch_vendors import OpenAIVendor
 from tests.helpers.datasets import record, write_annotations
 from tests.helpers.fault_server import FaultServer
@@ -88,6 +89,9 @@ def test_what_misses_the_schema_is_asked_again_by_the_same_call(server: FaultSer
     assert server.asked["judge a_002"] == 2
     assert sum(server.asked.values()) == 5
     assert again.settings.generation.answer_schema == VERDICT
+    with pytest.raises(RunError, match="has answers in a schema"):
+        pack(again, folder / "submissions")
+    assert not (folder / "submissions").exists()
 
 
 def test_fitting_answers_are_shared_through_the_cache(server: FaultServer, folder: Path) -> None:
