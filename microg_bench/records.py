@@ -7,10 +7,11 @@ with a request: no adapter can see the answer that it is scored on.
 
 import json
 from collections.abc import Mapping
+from operator import not_
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microg_bench.text import well_formed
 
@@ -107,17 +108,23 @@ class Prompt(Record):
 
 
 class Generation(Record):
-    """How the model writes. Temperature 0 is greedy decoding; `seed` matters only above it."""
+    """How the model writes. Temperature 0 is greedy decoding; `seed` matters only above it.
+
+    `answer_schema` is the JSON schema that each answer must fit, as JSON, in which the order of properties
+    counts: models write them in it. `engines.structured` says which schemas can be used. Where there is
+    none, nothing is written of it: what was written before is still the same.
+    """
 
     max_tokens: int = 256
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    answer_schema: str | None = Field(default=None, exclude_if=not_)
 
 
 # Settings that a model may reject, in the order in which they are named. Of the last three a server is sent
 # the neutral values, so that those in a checkpoint do not count.
-REJECTABLE = (*Generation.model_fields, "top_k", "min_p", "repetition_penalty")
+REJECTABLE = ("max_tokens", "temperature", "top_p", "seed", "top_k", "min_p", "repetition_penalty")
 
 Marks = tuple[tuple[str, str], ...]
 # What models write around their thoughts: most the first pair; then Gemma, Mistral, Kimi, Seed and gpt-oss.

@@ -34,6 +34,7 @@ ORDER = (
         "torchvision_repair",
         "_children",
         "tasks",
+        "structured",
         "dataset",
         "prompts",
         "metrics",

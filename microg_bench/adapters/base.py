@@ -178,8 +178,16 @@ def read_answer(
     clip_sha256: str | None = None,
     shown_clip: str | None = None,
 ) -> Answer | Failure:
-    """The answer that `adapter` finds in a response without thoughts, or the failure where it finds none."""
+    """The answer that `adapter` finds in a response without thoughts, or the failure where it finds none.
+
+    One that does not fit the schema of the task's generation settings holds none.
+    """
     shown: dict[str, Any] = {"clip_sha256": clip_sha256, "shown_clip": shown_clip}
+    if schema := adapter.generation[request.task].answer_schema:
+        from microg_bench.structured import unfit
+
+        if failure := unfit(said, schema):
+            return failure.model_copy(update={"frames": frames, **shown})
     try:
         answer: object = adapter.parse(request, said.text)
         if not isinstance(answer, str):
@@ -205,16 +213,23 @@ def only_thoughts(said: Response, max_tokens: int) -> Failure:
     return Failure(id=said.id, stage="thinking", reason=reason, response=said)
 
 
-def split_thoughts(text: str, thinking: Thinking | None = None) -> tuple[str | None, str | None]:
+def split_thoughts(
+    text: str, thinking: Thinking | None = None, schema: str | None = None
+) -> tuple[str | None, str | None]:
     """The thoughts in what a model wrote, and its answer.
 
     What stands before a closing mark without an opening one is a thought: the chat template may have written
-    the opening mark.
+    the opening mark. A text that fits `schema` as a whole has no thoughts: its marks are quoted.
 
     Returns:
         The thoughts without their marks, None where there are none; and the rest of the text, None where the
         last thought does not end.
     """
+    if schema:
+        from microg_bench.structured import misfit
+
+        if misfit(text, schema) is None:
+            return None, text
     thoughts: list[str] = []
     for opening, closing in thinking.marks if thinking else THOUGHT_MARKS:
         found, answer = _taken_out(text, opening, closing)

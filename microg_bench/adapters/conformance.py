@@ -30,6 +30,7 @@ from microg_bench.records import (
     ThinkingLevel,
     Video,
 )
+from microg_bench.structured import read_schema
 from microg_bench.video.decode import Frames
 from microg_bench.video.sampling import FrameSpec
 
@@ -160,8 +161,14 @@ def _declaration(adapter: Adapter) -> str:
 
 def _generation(adapter: Adapter) -> str:
     for task in ("caption", "vqa"):
-        if not isinstance(adapter.generation.get(task), Generation):
+        declared = adapter.generation.get(task)
+        if not isinstance(declared, Generation):
             return f"generation lacks {task}: give generation = {{'{task}': Generation(…), …}}"
+        try:
+            if declared.answer_schema:
+                read_schema(declared.answer_schema)
+        except MicrogError as error:
+            return f"generation for {task}: {error}"
     return ""
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from microg_bench.errors import EngineError
+from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options, check_engine
 from microg_bench.records import (
     THOUGHT_MARKS,
@@ -72,7 +72,8 @@ class Engine(ABC):
             fields of what a server is sent; see `Thinking.switches`.
         marks: the pairs of texts that the model writes around its thoughts.
 
-    `thinking_switches` are those of a model that has no adapter of its own.
+    `thinking_switches` are those of a model that has no adapter of its own. `structured` tells whether the
+    engine has a model keep to `Generation.answer_schema`, or asks again where it does not.
     """
 
     options: Options = field(default_factory=Options)
@@ -81,7 +82,22 @@ class Engine(ABC):
     thinking: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     marks: Marks = field(default=THOUGHT_MARKS, kw_only=True)
     name: ClassVar[str]
+    structured: ClassVar[bool] = False
     thinking_switches: ClassVar[Mapping[ThinkingLevel, Mapping[str, Any]]] = {}
+
+    @classmethod
+    def check_generation(cls, generation: Generation) -> None:
+        """Refuse how a model is to write where this engine cannot have it write so.
+
+        Raises:
+            UsageError: answers in a schema, from an engine that has none; a schema that cannot be used.
+        """
+        if generation.answer_schema:
+            from microg_bench.structured import read_schema
+
+            if not cls.structured:
+                raise UsageError(f"engine {cls.name} has no structured answers (JSON schema)")
+            read_schema(generation.answer_schema)
 
     @classmethod
     def check(cls, options: Options) -> None:

@@ -59,13 +59,17 @@ class Price(Record):
 
     def at_most(self, prompt: Prompt, frames: int, generation: Generation, batch: bool = False) -> float:
         """Dollars, about, for a prompt whose answer is as long as it may be."""
-        dollars = self.prompt_tokens(prompt, frames) * self.input + generation.max_tokens * self.output
+        tokens = self.prompt_tokens(prompt, frames, generation.answer_schema)
+        dollars = tokens * self.input + generation.max_tokens * self.output
         return dollars / _MILLION * (self.batch if batch else 1.0)
 
-    def prompt_tokens(self, prompt: Prompt, frames: int) -> int:
-        """About how many tokens a prompt has that shows `frames` frames, or the clip itself at 0."""
+    def prompt_tokens(self, prompt: Prompt, frames: int, schema: str | None = None) -> int:
+        """About how many tokens a prompt has that shows `frames` frames, or the clip itself at 0.
+
+        The `schema` of its answer is one of its texts.
+        """
         parts = [part for message in prompt.messages for part in message.parts]
-        letters = sum(len(part.text) for part in parts if isinstance(part, Text))
+        letters = sum(len(part.text) for part in parts if isinstance(part, Text)) + len(schema or "")
         stills = sum(isinstance(part, Image) for part in parts)
         videos = len(parts) - stills - sum(isinstance(part, Text) for part in parts)
         shown = frames * self.image if frames else CLIP_S * self.second
@@ -133,7 +137,7 @@ def estimate(
     requests = prompts = outputs = 0
     for prompt, generation in asked:
         requests += 1
-        prompts += price.prompt_tokens(prompt, frames)
+        prompts += price.prompt_tokens(prompt, frames, generation.answer_schema)
         outputs += generation.max_tokens
     factor = price.batch if batch else 1.0
     dollars = factor * (prompts * price.input + outputs * price.output) / _MILLION

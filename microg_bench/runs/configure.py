@@ -325,6 +325,9 @@ def resolve(
     if named_by_file:
         check_address(named_by_file, engine.name)
     engine.check(engine_options)
+    for task in options.tasks:
+        if adapter.generation[task].answer_schema:
+            engine.check_generation(adapter.generation[task])
     if engine.name in CLIENTS:
         engine_options = _asked_of_servers(adapter, options, engine_options, engine)
     return Configuration(

@@ -55,8 +55,8 @@ from microg_bench.runs.frames import (
     own_frames,
     whole_clips,
 )
-from microg_bench.runs.record import RunRecord, rejectable
-from microg_bench.runs.start import Outcomes, Usage, note_engine, prompted
+from microg_bench.runs.record import RunRecord
+from microg_bench.runs.start import Outcomes, Usage, note_engine, note_rejected, prompted, rejected_of
 from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec, FrameUnion
 
@@ -147,6 +147,11 @@ class Asked:
         """The clip that was shown in place of the request's, if one was."""
         donor = self.variant.configuration.donors.get(self.request.video_id)
         return donor.video_id if donor else None
+
+    @property
+    def structured(self) -> bool:
+        """Whether the answer must fit a schema."""
+        return bool(self.variant.configuration.adapter.generation[self.request.task].answer_schema)
 
 
 async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: bool = False) -> Outcomes:
@@ -258,7 +263,7 @@ def _note_usage(variants: Sequence[Variant], engine: Engine, pool: DecodePool | 
     for variant in variants:
         variant.usage.decoding, variant.usage.decoders = (pool.seconds, pool.workers) if pool else (0.0, 0)
         for record in variant.records.values():
-            record.note(usage=variant.usage.to_json(), rejected=rejectable(engine.rejected))
+            record.note(usage=variant.usage.to_json(), rejected=rejected_of(engine))
 
 
 async def _engine(
@@ -417,9 +422,9 @@ class Execution:
             except RunError as error:
                 raise _not_recorded(error, unrecorded) from error
             unrecorded = [name for name in unrecorded if name not in record.answers]
-            record.note_rejected(self.engine.rejected)
-        for one, job, outcome in asked:
-            self._settle(one, job, outcome)
+            note_rejected(record, self.engine)
+        for (one, job, outcome), (_, read) in zip(asked, found, strict=True):
+            self._settle(one, job, outcome, read)
         for one, read in found:
             one.variant.usage.count(read)
         for _, read in found:
@@ -443,7 +448,8 @@ class Execution:
                 continue
             configuration = one.variant.configuration
             adapter, unmarked = configuration.adapter, configuration.thinks_unmarked
-            thoughts, text = split_thoughts(outcome.text, adapter.thinking)
+            schema = adapter.generation[one.request.task].answer_schema
+            thoughts, text = split_thoughts(outcome.text, adapter.thinking, schema)
             reasoning = "\n\n".join(filter(None, (outcome.reasoning, thoughts))) or None
             thought = reasoning or outcome.reasoning_tokens
             ended = outcome.finish_reason in ("stop", "length")  # not by a filter, nor declined
@@ -452,18 +458,12 @@ class Execution:
                 found.append((one, self._only_thoughts(one, outcome)))
                 continue
             said = outcome.model_copy(update={"text": text, "reasoning": reasoning})
-            read = read_answer(
-                adapter,
-                one.request,
-                said,
-                one.indices,
-                one.clip_sha256,
-                one.shown_clip if one.indices else None,
-            )
-            if isinstance(read, Failure):
-                self._blame(read)
-            else:
+            shown = one.indices, one.clip_sha256, one.shown_clip if one.indices else None
+            read = read_answer(adapter, one.request, said, *shown)
+            if isinstance(read, Answer):
                 self._faults, self._answered = 0, True
+            elif not (one.structured and (self._answered or one.record.answers)):
+                self._blame(read)  # a model that does not keep to its schema ends the run if it never does
             found.append((one, read))
         return found
 
@@ -478,12 +478,13 @@ class Execution:
             self._fault, self._faults = failure.reason, self._faults + 1
         return failure
 
-    def _settle(self, asked: Asked, job: Job | None, outcome: Outcome) -> None:
-        """Keep a greedy answer for other runs, and count what it cost."""
+    def _settle(self, asked: Asked, job: Job | None, outcome: Outcome, read: Answer | Failure) -> None:
+        """Keep a greedy answer for other runs, but not one that misses its schema; count what it cost."""
         # A model that takes no temperature is not asked for its greedy answer: chance is not shared.
         greedy = "temperature" not in self.engine.rejected
         fresh = outcome if isinstance(outcome, Response) and not outcome.from_cache else None
-        if self.cache and asked.cache_key and greedy and fresh:
+        unfit = isinstance(read, Failure) and asked.structured
+        if self.cache and asked.cache_key and greedy and fresh and not unfit:
             self.cache.put(asked.cache_key, fresh)
         if self.budget:
             self.budget.settle(job, outcome)

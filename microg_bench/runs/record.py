@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -84,11 +83,6 @@ class _State:
         said = old.response if isinstance(old, Failure) else old
         if said is not None:
             self.superseded.append(said)
-
-
-def rejectable(names: AbstractSet[str]) -> list[str]:
-    """Those of the `names` that are settings that a model may reject, in order."""
-    return [name for name in REJECTABLE if name in names]
 
 
 class RunRecord:
@@ -327,7 +321,7 @@ class RunRecord:
     def rejected(self) -> tuple[str, ...]:
         """The generation settings that the model rejected, so that requests were sent without them."""
         named = {name for start in self.starts for name in start.get("rejected") or ()}
-        return tuple(rejectable(named))
+        return tuple(name for name in REJECTABLE if name in named)
 
     # What belongs to it.
 
@@ -403,16 +397,6 @@ class RunRecord:
         """
         self.starts[-1].update(content)
         self._write_run()
-
-    def note_rejected(self, names: AbstractSet[str]) -> None:
-        """Note at once which settings the model rejects, for a process that may be killed.
-
-        Raises:
-            RunError: as `note`.
-        """
-        found = rejectable(names)
-        if self.starts[-1].get("rejected", []) != found:
-            self.note(rejected=found)
 
     @property
     def engine(self) -> Mapping[str, str]:

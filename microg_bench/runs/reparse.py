@@ -84,12 +84,15 @@ def _check_prompt(
     dataset: Dataset,
     progress: Progress,
 ) -> None:
-    """Refuse an adapter whose prompt is another than that of the answers; one request tells.
+    """Refuse an adapter whose prompt or schema is another than that of the answers; one request tells.
 
     Raises:
         RunError: it is.
     """
     settings = record.settings
+    if adapter.generation[settings.task].answer_schema != settings.generation.answer_schema:
+        reason = "its adapter was edited, and now wants answers in another schema: --run DIR asks anew"
+        raise RunError(reason, path=record.path)
     told: dict[str, Any] = {}
     for start in record.starts:
         told = start.get("prompted", told)

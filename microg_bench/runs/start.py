@@ -21,11 +21,12 @@ from microg_bench.children import PACKAGE
 from microg_bench.errors import RunError
 from microg_bench.options import flag
 from microg_bench.privacy import without_private
-from microg_bench.records import Failure, Prompt, Request, Response
+from microg_bench.records import REJECTABLE, Failure, Prompt, Request, Response
 from microg_bench.text import one_line
 
 if TYPE_CHECKING:
     from microg_bench.adapters.base import Adapter
+    from microg_bench.engines.base import Engine
     from microg_bench.runs.record import RunRecord
     from microg_bench.video.decode import Frames
 
@@ -243,3 +244,15 @@ def model_title(adapter: Adapter, checkpoint: str | None, revision: str | None, 
     if own and told and is_generic(adapter.name):
         return one_line(name)
     return one_line(f"{adapter.title} ({told})") if told else adapter.title
+
+
+def note_rejected(record: RunRecord, engine: Engine) -> None:
+    """Note at once what the model rejects, so that run.json is right though the process is killed."""
+    rejected = rejected_of(engine)
+    if record.starts[-1].get("rejected", []) != rejected:
+        record.note(rejected=rejected)
+
+
+def rejected_of(engine: Engine) -> list[str]:
+    """The settings that the model of `engine` rejects, in the order in which they are named."""
+    return [name for name in REJECTABLE if name in engine.rejected]

@@ -79,6 +79,7 @@ class PackedGeneration(Generation):
     max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = 256
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    answer_schema: None = Field(default=None, exclude=True)
 
 
 class PackedMedia(Media):

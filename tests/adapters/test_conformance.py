@@ -15,7 +15,7 @@ from microg_bench.adapters.conformance import _LEVELS, check_adapter, check_impo
 from microg_bench.adapters.registry import MODEL_ENGINES, find_adapter, registered
 from microg_bench.engines.registry import ENGINES, engine_class
 from microg_bench.prompts import Instruction
-from microg_bench.records import Image, Message, Prompt, Request, Text, Thinking, Video
+from microg_bench.records import Generation, Image, Message, Prompt, Request, Text, Thinking, Video
 from microg_bench.video.decode import Frames
 
 
@@ -60,6 +60,10 @@ def test_every_registered_adapter_passes(name: str) -> None:
         ({"engines": ("vlm",)}, "name one or more of vllm, transformers"),
         ({"engines": ()}, "name one or more of vllm"),
         ({"generation": {}}, "generation lacks caption: give generation = {'caption'"),
+        (
+            {"generation": {**Good.generation, "vqa": Generation(answer_schema='{"type": "array"}')}},
+            "generation for vqa: answer schema: cannot be used: it must describe an object",
+        ),
         ({"checkpoint": None}, "checkpoint is None: name a hub id"),
         ({"revision": 7}, "revision is 7, not str or None"),
     ],

@@ -23,6 +23,7 @@ class OpenAIVendor:
     """`/v1/files` and `/v1/batches`."""
 
     def __init__(self, server: FaultServer) -> None:
+        self.says: Callable[[str], str] = "text: {}".format
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         server.routes["POST", "/v1/files"] = self._upload
@@ -102,7 +103,7 @@ class OpenAIVendor:
                 line["response"] = {"status_code": 400, "request_id": "r", "body": told}
                 bad += json.dumps(line).encode() + b"\n"
             else:
-                body = OpenAIWire.answer("" if fault == "filter" else f"text: {key}", fault)
+                body = OpenAIWire.answer("" if fault == "filter" else self.says(key), fault)
                 if (odd := OpenAIWire.odd(body, fault)) is not None:
                     body = odd[1]
                 line["response"] = {"status_code": 200, "request_id": "r", "body": body}
@@ -120,6 +121,7 @@ class GeminiVendor:
 
     def __init__(self, server: FaultServer) -> None:
         self.server = server
+        self.says: Callable[[str], str] = "text: {}".format
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         server.routes["POST", "/upload/v1beta/files"] = self._begin
@@ -190,7 +192,7 @@ class GeminiVendor:
                 said = {"thinking": "Thinking level LOW is not supported for this model."}
                 line["error"] = {"code": 3, "message": said.get(fault, f'Unknown name "{fault}"')}
             else:
-                line["response"] = GeminiWire.answer("" if fault == "filter" else f"text: {key}", fault)
+                line["response"] = GeminiWire.answer("" if fault == "filter" else self.says(key), fault)
                 if (odd := GeminiWire.odd(line["response"], fault)) is not None:
                     line["response"] = odd[1]
             content += json.dumps(line).encode() + b"\n"

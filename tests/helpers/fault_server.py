@@ -135,7 +135,7 @@ class GeminiWire:
 
 
 class FaultServer:
-    """Answers `wire` requests with `text: QUESTION`, unless `script` names a fault.
+    """Answers `wire` requests with what it `says`, or `text: QUESTION`, unless `script` names a fault.
 
     Faults: an HTTP status ("500"); "429 after" (to be left alone for 50 ms), "429 date" (until the next
     second); "reset" (in the middle of the body), "silent" (no answer at all), "slow" (a late answer),
@@ -152,6 +152,7 @@ class FaultServer:
         self.answered: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.keep_bodies = True
+        self.says: Callable[[str], str] = "text: {}".format
         self.checks = ""  # the fault with which the question at the start is answered
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
@@ -269,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in ("", "slow", "filter", "length", "refusal", "blocked", "blank"):
             with faults.lock:
                 faults.answered[question] += 1
-            self._send(200, wire.answer("" if fault in ("blank", "filter") else f"text: {question}", fault))
+            self._send(200, wire.answer("" if fault in ("blank", "filter") else faults.says(question), fault))
         elif fault == "empty":
             self._send(200, wire.answer("", "empty"))
         elif fault == "reset":

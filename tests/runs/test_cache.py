@@ -56,6 +56,19 @@ def test_the_same_question_has_one_key_and_any_difference_another(tmp_path: Path
     assert len({key, *others}) == 1 + len(others)
 
 
+def test_answers_that_were_kept_before_there_were_schemas_are_found() -> None:
+    # As version 0.1.0 names it.
+    known = "2245c740646cbc8c5353fe70d7ca797f661beb9772146d03c14384e94422ff7e"
+    kept = ResponseCache(Path("none"), {"checkpoint": "m"})
+    assert kept.key(job()) == known
+
+
+def test_each_schema_has_answers_of_its_own(tmp_path: Path) -> None:
+    one = cache(tmp_path)
+    both = '{"properties": {"a": {}, "b": {}}}', '{"properties": {"b": {}, "a": {}}}'
+    assert len({one.key(job()), *(one.key(job(answer_schema=schema)) for schema in both)}) == 3
+
+
 def test_sampling_is_never_shared(tmp_path: Path) -> None:
     assert cache(tmp_path).key(job(temperature=0.1)) is None
 

@@ -205,6 +205,21 @@ def test_an_adapter_that_asks_otherwise_is_refused(adapter: Path, data: Path, tm
     assert content(tmp_path / "r") == before
 
 
+def test_an_adapter_that_wants_another_schema_is_refused(adapter: Path, data: Path, tmp_path: Path) -> None:
+    evaluate(adapter, data, tmp_path / "r", tasks="caption")
+    before = content(tmp_path / "r")
+    wanted = "    generation = {**Baseline.generation, 'caption': Generation(answer_schema='{}')}\n"
+    imported = "from microg_bench.records import Generation\n"
+    adapter.write_text(
+        imported + ADAPTER.replace('    title = "Chatty"\n', '    title = "Chatty"\n' + wanted)
+    )
+    with pytest.raises(
+        RunError, match="r/caption: its adapter was edited, .*another schema: --run DIR asks anew"
+    ):
+        reparsed(tmp_path / "r", adapter)
+    assert content(tmp_path / "r") == before
+
+
 def test_what_a_run_does_not_tell_of_its_prompts_is_said(adapter: Path, data: Path, tmp_path: Path) -> None:
     evaluate(adapter, data, tmp_path / "r", tasks="vqa")
     file = tmp_path / "r" / "vqa" / "run.json"

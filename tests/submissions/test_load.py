@@ -272,6 +272,7 @@ def test_a_field_of_an_answer_of_another_type_is_refused(
         ("settings.prompt", {"id": "p", "version": -1, "hash": "0a1b2c3d"}),
         ("settings.prompt", {"id": "p", "version": 1, "hash": "x"}),
         ("settings.generation.max_tokens", 0),
+        ("settings.generation.answer_schema", "{}"),
         ("settings.generation.temperature", -1),
         ("settings.generation.top_p", 2),
         ("settings.generation.seed", "0"),

@@ -28,6 +28,7 @@ from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.secrets import Access
 from microg_bench.options import flag
 from microg_bench.records import FinishReason, Generation, Image, Response, Text, Video
+from microg_bench.structured import read_schema
 
 MOST_BYTES = 20 * 1000**2  # of one request with inline data, as its vendor says
 _SETTINGS = ("top_p", "seed", "temperature")  # the most dispensable first
@@ -62,7 +63,7 @@ class GeminiBody:
     _rejections: Rejections = field(init=False)
 
     def __post_init__(self) -> None:
-        self._rejections = Rejections(self.model, self.rejected, self.thinking)
+        self._rejections = Rejections(self.model, self.rejected, self.thinking, "gemini")
 
     def contents(self, job: Job) -> list[types.Content]:
         """The turns of the prompt, but for the system's.
@@ -102,6 +103,7 @@ class GeminiBody:
             max_output_tokens=job.generation.max_tokens,
             thinking_config=types.ThinkingConfig(**self.thinking) if self.thinking else None,
             **self._sampling(job.generation),
+            **_response_schema(job.generation),
         )
 
     def _sampling(self, wanted: Generation) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class GeminiBody:
         """Leave out what `fault` rejects of the settings `sent`; false where it rejects none.
 
         Raises:
-            RequestError: the model does not know the level of thinking.
+            RequestError: the model does not know the level of thinking, or takes no schema.
         """
         names = (name for name in _SETTINGS if sent.get(name) is not None)
         return self._rejections.leave_out(fault, names, access)
@@ -135,6 +137,14 @@ class GeminiBody:
             kind, content = clip_file(job)
             return [types.Part.from_bytes(data=content, mime_type=kind)]
         return [types.Part.from_bytes(data=jpeg, mime_type="image/jpeg") for jpeg in self.jpegs.all(job)]
+
+
+def _response_schema(wanted: Generation) -> dict[str, Any]:
+    """The settings that have the model keep to the schema of its answer; none where there is none."""
+    if not wanted.answer_schema:
+        return {}
+    schema = read_schema(wanted.answer_schema)
+    return {"response_mime_type": "application/json", "response_json_schema": schema}
 
 
 def as_json(model: Any, include: set[str] | None = None) -> dict[str, Any]:

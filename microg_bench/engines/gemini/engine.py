@@ -62,6 +62,7 @@ class GeminiEngine(HttpEngine, BatchEngine):
     """Frames are sent as JPEG images, or the clip as its own file."""
 
     name: ClassVar[str] = "gemini"
+    structured: ClassVar[bool] = True
     batch_items: ClassVar[int] = 50_000
     batch_bytes: ClassVar[int] = 500 * 1000**2  # Gemini takes 2 GB; what is sent is held in memory before
     medias: ClassVar[tuple[str, ...]] = ("images", "clip")

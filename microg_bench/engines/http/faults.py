@@ -36,6 +36,10 @@ _NO_SUCH = re.compile(
 )
 _TOO_LARGE = re.compile(r"too (?:large|long|high|many)|at most|exceed|greater|context|range", re.IGNORECASE)
 _THOUGHT = ("thinking", "reasoning")
+_SCHEMA = (
+    *("response_format", "json_schema", "json_mode", "structured_output", "structured_outputs"),
+    *("response_json_schema", "response_schema", "response_mime_type", "guided_json", "guided_decoding"),
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,14 @@ class Fault:
         named = any(_pattern(name).search(place) for place in (*self.fields, self.message))
         unknown = _NO_SUCH.search(said) and not _TOO_LARGE.search(self.message)
         return self.status in (400, 422) and named and bool(unknown)
+
+    @property
+    def of_schemas(self) -> bool:
+        """Whether it is about the schema of an answer."""
+        said = (*self.fields, self.message[:_ANYTHING])
+        return self.status in (400, 422) and any(
+            _pattern(name).search(place) for name in _SCHEMA for place in said
+        )
 
     @property
     def of_thoughts(self) -> bool:

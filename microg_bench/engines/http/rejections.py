@@ -18,12 +18,14 @@ class Rejections:
     """What `model` rejects.
 
     `rejected` are names of settings, and grows; `thinking` is what is sent so that the model thinks as it
-    should. That is never left out: its answers would be another model's.
+    should. That is never left out: its answers would be another model's. Nor is the schema of an answer;
+    `engine` is who is asked for it.
     """
 
     model: str
     rejected: set[str]
     thinking: Mapping[str, Any]
+    engine: str = "server"
 
     def without(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """`settings` but for those that the model rejects."""
@@ -38,12 +40,17 @@ class Rejections:
             access: the server, for the message.
 
         Raises:
-            RequestError: the server does not know the level of thinking.
+            RequestError: the server does not know the level of thinking, or takes no schema.
         """
         fields = set(_names(self.thinking))
         name = fault.rejects([*sent, *fields])
+        said = f"{access.where}: {fault.status}: {access.secrets.line(fault.message)}"
+        if name is None and fault.of_schemas:
+            reason = (
+                f"{said}: engine {self.engine} gets no structured answers (JSON schema) from {self.model}"
+            )
+            raise RequestError("fatal", f"{reason} there: choose another model or server")
         if name in fields or (name is None and fields and fault.of_thoughts):
-            said = f"{access.where}: {fault.status}: {access.secrets.line(fault.message)}"
             reason = f"{said}: the level of thinking that is asked for is not known there"
             raise RequestError("fatal", f"{reason}: choose another {flag('thinking')}, or none")
         if name is None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import openai
 
@@ -36,6 +36,7 @@ class ChatEngine(HttpEngine):
     `_versions` are those of servers, by address, where they are known.
     """
 
+    structured: ClassVar[bool] = True
     _access: list[Access] = field(init=False, repr=False)
     _body: ChatBody = field(init=False, repr=False)
     _versions: dict[str, str] = field(default_factory=dict, init=False, repr=False)

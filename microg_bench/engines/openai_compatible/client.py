@@ -23,13 +23,14 @@ from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.secrets import Access
 from microg_bench.options import Options
 from microg_bench.records import FinishReason, Generation, Image, Message, Response, Text, Video
+from microg_bench.structured import read_schema
 
 log = logging.getLogger(__name__)
 
 _TIMES = "media_io_kwargs"  # vLLM's field for the times of the frames of a video
 _SETTINGS = ("top_p", "seed", "temperature")  # the most dispensable first
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-_STANDARD = {"model", "messages", *_SETTINGS, *_LIMITS}
+_STANDARD = {"model", "messages", "response_format", *_SETTINGS, *_LIMITS}
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")  # fields of a message
 _THOUGHT_BLOCKS = ("thinking", "reasoning", "reasoning_content", "redacted_thinking")
 _TEXT_BLOCKS = ("text", "output_text")
@@ -48,7 +49,7 @@ class ChatBody:
     `limit` is the server's name for the most tokens of an answer, `extra` what else goes with every request.
     The settings in `rejected` are left out; what the model rejects is added, and a warning says so.
     `thinking` are fields that set how it thinks. `keeps_media` says that the servers keep what they are
-    shown, by its id, as vLLM does.
+    shown, by its id, as vLLM does. `engine` is the name of the engine, for messages.
     """
 
     model: str
@@ -59,13 +60,14 @@ class ChatBody:
     extra: dict[str, Any] = field(default_factory=dict)
     thinking: Mapping[str, Any] = field(default_factory=dict)
     keeps_media: bool = False
+    engine: str = "server"
     _jpegs: JpegFrames = field(init=False)
     _rejections: Rejections = field(init=False)
     _rejected_limits: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self._jpegs = JpegFrames(self.options.jpeg_quality)
-        self._rejections = Rejections(self.model, self.rejected, self.thinking)
+        self._rejections = Rejections(self.model, self.rejected, self.thinking, self.engine)
 
     def of(self, job: Job) -> dict[str, Any]:
         """The body of the request for `job`.
@@ -83,13 +85,14 @@ class ChatBody:
     def settings(self, wanted: Generation) -> dict[str, Any]:
         """How the answer is to be written, without what the model rejects."""
         asked = {**self.extra, **{name: getattr(wanted, name) for name in _SETTINGS}}
-        return self._rejections.without(asked) | {self.limit: wanted.max_tokens} | dict(self.thinking)
+        limit = {self.limit: wanted.max_tokens}
+        return self._rejections.without(asked) | limit | dict(self.thinking) | _response_format(wanted)
 
     def leave_out(self, fault: Fault, sent: Mapping[str, Any], access: Access) -> bool:
         """Leave out what `fault` rejects of the settings `sent`; false where it rejects none.
 
         Raises:
-            RequestError: the server does not know the level of thinking.
+            RequestError: the server does not know the level of thinking, or takes no schema.
         """
         if any(name in sent and fault.rejects_limit(name) and self._rename_limit(name) for name in _LIMITS):
             return True
@@ -149,6 +152,14 @@ class ChatBody:
             "duration": frames.duration,
         }
         return {_TIMES: {"video": video}}
+
+
+def _response_format(wanted: Generation) -> dict[str, Any]:
+    """The field that has the model keep to the schema of its answer; nothing where there is none."""
+    if not wanted.answer_schema:
+        return {}
+    described = {"name": "answer", "strict": True, "schema": read_schema(wanted.answer_schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": described}}
 
 
 @dataclass

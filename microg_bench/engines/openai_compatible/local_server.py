@@ -21,7 +21,7 @@ from typing import IO
 
 from microg_bench.children import python_path
 from microg_bench.engines.checkpoint import locate
-from microg_bench.engines.vllm.arguments import arguments, flags
+from microg_bench.engines.vllm.arguments import COMPACT_JSON, arguments, flags
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.options import Options
 
@@ -122,6 +122,7 @@ def _command(options: Options, port: int) -> list[str]:
         "generation_config": "vllm",  # the run's settings count, not the checkpoint's
         "enable_prompt_tokens_details": True,  # or it would not tell how many came from its cache
         "trust_request_mm_kwargs": True,  # the true times of frames go with each request
+        **COMPACT_JSON,
     }
     return [sys.executable, "-m", MODULE, *flags(chosen | arguments(options))]
 

@@ -66,6 +66,7 @@ class OpenAIEngine(ChatEngine, BatchEngine):
             "max_completion_tokens",
             self.rejected,
             thinking=self.thinking,
+            engine=self.name,
         )
 
     def _check_model(self, access: Access, model: str) -> None:

@@ -1,7 +1,8 @@
 """The engine `transformers`: a checkpoint in this process, answered in padded batches.
 
 It runs wherever torch runs, a CPU included, and takes any checkpoint whose processor has a chat template;
-it is the reference for faster engines, and the only one for models that those do not know.
+it is the reference for faster engines, and the only one for models that those do not know. It cannot have a
+model keep to a schema: an answer that misses it is told what is wrong, and asked for again.
 """
 
 import asyncio
@@ -10,9 +11,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from microg_bench.adapters.base import split_thoughts
 from microg_bench.engines.base import BATCHES_WAITING, Answered, Engine, Job, Outcome
 from microg_bench.engines.chat_template import (
     PromptError,
@@ -26,10 +28,13 @@ from microg_bench.engines.processor import input_facts
 from microg_bench.engines.sampling import sampling
 from microg_bench.engines.transformers.loading import LoadedModel, devices, load
 from microg_bench.memory import halving, out_of_memory, release_memory
-from microg_bench.records import ENABLE_THINKING, Failure, Image, Response, Text, Video
+from microg_bench.records import ENABLE_THINKING, Failure, Image, Response, Text, Thinking, Video
+from microg_bench.structured import asked_again, misfit
 from microg_bench.text import first_line
 
 log = logging.getLogger(__name__)
+
+ASKED_AGAIN = 2  # times, at most, for an answer that fits its schema
 
 
 @dataclass
@@ -37,6 +42,7 @@ class TransformersEngine(Engine):
     """Batches jobs of equal settings and similar length; halves the batch for good where memory runs out."""
 
     name: ClassVar[str] = "transformers"
+    structured: ClassVar[bool] = True
     thinking_switches = ENABLE_THINKING
     _ready: LoadedModel = field(init=False, repr=False)
     _opened: str = field(default="", init=False)
@@ -66,11 +72,38 @@ class TransformersEngine(Engine):
         """Take a batch out of `waiting` and answer it in a thread."""
         batch = _take_batch(waiting, self._batch_size)
         try:
-            outcomes = await asyncio.to_thread(self._outcomes, batch)
+            outcomes = await asyncio.to_thread(self._fitting, batch)
         except asyncio.CancelledError:
             self._cancelled.set()  # the thread cannot be cancelled: it stops at its next token
             raise
         return list(zip(batch, outcomes, strict=True))
+
+    def _fitting(self, jobs: list[Job]) -> list[Outcome]:
+        """One outcome a job. What misses its schema is asked for again; of several answers the last counts.
+
+        The tokens of a response are those of its answer, its seconds those of all.
+        """
+        outcomes = self._outcomes(jobs)
+        open_jobs = dict(enumerate(jobs)) if jobs[0].generation.answer_schema else {}
+        for _ in range(ASKED_AGAIN):
+            again = {place: self._again(job, outcomes[place]) for place, job in open_jobs.items()}
+            open_jobs = {place: job for place, job in again.items() if job is not None}
+            if not open_jobs or self._cancelled.is_set():
+                break
+            answered = zip(open_jobs, self._outcomes(list(open_jobs.values())), strict=True)
+            for place, outcome in answered:
+                outcomes[place] = _later(outcomes[place], outcome)
+        return outcomes
+
+    def _again(self, job: Job, outcome: Outcome) -> Job | None:
+        """`job` with its answer and what is wrong with it; None where that fits, or there is no answer."""
+        schema = job.generation.answer_schema
+        if isinstance(outcome, Failure) or not schema:
+            return None
+        _, text = split_thoughts(outcome.text, Thinking(marks=self.marks), schema)
+        if text is None or (why := misfit(text, schema, outcome.finish_reason)) is None:
+            return None
+        return replace(job, prompt=asked_again(job.prompt, text, why, schema))
 
     def _outcomes(self, jobs: list[Job]) -> list[Outcome]:
         """One outcome a job; where memory runs out, batches are smaller from then on."""
@@ -180,6 +213,13 @@ class TransformersEngine(Engine):
         commits |= {f"commit of {name}": commit for name, commit in getattr(model, "commits", {}).items()}
         known |= input_facts(self._ready.processor, self.options.processor_kwargs())
         return known | {name: commit for name, commit in commits.items() if commit}
+
+
+def _later(before: Outcome, outcome: Outcome) -> Outcome:
+    """What counts of two answers: the later, unless it is none, as where a prompt has become too long."""
+    if isinstance(before, Failure) or isinstance(outcome, Failure):
+        return before
+    return outcome.model_copy(update={"seconds": before.seconds + outcome.seconds})
 
 
 def _take_batch(waiting: list[Job], size: int) -> list[Job]:

@@ -8,6 +8,7 @@ from typing import Any
 from microg_bench.engines.chat_template import read_marks
 from microg_bench.engines.checkpoint import Checkpoint, load_failure, locate
 from microg_bench.engines.processor import state
+from microg_bench.engines.text_only import TextProcessor
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.options import Options
 from microg_bench.text import first_line
@@ -45,7 +46,7 @@ def load(options: Options, loader: str | None) -> LoadedModel:
             processor, model = _load_by(loader, checkpoint, source, options)
         else:
             processor = load_processor(checkpoint, source, options)
-            model = _load_model(checkpoint, source, options)
+            model = _load_model(checkpoint, source, options, isinstance(processor, TextProcessor))
     except EngineError:
         raise
     except Exception as error:  # the libraries raise anything from OSError to SafetensorError
@@ -57,22 +58,42 @@ def load(options: Options, loader: str | None) -> LoadedModel:
 def load_processor(checkpoint: Checkpoint, source: dict[str, Any], options: Options) -> Any:
     """The processor of a checkpoint, whose tokenizer pads on the left and reads control tokens as text.
 
-    It has the arguments that `options` state.
+    It has the arguments that `options` state. That of a language model is a `TextProcessor`.
 
     Raises:
-        EngineError: it reads no images or video, has no chat template, or lacks a stated argument.
+        EngineError: it has no chat template, lacks a stated argument, or is missing where its model sees.
     """
     transformers: Any = import_module("transformers")
     processor = transformers.AutoProcessor.from_pretrained(checkpoint.name, **source)
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None:
-        raise EngineError("reads only text (it has no processor for images or video)", item=checkpoint.name)
-    processor.chat_template = processor.chat_template or tokenizer.chat_template
+        processor, tokenizer = _text_processor(processor, checkpoint, source), processor
+    else:
+        processor.chat_template = processor.chat_template or tokenizer.chat_template
     if not processor.chat_template:
         raise EngineError("has no chat template; an instruction-tuned model is needed", item=checkpoint.name)
     _prepare_tokenizer(tokenizer)
     state(processor, options.processor_kwargs(), checkpoint.name)
     return processor
+
+
+def _text_processor(tokenizer: Any, checkpoint: Checkpoint, source: dict[str, Any]) -> TextProcessor:
+    """What reads the prompts of a checkpoint without a processor.
+
+    Raises:
+        EngineError: its model is no language model.
+    """
+    transformers: Any = import_module("transformers")
+    config = transformers.AutoConfig.from_pretrained(checkpoint.name, **source)
+    sees = type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or hasattr(
+        config, "vision_config"
+    )
+    reads = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
+    reads = reads or "AutoModelForCausalLM" in getattr(config, "auto_map", {})
+    if sees or not reads or not isinstance(tokenizer, transformers.PreTrainedTokenizerBase):
+        reason = "has no processor for images or video, and is no language model that reads only text"
+        raise EngineError(reason, item=checkpoint.name)
+    return TextProcessor(tokenizer)
 
 
 def _load_by(
@@ -102,9 +123,10 @@ def _prepare_tokenizer(tokenizer: Any) -> None:
     read_marks(tokenizer)
 
 
-def _load_model(checkpoint: Checkpoint, source: dict[str, Any], options: Options) -> Any:
+def _load_model(checkpoint: Checkpoint, source: dict[str, Any], options: Options, text_only: bool) -> Any:
     transformers: Any = import_module("transformers")
-    model, info = transformers.AutoModelForImageTextToText.from_pretrained(
+    kind = transformers.AutoModelForCausalLM if text_only else transformers.AutoModelForImageTextToText
+    model, info = kind.from_pretrained(
         checkpoint.name, output_loading_info=True, **_settings(options), **source
     )
     # transformers fills these with random numbers, and the answers would look like a bad model's.

@@ -26,7 +26,8 @@ OPTION_OF = {_RENAMED.get(name, name): name for name in engine_options("vllm") i
 _DERIVED = {"tokenizer": "checkpoint", "tokenizer_revision": "revision", "data_parallel_size": "replicas"}
 # A block is what the prefix cache keeps; the larger default would keep nothing of a short prompt.
 CPU_ARGUMENTS: dict[str, Any] = {"block_size": 32, "enforce_eager": True, "dtype": "float32"}
-
+# An answer in a schema must not be filled with white space up to its limit.
+COMPACT_JSON = {"structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True}}
 
 # These make vLLM 0.32 run code that their values name; so does any name that holds `plugin`.
 _CODE = {

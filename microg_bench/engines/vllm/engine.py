@@ -32,10 +32,12 @@ from microg_bench.engines.sampling import row_seed
 from microg_bench.engines.vllm.arguments import check_arguments
 from microg_bench.engines.vllm.setup import RunningVllm, load
 from microg_bench.errors import EngineError
-from microg_bench.options import Options
-from microg_bench.records import ENABLE_THINKING, Failure, Image, Response, Video
+from microg_bench.options import Options, flag
+from microg_bench.records import ENABLE_THINKING, Failure, Generation, Image, Response, Video
 from microg_bench.text import first_line
 from microg_bench.video.decode import Frames
+
+_NO_THOUGHT = f"give {flag('thinking')} off"
 
 
 @dataclass
@@ -43,6 +45,7 @@ class VllmEngine(Engine):
     """Has `max_concurrency` prompts answered at a time; as many again wait in vLLM to keep it busy."""
 
     name: ClassVar[str] = "vllm"
+    structured: ClassVar[bool] = True
     thinking_switches = ENABLE_THINKING
     _ready: RunningVllm = field(init=False, repr=False)
     _opened: str = field(default="", init=False)
@@ -87,6 +90,11 @@ class VllmEngine(Engine):
 
     async def _respond(self, job: Job) -> Outcome:
         taken = time.perf_counter()
+        if job.generation.answer_schema and self._opened:
+            reason = (
+                f"vLLM would have the thought fit the schema, which the chat template opens: {_NO_THOUGHT}"
+            )
+            return Failure(id=job.request.id, stage="prompt", reason=reason)
         dead: Any = import_module("vllm.v1.engine.exceptions").EngineDeadError
         try:
             prompt = await self._prompt(job)
@@ -221,6 +229,15 @@ def _sampling(job: Job) -> Any:
         temperature=wanted.temperature,
         top_p=wanted.top_p,
         seed=row_seed(wanted.seed, job.request.id),
+        structured_outputs=_structured_outputs(wanted),
         detokenize=False,
         output_kind=parameters.RequestOutputKind.FINAL_ONLY,
     )
+
+
+def _structured_outputs(wanted: Generation) -> Any:
+    """What has the model keep to the schema of its answer; None where there is none."""
+    if not wanted.answer_schema:
+        return None
+    parameters: Any = import_module("vllm.sampling_params")
+    return parameters.StructuredOutputsParams(json=wanted.answer_schema)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from microg_bench.engines.checkpoint import Checkpoint, load_failure
 from microg_bench.engines.transformers.loading import load_processor
-from microg_bench.engines.vllm.arguments import CPU_ARGUMENTS, arguments, prepare_cpu
+from microg_bench.engines.vllm.arguments import COMPACT_JSON, CPU_ARGUMENTS, arguments, prepare_cpu
 from microg_bench.errors import EngineError, MissingExtraError
 from microg_bench.options import Options
 from microg_bench.text import first_line
@@ -160,6 +160,7 @@ def _arguments(checkpoint: Checkpoint, options: Options) -> dict[str, Any]:
         "enable_prefix_caching": True,
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
+        **COMPACT_JSON,
     }
     return chosen | arguments(options) | {"model": _folder(checkpoint), "revision": checkpoint.revision}
 

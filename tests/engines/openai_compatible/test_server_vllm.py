@@ -29,8 +29,10 @@ from microg_bench.engines.openai_compatible.client import ChatServer
 from microg_bench.engines.openai_compatible.server import ServerEngine
 from microg_bench.engines.transformers.engine import TransformersEngine
 from microg_bench.errors import EngineError
-from microg_bench.records import Failure, Request, Response, Text, Video
+from microg_bench.records import Failure, Generation, Request, Response, Text, Video
+from microg_bench.structured import misfit
 from tests.engines.conftest import AnswerAll, grey_frames, job_of, noise_frames
+from tests.helpers.schemas import VERDICT
 from tests.helpers.tiny_qwen import CONTEXT
 
 START = """
@@ -76,6 +78,19 @@ def test_a_video_is_answered_as_transformers_answers_it(
     assert [(o.text, o.prompt_tokens, o.finish_reason) for o in got] == [
         (o.text, o.prompt_tokens, o.finish_reason) for o in wanted
     ]
+
+
+def test_whatever_is_written_fits_its_schema(served: ServerEngine, answer_all: AnswerAll) -> None:
+    jobs = [
+        replace(
+            job_of(k, parts=(Text(text=f"Judge {k}."),)),
+            frames=None,
+            generation=Generation(max_tokens=160, answer_schema=VERDICT, temperature=k % 2, seed=k),
+        )
+        for k in range(8)
+    ]
+    for said in responses(answer_all(served, jobs)):
+        assert misfit(said.text, VERDICT, said.finish_reason) is None
 
 
 def test_the_questions_of_a_clip_share_its_frames(served: ServerEngine, answer_all: AnswerAll) -> None:
