@@ -1,6 +1,7 @@
 """Runs a network over key frames: decodes ahead, in batches of clips of one size."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -94,11 +95,23 @@ def _batch(
 def logits_of(
     network: ActionNetwork, device: torch.device, batch: Sequence[ClipTensors]
 ) -> list[NDArray[np.float64]]:
-    """The logits of each clip of a batch, shape (boxes, outputs)."""
+    """The logits of each clip of a batch, shape (boxes, outputs), as precise on a GPU as on a CPU."""
     frames, boxes = stacked(batch)
-    logits = network(frames.to(device), boxes.to(device)).float().cpu()
+    with _whole_float32():
+        logits = network(frames.to(device), boxes.to(device)).float().cpu()
     parts = logits.split([len(one.boxes) for one in batch])
     return [np.round(part.numpy().astype(float), DIGITS) for part in parts]
+
+
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Convolutions in float32: by default cuDNN takes TF32, which moved a logit by 6e-3."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def share(key_frames: Sequence[KeyFrame], state: PartialState) -> list[KeyFrame]:

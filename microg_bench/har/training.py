@@ -1,7 +1,7 @@
 """Trains a network on the boxes of key frames, as its recipe says, on one to many devices.
 
-After each epoch the folder holds what is needed to go on; a killed training ends with the weights of an
-undisturbed one.
+After each epoch the folder holds what is needed to go on; on a CPU, a killed training ends with the weights
+of an undisturbed one.
 """
 
 import csv

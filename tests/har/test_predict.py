@@ -17,7 +17,9 @@ from microg_bench import har
 from microg_bench.errors import DataError, EngineError, RunError, UsageError
 from microg_bench.har.boxes import read_detections, write_detections
 from microg_bench.har.checkpoints import save_weights
+from microg_bench.har.clips import ClipTensors
 from microg_bench.har.keyframes import KeyFrames
+from microg_bench.har.logits import logits_of
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.predict import PredictOptions, Recogniser, load_recogniser, predict, settings_of
 from microg_bench.har.recipe import read_recipe
@@ -59,6 +61,28 @@ def recognition(
     found = recognition_of(folder, settings_of(one, key_frames, given), key_frames, logits, LABELS)
     write_detections(found.path, found.detections, LABELS)
     return found
+
+
+class Precision(torch.nn.Module):
+    """Keeps whether convolutions on a GPU would be rounded, and gives one logit a box."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rounded: list[bool] = []
+
+    def forward(self, frames: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+        self.rounded.append(torch.backends.cudnn.allow_tf32)
+        return boxes[:, :1]
+
+
+def test_a_gpu_computes_in_whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    network: Any = Precision()
+    one = ClipTensors(sample().items[0], torch.zeros(3, 4, 8, 8), torch.zeros(1, 4), (0,))
+    for before in (True, False):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+        logits_of(network, torch.device("cpu"), [one])
+        assert torch.backends.cudnn.allow_tf32 is before
+    assert network.rounded == [False, False]
 
 
 def test_what_is_written_scores_as_what_was_computed(tmp_path: Path) -> None:
