@@ -155,7 +155,7 @@ def unshown_prompts(one: Configuration, requests: Iterable[Request]) -> Iterator
         with suppress(Exception):  # an adapter is somebody else's code
             prompt = made_prompt(one.adapter, request, instruction, None)
         if prompt is not None:
-            yield request, prompt
+            yield request, one.asked(prompt)
 
 
 def expected_frames(spec: FrameSpec | None) -> int:
@@ -240,7 +240,7 @@ def confirm(budget: Budget, work: Iterable[Work], progress: Progress, yes: bool)
         UsageError: it is not confirmed.
     """
     found = list(work)
-    frames = {variant.configuration.frames for one in found for variant, _ in one.requests}
+    frames = {variant.configuration.decoded for one in found for variant, _ in one.requests}
     asked = (
         (prompt, variant.configuration.generation(request.task))
         for one in found

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.base import Adapter, without_media
 from microg_bench.adapters.registry import adapters_of, is_generic, source_sha256, usable_adapter
 from microg_bench.dataset.load import SAMPLE, SAMPLE_FOLDER, Dataset, load, locate, select
 from microg_bench.engines.base import BatchEngine, Engine
@@ -21,7 +21,7 @@ from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
 from microg_bench.privacy import SECRET, outgoing, secrets_in
 from microg_bench.prompts import Template, find_template
-from microg_bench.records import Clip, Generation, Request, TaskName, Thinking, ThinkingLevel
+from microg_bench.records import Clip, Generation, Prompt, Request, TaskName, Thinking, ThinkingLevel
 from microg_bench.runs.budget import Price, find_price
 from microg_bench.runs.cache import ResponseCache, open_cache
 from microg_bench.runs.start import model_title
@@ -76,6 +76,10 @@ class Configuration:
     def decoded(self) -> FrameSpec | None:
         """The frames to decode; None where none are shown."""
         return None if any(one.name == "no-frames" for one in self.transforms) else self.frames
+
+    def asked(self, prompt: Prompt) -> Prompt:
+        """An adapter's prompt as it is asked: without its frames, where none are shown."""
+        return prompt if self.frames is None or self.decoded else without_media(prompt)
 
     @cached_property
     def donors(self) -> Mapping[str, Clip]:

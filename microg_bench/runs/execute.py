@@ -24,7 +24,6 @@ from microg_bench.adapters.base import (
     only_thoughts,
     read_answer,
     split_thoughts,
-    without_media,
 )
 from microg_bench.adapters.references import References
 from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEngine, Job, Outcome
@@ -382,7 +381,7 @@ class Execution:
         for request, instruction in zip(requests, instructions, strict=True):
             try:
                 prompt = made_prompt(one.adapter, request, instruction, shown.frames)
-                found.append((request, without_media(prompt) if one.frames and not one.decoded else prompt))
+                found.append((request, one.asked(prompt) if one.transforms else prompt))
             except Exception as error:  # an adapter is somebody else's code
                 failure = blamed(one.adapter, request, "prompt", error)
                 self.record([(Asked(variant, request, ()), None, failure)])

@@ -1,15 +1,21 @@
 """What a run would ask, and what it would cost, before a model is loaded."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from microg_bench.adapters.base import blamed, made_prompt
 from microg_bench.engines.registry import CLOSED
 from microg_bench.errors import UsageError
-from microg_bench.records import Image, Prompt, Request, Text
+from microg_bench.records import Clip, Image, Prompt, Request, Text
 from microg_bench.runs.budget import Estimate, estimate, expected_frames, unshown_prompts
 from microg_bench.runs.configure import Configuration
+
+if TYPE_CHECKING:
+    from microg_bench.video.decode import Frames
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Preview:
             "checkpoint": one.engine_options.checkpoint or "none",
             "engine": one.engine.name,
             "data": f"{one.dataset.name}, {clips}",
-            "frames": str(one.frames or whole),
+            "frames": " ".join([str(one.frames or whole), *map(str, one.transforms)]),
             **{task: f"{len(items)} requests" for task, items in one.items.items()},
             "cost": self._cost(),
         }
@@ -82,15 +88,24 @@ def preview(one: Configuration, today: date | None = None) -> Preview:
 
 
 def _example(one: Configuration, request: Request) -> Example:
-    from microg_bench.video.decode import decode
-
     clip = next(clip for clip in one.clips if clip.video_id == request.video_id)
-    frames = decode(clip.video, one.frames) if one.frames and clip.video else None
+    frames, order = _shown(one, clip)
     try:
         prompt = made_prompt(one.adapter, request, one.templates[request.task].render(request), frames)
     except Exception as error:  # an adapter is somebody else's code
         raise UsageError(blamed(one.adapter, request, "prompt", error).reason, item=request.id) from error
-    return Example(request, prompt, frames.indices if frames else ())
+    return Example(request, one.asked(prompt), order)
+
+
+def _shown(one: Configuration, clip: Clip) -> tuple[Frames | None, tuple[int, ...]]:
+    """The frames of a clip as they are shown, with their indices in order."""
+    from microg_bench.video.decode import decode
+    from microg_bench.video.transforms import transformed
+
+    source = one.donors.get(clip.video_id, clip)
+    if one.decoded is None or source.video is None:
+        return None, ()
+    return transformed(decode(source.video, one.decoded), one.transforms, clip.video_id, one.options.seed)
 
 
 def _estimate(one: Configuration) -> Estimate | None:
@@ -98,4 +113,4 @@ def _estimate(one: Configuration) -> Estimate | None:
         return None
     requests = (item.request for items in one.items.values() for item in items)
     asked = ((prompt, one.generation(request.task)) for request, prompt in unshown_prompts(one, requests))
-    return estimate(asked, one.price, expected_frames(one.frames), one.options.batch)
+    return estimate(asked, one.price, expected_frames(one.decoded), one.options.batch)

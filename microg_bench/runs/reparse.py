@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microg_bench.adapters.base import Adapter, made_prompt, read_answer
+from microg_bench.adapters.base import Adapter, made_prompt, read_answer, without_media
 from microg_bench.adapters.registry import find_adapter, is_file, name_it, source_sha256
 from microg_bench.errors import RunError, UsageError
 from microg_bench.options import Options
@@ -105,6 +105,7 @@ def _check_prompt(
     try:
         frames = decode(clip.video, settings.frames) if settings.frames and clip.video else None
         prompt = made_prompt(adapter, request, template.render(request), frames)
+        prompt = without_media(prompt) if "no-frames" in settings.transforms else prompt
     except Exception as error:  # an adapter is somebody else's code
         reason = f"its adapter was edited and no longer makes the prompt of {request.id}: {first_line(error)}"
         raise RunError(reason, path=record.path) from error

@@ -103,7 +103,9 @@ def _apart(runs: Sequence[RunRecord], why: str) -> DataError:
 def other_clips(first: RunRecord, second: RunRecord) -> list[str]:
     """The ids of the clips of which two runs were shown different files."""
     pairs = ((one, second.answers[name]) for name, one in first.answers.items() if name in second.answers)
-    other = (a.id.partition("#")[0] for a, b in pairs if a.shows_another_file(b))
+    other = (
+        a.id.partition("#")[0] for a, b in pairs if a.shown_clip == b.shown_clip and a.shows_another_file(b)
+    )
     return list(dict.fromkeys(other))
 
 
@@ -113,7 +115,16 @@ def other_inputs(first: RunRecord, second: RunRecord) -> list[str]:
     They should where model, weights, frames, prompt and thinking are. The tokens tell how large the input was
     made: for a run whose library had other defaults, or that was sent images and not a video.
     """
-    names = ("model", "checkpoint", "revision", "checkpoint_sha256", "frames", "prompt", "thinking")
+    names = (
+        "model",
+        "checkpoint",
+        "revision",
+        "checkpoint_sha256",
+        "frames",
+        "transforms",
+        "prompt",
+        "thinking",
+    )
     if any(getattr(first.settings, name) != getattr(second.settings, name) for name in names):
         return []
     pairs = ((one, second.answers[name]) for name, one in first.answers.items() if name in second.answers)

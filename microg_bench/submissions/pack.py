@@ -37,13 +37,15 @@ def pack(record: RunRecord, into: Path, tell: Tell | None = None) -> Path:
     The same run packs to the same bytes. `tell` is called where another submission of it is replaced.
 
     Raises:
-        RunError: it has not been scored, is not complete, asks only some of the clips, has answers in a
-            schema, or cannot be written; or its folder holds other files.
+        RunError: it has not been scored, is not complete, asks only some of the clips, shows changed frames,
+            has answers in a schema, or cannot be written; or its folder holds other files.
     """
     if not record.scorecard.complete:
         raise RunError(record.scorecard.status, path=record.path)
     if record.settings.part:
         raise RunError(f"asks {record.settings.part}, not the whole dataset", path=record.path)
+    if record.settings.transforms:
+        raise RunError("shows changed frames, which is another benchmark", path=record.path)
     if record.settings.generation.answer_schema:
         raise RunError("has answers in a schema, which submissions do not have", path=record.path)
     record = public(record)

@@ -12,14 +12,18 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+import microg_bench as mb
 from microg_bench.engines.base import Answered, Engine, Job
-from microg_bench.errors import DataError, MicrogError
+from microg_bench.errors import DataError, MicrogError, RunError
 from microg_bench.options import Options
 from microg_bench.records import Answer, Response, Text
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.execute import ask
 from microg_bench.runs.frames import clip_sha256
+from microg_bench.runs.preview import preview
 from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.compare import other_clips, other_inputs
+from microg_bench.submissions.pack import pack
 from tests.helpers.datasets import make_dataset
 from tests.helpers.runs import Notes, opened
 from tests.helpers.stand_in import ADAPTER
@@ -186,6 +190,33 @@ def test_variants_of_a_run_are_shown_their_own_frames_of_one_decoding(asking: As
         assert np.array_equal(shown(seen["reverse"])[name], plain[name][::-1])
         assert np.array_equal(shown(seen["swap"])[name], plain[donors[name].video_id])
         assert seen["no-frames"][name].frames is None
+
+
+def test_a_preview_shows_what_would_be_shown(asking: Asking) -> None:
+    plain, back, none, swapped = (
+        preview(asking.configuration(*given)) for given in ((), ("reverse",), ("no-frames",), ("swap",))
+    )
+    (was,), (now,), (nothing,), (other,) = (one.examples for one in (plain, back, none, swapped))
+    assert now.frames == was.frames[::-1]
+    assert len(other.frames) == len(was.frames)
+    assert nothing.frames == ()
+    assert all(isinstance(part, Text) for turn in nothing.prompt.messages for part in turn.parts)
+    assert "uniform:4 reverse" in str(back)
+
+
+def test_runs_that_swap_are_not_said_to_have_other_files(asking: Asking) -> None:
+    asking()
+    asking("swap")
+    plain, swapped = (RunRecord.read(asking.root / name / "caption") for name in ("plain", "swap"))
+    assert other_clips(plain, swapped) == []
+    assert other_inputs(plain, swapped) == []
+
+
+def test_a_run_with_transforms_is_no_submission(data: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"metrics": "ROUGE-L", "progress": None, "run": tmp_path / "r", "data": data}
+    results = mb.evaluate("blind", transforms="reverse", tasks="caption", **given)
+    with pytest.raises(RunError, match="shows changed frames"):
+        pack(results.records["caption"], tmp_path / "packed")
 
 
 def test_transforms_are_settings_that_lead_to_another_run(asking: Asking) -> None:
