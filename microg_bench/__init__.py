@@ -27,6 +27,7 @@ __all__ = [
     "load_dataset",
     "load_run",
     "merge_runs",
+    "probe",
     "score",
     "sweep",
 ]
@@ -38,6 +39,7 @@ _PLACES = {
     "Scorecard": "microg_bench.scorecard",
     "drift": "microg_bench.drifts",
     "merge_runs": "microg_bench.merges",
+    "probe": "microg_bench.probes",
 }
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from microg_bench.dataset.load import Dataset
     from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError
+    from microg_bench.probes import probe
     from microg_bench.runs.record import RunRecord
     from microg_bench.scorecard import Scorecard
 

@@ -17,6 +17,7 @@ VERBS = {
     "vqa": ("run", "Let a model answer questions about the clips, and score the answers."),
     "run": ("run", "Caption and answer in one go; each clip is decoded once for both."),
     "sweep": ("sweep", "Ask one model with every number of frames and every prompt."),
+    "probe": ("probe", "Ask a model again with changed frames: does it look at the clip?"),
     "score": ("score", "Score a run again, or a predictions file from elsewhere."),
     "compare": ("compare", "Compare runs item by item, with intervals and p-values."),
     "runs": ("runs", "Join the shards of a run."),

@@ -310,13 +310,13 @@ def sweep(  # noqa: PLR0913 - what varies, and the arguments of `evaluate`
                 raise UsageError(reason)
             own = one.shard_folder(root)
             found[label] = one, {task: own / label / task for task in one.tasks}
-        results = Sweep(own, in_loop(_sweep(found, own, callback, yes)))
+        results = Sweep(own, in_loop(run_variants(found, own, callback, yes)))
     if not one.options.shard:
         write_text(root / SWEEP_FILE, results.table())
     return results
 
 
-async def _sweep(variants: Variants, root: Path, progress: Progress, yes: bool) -> dict[str, Results]:
+async def run_variants(variants: Variants, root: Path, progress: Progress, yes: bool) -> dict[str, Results]:
     """All variants with one engine; baselines, which are cheap, one after the other."""
     if not isinstance(next(iter(variants.values()))[0].adapter, Baseline):
         return await _pipeline(variants, root, progress, yes)

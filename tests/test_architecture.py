@@ -52,7 +52,7 @@ ORDER = (
         "pages",
         "export",
     ),
-    *("api", "drifts", "merges", "__main__", "cli"),
+    *("api", "drifts", "merges", "probes", "__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}
 MODULES = sorted(PACKAGE.rglob("*.py"))

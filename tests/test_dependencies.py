@@ -45,6 +45,7 @@ USED_BY = {
     "microg_bench/runs/replicas/local.py": ("transformers",),
     "microg_bench/memory.py": ("transformers",),
     "microg_bench/torchvision_repair.py": ("transformers",),
+    "microg_bench/video/transforms.py": ("transformers",),
     "microg_bench/plots": ("plots",),
     "microg_bench/export/mlflow.py": ("mlflow",),
     "microg_bench/scoring/rows.py": ("excel",),

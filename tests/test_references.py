@@ -17,6 +17,7 @@ from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
 from microg_bench.har.recipe import Input, Network, Recipe, Training
 from microg_bench.har.runs import PredictSettings
 from microg_bench.options import Options, flag
+from microg_bench.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.records import Answer, Failure, Generation, Response, Withdrawal
 from microg_bench.runs.batches import _Line
 from microg_bench.runs.record import RunFile
@@ -95,6 +96,9 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("drift", "Fields"): DriftReport,
     ("drift", "TaskDrift"): TaskDrift,
     ("drift", "MetricDrift"): MetricDrift,
+    ("probes", "Fields"): ProbeReport,
+    ("probes", "ProbeEffect"): ProbeEffect,
+    ("probes", "MetricEffect"): MetricEffect,
     ("actions", "Fields"): PredictSettings,
     ("actions", "Recipe"): Recipe,
     ("actions", "Network"): Network,

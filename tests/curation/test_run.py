@@ -160,6 +160,7 @@ def test_settings_that_change_while_clips_are_cut_leave_none_out(
     assert again.verdicts["orbit_000"]["trim"] == first
 
 
+@pytest.mark.heavy
 def test_a_killed_curation_goes_on(
     curate: Curate, footage: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -296,6 +297,7 @@ def test_without_space_nothing_is_lost_or_half_written(
     assert CurationFolder.read(tmp_path / "out").accepted() == ["orbit_001"]
 
 
+@pytest.mark.heavy
 def test_real_persons_are_found_and_rockets_are_not(curate: Curate, tmp_path: Path, shared: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
     sample = Path(__file__).parents[2] / "microg_bench" / "dataset" / "sample" / "videos"
