@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench.curation.folder import Box, CurationFolder
+from microg_bench.curation.key_frames import choose_key_frames
 from microg_bench.curation.reviews import COLUMNS, LONGEST, MOST_ACTIONS, REASONS, SOURCES, fingerprint
 from microg_bench.curation.tables import read_rows
 from microg_bench.curation.taxonomy import ActionMeaning
@@ -19,7 +20,7 @@ from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
-from microg_bench.video.sampling import FrameSpec
+from microg_bench.video.sampling import FramePositions, FrameSpec, FrameUnion
 
 COMPONENTS = ("filters", "list", "viewer", "scene")
 FRAMES = 8  # of a clip
@@ -88,7 +89,6 @@ def _draw(
 ) -> list[dict[str, Any]]:
     """Write some frames of each clip; their places and size, or why there is none."""
     found: list[dict[str, Any]] = []
-    spec = FrameSpec.parse(FRAMES)
     waiting: deque[tuple[str, Future[Frames]]] = deque()
 
     def take(clip: str, future: Future[Frames]) -> None:
@@ -102,14 +102,25 @@ def _draw(
         for clip in clips:
             if len(waiting) == pool.ahead:
                 take(*waiting.popleft())
-            waiting.append((clip, pool.submit(folder.video(clip), spec)))
+            waiting.append((clip, pool.submit(folder.video(clip), _chosen(folder.persons(clip)))))
         while waiting:
             take(*waiting.popleft())
     return found
 
 
+def _chosen(boxes: Sequence[Box]) -> FrameUnion:
+    """Some frames, and the key frame of each person: its actions are those of that moment."""
+    keys = sorted({box.frame - 1 for box in _key_boxes(boxes)})
+    return FrameUnion(specs=(FrameSpec.parse(FRAMES), FramePositions(positions=tuple(keys))))
+
+
+def _key_boxes(boxes: Sequence[Box]) -> tuple[Box, ...]:
+    return choose_key_frames(boxes)[1]
+
+
 def _pictures(frames: Frames, boxes: Sequence[Box], number: int, write: Write) -> dict[str, Any]:
     height, width = frames.pixels.shape[1:3]
+    keys = [(box.frame, box.person) for box in _key_boxes(boxes)]
     shown = []
     for index, picture in zip(frames.indices, jpegs(frames.pixels, LONGEST_SIDE), strict=True):
         name = f"frames/{number:05d}/{index}.jpg"
@@ -120,6 +131,7 @@ def _pictures(frames: Frames, boxes: Sequence[Box], number: int, write: Write) -
             {
                 "frame": index + 1,
                 "picture": name,
+                "key": [str(person) for frame, person in keys if frame == index + 1],
                 "boxes": [
                     {"name": str(box.person), "corners": [round(share, 4) for share in shares]}
                     for box, shares in zip(own, corners, strict=True)

@@ -82,16 +82,6 @@ class FrameSpec(Record):
         return f"{self.how}:{self.rate:.12g}" if self.how == "fps" else f"{self.how}:{self.count}"
 
 
-class FrameUnion(Record):
-    """All frames that any of several specs asks for, so that one decoding serves them all."""
-
-    specs: tuple[FrameSpec, ...]
-
-    def __str__(self) -> str:
-        """The specs, joined by a plus sign."""
-        return "+".join(map(str, self.specs))
-
-
 class FramePositions(Record):
     """The frames at these positions, ascending from 0; one beyond the end of a clip is its last frame."""
 
@@ -100,6 +90,16 @@ class FramePositions(Record):
     def __str__(self) -> str:
         """The positions, joined by commas."""
         return ",".join(map(str, self.positions))
+
+
+class FrameUnion(Record):
+    """All frames that any of several specs asks for, so that one decoding serves them all."""
+
+    specs: tuple[FrameSpec | FramePositions, ...]
+
+    def __str__(self) -> str:
+        """The specs, joined by a plus sign."""
+        return "+".join(map(str, self.specs))
 
 
 Sampling = FrameSpec | FrameUnion | FramePositions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from microg_bench.curation.folder import CurationFolder
+from microg_bench.curation.key_frames import choose_key_frames
 from microg_bench.curation.reviews import merge_reviews, read_reviews
 from microg_bench.curation.taxonomy import read_taxonomy
 from microg_bench.dataset.labels import read_label_map
@@ -230,13 +232,21 @@ def test_a_clip_without_a_person_cannot_be_accepted(browser: Browser, page: Path
         assert shown.inner_text(".row .state") == "open"
 
 
-def test_frames_boxes_and_verdicts_are_shown_and_texts_are_texts(browser: Browser, page: Path) -> None:
+def test_frames_boxes_and_verdicts_are_shown_and_texts_are_texts(
+    browser: Browser, page: Path, curation: CurationFolder
+) -> None:
     with visited(browser, page) as shown:
         find(shown, "orbit_000")
         shown.locator(".row .open").click()
         figures = shown.locator(".scenes figure")
-        assert figures.count() == 8
-        assert figures.nth(4).locator("rect.over").count() == 2, "frame 51 has both persons"
+        told = figures.locator("figcaption").all_inner_texts()
+        chosen = [(box.frame, box.person) for box in choose_key_frames(curation.persons("orbit_000"))[1]]
+        for frame, person in chosen:
+            (caption,) = (text for text in told if text.partition(":")[0] == f"frame {frame}")
+            assert re.search(rf"key frame of person .*\b{person}\b", caption)
+        assert figures.count() == len({*(6, 17, 29, 40, 51, 62, 74, 85), *(frame for frame, _ in chosen)})
+        at = [text.partition(":")[0] for text in told].index("frame 51")
+        assert figures.nth(at).locator("rect.over").count() == 2, "frame 51 has both persons"
         assert figures.first.locator("rect.over").count() == 0, "frame 6 has none yet"
         assert shown.locator(".scenes img").first.evaluate("image => image.naturalWidth") == 480
         assert HOSTILE in shown.inner_text("#opened-body")

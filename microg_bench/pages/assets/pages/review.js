@@ -66,6 +66,12 @@
     return el("span", { class: `badge state ${now.decision}` }, textNodes(words));
   }
 
+  // The actions of a person are those at its key frame.
+  function caption(frame) {
+    const persons = frame.key.length ? `: key frame of person ${frame.key.join(", ")}` : "";
+    return `frame ${frame.frame}${persons}`;
+  }
+
   function scene(clip, frame) {
     return microg.scene(frame.picture, clip.size, frame.boxes, `frame ${frame.frame} of ${clip.id}`);
   }
@@ -219,7 +225,7 @@
       el("ul", { class: "verdicts" }, ...clip.verdicts.map((one) => el("li", { class: one.passed ? "" : "failed" }, textNodes(words(one))))),
       clip.origin ? textBox(`${clip.kind} footage, ${clip.origin}`, "p", "text note") : null,
       clip.frames.length
-        ? el("div", { class: "scenes" }, ...clip.frames.map((frame) => el("figure", {}, scene(clip, frame), el("figcaption", {}, `frame ${frame.frame}`))))
+        ? el("div", { class: "scenes" }, ...clip.frames.map((frame) => el("figure", {}, scene(clip, frame), el("figcaption", {}, caption(frame)))))
         : el("p", { class: "note" }, textNodes(`no pictures: ${clip.why}`)),
       el("div", { id: "decision" }, ...decisions(clip).filter(Boolean)),
       el("div", { id: "labels", ...(state(clip) === "reject" ? { hidden: "" } : {}) },
