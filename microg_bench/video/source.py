@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from av.video.stream import VideoStream
 from microg_bench.errors import DecodeError
 from microg_bench.records import Record
 from microg_bench.text import printable
-from microg_bench.video.containers import empty_avi_chunks, matroska_size
+from microg_bench.video.containers import empty_avi_chunks, matroska_holes, matroska_size
 from microg_bench.video.pictures import Pictures, pictures_of
 from microg_bench.video.recovery import recovery_point
 
@@ -159,7 +160,7 @@ def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> I
     """Yield the frames of a video of any length in the order of display, and the damage between them.
 
     Damage is told at the start and at the end, too: where the first packets cannot be decoded, and where the
-    frames end before what the packets and the header promise.
+    frames end before what the packets and the header promise. So is what libav passes over in Matroska.
 
     With more than one thread, the first damage is a `DecodeError`, since threads report it too late; read
     again with one thread then. Frames have times that do not run backwards.
@@ -170,8 +171,12 @@ def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> I
     _prepare(stream, threads, strict=True)
     last: VideoFrame | None = None
     broken, packets = False, _PacketTimes(stream)
-    for packet in _container(stream).demux(stream):
-        packets.add(packet)
+    for packet, hole in _packets_and_holes(path, stream):
+        if hole is not None:
+            if threads != 1:
+                raise refuse(path, f"is damaged at byte {hole}")
+            broken = True
+        packets.add(packet, after_hole=hole is not None)
         try:
             frames = [] if packet.is_corrupt else packet.decode()
             broken = broken or packet.is_corrupt
@@ -197,6 +202,16 @@ def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> I
         yield Damage(end, max(end, promised))
 
 
+def _packets_and_holes(path: Path, stream: VideoStream) -> Iterator[tuple[Packet[VideoStream], int | None]]:
+    """The packets of a stream, each with the offset of the last hole in the file since the one before."""
+    holes = deque(matroska_holes(path) if _is_matroska(stream) else [])
+    for packet in _container(stream).demux(stream):
+        hole = None
+        while holes and packet.pos is not None and packet.pos > holes[0]:
+            hole = holes.popleft()
+        yield packet, hole
+
+
 class _PacketTimes:
     """The first and the last time that the packets of a stream have, in seconds."""
 
@@ -205,8 +220,13 @@ class _PacketTimes:
         self._first: Fraction | None = None
         self.end = Fraction(0)
 
-    def add(self, packet: Packet[VideoStream]) -> None:
-        """Note a packet; one that is not to be shown does not count."""
+    def add(self, packet: Packet[VideoStream], *, after_hole: bool) -> None:
+        """Note a packet; one that is not to be shown does not count.
+
+        Where packets before the first one may be lost in a hole of the file, the video begins at 0.
+        """
+        if after_hole and self._first is None:
+            self._first = Fraction(0)
         pts = packet.dts if packet.pts is None else packet.pts
         if pts is None or packet.is_discard:
             return
@@ -239,7 +259,7 @@ def _end_of(frame: VideoFrame, stream: VideoStream) -> Fraction:
 def _header_end(stream: VideoStream) -> Fraction:
     """When the video ends by its header, in seconds; Matroska states the end, the others a length."""
     length = Fraction(_own_duration(stream))
-    if "matroska" in _container(stream).format.name:
+    if _is_matroska(stream):
         return length
     return length + (stream.start_time or 0) * Fraction(stream.time_base or 1)
 
@@ -261,6 +281,10 @@ def header_duration(stream: VideoStream) -> float:
 
 def _container(stream: VideoStream) -> InputContainer:
     return cast(InputContainer, stream.container)
+
+
+def _is_matroska(stream: VideoStream) -> bool:
+    return "matroska" in _container(stream).format.name
 
 
 def _check_file(path: Path) -> None:

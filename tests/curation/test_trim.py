@@ -205,6 +205,33 @@ def test_damage_after_which_no_frame_can_be_decoded_is_a_fault(tmp_path: Path) -
     assert fault == "is damaged after second 2.33, and nothing more of its 6.27 s can be cut"
 
 
+def without_packets(footage: Path, first: int, last: int) -> Path:
+    """Overwrite the bytes from one packet to another with zeros, the container's own between them, too."""
+    content, places = bytearray(footage.read_bytes()), packet_places(footage)
+    begin, end = places[first].start, places[last].start
+    content[begin:end] = bytes(end - begin)
+    footage.write_bytes(content)
+    return footage
+
+
+def test_packets_that_are_passed_over_show_no_still_picture(tmp_path: Path) -> None:
+    pieces, fault = cut_to_fault(without_packets(write_groups(tmp_path / "a.mkv", 300, 900), 100, 120))
+    assert [(one.number, bool(one.sha256)) for one in pieces] == [(0, True), (1, False)]
+    assert fault == "is damaged after second 3.33, and nothing more of its 10.00 s can be cut"
+
+
+def test_clips_after_packets_that_are_passed_over_are_cut(tmp_path: Path) -> None:
+    pieces = cut(without_packets(write_groups(tmp_path / "a.mkv", 450, 30), 100, 120))
+    assert [bool(one.sha256) for one in pieces] == [True, False, True, True, True]
+    assert shown(tmp_path / "a.mkv", 2) == list(range(180, 270))
+
+
+def test_a_start_that_is_gone_moves_no_clip(tmp_path: Path) -> None:
+    pieces = cut(without_packets(write_groups(tmp_path / "a.mkv", 450, 30), 0, 40))
+    assert [bool(one.sha256) for one in pieces] == [False, True, True, True, True]
+    assert shown(tmp_path / "a.mkv", 1) == list(range(90, 180))
+
+
 def test_clips_before_damage_are_whole_and_a_rest_shorter_than_a_clip_is_no_fault(tmp_path: Path) -> None:
     whole = write_groups(tmp_path / "whole.mp4", 200, 30)
     footage = remux(whole, tmp_path / "a.mp4", replaced=dict.fromkeys(range(180, 200), b"\0" * 90))
