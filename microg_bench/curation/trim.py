@@ -20,9 +20,16 @@ from microg_bench.curation.recipe import Trim
 from microg_bench.errors import DecodeError, RunError
 from microg_bench.storage import cause
 from microg_bench.video.decode import upright
-from microg_bench.video.source import Damage, header_rate, open_video, read_sound_frames
+from microg_bench.video.source import (
+    Damage,
+    open_video,
+    read_sound_frames,
+    refuse,
+    shown_for,
+    time_of,
+)
 
-VERSION = 1
+VERSION = 2
 _ROUNDED = Fraction(1, 500)  # a coarser tick is one that times are counted in, not rounded to
 # The same frames give the same bytes only without threads.
 _STEADY = "threads=1:lookahead-threads=1:sliced-threads=0"
@@ -45,9 +52,10 @@ def cut_clips(
 ) -> Iterator[Piece]:
     """Cut footage into clips, in order; the rest that is shorter than a clip is left out.
 
-    Clip n starts at second `seconds`·n after the first frame of the footage. Its frame k shows the last frame
-    of the footage at or before k/`fps` seconds from there; where times are rounded to ticks of at most 2 ms,
-    half a tick later is still that time. The picture keeps the aspect in which it is to be shown.
+    Clip n starts at second `seconds`·n after the first frame of the footage, or its first packet where that
+    cannot be decoded. Its frame k shows the last frame of the footage at or before k/`fps` seconds from
+    there; where times are rounded to ticks of at most 2 ms, half a tick later is still that time. The picture
+    keeps the aspect in which it is to be shown. All frames of a clip have one size in the footage.
 
     Args:
         footage: a video file.
@@ -56,20 +64,21 @@ def cut_clips(
         known: the clips that are there already.
 
     Yields:
-        Every clip, and those that are not cut because something in them is damaged.
+        Every clip, and those that are not cut because something in them is damaged or changes its size.
 
     Raises:
-        DecodeError: the footage cannot be opened or decoded.
+        DecodeError: the footage cannot be opened or decoded, or not to the end that its packets or its header
+            promise, where that leaves out clips that are not yielded.
         RunError: a clip cannot be written.
     """
-    length, done = settings.seconds * settings.fps, -1
+    done = -1
     for threads in (0, 1):
         try:
             with open_video(footage) as stream:
-                shown = _on_grid(footage, stream, settings.fps, threads)
+                shown = _on_grid(footage, stream, settings, threads)
                 shape = Fraction(stream.sample_aspect_ratio or 1)
                 there = {*known, *range(done + 1)}
-                for piece in _pieces(shown, length, partial(_encoder, there, out, settings, shape)):
+                for piece in _pieces(shown, settings, partial(_encoder, there, out, settings, shape)):
                     if piece.number > done:
                         done = piece.number
                         yield piece
@@ -79,49 +88,60 @@ def cut_clips(
                 raise
 
 
-def _on_grid(footage: Path, stream: VideoStream, fps: int, threads: int) -> Iterator[VideoFrame | str]:
-    """What is shown at each place of the grid, 1/`fps` seconds apart: a frame, or why there is none."""
-    shown: VideoFrame | None = None
-    start, place, damage = Fraction(0), 0, ""
+def _on_grid(footage: Path, stream: VideoStream, settings: Trim, threads: int) -> Iterator[VideoFrame | str]:
+    """What is shown at each place of the grid, 1/`fps` seconds apart: a frame, or why there is none.
+
+    Raises:
+        DecodeError: after the last clip that damage touches, more clips are promised.
+    """
+    start: Fraction | None = None
+    shown: VideoFrame | str = ""
+    place, end = 0, Fraction(0)
     for found in read_sound_frames(footage, stream, threads=threads):
+        time = found.start if isinstance(found, Damage) else time_of(found)
+        start = time if start is None else start
+        due = -((-(time - start - _tolerance(stream)) * settings.fps) // 1)  # the first place at or after it
+        for _ in range(place, due):
+            yield shown
+        place = max(place, due)
         if isinstance(found, Damage):
-            damage = f"is damaged after second {found.start - float(start):.2f}"
-            continue
-        time = _time_of(found)
-        if shown is None:
-            start = time
-        elif (found.width, found.height) != (shown.width, shown.height):
-            damage = f"the size of its frames changes at second {float(time - start):.2f}"
-            break
-        due = -((-(time - start - _tolerance(stream)) * fps) // 1)  # the first place at or after it
-        while place < due:
-            yield damage or shown or "has no frame yet"
-            place += 1
-        shown, damage = found, ""
-    if damage:
-        yield damage
-    elif shown is not None:
-        end = (_time_of(shown) - start + _shown_for(shown, stream)) * fps
-        for _ in range(place, round(end) if abs(end - round(end)) < Fraction(1, 100) else int(end)):
+            shown, end = f"is damaged after second {float(time - start):.2f}", found.end - start
+        else:
+            shown, end = found, time - start + shown_for(found, stream)
+    places = _whole(end * settings.fps)
+    if isinstance(shown, str):
+        length = settings.seconds * settings.fps
+        touched = (place // length + 1) * length
+        for _ in range(place, touched if touched <= places else place):
+            yield shown
+        if places >= touched + length:
+            raise refuse(footage, f"{shown}, and nothing more of its {float(end):.2f} s can be cut")
+    else:
+        for _ in range(place, places):
             yield shown
 
 
 def _pieces(
-    shown: Iterator[VideoFrame | str], length: int, encoder_of: Callable[[int], _Encoder | None]
+    shown: Iterator[VideoFrame | str], settings: Trim, encoder_of: Callable[[int], _Encoder | None]
 ) -> Iterator[Piece]:
-    """The clips of what is shown at each place, `length` places each; those without an encoder are there."""
+    """The clips of what is shown at each place; those without an encoder are there."""
+    length = settings.seconds * settings.fps
     encoder: _Encoder | None = None
-    number, position, reason = 0, -1, ""
+    size, reason = (0, 0), ""
     try:
         for place, one in enumerate(shown):
             number, position = divmod(place, length)
             if position == 0:
-                reason = ""
+                size, reason = (0, 0), ""
                 encoder = encoder_of(number)
             if isinstance(one, str):
                 reason = reason or one
-            elif encoder is not None and not reason:
-                encoder.add(one, position)
+            elif size not in ((0, 0), (one.width, one.height)):
+                reason = reason or f"the size of its frames changes at second {place / settings.fps:.2f}"
+            elif not reason:
+                size = one.width, one.height
+                if encoder is not None:
+                    encoder.add(one, position)
             if position == length - 1:
                 if encoder is not None:
                     sha256 = "" if reason else encoder.finish()
@@ -130,29 +150,20 @@ def _pieces(
                     yield Piece(number, sha256, reason)
                 else:
                     yield Piece(number, reason=reason)
-        if reason and position < length - 1:
-            yield Piece(number, reason=reason)
     finally:
         if encoder is not None:
             encoder.abandon()
 
 
-def _time_of(frame: VideoFrame) -> Fraction:
-    return (frame.pts or 0) * Fraction(frame.time_base or 1)
+def _whole(places: Fraction) -> int:
+    """How many places are complete, where times are rounded."""
+    return round(places) if abs(places - round(places)) < Fraction(1, 100) else int(places)
 
 
 def _tolerance(stream: VideoStream) -> Fraction:
     """How much later than it should be a frame may be by the rounding of its time, in seconds."""
     tick = Fraction(stream.time_base or 1)
     return tick / 2 if tick <= _ROUNDED else Fraction(0)
-
-
-def _shown_for(frame: VideoFrame, stream: VideoStream) -> Fraction:
-    """How long the last frame is shown, in seconds."""
-    if frame.duration:
-        return frame.duration * Fraction(frame.time_base or 1)
-    rate = header_rate(stream)
-    return 1 / Fraction(rate) if rate else Fraction(0)
 
 
 def _encoder(

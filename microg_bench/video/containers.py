@@ -2,10 +2,21 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 # The elements that a Matroska file consists of, by their ids (RFC 8794).
 _EBML_HEADER = bytes.fromhex("1A45DFA3")
 _SEGMENT = bytes.fromhex("18538067")
+_CLUSTER = bytes.fromhex("1F43B675")
+# What may be in a segment and in a cluster (RFC 9559).
+_PARTS = {
+    _EBML_HEADER,
+    _SEGMENT,
+    _CLUSTER,
+    *map(bytes.fromhex, ("114D9B74", "1549A966", "1654AE6B", "1C53BB6B", "1941A469", "1043A770", "1254C367")),
+    *map(bytes.fromhex, ("EC", "BF", "E7", "5854", "A7", "AB", "A3", "A0", "AF")),
+}
+_WINDOW = 1 << 20
 # In an AVI file these chunks hold other chunks, after four bytes that name their kind.
 _AVI_LISTS = (b"RIFF", b"LIST")
 
@@ -35,6 +46,39 @@ def _element(data: bytes, at: int, name: bytes) -> tuple[int, int | None] | None
     unknown = (1 << 7 * length) - 1
     size = int.from_bytes(data[at : at + length], "big") & unknown
     return at + length, size if size != unknown else None
+
+
+def matroska_holes(path: Path) -> list[int]:
+    """Where in a Matroska or WebM file something is no element, as offsets in bytes, in order.
+
+    libav passes over it without a word, to the next cluster. What is in an element is not looked at.
+    """
+    holes, at = [], 0
+    with path.open("rb") as file:
+        while len(start := _read(file, at, 12)) > 1:
+            name = start[: 9 - start[0].bit_length()]
+            element = _element(start, 0, name) if name in _PARTS else None
+            if element is None or (element[1] is None and name not in (_SEGMENT, _CLUSTER)):
+                holes.append(at)
+                at = _next_cluster(file, at + 1)
+            else:
+                body, size = element
+                at += body if name in (_SEGMENT, _CLUSTER) else body + (size or 0)
+    return holes
+
+
+def _read(file: BinaryIO, at: int, count: int) -> bytes:
+    file.seek(at)
+    return file.read(count)
+
+
+def _next_cluster(file: BinaryIO, at: int) -> int:
+    """Where the next cluster begins, or the file ends."""
+    while content := _read(file, at, _WINDOW):
+        if (found := content.find(_CLUSTER)) >= 0:
+            return at + found
+        at += max(len(content) - len(_CLUSTER) + 1, 1)
+    return at
 
 
 def empty_avi_chunks(path: Path, stream: int) -> int:

@@ -10,15 +10,18 @@ import os
 import re
 import stat
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import cast
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -26,7 +29,7 @@ from av.video.stream import VideoStream
 from microg_bench.errors import DecodeError
 from microg_bench.records import Record
 from microg_bench.text import printable
-from microg_bench.video.containers import empty_avi_chunks, matroska_size
+from microg_bench.video.containers import empty_avi_chunks, matroska_holes, matroska_size
 from microg_bench.video.pictures import Pictures, pictures_of
 from microg_bench.video.recovery import recovery_point
 
@@ -142,13 +145,22 @@ def read_frames(
 
 @dataclass(frozen=True)
 class Damage:
-    """A part of a video that cannot be shown: from after the sound frame at `start` seconds to the next."""
+    """A part of a video that cannot be shown.
 
-    start: float
+    Attributes:
+        start: when the sound frame before it is shown no more, or the first time of the video; in seconds.
+        end: the time of the next sound frame; at the end of the video, what its packets and header promise.
+    """
+
+    start: Fraction
+    end: Fraction
 
 
 def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> Iterator[VideoFrame | Damage]:
     """Yield the frames of a video of any length in the order of display, and the damage between them.
+
+    Damage is told at the start and at the end, too: where the first packets cannot be decoded, and where the
+    frames end before what the packets and the header promise. So is what libav passes over in Matroska.
 
     With more than one thread, the first damage is a `DecodeError`, since threads report it too late; read
     again with one thread then. Frames have times that do not run backwards.
@@ -157,8 +169,14 @@ def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> I
         DecodeError: no frame is sound, or a frame has no time or one before that of the frame before it.
     """
     _prepare(stream, threads, strict=True)
-    last, broken, sound = 0.0, False, False
-    for packet in _container(stream).demux(stream):
+    last: VideoFrame | None = None
+    broken, packets = False, _PacketTimes(stream)
+    for packet, hole in _packets_and_holes(path, stream):
+        if hole is not None:
+            if threads != 1:
+                raise refuse(path, f"is damaged at byte {hole}")
+            broken = True
+        packets.add(packet, after_hole=hole is not None)
         try:
             frames = [] if packet.is_corrupt else packet.decode()
             broken = broken or packet.is_corrupt
@@ -170,16 +188,80 @@ def read_sound_frames(path: Path, stream: VideoStream, *, threads: int = 0) -> I
             if frame.is_corrupt or (broken and not frame.key_frame):
                 broken = True
                 continue
-            if frame.time is None or (sound and frame.time < last):
-                raise refuse(path, f"a frame after {last:.2f} s has no time, or an earlier one")
+            if frame.pts is None or (last and time_of(frame) < time_of(last)):
+                before = float(time_of(last)) if last else 0.0
+                raise refuse(path, f"a frame after {before:.2f} s has no time, or an earlier one")
             if broken:
-                yield Damage(last)
-            last, broken, sound = frame.time, False, True
+                yield Damage(_end_of(last, stream) if last else packets.start(frame), time_of(frame))
+            last, broken = frame, False
             yield frame
-    if not sound:
+    if last is None:
         raise refuse(path, "no frame can be decoded")
-    if broken:
-        yield Damage(last)
+    end, promised = _end_of(last, stream), max(packets.end, _header_end(stream))
+    if broken or end < promised:
+        yield Damage(end, max(end, promised))
+
+
+def _packets_and_holes(path: Path, stream: VideoStream) -> Iterator[tuple[Packet[VideoStream], int | None]]:
+    """The packets of a stream, each with the offset of the last hole in the file since the one before."""
+    holes = deque(matroska_holes(path) if _is_matroska(stream) else [])
+    for packet in _container(stream).demux(stream):
+        hole = None
+        while holes and packet.pos is not None and packet.pos > holes[0]:
+            hole = holes.popleft()
+        yield packet, hole
+
+
+class _PacketTimes:
+    """The first and the last time that the packets of a stream have, in seconds."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream = stream
+        self._first: Fraction | None = None
+        self.end = Fraction(0)
+
+    def add(self, packet: Packet[VideoStream], *, after_hole: bool) -> None:
+        """Note a packet; one that is not to be shown does not count.
+
+        Where packets before the first one may be lost in a hole of the file, the video begins at 0.
+        """
+        if after_hole and self._first is None:
+            self._first = Fraction(0)
+        pts = packet.dts if packet.pts is None else packet.pts
+        if pts is None or packet.is_discard:
+            return
+        time = pts * Fraction(packet.time_base)
+        self._first = time if self._first is None else min(self._first, time)
+        self.end = max(self.end, time + shown_for(packet, self._stream))
+
+    def start(self, frame: VideoFrame) -> Fraction:
+        """When the video begins whose first sound frame is `frame`."""
+        return time_of(frame) if self._first is None else min(self._first, time_of(frame))
+
+
+def time_of(frame: VideoFrame) -> Fraction:
+    """When a frame is shown, in seconds."""
+    return (frame.pts or 0) * Fraction(frame.time_base or 1)
+
+
+def shown_for(one: VideoFrame | Packet[VideoStream], stream: VideoStream) -> Fraction:
+    """How long a frame is shown, in seconds: as it says, or else by the rate of its stream."""
+    if one.duration:
+        return one.duration * Fraction(one.time_base or 1)
+    rate = header_rate(stream)
+    return 1 / Fraction(rate) if rate else Fraction(0)
+
+
+def _end_of(frame: VideoFrame, stream: VideoStream) -> Fraction:
+    return time_of(frame) + shown_for(frame, stream)
+
+
+def _header_end(stream: VideoStream) -> Fraction:
+    """When the video ends by its header, in seconds; Matroska states the end, the others a length."""
+    length = Fraction(_own_duration(stream))
+    if _is_matroska(stream):
+        return length
+    return length + (stream.start_time or 0) * Fraction(stream.time_base or 1)
 
 
 def header_frames(stream: VideoStream) -> int:
@@ -199,6 +281,10 @@ def header_duration(stream: VideoStream) -> float:
 
 def _container(stream: VideoStream) -> InputContainer:
     return cast(InputContainer, stream.container)
+
+
+def _is_matroska(stream: VideoStream) -> bool:
+    return "matroska" in _container(stream).format.name
 
 
 def _check_file(path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from microg_bench.curation.folder import CurationFolder, Verdict
 from microg_bench.video.source import probe
 from tests.curation.conftest import Curate, scene
-from tests.helpers.videos import write_clip
+from tests.helpers.videos import remux, write_clip
 
 pytest.importorskip("trackers", reason="the extra curate is not installed")
 pytest.importorskip("scenedetect", reason="the extra curate is not installed")
@@ -204,6 +204,21 @@ def test_footage_that_cannot_be_read_is_named_and_the_rest_goes_on(
     assert CurationFolder.read(tmp_path / "out").clips == ["good_000", "good_001", "good_002"]
     again = curate("videos", "--out", "out", "--stages", "trim")
     assert again.returncode == 1 and "bad.mp4" in again.stderr, "what is wrong is said each time"
+
+
+def test_footage_that_is_damaged_to_its_end_has_a_fault(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    remux(footage, tmp_path / "part.mp4", replaced=dict.fromkeys(range(100, 300), b"\0" * 90))
+    for _ in range(2):  # what is wrong is said each time
+        done = curate("part.mp4", "--out", "out", "--stages", "trim")
+        assert done.returncode == 1
+        folder = CurationFolder.read(tmp_path / "out")
+        assert folder.facts is not None
+        fault = folder.facts.footage["part"].fault
+        assert "is damaged after second 3." in fault and f"part.mp4: {fault}" in done.stderr
+        assert folder.clips == ["part_000"]
+        assert not folder.verdicts["part_001"]["trim"].passed
 
 
 def test_a_detector_that_fails_ends_the_curation_with_one_line(

@@ -14,7 +14,7 @@ from microg_bench.curation.trim import Piece, cut_clips
 from microg_bench.errors import DecodeError
 from microg_bench.video.source import probe
 from tests.helpers.counters import counter, read_counter, write_two_sizes
-from tests.helpers.videos import full_decode, key_packets, remux, write_clip, write_sound
+from tests.helpers.videos import full_decode, key_packets, packet_places, remux, write_clip, write_sound
 
 pytestmark = pytest.mark.slow
 SETTINGS = Trim(seconds=3, fps=30, height=480, crf=23)
@@ -134,11 +134,19 @@ def test_what_is_damaged_in_the_middle_is_named_and_the_rest_is_cut(tmp_path: Pa
     assert shown(footage, 2) == list(range(180, 270))
 
 
-def test_what_follows_another_size_is_left_out(tmp_path: Path) -> None:
-    footage = write_two_sizes(tmp_path / "a.mkv", 300, ((320, 240), (160, 120)))
+def test_a_clip_of_two_sizes_is_named_and_the_rest_is_cut(tmp_path: Path) -> None:
+    footage = write_two_sizes(tmp_path / "a.mkv", 450, ((320, 240), (160, 120)))
     pieces = cut(footage)
-    assert [(one.number, bool(one.sha256)) for one in pieces] == [(0, True), (1, False)]
-    assert pieces[1].reason == "the size of its frames changes at second 5.00"
+    assert [bool(one.sha256) for one in pieces] == [True, True, False, True, True]
+    assert pieces[2] == Piece(2, reason="the size of its frames changes at second 7.50")
+    for number in (0, 1, 3, 4):
+        assert shown(footage, number) == list(range(90 * number, 90 * number + 90))
+
+
+def test_a_size_that_changes_between_clips_leaves_none_out(tmp_path: Path) -> None:
+    footage = write_two_sizes(tmp_path / "a.mkv", 180, ((320, 240), (160, 120)))
+    assert [bool(one.sha256) for one in cut(footage)] == [True, True]
+    assert shown(footage, 1) == list(range(90, 180))
 
 
 def test_what_is_no_video_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
@@ -149,3 +157,93 @@ def test_what_is_no_video_is_refused_and_nothing_is_left(tmp_path: Path) -> None
     with pytest.raises(DecodeError, match="is not a readable"):
         cut(tmp_path / "b.mp4")
     assert not (tmp_path / "clips").exists()
+
+
+def write_groups(path: Path, frames: int, group: int, b_frames: str = "0") -> Path:
+    """A video of 30 frames a second that can be decoded from every `group` frames on."""
+    options = {"g": str(group), "keyint_min": str(group), "sc_threshold": "0", "bf": b_frames}
+    return write_clip(path, frames, draw=counter, options=options)
+
+
+def cut_to_fault(footage: Path) -> tuple[list[Piece], str]:
+    """The clips that were cut or named, and what is wrong with the footage."""
+    pieces: list[Piece] = []
+    with pytest.raises(DecodeError) as caught:
+        for piece in cut_clips(footage, SETTINGS, lambda number: clip(footage, number)):
+            pieces.append(piece)
+    return pieces, caught.value.reason
+
+
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_damage_that_reaches_to_the_end_is_a_fault(tmp_path: Path, suffix: str, b_frames: str) -> None:
+    whole = write_groups(tmp_path / f"whole.{suffix}", 450, 36, b_frames)
+    footage = remux(whole, tmp_path / f"a.{suffix}", replaced=dict.fromkeys(range(216, 450), b"\0" * 90))
+    pieces, fault = cut_to_fault(footage)
+    assert [(one.number, bool(one.sha256)) for one in pieces] == [(0, True), (1, True), (2, False)]
+    second = "7.20" if b_frames == "0" else "7.13"  # frames that wait to be put in order are lost, too
+    assert pieces[2].reason == f"is damaged after second {second}"
+    assert fault == f"is damaged after second {second}, and nothing more of its 15.00 s can be cut"
+    assert shown(footage, 1) == list(range(90, 180))
+
+
+def test_an_end_that_is_gone_is_a_fault(tmp_path: Path) -> None:
+    footage = write_groups(tmp_path / "a.mkv", 450, 36)
+    content = bytearray(footage.read_bytes())
+    begin = packet_places(footage)[216].start
+    content[begin:] = bytes(len(content) - begin)
+    footage.write_bytes(content)
+    pieces, fault = cut_to_fault(footage)
+    assert [bool(one.sha256) for one in pieces] == [True, True, False]
+    assert "after second 7.20" in fault
+
+
+def test_damage_after_which_no_frame_can_be_decoded_is_a_fault(tmp_path: Path) -> None:
+    whole = write_groups(tmp_path / "whole.mkv", 188, 900)
+    pieces, fault = cut_to_fault(remux(whole, tmp_path / "a.mkv", replaced={70: b"\0" * 90}))
+    assert [(one.number, bool(one.sha256)) for one in pieces] == [(0, False)]
+    assert fault == "is damaged after second 2.33, and nothing more of its 6.27 s can be cut"
+
+
+def without_packets(footage: Path, first: int, last: int) -> Path:
+    """Overwrite the bytes from one packet to another with zeros, the container's own between them, too."""
+    content, places = bytearray(footage.read_bytes()), packet_places(footage)
+    begin, end = places[first].start, places[last].start
+    content[begin:end] = bytes(end - begin)
+    footage.write_bytes(content)
+    return footage
+
+
+def test_packets_that_are_passed_over_show_no_still_picture(tmp_path: Path) -> None:
+    pieces, fault = cut_to_fault(without_packets(write_groups(tmp_path / "a.mkv", 300, 900), 100, 120))
+    assert [(one.number, bool(one.sha256)) for one in pieces] == [(0, True), (1, False)]
+    assert fault == "is damaged after second 3.33, and nothing more of its 10.00 s can be cut"
+
+
+def test_clips_after_packets_that_are_passed_over_are_cut(tmp_path: Path) -> None:
+    pieces = cut(without_packets(write_groups(tmp_path / "a.mkv", 450, 30), 100, 120))
+    assert [bool(one.sha256) for one in pieces] == [True, False, True, True, True]
+    assert shown(tmp_path / "a.mkv", 2) == list(range(180, 270))
+
+
+def test_a_start_that_is_gone_moves_no_clip(tmp_path: Path) -> None:
+    pieces = cut(without_packets(write_groups(tmp_path / "a.mkv", 450, 30), 0, 40))
+    assert [bool(one.sha256) for one in pieces] == [False, True, True, True, True]
+    assert shown(tmp_path / "a.mkv", 1) == list(range(90, 180))
+
+
+def test_clips_before_damage_are_whole_and_a_rest_shorter_than_a_clip_is_no_fault(tmp_path: Path) -> None:
+    whole = write_groups(tmp_path / "whole.mp4", 200, 30)
+    footage = remux(whole, tmp_path / "a.mp4", replaced=dict.fromkeys(range(180, 200), b"\0" * 90))
+    assert [(one.number, bool(one.sha256)) for one in cut(footage)] == [(0, True), (1, True)]
+
+
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_damage_at_the_start_moves_no_clip(tmp_path: Path, suffix: str, b_frames: str) -> None:
+    whole = write_groups(tmp_path / "whole.mp4", 270, 30, b_frames)
+    footage = remux(whole, tmp_path / f"a.{suffix}", replaced=dict.fromkeys(range(30), b"\0" * 90))
+    pieces = cut(footage)
+    assert [(one.number, bool(one.sha256)) for one in pieces] == [(0, False), (1, True), (2, True)]
+    assert pieces[0].reason == "is damaged after second 0.00"
+    assert [shown(footage, number)[0] for number in (1, 2)] == [90, 180]
