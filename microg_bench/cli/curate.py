@@ -98,7 +98,7 @@ def run(
     if wrong := [name for name in names if name not in STAGES]:
         raise UsageError(unknown("stage", wrong[0], STAGES), item="--stages")
     chosen = tuple(stage for stage in STAGES if stage in names)
-    footage = find_footage(videos, manifest)
+    footage = find_footage(videos, out, manifest)
     with interruptible("every clip"), RichProgress() as progress:
         one = Curation(
             footage,

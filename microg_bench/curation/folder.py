@@ -26,6 +26,7 @@ from microg_bench.storage import Journal, read_journal, read_strict_json, write_
 FACTS_FILE = "curation.json"
 VERDICTS_FILE = "verdicts.jsonl"
 BOXES_FILE = "boxes.jsonl"
+CLIPS_FOLDER = "videos"
 _CLIP = re.compile(r".+_[0-9]{3,8}")
 StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
 Kind = Literal["real", "movie"]
@@ -266,7 +267,7 @@ def clip_id(name: str, number: int) -> str:
 
 def clip_file(kind: Kind, clip: str) -> Path:
     """Where the file of a clip is in a folder, as in the published layout."""
-    return Path("videos", kind, _footage_name(clip), f"{clip}.mp4")
+    return Path(CLIPS_FOLDER, kind, _footage_name(clip), f"{clip}.mp4")
 
 
 def _footage_name(clip: str) -> str:

@@ -17,7 +17,9 @@ def touch(folder: Path, *names: str) -> list[Path]:
 
 def test_videos_of_files_and_folders_are_found_once(tmp_path: Path) -> None:
     touch(tmp_path, "a/one.mp4", "a/deep/two.MKV", "a/notes.txt", "three.avi")
-    found = find_footage([tmp_path / "a", tmp_path / "three.avi", tmp_path / "a" / "one.mp4"])
+    found = find_footage(
+        [tmp_path / "a", tmp_path / "three.avi", tmp_path / "a" / "one.mp4"], tmp_path / "out"
+    )
     assert [one.name for one in found.values()] == ["one", "three", "two"]
     assert {one.kind for one in found.values()} == {"real"}
     assert all(one.size == 1 and one.modified for one in found.values())
@@ -31,7 +33,7 @@ def test_the_manifest_goes_with_its_footage(tmp_path: Path) -> None:
         'one,movie,"a studio, 1995",all rights reserved,,\n'
         "two.mp4,,NASA,public domain,ISS-40,Gerst\n"
     )
-    found = {one.name: one for one in find_footage([tmp_path], manifest).values()}
+    found = {one.name: one for one in find_footage([tmp_path], tmp_path / "out", manifest).values()}
     assert (found["one"].kind, found["one"].origin) == ("movie", "a studio, 1995")
     assert (found["two"].kind, found["two"].licence, found["two"].mission) == (
         "real",
@@ -58,7 +60,7 @@ def test_a_wrong_manifest_is_refused(tmp_path: Path, content: str, reason: str) 
     touch(tmp_path, "one.mp4")
     (tmp_path / "m.csv").write_text(content)
     with pytest.raises(DataError) as caught:
-        find_footage([tmp_path], tmp_path / "m.csv")
+        find_footage([tmp_path], tmp_path / "out", tmp_path / "m.csv")
     assert reason in str(caught.value)
     assert "m.csv" in str(caught.value)
 
@@ -66,21 +68,39 @@ def test_a_wrong_manifest_is_refused(tmp_path: Path, content: str, reason: str) 
 def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a/one.mp4", "b/one.avi")
     with pytest.raises(DataError, match="has the name of .*one"):
-        find_footage([tmp_path])
+        find_footage([tmp_path], tmp_path / "out")
 
 
 def test_where_there_is_no_video_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such video or folder"):
-        find_footage([tmp_path / "none"])
+        find_footage([tmp_path / "none"], tmp_path / "out")
     with pytest.raises(UsageError, match="holds no video"):
-        find_footage([tmp_path])
+        find_footage([tmp_path], tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", [".hidden.mp4", "a#b.mp4", "x" * 198 + ".mp4", " a.mp4"])
 def test_a_name_that_cannot_be_an_id_is_refused(tmp_path: Path, name: str) -> None:
     touch(tmp_path, name)
     with pytest.raises(MicrogError, match="is not a safe video_id|too long, or has blanks"):
-        find_footage([tmp_path / name])
+        find_footage([tmp_path / name], tmp_path / "out")
+
+
+def test_what_is_hidden_and_what_is_a_curation_is_no_footage(tmp_path: Path) -> None:
+    touch(tmp_path, "one.mp4", "._one.mp4", ".trash/two.mp4")
+    touch(tmp_path, "out/curation.json", "out/videos/real/one/one_000.mp4", "out/more/three.mp4")
+    found = find_footage([tmp_path], tmp_path / "out")
+    assert [one.name for one in found.values()] == ["one"]
+    assert find_footage([tmp_path], tmp_path / "another").keys() == found.keys()
+    with pytest.raises(UsageError, match="it is a curation, not footage"):
+        find_footage([tmp_path / "out"], tmp_path / "another")
+
+
+@pytest.mark.parametrize("folder", [".", "videos", "videos/real", "link"])
+def test_a_folder_where_clips_go_is_no_footage(tmp_path: Path, folder: str) -> None:
+    touch(tmp_path, "station/videos/real/one.mp4")
+    (tmp_path / "station" / "link").symlink_to(tmp_path / "station")
+    with pytest.raises(UsageError, match="^--out: its clips would be footage in "):
+        find_footage([tmp_path / "station" / folder], tmp_path / "station")
 
 
 def test_an_empty_value_of_a_manifest_is_nothing(tmp_path: Path) -> None:

@@ -248,6 +248,21 @@ def test_more_footage_is_added_to_a_curation(curate: Curate, footage: Path, tmp_
     assert "orbit_001" in text and "second_000" in text
 
 
+def test_a_curation_within_its_footage_goes_on_without_its_clips(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "videos").mkdir()
+    shutil.copy(footage, tmp_path / "videos")
+    for _ in range(2):
+        done = curate("videos", "--out", "videos/curated", "--stages", "trim")
+        assert done.returncode == 0, done.stderr
+    folder = CurationFolder.read(tmp_path / "videos" / "curated")
+    assert folder.clips == ["orbit_000", "orbit_001", "orbit_002"]
+    done = curate("videos", "--out", "videos", "--stages", "trim")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1) and "--out" in done.stderr
+    assert not (tmp_path / "videos" / "curation.json").exists()
+
+
 def test_a_dry_run_counts_and_writes_nothing(curate: Curate, footage: Path, tmp_path: Path) -> None:
     done = curate(footage, "--out", "out", "--dry-run")
     assert done.stdout.startswith("1 videos of 0.00 hours give about 3 clips: 0 are cut, 0 are judged")
