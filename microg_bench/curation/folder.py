@@ -143,13 +143,7 @@ class CurationFolder:
             RunError: a file in it is damaged, or of a later version; the line is named.
             DataError: `curation.json` cannot be read, or an id is no plain file name.
         """
-        folder = cls(path)
-        if (path / FACTS_FILE).exists():
-            content = read_strict_json(path / FACTS_FILE)
-            folder.facts = _record(CurationFacts, content, path / FACTS_FILE, "")
-            for name, footage in folder.facts.footage.items():
-                if safe_id(name, path / FACTS_FILE, "footage") != footage.name:
-                    raise RunError(f"is named {footage.name!r} as well", path=path / FACTS_FILE, item=name)
+        folder = cls(path, read_facts(path))
         for verdict in _records(Verdict, path / VERDICTS_FILE):
             folder._take(verdict)
         for found in _records(ClipBoxes, path / BOXES_FILE):
@@ -246,6 +240,23 @@ class CurationFolder:
         if verdict.stage == "trim" and "trim" in known and known["trim"].numbers != verdict.numbers:
             known.clear()  # what was found of another clip
         known[verdict.stage] = verdict
+
+
+def read_facts(path: Path) -> CurationFacts | None:
+    """What `curation.json` in a folder says; None where there is none.
+
+    Raises:
+        RunError: it is damaged, or of a later version.
+        DataError: it cannot be read, or the name of footage is no plain file name.
+    """
+    file = path / FACTS_FILE
+    if not file.exists():
+        return None
+    facts: CurationFacts = _record(CurationFacts, read_strict_json(file), file, "")
+    for name, footage in facts.footage.items():
+        if safe_id(name, file, "footage") != footage.name:
+            raise RunError(f"is named {footage.name!r} as well", path=file, item=name)
+    return facts
 
 
 def read_curation(path: Path) -> CurationFolder:

@@ -263,6 +263,25 @@ def test_a_curation_within_its_footage_goes_on_without_its_clips(
     assert not (tmp_path / "videos" / "curation.json").exists()
 
 
+def test_what_a_manifest_told_stays(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    def told() -> dict[str, tuple[str, str, str]]:
+        facts = CurationFolder.read(tmp_path / "out").facts
+        assert facts is not None
+        return {name: (one.kind, one.origin, one.licence) for name, one in facts.footage.items()}
+
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("name,kind,origin\norbit,movie,A studio\n")
+    start = ("--out", "out", "--stages", "trim")
+    assert curate(footage, *start, "--manifest", manifest).returncode == 0
+    assert curate(footage, *start).returncode == 0
+    assert told() == {"orbit": ("movie", "A studio", "")}
+    assert not (tmp_path / "out" / "videos" / "real").exists(), "no clip was cut again elsewhere"
+    other = write_clip(tmp_path / "second.mp4", 100)
+    manifest.write_text("name,licence\norbit,all rights reserved\nsecond,CC0\n")
+    assert curate(other, *start, "--manifest", manifest).returncode == 0
+    assert told() == {"orbit": ("movie", "A studio", "all rights reserved"), "second": ("real", "", "CC0")}
+
+
 def test_a_dry_run_counts_and_writes_nothing(curate: Curate, footage: Path, tmp_path: Path) -> None:
     done = curate(footage, "--out", "out", "--dry-run")
     assert done.stdout.startswith("1 videos of 0.00 hours give about 3 clips: 0 are cut, 0 are judged")
