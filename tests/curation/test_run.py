@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,6 +215,30 @@ def test_a_detector_that_fails_ends_the_curation_with_one_line(
     assert done.stderr.splitlines()[-1] == "error: detector scripted: ValueError: no GPU"
     assert curate(footage, "--out", "out").returncode == 0, "and goes on with the same command"
     assert CurationFolder.read(tmp_path / "out").accepted() == ["orbit_001"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ({"returns": [0, 0, 256, 480, 90]}, "frame 1: confidence 90 is not from 0 to 1"),
+        ({"tracks": [[0, 0, 256, 480, 0.9]]}, "frame 1: has shape (1, 5), not (n, 6)"),
+    ],
+)
+def test_a_detector_that_returns_what_is_wrong_ends_the_curation_with_one_line(
+    curate: Curate, footage: Path, tmp_path: Path, wanted: dict[str, Any], reason: str
+) -> None:
+    done = curate(footage, "--out", "out", **wanted)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: detector scripted: {reason}")
+    assert curate(footage, "--out", "out").returncode == 0, "and goes on with the same command"
+    assert CurationFolder.read(tmp_path / "out").accepted() == ["orbit_001"]
+
+
+def test_boxes_that_overhang_the_picture_are_cut_to_it(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    assert curate(footage, "--out", "out", returns=[-40, -1, 256, 500, 0.9]).returncode == 0
+    folder = CurationFolder.read(tmp_path / "out")
+    boxes = [*folder.boxes["orbit_001", "detector"].boxes, *folder.persons("orbit_001")]
+    assert {(box.xmin, box.ymin, box.xmax, box.ymax) for box in boxes} == {(0, 0, 256, 480)}
 
 
 def test_a_clip_on_which_the_process_ends_is_named(curate: Curate, footage: Path, tmp_path: Path) -> None:
