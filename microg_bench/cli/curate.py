@@ -98,10 +98,10 @@ def run(
     if wrong := [name for name in names if name not in STAGES]:
         raise UsageError(unknown("stage", wrong[0], STAGES), item="--stages")
     chosen = tuple(stage for stage in STAGES if stage in names)
-    footage = find_footage(videos, manifest)
+    found = find_footage(videos, out, manifest)
     with interruptible("every clip"), RichProgress() as progress:
         one = Curation(
-            footage,
+            found.files,
             out,
             read_curation_recipe(recipe),
             detector,
@@ -109,6 +109,7 @@ def run(
             num_workers or processors(),
             device,
             progress,
+            found.others,
         )
         if dry_run:
             return show_plan(one.plan())

@@ -26,6 +26,7 @@ from microg_bench.storage import Journal, read_journal, read_strict_json, write_
 FACTS_FILE = "curation.json"
 VERDICTS_FILE = "verdicts.jsonl"
 BOXES_FILE = "boxes.jsonl"
+CLIPS_FOLDER = "videos"
 _CLIP = re.compile(r".+_[0-9]{3,8}")
 StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
 Kind = Literal["real", "movie"]
@@ -142,13 +143,7 @@ class CurationFolder:
             RunError: a file in it is damaged, or of a later version; the line is named.
             DataError: `curation.json` cannot be read, or an id is no plain file name.
         """
-        folder = cls(path)
-        if (path / FACTS_FILE).exists():
-            content = read_strict_json(path / FACTS_FILE)
-            folder.facts = _record(CurationFacts, content, path / FACTS_FILE, "")
-            for name, footage in folder.facts.footage.items():
-                if safe_id(name, path / FACTS_FILE, "footage") != footage.name:
-                    raise RunError(f"is named {footage.name!r} as well", path=path / FACTS_FILE, item=name)
+        folder = cls(path, read_facts(path))
         for verdict in _records(Verdict, path / VERDICTS_FILE):
             folder._take(verdict)
         for found in _records(ClipBoxes, path / BOXES_FILE):
@@ -247,6 +242,23 @@ class CurationFolder:
         known[verdict.stage] = verdict
 
 
+def read_facts(path: Path) -> CurationFacts | None:
+    """What `curation.json` in a folder says; None where there is none.
+
+    Raises:
+        RunError: it is damaged, or of a later version.
+        DataError: it cannot be read, or the name of footage is no plain file name.
+    """
+    file = path / FACTS_FILE
+    if not file.exists():
+        return None
+    facts: CurationFacts = _record(CurationFacts, read_strict_json(file), file, "")
+    for name, footage in facts.footage.items():
+        if safe_id(name, file, "footage") != footage.name:
+            raise RunError(f"is named {footage.name!r} as well", path=file, item=name)
+    return facts
+
+
 def read_curation(path: Path) -> CurationFolder:
     """The folder of a curation that is there.
 
@@ -266,7 +278,7 @@ def clip_id(name: str, number: int) -> str:
 
 def clip_file(kind: Kind, clip: str) -> Path:
     """Where the file of a clip is in a folder, as in the published layout."""
-    return Path("videos", kind, _footage_name(clip), f"{clip}.mp4")
+    return Path(CLIPS_FOLDER, kind, _footage_name(clip), f"{clip}.mp4")
 
 
 def _footage_name(clip: str) -> str:

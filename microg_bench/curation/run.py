@@ -87,6 +87,7 @@ class Curation:
         workers: processes.
         device: a torch device for the detector; None takes a GPU where there is one.
         progress: the callback.
+        others: what is told of other footage of the curation, by name; see `find_footage`.
     """
 
     footage: dict[Path, Footage]
@@ -97,6 +98,7 @@ class Curation:
     workers: int = field(default_factory=processors)
     device: str | None = None
     progress: Progress = field(default_factory=Progress)
+    others: dict[str, Footage] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -202,7 +204,7 @@ class Curation:
         """What `curation.json` is to say of this start."""
         known = folder.facts
         before = known.footage if known else {}
-        given = {one.name: one for one in self.footage.values()}
+        given = self.others | {one.name: one for one in self.footage.values()}
         footage = {name: self._noted(one, before.get(name, one)) for name, one in (before | given).items()}
         told = detector.model_dump(mode="json") if detector else known.detector if known else {}
         return CurationFacts(recipe=self.recipe.model_dump(mode="json"), detector=told, footage=footage)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from microg_bench.curation import cut, key_frames, motion, person, tracks, trim
 from microg_bench.curation.detectors.base import PersonDetector, Thresholds
+from microg_bench.curation.detectors.checks import DETECTED, TRACKED, checked_boxes
 from microg_bench.curation.finding import StageFinding
 from microg_bench.curation.folder import Box, ClipBoxes, StageName, Verdict
 from microg_bench.curation.recipe import STAGES, CurationRecipe
@@ -23,7 +24,7 @@ from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
 
 DIGITS = 6  # of the numbers in verdicts
-DETECTION = 1  # the version of how detectors are asked
+DETECTION = 2  # the version of how detectors are asked, and of how their answers are taken
 
 
 class DetectorFacts(Record):
@@ -104,6 +105,7 @@ def judge(task: ClipTask, detector: PersonDetector, facts: DetectorFacts) -> Ite
 
     Raises:
         DecodeError: the clip cannot be decoded.
+        EngineError: what the detector returns is wrong; see `checked_boxes`.
         MissingExtraError: a library is not installed.
     """
     one = _Judged(task, detector, facts)
@@ -154,7 +156,7 @@ class _Judged:
 
     def _tracks(self) -> StageFinding:
         recipe = self.task.recipe
-        tracked = self.detector.track(self.frames, self.persons, recipe.tracks)
+        tracked = self._checked(self.detector.track(self.frames, self.persons, recipe.tracks), TRACKED)
         size = self.frames.shape[2], self.frames.shape[1]
         motion_class = str(self.motion.numbers["motion"])
         found, boxes = tracks.choose_persons(
@@ -162,6 +164,9 @@ class _Judged:
         )
         self._keep("tracks", boxes)
         return found
+
+    def _checked(self, found: Any, columns: tuple[str, ...]) -> list[NDArray[np.float64]]:
+        return checked_boxes(found, self.frames.shape, columns, self.facts.name)
 
     def take_boxes(self) -> Iterator[ClipBoxes]:
         """The boxes that are new; they are written down before the verdict on them."""
@@ -191,7 +196,7 @@ class _Judged:
         """The persons in each frame, as the detector gives them."""
         kept = self.boxes.get("detector")
         if kept is None or kept.key != self.keys["detector"]:
-            found = self.detector.detect(self.frames)
+            found = self._checked(self.detector.detect(self.frames), DETECTED)
             self._keep("detector", tuple(_boxes(found)))
             kept = self.boxes["detector"]
         length = self.task.recipe.trim.seconds * self.task.recipe.trim.fps

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -231,6 +232,30 @@ def test_a_detector_that_fails_ends_the_curation_with_one_line(
     assert CurationFolder.read(tmp_path / "out").accepted() == ["orbit_001"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ({"returns": [0, 0, 256, 480, 90]}, "frame 1: confidence 90 is not from 0 to 1"),
+        ({"tracks": [[0, 0, 256, 480, 0.9]]}, "frame 1: has shape (1, 5), not (n, 6)"),
+    ],
+)
+def test_a_detector_that_returns_what_is_wrong_ends_the_curation_with_one_line(
+    curate: Curate, footage: Path, tmp_path: Path, wanted: dict[str, Any], reason: str
+) -> None:
+    done = curate(footage, "--out", "out", **wanted)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: detector scripted: {reason}")
+    assert curate(footage, "--out", "out").returncode == 0, "and goes on with the same command"
+    assert CurationFolder.read(tmp_path / "out").accepted() == ["orbit_001"]
+
+
+def test_boxes_that_overhang_the_picture_are_cut_to_it(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    assert curate(footage, "--out", "out", returns=[-40, -1, 256, 500, 0.9]).returncode == 0
+    folder = CurationFolder.read(tmp_path / "out")
+    boxes = [*folder.boxes["orbit_001", "detector"].boxes, *folder.persons("orbit_001")]
+    assert {(box.xmin, box.ymin, box.xmax, box.ymax) for box in boxes} == {(0, 0, 256, 480)}
+
+
 def test_a_clip_on_which_the_process_ends_is_named(curate: Curate, footage: Path, tmp_path: Path) -> None:
     done = curate(footage, "--out", "out", kills=True)
     assert done.returncode == 1
@@ -261,6 +286,40 @@ def test_more_footage_is_added_to_a_curation(curate: Curate, footage: Path, tmp_
     assert set(folder.facts.footage) == {"orbit", "second"} if folder.facts else False
     text = (tmp_path / "out" / "annotation_files" / "key_frames.csv").read_text()
     assert "orbit_001" in text and "second_000" in text
+
+
+def test_a_curation_within_its_footage_goes_on_without_its_clips(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "videos").mkdir()
+    shutil.copy(footage, tmp_path / "videos")
+    for _ in range(2):
+        done = curate("videos", "--out", "videos/curated", "--stages", "trim")
+        assert done.returncode == 0, done.stderr
+    folder = CurationFolder.read(tmp_path / "videos" / "curated")
+    assert folder.clips == ["orbit_000", "orbit_001", "orbit_002"]
+    done = curate("videos", "--out", "videos", "--stages", "trim")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1) and "--out" in done.stderr
+    assert not (tmp_path / "videos" / "curation.json").exists()
+
+
+def test_what_a_manifest_told_stays(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    def told() -> dict[str, tuple[str, str, str]]:
+        facts = CurationFolder.read(tmp_path / "out").facts
+        assert facts is not None
+        return {name: (one.kind, one.origin, one.licence) for name, one in facts.footage.items()}
+
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("name,kind,origin\norbit,movie,A studio\n")
+    start = ("--out", "out", "--stages", "trim")
+    assert curate(footage, *start, "--manifest", manifest).returncode == 0
+    assert curate(footage, *start).returncode == 0
+    assert told() == {"orbit": ("movie", "A studio", "")}
+    assert not (tmp_path / "out" / "videos" / "real").exists(), "no clip was cut again elsewhere"
+    other = write_clip(tmp_path / "second.mp4", 100)
+    manifest.write_text("name,licence\norbit,all rights reserved\nsecond,CC0\n")
+    assert curate(other, *start, "--manifest", manifest).returncode == 0
+    assert told() == {"orbit": ("movie", "A studio", "all rights reserved"), "second": ("real", "", "CC0")}
 
 
 def test_a_dry_run_counts_and_writes_nothing(curate: Curate, footage: Path, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ class PersonDetector(ABC):
 
         Returns:
             T arrays of shape (n, 5): the corners x1, y1, x2, y2 in pixels, and a confidence from 0 to 1.
+            Boxes may overhang the picture: they are cut to it. See `checked_boxes` for what is refused.
         """
 
     def track(
