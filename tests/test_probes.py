@@ -19,7 +19,7 @@ from microg_bench.records import Response
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.scoring.compare import compare
 from tests.helpers.datasets import bench, make_dataset
-from tests.helpers.stand_in import ADAPTER
+from tests.helpers.stand_in import write_adapter
 
 pytestmark = pytest.mark.slow
 IDS = [f"{source}_{k:03}" for source in "abcde" for k in range(2)]
@@ -57,9 +57,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return replace(configure(*arguments, **named), engine=Ordered)
 
     monkeypatch.setattr(probes, "configure", ordered)
-    file = tmp_path / "stand_in_adapter.py"
-    file.write_text(ADAPTER)
-    return file
+    return write_adapter(tmp_path)
 
 
 def ask(model: Path | str, data: Path, run: Path, **options: Any) -> Probes:

@@ -159,8 +159,12 @@ def predict(
         with Journal(path) as journal, DecodePool(options.workers) as pool:
             machine = Machine(pool, place, options.batch)
             for one, logits in look(network, given, left, machine, progress, square=square):
-                own = logits.tolist(), digest(one.video)
-                line = Predicted(video_id=one.video_id, frame=one.frame, logits=own[0], clip_sha256=own[1])
+                line = Predicted(
+                    video_id=one.video_id,
+                    frame=one.frame,
+                    logits=logits.tolist(),
+                    clip_sha256=digest(one.video),
+                )
                 journal.append(line.model_dump())
                 progress.advance()
         state.wait_for_everyone()

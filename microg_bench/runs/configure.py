@@ -24,7 +24,7 @@ from microg_bench.prompts import Template, find_template
 from microg_bench.records import Clip, Generation, Prompt, Request, TaskName, Thinking, ThinkingLevel
 from microg_bench.runs.budget import Price, find_price
 from microg_bench.runs.cache import ResponseCache, open_cache
-from microg_bench.runs.start import model_title
+from microg_bench.runs.start import model_title, package_sha256
 from microg_bench.settings import Media, Settings
 from microg_bench.tasks import TASKS, Item, items_of
 from microg_bench.video.sampling import FrameSpec, FrameUnion
@@ -150,8 +150,6 @@ class Configuration:
     def identity(self) -> dict[str, str | None]:
         """The hashes of what is read from files before a clip is, by what it is."""
         prompts = {f"prompt for {task}": str(one.identity) for task, one in self.templates.items()}
-        from microg_bench.runs.start import package_sha256
-
         own = {"source of microg-bench": package_sha256(), "checkpoint": self.checkpoint_sha256}
         return {**own, "adapter": self.adapter_sha256, **prompts}
 

@@ -33,6 +33,13 @@ class StandIn(Adapter):
 """
 
 
+def write_adapter(folder: Path) -> Path:
+    """The file of the adapter, in a folder."""
+    file = folder / "stand_in_adapter.py"
+    file.write_text(ADAPTER)
+    return file
+
+
 def environment(folder: Path, **wanted: Any) -> str:
     """What STAND_IN is set to.
 

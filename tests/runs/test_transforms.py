@@ -26,7 +26,7 @@ from microg_bench.scoring.compare import other_clips, other_inputs
 from microg_bench.submissions.pack import pack
 from tests.helpers.datasets import make_dataset
 from tests.helpers.runs import Notes, opened
-from tests.helpers.stand_in import ADAPTER
+from tests.helpers.stand_in import write_adapter
 
 IDS = [f"{source}_{k:03}" for source in "abc" for k in range(2)]
 
@@ -55,9 +55,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
-    file = tmp_path / "stand_in_adapter.py"
-    file.write_text(ADAPTER)
-    return file
+    return write_adapter(tmp_path)
 
 
 class Asking:

@@ -20,7 +20,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.runs.start import Outcomes
 from tests.helpers.datasets import make_dataset
 from tests.helpers.runs import opened
-from tests.helpers.stand_in import ADAPTER, StandIn, environment
+from tests.helpers.stand_in import StandIn, environment, write_adapter
 
 IDS = [f"{source}_{k:03}" for source in "abc" for k in range(4)]
 Asking = Callable[..., "Asked"]
@@ -69,9 +69,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
-    file = tmp_path / "stand_in_adapter.py"
-    file.write_text(ADAPTER)
-    return file
+    return write_adapter(tmp_path)
 
 
 @pytest.fixture

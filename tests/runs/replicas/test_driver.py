@@ -18,8 +18,8 @@ import pytest
 from microg_bench.errors import EngineError, RunError, UsageError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
+from microg_bench.runs import configure
 from microg_bench.runs import frames as shown
-from microg_bench.runs import start
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.execute import ask, open_work
 from microg_bench.runs.record import RunRecord
@@ -88,7 +88,7 @@ def test_a_replica_that_finds_other_files_is_refused(
 
 
 def test_a_replica_of_another_source_is_refused(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "package_sha256", lambda: "0" * 64)
+    monkeypatch.setattr(configure, "package_sha256", lambda: "0" * 64)
     with pytest.raises(EngineError, match=r"replica .: finds another source of microg-bench"):
         asking(2)
 
