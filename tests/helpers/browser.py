@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,3 +83,15 @@ def is_inside(url: str, root: Path) -> bool:
         and not parts.netloc
         and Path(unquote(parts.path)).resolve().is_relative_to(root)
     )
+
+
+def set_filters(page: Page, filters: Mapping[str, str]) -> None:
+    """Set the controls of a page by their ids; each is set once the list shows what the one before chose."""
+    for name, value in filters.items():
+        page.evaluate("() => document.getElementById('list').append(microg.dom.el('i', { id: 'old' }))")
+        control = page.locator(f"#{name}")
+        if name == "search":
+            control.fill(value)
+        else:
+            control.select_option(value)
+        page.wait_for_selector("#old", state="detached")

@@ -22,7 +22,7 @@ from microg_bench.har.scoring import evaluate
 from microg_bench.pages.actions_page import names, write_actions_page
 from microg_bench.progress import Progress
 from tests.har.run_folders import LABELS, MODEL, random_detections, write_run
-from tests.helpers.browser import visited
+from tests.helpers.browser import set_filters, visited
 from tests.helpers.datasets import make_dataset
 from tests.helpers.videos import packet_places
 from tests.pages.conftest import HOSTILE, HOSTILE_ID
@@ -76,14 +76,7 @@ def shown_clips(page: Page) -> list[str]:
 
 def choose(page: Page, **filters: str) -> list[str]:
     """Set filters and give the clips that pass."""
-    for name, value in filters.items():
-        page.evaluate("() => document.getElementById('list').append(microg.dom.el('i', { id: 'old' }))")
-        control = page.locator(f"#{name}")
-        if name == "search":
-            control.fill(value)
-        else:
-            control.select_option(value)
-        page.wait_for_selector("#old", state="detached")
+    set_filters(page, filters)
     return shown_clips(page)
 
 

@@ -19,7 +19,7 @@ from microg_bench.progress import Progress
 from microg_bench.records import Answer
 from microg_bench.runs.record import RunRecord
 from microg_bench.video.sampling import FrameSpec
-from tests.helpers.browser import visited
+from tests.helpers.browser import set_filters, visited
 from tests.helpers.datasets import record, write_annotations
 from tests.pages.conftest import (
     HOSTILE_ID,
@@ -42,14 +42,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}}
 
 def choose(page: Page, **filters: str) -> str:
     """Set filters and give what is then said of the number of items."""
-    page.evaluate("() => document.getElementById('list').append(microg.dom.el('i', { id: 'old' }))")
-    for name, value in filters.items():
-        control = page.locator(f"#{name}")
-        if name == "search":
-            control.fill(value)
-        else:
-            control.select_option(value)
-    page.wait_for_selector("#old", state="detached")
+    set_filters(page, filters)
     return page.inner_text("#count")
 
 
