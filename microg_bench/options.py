@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from microg_bench.errors import UsageError
 from microg_bench.privacy import without_secrets
-from microg_bench.records import Record, TaskName, ThinkingLevel
+from microg_bench.records import BenchmarkTask, Record, ThinkingLevel
 from microg_bench.text import unknown
 
 Group = Literal["Model", "Data and prompt", "Engine", "Server", "Cost", "Scoring"]
@@ -110,7 +110,7 @@ def _shard(given: str | None) -> str | None:
 ENCODER_FOLDERS = ("sentence_model", "bertscore_model")
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Tasks = Annotated[tuple[TaskName, ...], BeforeValidator(_split)]
+Tasks = Annotated[tuple[BenchmarkTask, ...], BeforeValidator(_split)]
 Shard = Annotated[str | None, AfterValidator(_shard)]
 Arguments = Annotated[dict[str, Any], BeforeValidator(_arguments)]
 ProcessorArguments = Annotated[Arguments, AfterValidator(_of_processor)]

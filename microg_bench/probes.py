@@ -18,7 +18,7 @@ from microg_bench.errors import UsageError
 from microg_bench.metrics import METRICS
 from microg_bench.options import Options, flag
 from microg_bench.progress import Progress, Show, shown
-from microg_bench.records import Record, TaskName
+from microg_bench.records import BenchmarkTask, Record, TaskName
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.intervals import Clusters, holm, paired
@@ -77,7 +77,7 @@ class ProbeEffect(Record):
     """
 
     probe: str
-    task: TaskName
+    task: BenchmarkTask
     base: str
     transforms: str
     items: int
@@ -185,7 +185,7 @@ def probe(
         title=one.title,
         dataset=one.dataset.name,
         fingerprint=one.dataset.fingerprint,
-        effects=tuple(chain.from_iterable(_effects(task, chosen, results) for task in one.tasks)),
+        effects=tuple(chain.from_iterable(_effects(task, chosen, results) for task in one.options.tasks)),
     )
     write_json(root / PROBES_FILE, report.to_json())
     probed = Probes(root, report, results)
@@ -257,7 +257,7 @@ def _folder(label: str) -> str:
     return label.replace(":", "-").replace(".", "-")
 
 
-def _effects(task: TaskName, probes: Sequence[str], results: Mapping[str, Results]) -> list[ProbeEffect]:
+def _effects(task: BenchmarkTask, probes: Sequence[str], results: Mapping[str, Results]) -> list[ProbeEffect]:
     """What each condition did to the answers of a task, with p-values corrected over all of them."""
     found = [
         _effect(name, task, PROBES[name].base or PLAIN, label, results)
@@ -273,7 +273,9 @@ def _effects(task: TaskName, probes: Sequence[str], results: Mapping[str, Result
     return [one.model_copy(update={"metrics": own}) for one, own in zip(found, corrected, strict=True)]
 
 
-def _effect(name: str, task: TaskName, base: str, label: str, results: Mapping[str, Results]) -> ProbeEffect:
+def _effect(
+    name: str, task: BenchmarkTask, base: str, label: str, results: Mapping[str, Results]
+) -> ProbeEffect:
     first, second = (results[_folder(own)].records[task] for own in (base, label))
     both = [key for key in first.answers if key in second.answers]
     others = sum(first.answers[key].answer != second.answers[key].answer for key in both)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microg_bench.text import well_formed
 
-TaskName = Literal["caption", "vqa"]
+BenchmarkTask = Literal["caption", "vqa"]
+TaskName = Literal[BenchmarkTask, "text"]
 Stage = Literal["decode", "prompt", "engine", "thinking", "parse"]
 ThinkingLevel = Literal["on", "off", "low", "medium", "high"]
 
@@ -69,7 +70,10 @@ class Clip(Record):
 
 
 class Request(Record):
-    """What a task asks of one clip; `id` is the video id or, for a question, `video_id#k`, k from 1."""
+    """What a task asks of one clip; `id` is the video id or, for a question, `video_id#k`, k from 1.
+
+    The task "text" is none of the benchmark: a language model is asked what `question` says, as it stands.
+    """
 
     id: str
     task: TaskName

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from microg_bench.options import flag
-from microg_bench.records import Record, Stage, TaskName
+from microg_bench.records import BenchmarkTask, Record, Stage
 from microg_bench.settings import Settings
 from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec
@@ -351,7 +351,7 @@ class Scorecard(Record):
     """
 
     schema_: Literal["microg-bench/scorecard/2"] = Field(default="microg-bench/scorecard/2", alias="schema")
-    task: TaskName | Literal["har"]
+    task: BenchmarkTask | Literal["har"]
     status: str
     protocol: str
     items: int

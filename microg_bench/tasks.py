@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from microg_bench.errors import UsageError
-from microg_bench.records import Clip, Request, TaskName
+from microg_bench.records import BenchmarkTask, Clip, Request, TaskName
 from microg_bench.text import unknown
 
 UNANSWERABLE = "not mentioned"
@@ -34,7 +34,7 @@ class Item:
 class Task:
     """A task of the benchmark; `metrics` are its columns in the paper's table, in order."""
 
-    name: TaskName
+    name: BenchmarkTask
     title: str
     metrics: tuple[str, ...]
 

@@ -46,6 +46,7 @@ ORDER = (
         "scoring",
         "har",
         "curation",
+        "annotation",
         "submissions",
         "tables",
         "plots",

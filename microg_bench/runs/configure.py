@@ -20,7 +20,7 @@ from microg_bench.engines.vendors import announced_end, check_address
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
 from microg_bench.privacy import SECRET, outgoing, secrets_in
-from microg_bench.prompts import Template, find_template
+from microg_bench.prompts import Wording, find_template
 from microg_bench.records import Clip, Generation, Prompt, Request, TaskName, Thinking, ThinkingLevel
 from microg_bench.runs.budget import Price, find_price
 from microg_bench.runs.cache import ResponseCache, open_cache
@@ -44,7 +44,8 @@ class Configuration:
     `given` are the `options` that differ from their defaults, as JSON; `engine_options` are the options with
     the weights that are to be asked. `thinking` is the level that is asked for, None where it is left to the
     engine, or the model does not think. `only` are the ids of the requests that are asked, None for all of
-    the clips'. `checkpoint_sha256` identifies the weights in a local folder.
+    the clips'. `checkpoint_sha256` identifies the weights in a local folder. `texts` is what the task "text"
+    asks; each is the item of a clip without video.
     """
 
     options: Options
@@ -52,7 +53,7 @@ class Configuration:
     adapter: Adapter
     dataset: Dataset
     clips: tuple[Clip, ...]
-    templates: Mapping[TaskName, Template]
+    templates: Mapping[TaskName, Wording]
     engine: type[Engine]
     engine_options: Options
     frames: FrameSpec | None
@@ -60,6 +61,7 @@ class Configuration:
     thinking: ThinkingLevel | None = None
     only: frozenset[str] | None = None
     checkpoint_sha256: str | None = None
+    texts: tuple[Item, ...] = ()
 
     @cached_property
     def title(self) -> str:
@@ -70,7 +72,7 @@ class Configuration:
     @property
     def tasks(self) -> tuple[TaskName, ...]:
         """The tasks, in the order of asking."""
-        return self.options.tasks
+        return tuple(self.templates)
 
     @property
     def decoded(self) -> FrameSpec | None:
@@ -98,7 +100,10 @@ class Configuration:
     @cached_property
     def items(self) -> dict[TaskName, tuple[Item, ...]]:
         """All items that are asked, by task."""
-        return {task: items_of(TASKS[task], self.clips, self.only) for task in self.tasks}
+        return {
+            task: self.texts if task == "text" else items_of(TASKS[task], self.clips, self.only)
+            for task in self.tasks
+        }
 
     @cached_property
     def requests(self) -> dict[str, tuple[Request, ...]]:
@@ -290,7 +295,7 @@ def configure(
     clips = select(dataset, options.clips, options.limit)
     one = replace(one, dataset=dataset, clips=clips)
     _check_work(one)
-    _check_cost(one)
+    check_cost(one)
     if options.shard:
         from microg_bench.dataset.shards import divide_clips, numbers
 
@@ -300,7 +305,10 @@ def configure(
 
 
 def resolve(
-    options: Options, named_by_file: Sequence[str] = (), engine: type[Engine] | None = None
+    options: Options,
+    named_by_file: Sequence[str] = (),
+    engine: type[Engine] | None = None,
+    texts: tuple[Adapter, Wording] | None = None,
 ) -> Configuration:
     """Model, prompts, frames and engine of `options`, without a dataset; see `configure`.
 
@@ -308,6 +316,7 @@ def resolve(
         options: what the user asked for.
         named_by_file: see `configure`.
         engine: the engine, where it has been chosen already.
+        texts: what reads texts, and in which words it is asked about them; None for the tasks of `options`.
     """
     if options.model is None:
         raise UsageError("give a model: --model NAME (`microg-bench models` lists them)")
@@ -316,8 +325,9 @@ def resolve(
         check_address(named_by_file)
     if not options.tasks:
         raise UsageError("give at least one task: --tasks caption,vqa")
-    adapter = usable_adapter(options.model)
-    templates = {task: find_template(task, options.prompt) for task in options.tasks}
+    adapter = texts[0] if texts else usable_adapter(options.model)
+    templates: dict[TaskName, Wording] = {"text": texts[1]} if texts else {}
+    templates |= {} if texts else {task: find_template(task, options.prompt) for task in options.tasks}
     frames = _frames(adapter, options)
     if adapter.checkpoint is None and options.checkpoint is not None:
         raise UsageError(f"does not apply: model {adapter.name} has no weights", item="--checkpoint")
@@ -327,7 +337,7 @@ def resolve(
     if named_by_file:
         check_address(named_by_file, engine.name)
     engine.check(engine_options)
-    for task in options.tasks:
+    for task in templates:
         if adapter.generation[task].answer_schema:
             engine.check_generation(adapter.generation[task])
     if engine.name in CLIENTS:
@@ -474,7 +484,8 @@ def _asks(one: Configuration, task: TaskName) -> bool:
     return any(items_of(TASKS[task], [clip], one.only) for clip in one.clips)
 
 
-def _check_cost(one: Configuration) -> None:
+def check_cost(one: Configuration) -> None:
+    """Refuse a limit of cost that cannot be kept, and a batch API that is not there (UsageError)."""
     if one.price is None and one.options.max_cost is not None:  # in this order: --prices is always read
         raise UsageError(
             f"no price is known for {one.adapter.name} on engine {one.engine.name}; "

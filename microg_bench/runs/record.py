@@ -13,17 +13,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from microg_bench.adapters.registry import is_file
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import (
     REJECTABLE,
     Answer,
+    BenchmarkTask,
     Failure,
     Record,
     Request,
     Response,
+    TaskName,
     Withdrawal,
 )
 from microg_bench.runs import migration
@@ -97,6 +99,8 @@ class RunRecord:
         repaired: whether the last line of the journal was torn and has been repaired.
     """
 
+    tasks: ClassVar[tuple[TaskName, ...]] = get_args(BenchmarkTask)
+
     def __init__(
         self,
         path: Path,
@@ -141,7 +145,11 @@ class RunRecord:
         file, first = path / RUN_FILE, migration.RUN_SCHEMA_1
         content, migrated = migration.of_schema(written, file, RUN_SCHEMA, first, migration.run_from_1)
         fields = {name: value for name, value in content.items() if name != "schema"}
-        return cls(path, migration.parsed(file, RunFile, fields), lines, journal, migrated=migrated)
+        parsed = migration.parsed(file, RunFile, fields)
+        if parsed.settings.task not in cls.tasks:
+            reason = f"holds a run of the task {parsed.settings.task}, which cannot be used here"
+            raise RunError(reason, path=path)
+        return cls(path, parsed, lines, journal, migrated=migrated)
 
     @classmethod
     def open(
@@ -434,8 +442,16 @@ class RunRecord:
         return f"RunRecord({str(self.path)!r}, {self.settings.title}, {self.settings.task})"
 
 
+class TextRecord(RunRecord):
+    """What a language model was asked about texts, and what it said."""
+
+    tasks = ("text",)
+
+
 def find_runs(path: Path) -> list[Path]:
     """The run at `path`, or the runs at any depth below it, in the order of their paths.
+
+    What lies in the folder of a run, such as its judgements, is part of that run.
 
     Raises:
         RunError: there is no such folder, or no run in it.
@@ -446,6 +462,8 @@ def find_runs(path: Path) -> list[Path]:
         file = path.is_file()
         raise RunError("is a file, not the folder of a run" if file else "no such folder", path=path)
     found = sorted(file.parent for file in path.rglob(RUN_FILE))
+    runs = set(found)
+    found = [one for one in found if runs.isdisjoint(one.parents)]
     if not found:
         raise RunError(f"not a run folder (there is no {RUN_FILE} in it or below)", path=path)
     return found

@@ -235,7 +235,7 @@ def _card(
 ) -> Scorecard:
     """The scorecard of what was measured on a dataset, without the model."""
     return Scorecard(
-        task=evaluation.task,
+        task=TASKS[evaluation.task].name,
         status=_status(counts),
         protocol=evaluation.options.protocol,
         items=len(evaluation.items),

@@ -1,0 +1,1 @@
+"""Language models that read text: questions made and checked, answers judged."""

@@ -1,0 +1,150 @@
+"""Asks a language model about texts, as a run: journal, resumption, response cache, limit of cost, batches.
+
+A query is known by what it is about and by a hash of what is asked: where the text changes, it is asked anew,
+and no answer to another text counts.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from microg_bench.annotation.model import TextModel
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import UsageError
+from microg_bench.options import Options, about, flag
+from microg_bench.progress import Progress
+from microg_bench.prompts import Rubric
+from microg_bench.records import Clip, Failure, Record, Request
+from microg_bench.runs.configure import Configuration, check_cost, identified, resolve
+from microg_bench.runs.execute import Variant, ask
+from microg_bench.runs.record import RunRecord, TextRecord
+from microg_bench.runs.start import Outcomes, Usage, provenance
+from microg_bench.structured import read_json
+from microg_bench.tasks import Item
+
+_GROUPS = ("Model", "Engine", "Server", "Cost")
+_LEFT_OUT = {"transforms", "num_workers", "replicas", "ray_address", "media", "jpeg_quality", "detail"}
+# The options of a language model that reads texts.
+OPTIONS = tuple(
+    name for name in Options.model_fields if about(name).group in _GROUPS and name not in _LEFT_OUT
+)
+
+
+class Query(Record):
+    """What is asked about one thing: its name, its source video, and the fields of the rubric."""
+
+    name: str
+    source: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What became of queries: the JSON of each answer, or its failure, by the name of the query.
+
+    `missing` were not asked: the limit of cost was reached, or they are pending in a batch.
+    """
+
+    folder: Path
+    answers: Mapping[str, Any]
+    failures: Mapping[str, Failure]
+    missing: tuple[str, ...]
+    outcomes: Outcomes
+    usage: Usage
+    record: RunRecord
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every query has an answer in the schema, or has failed."""
+        return not self.missing
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What a language model is asked about a dataset in the words of one rubric.
+
+    Args:
+        rubric: the words, and the schema of an answer.
+        options: the model with its engine; `OPTIONS` are those that count.
+        dataset: what the texts belong to; a run is resumed on the same one only.
+    """
+
+    rubric: Rubric
+    options: Options
+    dataset: Dataset
+
+    @cached_property
+    def _plain(self) -> Configuration:
+        """The configuration without a query.
+
+        Raises:
+            UsageError, EngineError: as `configure`.
+        """
+        options = self.options
+        for name in sorted(options.model_fields_set):
+            if name not in OPTIONS and getattr(options, name) != Options.model_fields[name].get_default():
+                raise UsageError("does not apply to a model that reads texts", item=flag(name))
+        if options.model is None:
+            raise UsageError("give a model, e.g. vllm:ORG/CHECKPOINT", item=flag("model"))
+        one = replace(
+            resolve(options, texts=(TextModel(options.model, self.rubric), self.rubric)), dataset=self.dataset
+        )
+        check_cost(one)
+        return one
+
+    @cached_property
+    def model(self) -> Configuration:
+        """The model with the content of its weights; see `configured`."""
+        return identified(self._plain)
+
+    def configured(self, queries: Iterable[Query], weights: bool = True) -> Configuration:
+        """The run that asks `queries`; without `weights`, those in a local folder are not looked at.
+
+        Raises:
+            UsageError, EngineError: as `configure`.
+            DataError: the rubric does not render.
+        """
+        texts = tuple(Item(request, "") for _, request in self._requests(queries))
+        clips = tuple(Clip(video_id=one.request.video_id, source=one.request.source) for one in texts)
+        return replace(self.model if weights else self._plain, clips=clips, texts=texts)
+
+    def _requests(self, queries: Iterable[Query]) -> Iterator[tuple[str, Request]]:
+        """Each query with its request."""
+        for one in queries:
+            text = self.rubric.fill(**one.fields)
+            name = f"{one.name}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+            yield one.name, Request(id=name, task="text", video_id=name, source=one.source, question=text)
+
+    async def ask(
+        self, queries: Sequence[Query], folder: Path, progress: Progress, yes: bool = False
+    ) -> Replies:
+        """Ask what has no answer yet in the run at `folder`.
+
+        Raises:
+            UsageError, EngineError, RunError, DataError: as `evaluate`.
+        """
+        one = self.configured(queries)
+        options = {**one.given, "rubric": str(one.templates["text"].identity)}
+        with TextRecord.open(folder, one.settings("text"), options, provenance()) as record:
+            variant = Variant(one, {"text": record})
+            outcomes = await ask([variant], folder, progress, yes)
+        return self._found(queries, record, outcomes, variant.usage)
+
+    def _found(
+        self, queries: Sequence[Query], record: RunRecord, outcomes: Outcomes, usage: Usage
+    ) -> Replies:
+        requests = {name: request.id for name, request in self._requests(queries)}
+        said = {name: record.answers[one] for name, one in requests.items() if one in record.answers}
+        failed = {name: record.failures[one] for name, one in requests.items() if one in record.failures}
+        return Replies(
+            folder=record.path,
+            answers={name: read_json(one.answer) for name, one in said.items()},
+            failures=failed,
+            missing=tuple(name for name in requests if name not in said and name not in failed),
+            outcomes=outcomes,
+            usage=usage,
+            record=record,
+        )
