@@ -61,7 +61,7 @@ FAST := -m 'not heavy and not slow'
 test-fast: $(VENV)/.installed-dev ## Run the tests of files that take a few seconds at most
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) $(FAST) $(PYTEST_ARGS)
 
-test-heavy: $(VENV)/.installed-dev ## Test on whole data sets, all documents and hundreds of hostile files
+test-heavy: $(VENV)/.installed-dev ## Test on whole data sets, footage, pages in a browser, all documents and hostile files
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) -m heavy $(PYTEST_ARGS)
 
 # vLLM pins its own versions of everything, so it has an environment of its own.

@@ -9,6 +9,8 @@ import pytest
 from tests.helpers.datasets import bench
 from tests.helpers.videos import write_clip
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def footage(tmp_path: Path) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.datasets import ROOT, bench, make_dataset
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 IDS = ["a_000", "a_001", "b_000"]
 SCRIPT = ROOT / "docs" / "how-to" / "slurm-array.sh"

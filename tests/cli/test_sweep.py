@@ -9,7 +9,7 @@ import pytest
 import microg_bench as mb
 from tests.helpers.datasets import bench, make_dataset, without
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 FAST = ("--metrics", "CIDEr,ROUGE-L")
 IDS = ["a_000", "a_001", "b_000"]

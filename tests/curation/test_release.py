@@ -20,7 +20,7 @@ from microg_bench.har.convert import read_sizes, to_ava
 from tests.helpers.curations import make_curation
 from tests.helpers.datasets import bench
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 
 def accepted(clip: str, *persons: tuple[int, ...], caption: str = "") -> ClipReview:

@@ -23,7 +23,7 @@ from tests.helpers.videos import remux, write_clip
 
 pytest.importorskip("trackers", reason="the extra curate is not installed")
 pytest.importorskip("scenedetect", reason="the extra curate is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 # No file may be larger than 3,000 bytes.
 LIMITED = """
@@ -161,7 +161,6 @@ def test_settings_that_change_while_clips_are_cut_leave_none_out(
     assert again.verdicts["orbit_000"]["trim"] == first
 
 
-@pytest.mark.heavy
 def test_a_killed_curation_goes_on(
     curate: Curate, footage: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -371,7 +370,6 @@ def test_without_space_nothing_is_lost_or_half_written(
     assert CurationFolder.read(tmp_path / "out").accepted() == ["orbit_001"]
 
 
-@pytest.mark.heavy
 def test_real_persons_are_found_and_rockets_are_not(curate: Curate, tmp_path: Path, shared: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
     sample = Path(__file__).parents[2] / "microg_bench" / "dataset" / "sample" / "videos"

@@ -16,7 +16,7 @@ from microg_bench.video.source import probe
 from tests.helpers.counters import counter, read_counter, write_two_sizes
 from tests.helpers.videos import full_decode, key_packets, packet_places, remux, write_clip, write_sound
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 SETTINGS = Trim(seconds=3, fps=30, height=480, crf=23)
 NTSC = Fraction(24_000, 1001)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from microg_bench.errors import MicrogError
 from tests.fuzz.readers import READERS, Reader
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 USUAL = 60
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", USUAL))

@@ -27,7 +27,7 @@ from tests.helpers.datasets import make_dataset
 from tests.helpers.videos import packet_places
 from tests.pages.conftest import HOSTILE, HOSTILE_ID
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

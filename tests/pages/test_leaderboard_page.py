@@ -18,7 +18,7 @@ from tests.helpers.browser import visited
 from tests.pages.conftest import HOSTILE_TITLE as HOSTILE
 from tests.pages.conftest import ROOT, write_site
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

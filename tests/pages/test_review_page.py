@@ -23,7 +23,7 @@ from microg_bench.video.decode import Frames
 from tests.helpers.browser import visited
 from tests.helpers.curations import make_curation
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

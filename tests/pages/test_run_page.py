@@ -31,7 +31,7 @@ from tests.pages.conftest import (
     write_page,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -27,7 +27,7 @@ from microg_bench.scorecard import (
 from tests.helpers.cards import METRICS, SLICES, make_card, signature, with_settings
 from tests.helpers.figures import crowded, svg_words
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 HOSTILE = "\x1b[31mA{$x_1$}\n$\\frac{$ \u202e \ud800 名前 -- & <b>]]> " + "long " * 60
 FRAMES = (1, 4, 8, 16, 90)
@@ -60,7 +60,6 @@ def test_charts_say_what_they_show(tmp_path: Path) -> None:
     assert {"FXv9AZl3fw4 (30)", "PrqcwH8LhDU (28)", "Model A", "10.3", "21.5"} <= set(words)
 
 
-@pytest.mark.heavy
 def test_the_same_cards_give_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from tests.helpers.cards import make_card;"
@@ -111,7 +110,6 @@ def many(count: int) -> list[Scorecard]:
     return [make_card(f"Some model number {k}", 15.0 + k) for k in range(count)]
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("count", [1, 2, 10, 40])
 def test_labels_of_few_and_many_runs_do_not_touch(count: int) -> None:
     with canvas() as figure:

@@ -18,7 +18,7 @@ from microg_bench.plots.sheet import CLOUD_HEIGHT, CLOUD_WIDTH, draw_sheet, word
 from tests.helpers.datasets import record, write_annotations
 from tests.helpers.figures import crowded, svg_words
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 TITLES = {
     "sources": "Clips by source video",
@@ -69,7 +69,6 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return found
 
 
-@pytest.mark.heavy
 def test_the_real_dataset_fills_a_sheet_on_which_nothing_touches(
     shared: Path, tmp_path: Path, kept: list[list[str]]
 ) -> None:
@@ -111,7 +110,6 @@ def test_hostile_names_and_long_texts_are_drawn(tmp_path: Path, kept: list[list[
     assert kept == [[]]
 
 
-@pytest.mark.heavy
 def test_the_same_dataset_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         draw_sheet(stats("sample"), tmp_path / name)

@@ -29,7 +29,7 @@ from tests.helpers.runs import opened
 from tests.helpers.stand_in import ADAPTER, asked, environment
 from tests.runs.replicas.conftest import IDS, Asking
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 ALL = {*IDS, *(f"{name}#{k}" for name in IDS for k in (1, 2))}
 WORKER = "microg_bench.runs.replicas.worker"
 
