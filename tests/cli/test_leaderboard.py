@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.datasets import bench
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 MUTE = """
 from microg_bench.adapters.base import Baseline
@@ -25,7 +25,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.heavy
 def test_the_same_rows_give_the_same_bytes_wherever_they_are_stored(scored: Path, tmp_path: Path) -> None:
     shutil.copytree(SUBMISSIONS, tmp_path / "subs")
     done = bench(

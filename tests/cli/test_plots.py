@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 from tests.helpers.datasets import bench, without
 from tests.helpers.figures import svg_words
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 VQA = ["vqa-metrics", "vqa-source", "vqa-question-word", "vqa-answerable"]
 BOTH = ["caption-metrics", "caption-source", *VQA]
