@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -101,6 +102,14 @@ def _irregular() -> dict[str, list[str]]:
         for form in forms.split():
             bases[form].append(base)
     return bases
+
+
+def read_ahead() -> None:
+    """Read what words are looked up in, so that it is there when it is needed; what is wrong is told then."""
+    with suppress(MetricUnavailableError):
+        stemmer()
+        _synsets()
+        _irregular()
 
 
 def synsets(word: str) -> frozenset[str]:

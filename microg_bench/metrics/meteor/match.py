@@ -7,7 +7,7 @@ related to, and where that stands in the other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from itertools import count
@@ -52,13 +52,13 @@ class Corpus:
 
     Args:
         texts: the texts.
-        paraphrases: pairs of phrases in the order of the table.
+        paraphrases: gives pairs of phrases in the order of the table; is called when the words are known.
 
     Raises:
         MetricUnavailableError: a file or package is missing.
     """
 
-    def __init__(self, texts: Sequence[str], paraphrases: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, texts: Sequence[str], paraphrases: Callable[[], Sequence[tuple[str, str]]]) -> None:
         numbers, lengths, vocabulary = number_words(texts)
         self._first = np.concatenate(([0], np.cumsum(lengths)))
         text, row = spread(self._first[:-1], lengths)
@@ -69,7 +69,7 @@ class Corpus:
         self._function = np.concatenate(([0], np.cumsum(function[numbers])))
         self._related = _relations(vocabulary)
         phrases: dict[str, int] = defaultdict(count().__next__)
-        pairs = [(phrases[one], phrases[other]) for one, other in paraphrases]
+        pairs = [(phrases[one], phrases[other]) for one, other in paraphrases()]
         one, other = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         by_number = stable_argsort(one)
         self._paraphrases = one[by_number], other[by_number]

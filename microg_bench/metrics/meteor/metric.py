@@ -4,8 +4,10 @@ Denkowski and Lavie 2014, "Meteor Universal". Scores of items, sets and resample
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from microg_bench.metrics.arrays import Ints
 from microg_bench.metrics.base import Array, Metric
 from microg_bench.metrics.meteor.align import best_alignments
+from microg_bench.metrics.meteor.data import read_ahead
 from microg_bench.metrics.meteor.match import Corpus
 from microg_bench.metrics.meteor.normalize import normalize
 from microg_bench.metrics.meteor.paraphrases import read_pairs
@@ -35,6 +38,7 @@ class Alignments:
 
     def __init__(self, sets: Sequence[Texts]) -> None:
         self._sets = list(sets)
+        Thread(target=read_ahead, daemon=True).start()  # while Java tokenises
         self._counts = Lazy(lambda: _count_all(self._sets))
 
     def counts(self, texts: Texts) -> Array:
@@ -123,7 +127,8 @@ def _count_all(sets: Sequence[Texts]) -> list[Array]:
     pairs = list(dict.fromkeys(pair for some in items for item in some for pair in item))
     candidates, references = np.array(pairs).T
     sides = ([texts[place] for place in np.unique(side)] for side in (references, candidates))
-    corpus = Corpus(texts, read_pairs(*sides))
+    with ThreadPoolExecutor(1) as pool:  # the table is read while stems and synonyms are looked up
+        corpus = Corpus(texts, pool.submit(read_pairs, *sides).result)
     blocks = [
         _count(corpus, candidates[rows], references[rows]) for rows in _blocks(corpus, candidates, references)
     ]
