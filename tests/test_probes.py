@@ -14,10 +14,11 @@ import microg_bench as mb
 from microg_bench import probes
 from microg_bench.engines.base import Answered, Engine, Job
 from microg_bench.errors import UsageError
-from microg_bench.probes import PROBES, Probes
+from microg_bench.probes import Probes
 from microg_bench.records import Response
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.scoring.compare import compare
+from microg_bench.scoring.probes import PROBES
 from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.stand_in import write_adapter
 
