@@ -18,8 +18,8 @@ Json = dict[str, Any]
 Row = tuple[ProbedRuns, str]  # with the page, relative to that of the leaderboard
 OTHER = "other answers"
 _ABOUT = (
-    "Pointing at a name shows the verdicts. Nothing is ranked: whether an answer should change depends on the "
-    "probe."
+    "Pointing at a name shows the verdicts. Nothing is ranked: whether an answer should change depends on "
+    "the probe."
 )
 
 
