@@ -1,7 +1,7 @@
 """Models for probes: one sees which side of its frames is bright, the other only whether they are bright.
 
-``python -m tests.helpers.oriented ADAPTER DATA RUN PROBES`` probes the first, in a process that can be killed; it
-takes as many seconds for an answer as the environment variable ORIENTED_SECONDS has.
+``python -m tests.helpers.oriented ADAPTER DATA RUN PROBES`` probes the first, in a process that can be
+killed; it takes as many seconds for an answer as the environment variable ORIENTED_SECONDS has.
 """
 
 from __future__ import annotations

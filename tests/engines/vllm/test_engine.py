@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub import constants
 
@@ -39,7 +40,15 @@ from microg_bench.records import (
 )
 from microg_bench.torchvision_repair import ensure_torchvision
 from microg_bench.video.transforms import parse_transforms, transformed
-from tests.engines.conftest import AnswerAll, answers, grey_frames, job_of, noise_frames, variants_of
+from tests.engines.conftest import (
+    AnswerAll,
+    answers,
+    frames_of,
+    grey_frames,
+    job_of,
+    noise_frames,
+    variants_of,
+)
 from tests.helpers.datasets import bench
 from tests.helpers.hub_cache import fill_cache
 from tests.helpers.tiny_qwen import CONTEXT, SPECIAL_TOKENS
@@ -168,7 +177,9 @@ def test_changed_frames_reach_the_model_though_the_clip_was_shown_before(
 def test_transformed_frames_are_those_that_transformers_gets(
     engine: VllmEngine, answer_all: AnswerAll, yardstick: TransformersEngine
 ) -> None:
-    plain = noise_frames(0, count=4)
+    # Of these sizes, and those that follow from them, the processor resizes none.
+    noise = np.random.default_rng(0).integers(0, 256, (4, 168, 224, 3), dtype=np.uint8)
+    plain = frames_of(noise)
     given = (
         (),
         ("rotate:0",),
