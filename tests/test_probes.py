@@ -21,6 +21,7 @@ from microg_bench.probes import Probes
 from microg_bench.records import Response
 from microg_bench.scoring.compare import compare
 from microg_bench.scoring.probes import PROBES
+from microg_bench.video.pool import DecodePool
 from tests.helpers.datasets import ROOT, bench, make_dataset
 from tests.helpers.oriented import Even, Oriented, answered_by, upright_dataset
 from tests.helpers.runs import wait_until
@@ -123,6 +124,28 @@ def test_a_model_that_sees_the_orientation_is_told_from_one_that_does_not(
         assert (effect.corrected < 0.05) == sees
         assert ("ROUGE-L falls" in one.verdict) == sees
         assert ("do not depend on" in one.verdict) != sees
+
+
+def test_a_clip_is_decoded_once_for_seven_probes(
+    upright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decodings: list[str] = []
+    submit = DecodePool.submit
+
+    def counted(pool: DecodePool, file: Path, spec: Any) -> Any:
+        decodings.append(file.stem)
+        return submit(pool, file, spec)
+
+    monkeypatch.setattr(DecodePool, "submit", counted)
+    monkeypatch.setattr(probes, "configure", answered_by(Oriented))
+    seven = [name for name in PROBES if name != "swap"]
+    given: dict[str, Any] = {"tasks": "caption", "pictures": False}
+    ask(write_adapter(tmp_path), upright, tmp_path / "seven", probes=seven, **given)
+    ids = [clip.video_id for clip in mb.load_dataset(upright).clips]
+    assert sorted(decodings) == ids
+    decodings.clear()
+    ask(write_adapter(tmp_path), upright, tmp_path / "swap", probes="swap", **given)
+    assert len(decodings) == 2 * len(ids), "the clip and the one that is shown in its place"
 
 
 def test_the_same_shuffle_is_shown_twice(model: Path, data: Path, tmp_path: Path) -> None:
