@@ -1,9 +1,9 @@
 """What the conditions of probes share: decodings and seconds, asked together and each as a run of its own.
 
-Usage: ``python -m benchmarks.probes [VIDEO] [--clips 24]``, in some minutes. Decoding (8 frames of 90, 854x480,
-H.264), transforms, prompts and journals are real; the engine answers at once. First come the seven probes that
-show frames of the clip, or none; then `swap` as well, which decodes the clip that is shown in place of each.
-Both ways are measured in turn, in the same process.
+Usage: ``python -m benchmarks.probes [VIDEO] [--clips 24]``, in some minutes. Decoding (8 frames of 90,
+854x480, H.264), transforms, prompts and journals are real; the engine answers at once. First come the seven
+probes that show frames of the clip, or none; then `swap` as well, which decodes the clip that is shown in
+place of each. Both ways are measured in turn, in the same process.
 """
 
 from __future__ import annotations

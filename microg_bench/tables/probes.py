@@ -101,9 +101,9 @@ def read_probed(folder: Path) -> ProbedRuns:
 
     Raises:
         RunError: `probes.json` or a run is damaged, or a run is missing.
-        DataError: the runs do not belong together.
+        DataError: the runs do not belong together, or `probes.json` cannot be read.
     """
-    claimed = _read_report(folder / PROBES_FILE)
+    claimed = read_report(folder / PROBES_FILE)
     conditions = {
         label: {task: read_scored(folder / folder_name(label) / task) for task in claimed.tasks}
         for label in conditions_of(claimed.probes)
@@ -111,7 +111,13 @@ def read_probed(folder: Path) -> ProbedRuns:
     return ProbedRuns(folder, conditions, report_of(conditions, claimed.probes))
 
 
-def _read_report(file: Path) -> ProbeReport:
+def read_report(file: Path) -> ProbeReport:
+    """What `probes.json` claims.
+
+    Raises:
+        DataError: it cannot be read, or is no JSON.
+        RunError: it is damaged.
+    """
     content = read_strict_json(file)
     try:
         # The verdict follows from the rest.
