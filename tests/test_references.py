@@ -36,6 +36,7 @@ from microg_bench.scorecard import (
     SliceEntry,
 )
 from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
+from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
 from microg_bench.settings import Media, PromptId, Settings
 from microg_bench.submissions.load import PackedReparse, PackedRequest, PackedStart, PackedUsage
 from microg_bench.video.sampling import FrameSpec
@@ -99,6 +100,9 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("probes", "Fields"): ProbeReport,
     ("probes", "ProbeEffect"): ProbeEffect,
     ("probes", "MetricEffect"): MetricEffect,
+    ("repeats", "Fields"): RepeatsReport,
+    ("repeats", "TaskRepeats"): TaskRepeats,
+    ("repeats", "RepeatedScore"): RepeatedScore,
     ("actions", "Fields"): PredictSettings,
     ("actions", "Recipe"): Recipe,
     ("actions", "Network"): Network,
