@@ -34,7 +34,7 @@ class Sampling(Oriented):
         """Answer each alone."""
         async for job in jobs:
             chance = hashlib.sha256(f"{job.generation.seed} {job.request.id}".encode()).digest()[0]
-            words = "Answer 1 about clip number 0 and more.".split()
+            words = ["Answer", "1", "about", "clip", "number", "0", "and", "more."]
             said = "Answer 0." if job.request.id.endswith("#1") else " ".join(words[: 1 + chance % 8])
             yield [(job, Response(id=job.request.id, text=said))]
 
