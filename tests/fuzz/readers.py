@@ -22,6 +22,7 @@ import polars
 
 from microg_bench import har, storage
 from microg_bench.cli.options import read_toml
+from microg_bench.curation.detectors.base import DetectorFacts, Thresholds
 from microg_bench.curation.folder import (
     Box,
     ClipBoxes,
@@ -34,7 +35,7 @@ from microg_bench.curation.folder import (
 from microg_bench.curation.footage import read_manifest
 from microg_bench.curation.recipe import FOLDER as RECIPES
 from microg_bench.curation.recipe import STAGES, read_curation_recipe
-from microg_bench.curation.release import write_card
+from microg_bench.curation.release import DatasetFacts, write_card
 from microg_bench.curation.reviews import COLUMNS, fingerprint, merge_reviews, read_reviews
 from microg_bench.curation.run import box_tables
 from microg_bench.curation.tables import table_text
@@ -218,11 +219,17 @@ def _predictions() -> dict[str, Reader]:
 LABELS = read_label_map()
 
 
+RECIPE = read_curation_recipe("paper")
+DETECTOR = DetectorFacts(
+    name="hog", facts={}, thresholds=Thresholds(present=0.6, track=0.55, high=0.5, new=0.6)
+)
+
+
 def _write_curation(path: Path) -> None:
     """Two clips with a person each, of which the second was rejected."""
     folder = CurationFolder(path)
     footage = Footage(name="orbit", file="orbit.mp4", size=1, modified=1, key="k", more={"place": "Cupola"})
-    folder.write_facts(CurationFacts(recipe={}, detector={"name": "hog"}, footage={"orbit": footage}))
+    folder.write_facts(CurationFacts(recipe=RECIPE, detector=DETECTOR, footage={"orbit": footage}))
     box = Box(frame=50, person=1, xmin=1, ymin=2, xmax=30, ymax=40.5, confidence=0.9)
     for clip in ("orbit_000", "orbit_001"):
         folder.add(Verdict(clip=clip, stage="trim", key="k", passed=True, numbers={"sha256": "0" * 64}))
@@ -271,7 +278,9 @@ def _read_review(file: Path) -> None:
 
 DATASET = {
     "footage.csv": b"name,kind,origin,licence,mission\norbit,real,NASA,public domain,ISS-40\n",
-    "curation.json": b'{"schema": 1, "recipe": {}, "detector": {"name": "hog"}}',
+    "curation.json": _as_json(
+        DatasetFacts(recipe=RECIPE, detector=DETECTOR, clips={}).model_dump(by_alias=True)
+    ),
     "annotation_files/actions.csv": b"video_id,movie_or_real,person_id,action\norbit_000,r,1,12\n",
     "annotation_files/disagreements.csv": b"video_id,what,said,outcome\norbit_000,decision,1 of 3,rejected\n",
     "annotation_files/vqa_and_captioning.json": _as_json([{"video_id": "orbit_000", "qa_pairs": []}]),
@@ -338,7 +347,9 @@ READERS: dict[str, Reader] = {
     },
     **{f"curation: {name}": Reader(_read_curation, CURATION[name], name, CURATION) for name in JOURNALS},
     "review": Reader(_read_review, CURATION["review.csv"], "review.csv", CURATION),
-    "prefill": Reader(read_prefill, b"video_id,caption,crew\norbit_000,A man.,Ann\n"),
+    "prefill": Reader(
+        lambda file: read_prefill(file, {"orbit_000"}), b"video_id,caption,crew\norbit_000,A man.,Ann\n"
+    ),
     "manifest": Reader(read_manifest, DATASET["footage.csv"]),
     "recipe of a curation": Reader(read_curation_recipe, (RECIPES / "paper.toml").read_bytes(), "a.toml"),
     "taxonomy": Reader(
