@@ -216,6 +216,7 @@ def review(
             progress=progress,
         )
     note_earlier(len(curation.earlier))
+    note_otherwise(curation)
     output().print(str(page))
 
 
@@ -251,6 +252,7 @@ def merge(
         table.add_row(name, alpha, str(one.units), str(one.coders))
     output().print(table)
     note_earlier(len(curation.earlier))
+    note_otherwise(curation)
     if outdated := sorted({*found.outdated, *last.outdated}):
         told = ", ".join(f"{clip} ({annotator})" for clip, annotator in outdated)
         note(f"{len(outdated)} reviews do not count, since their clips have changed: {told}")
