@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from microg_bench.curation.detectors.base import DetectorFacts
-from microg_bench.curation.recipe import CurationRecipe, StageName
+from microg_bench.curation.recipe import STAGES, CurationRecipe, StageName
 from microg_bench.dataset.annotations import safe_id
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import Record, first_fault, validated
@@ -307,6 +307,9 @@ class CurationFolder:
         if verdict.stage == "trim" and "trim" in known and known["trim"].numbers != verdict.numbers:
             known.clear()  # what was found of another clip
         known[verdict.stage] = verdict
+        if not verdict.passed:  # a clip that is rejected goes no further, whatever was found of it before
+            for later in STAGES[STAGES.index(verdict.stage) + 1 :]:
+                known.pop(later, None)
 
 
 def read_facts(path: Path) -> CurationFacts | None:

@@ -28,7 +28,7 @@ from microg_bench.curation.folder import (
 )
 from microg_bench.curation.key_frames import choose_key_frames
 from microg_bench.curation.recipe import STAGES, CurationRecipe, StageName
-from microg_bench.curation.stages import ClipTask, open_stages, trim_key
+from microg_bench.curation.stages import ClipTask, judged_otherwise, open_stages, trim_key
 from microg_bench.curation.tables import table_text
 from microg_bench.curation.worker import FootageTask, Worker, WorkerLostError
 from microg_bench.errors import DecodeError, EngineError, UsageError
@@ -57,7 +57,8 @@ class CurationPlan:
         seconds: their length together.
         clips: those that they give, as their headers say.
         cut: those that are there.
-        judged: those that passed all stages, or were rejected by one, trim included.
+        judged: those that passed all stages, or were rejected by one, trim included, by this recipe and by
+            the detector of this name.
         earlier: those that are there, but of earlier settings.
         short: the files of footage that gives no clip, since it is shorter than one.
         faults: what is wrong with footage, by file.
@@ -108,8 +109,13 @@ class Curation:
         missing = [need for stage, need in _NEEDS.items() if stage in self.stages and need not in self.stages]
         if missing:
             raise UsageError(f"{missing[0]} is needed, too", item="--stages")
-        if set(self.stages) - {"trim"}:
+        if self._judges:
             find_detector(self.detector)  # before anything is written
+
+    @property
+    def _judges(self) -> bool:
+        """Whether a stage is wanted that a detector belongs to."""
+        return bool(set(self.stages) - {"trim"})
 
     def plan(self) -> CurationPlan:
         """What is open, and how long it takes; nothing is written, no weights are fetched. One clip is tried.
@@ -132,10 +138,13 @@ class Curation:
             seconds += length
             clips += int(length // self.recipe.trim.seconds)
             (sound if length >= self.recipe.trim.seconds else short).append(path)
-        folder.facts = self._facts(folder, None)
+        facts = self._facts(folder, None)
+        if self._judges and facts.detector and facts.detector.name != self.detector:
+            facts = facts.model_copy(update={"detector": None})
+        folder.facts = facts
         own = self._pieces(folder)
-        cut = sum(folder.verdicts[clip]["trim"].passed for clip in own)
-        judged = sum(map(folder.is_judged, own))
+        cut = [clip for clip in own if folder.verdicts[clip]["trim"].passed]
+        judged = sum(map(folder.is_judged, own)) - sum(map(folder.is_judged, judged_otherwise(folder, cut)))
         left, untried = None, ""
         if sound and judged < clips:
             tried = self._try(sound[0])
@@ -149,7 +158,7 @@ class Curation:
             len(self.footage),
             seconds,
             clips,
-            cut,
+            len(cut),
             judged,
             len(folder.earlier),
             tuple(path.name for path in short),
@@ -193,7 +202,7 @@ class Curation:
                 most=1,
             )
             try:
-                facts = crew.facts() if set(self.stages) - {"trim"} else None
+                facts = crew.facts() if self._judges else None
             except EngineError as error:
                 return str(error)
             start = time.monotonic()
@@ -229,7 +238,7 @@ class Curation:
             folder = CurationFolder.read(self.out)
             stack.callback(folder.close)
             crew = stack.enter_context(_Crew(self.workers, self.detector, self.device))
-            facts = crew.facts() if set(self.stages) - {"trim"} else None
+            facts = crew.facts() if self._judges else None
             folder.write_facts(self._facts(folder, facts))
             changed = folder.changed_files(folder.clips)
             if "trim" in self.stages:

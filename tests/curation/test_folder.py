@@ -59,6 +59,19 @@ def test_clips_of_footage_that_is_not_known_do_not_count(station: Path, tmp_path
     assert {clip.partition("_")[0] for clip in folder.earlier} == {"film"}
 
 
+def test_a_clip_that_is_rejected_goes_no_further_whatever_was_found_before(
+    station: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(station, tmp_path / "station")
+    folder = CurationFolder.read(tmp_path / "station")
+    passed = folder.verdicts["orbit_000"]["cut"]
+    folder.add(passed.model_copy(update={"key": "other", "passed": False, "reason": "a cut at frame 1"}))
+    folder.close()
+    again = CurationFolder.read(tmp_path / "station")
+    assert folder.verdicts == again.verdicts
+    assert (list(again.verdicts["orbit_000"]), again.persons("orbit_000")) == (["trim", "person", "cut"], ())
+
+
 BOX = {"frame": 20, "person": 1, "xmin": 0.0, "ymin": 0.0, "xmax": 9.0, "ymax": 9.0, "confidence": 0.9}
 
 

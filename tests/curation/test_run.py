@@ -412,6 +412,8 @@ def test_a_dry_run_counts_and_writes_nothing(curate: Curate, footage: Path, tmp_
     assert curate(footage, "--out", "out").returncode == 0
     done = curate(footage, "--out", "out", "--dry-run")
     assert "3 are cut, 3 are judged" in done.stdout
+    done = curate(footage, "--out", "out", "--dry-run", detector="hog")
+    assert "3 are cut, 0 are judged" in done.stdout, "another detector judges again"
 
 
 @pytest.mark.parametrize("at", [1, 8, 45, 84])
