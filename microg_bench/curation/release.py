@@ -202,6 +202,7 @@ def _check_ties(path: Path) -> None:
 
 def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]], facts: DatasetFacts) -> str:
     captions = sum(one.caption is not None for one in read_annotations(dataset / CAPTIONS))
+    trim = facts.recipe.trim
     licences = Counter(one["licence"] for one in footage.values())
     labels = read_text(dataset / ACTIONS_TABLE, MAX_TEXT).count(b"\n") - 1
     rows = [
@@ -221,8 +222,8 @@ def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]], facts: 
         "",
         f"# {markdown(title)}",
         "",
-        f"{len(facts.clips):,} clips of three seconds, 30 frames a second, 480 pixels high; {labels:,} "
-        f"labels of actions; {captions:,} captions. The layout is that of MicroG-4M.",
+        f"{len(facts.clips):,} clips of {trim.seconds} seconds, {trim.fps} frames a second, {trim.height} "
+        f"pixels high; {labels:,} labels of actions; {captions:,} captions. The layout is that of MicroG-4M.",
         "",
         "## Footage",
         "",

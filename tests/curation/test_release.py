@@ -237,6 +237,17 @@ def test_the_card_tells_where_footage_is_from(dataset: Path) -> None:
     assert json.loads((dataset / "curation.json").read_text())["recipe"]["trim"]["fps"] == 30
 
 
+def test_the_card_tells_the_clips_of_the_recipe(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    facts = json.loads((dataset / "curation.json").read_text())
+    facts["recipe"]["trim"] |= {"seconds": 4, "fps": 25, "height": 720}
+    (tmp_path / "data" / "curation.json").write_text(json.dumps(facts))
+    assert (
+        "2 clips of 4 seconds, 25 frames a second, 720 pixels high"
+        in write_card(tmp_path / "data", "x").read_text()
+    )
+
+
 def test_footage_without_origin_is_not_released(tmp_path: Path) -> None:
     curation = make_curation(tmp_path / "station", origin="")
     reviews = [accepted("orbit_000", (12,), (12,)), accepted("film_000", (12,))]
