@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microg_bench.adapters.base import blamed, made_prompt
 from microg_bench.engines.registry import CLOSED
@@ -66,6 +66,25 @@ class Preview:
         for example in self.examples:
             lines += ["", *example.lines()]
         return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """What would be asked, as JSON; `dollars` is None where no price is known."""
+        one = self.configuration
+        return {
+            "model": one.adapter.name,
+            "title": one.title,
+            "checkpoint": one.engine_options.checkpoint,
+            "engine": one.engine.name,
+            "dataset": one.dataset.name,
+            "clips": len(one.clips),
+            "requests": {task: len(items) for task, items in one.items.items()},
+            "dollars": self.estimate.dollars if self.estimate else None,
+            "warnings": list(self.warnings),
+            "prompts": [
+                {"id": one.request.id, "frames": one.frames, **one.prompt.model_dump(mode="json")}
+                for one in self.examples
+            ],
+        }
 
     def _cost(self) -> str:
         one, price = self.configuration, self.configuration.price
