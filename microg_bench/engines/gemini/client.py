@@ -10,10 +10,10 @@ from google import genai
 from google.genai import errors, types
 
 from microg_bench.engines.base import Job
-from microg_bench.engines.chat_template import PromptError
+from microg_bench.engines.chat_template import system_text
 from microg_bench.engines.http.errors import RequestError, no_answer
 from microg_bench.engines.http.faults import Fault
-from microg_bench.engines.http.media import JpegFrames, clip_file
+from microg_bench.engines.http.media import JpegFrames, check_size, clip_file
 from microg_bench.engines.http.reading import (
     OddError,
     checked,
@@ -82,22 +82,12 @@ class GeminiBody:
         pieces = [piece for turn in turns for piece in turn.parts or []]
         size = sum(len(piece.inline_data.data or b"") * 4 // 3 for piece in pieces if piece.inline_data)
         size += sum(len((piece.text or "").encode()) for piece in pieces)
-        if size > MOST_BYTES:
-            raise PromptError(
-                f"the request is {size / 1e6:.1f} MB, Gemini takes {MOST_BYTES / 1e6:.0f} MB: send fewer or"
-                " smaller frames"
-            )
+        check_size(size, MOST_BYTES, "Gemini")
         return turns
 
     def settings(self, job: Job) -> types.GenerateContentConfig:
         """The system's turn, and how the answer is to be written."""
-        system = "".join(
-            part.text
-            for turn in job.prompt.messages
-            if turn.role == "system"
-            for part in turn.parts
-            if isinstance(part, Text)
-        )
+        system = system_text(job.prompt)
         return types.GenerateContentConfig(
             system_instruction=types.Content(parts=[types.Part(text=system)]) if system else None,
             max_output_tokens=job.generation.max_tokens,

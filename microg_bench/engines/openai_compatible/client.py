@@ -14,12 +14,13 @@ import openai
 
 from microg_bench.engines.base import Job
 from microg_bench.engines.chat_template import delivered, parts
-from microg_bench.engines.http.errors import RequestError, kind_of, no_answer
+from microg_bench.engines.http.errors import RequestError, kind_of
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames, clip_file, data_url
 from microg_bench.engines.http.pool import remember
-from microg_bench.engines.http.reading import OddError, checked, mapping, name_in, parsed, something, text_in
+from microg_bench.engines.http.reading import OddError, checked, mapping, name_in, something, text_in
 from microg_bench.engines.http.rejections import Rejections
+from microg_bench.engines.http.sdk import said
 from microg_bench.engines.http.secrets import Access
 from microg_bench.options import Options
 from microg_bench.records import FinishReason, Generation, Image, Message, Response, Text, Video
@@ -193,32 +194,21 @@ class ChatServer:
         by_id = media in self._kept
         while True:
             settings = self.body.settings(job.generation)
-            said = await self._send((_without_media(content) if by_id else content) | settings)
-            if not isinstance(said, Fault):
+            found = await self._send((_without_media(content) if by_id else content) | settings)
+            if not isinstance(found, Fault):
                 if media:
                     remember(self._kept, media, None)
-                return read_completion(name, said, self.access, self.version, longest)
-            if by_id and kind_of(said.status) == "refused":
+                return read_completion(name, found, self.access, self.version, longest)
+            if by_id and kind_of(found.status) == "refused":
                 self._kept.pop(media, None)
                 by_id = False
-            elif not self.body.leave_out(said, settings, self.access):
-                return unanswered(name, said, self.access)
+            elif not self.body.leave_out(found, settings, self.access):
+                return unanswered(name, found, self.access)
 
     async def _send(self, body: dict[str, Any]) -> Any:
         """The response, as JSON or as the fault that it tells."""
-        chat = self.client.chat.completions.with_raw_response
-        try:
-            asking = chat.create(**arguments(body))
-            raw = await asyncio.wait_for(asking, self.timeout)
-            said = parsed(raw.http_response.content)
-            return Fault.inside(said) or said
-        except openai.APIStatusError as error:
-            return Fault.of(error.status_code, error.response.content, error.response.headers)
-        except OddError as odd:
-            failed = RequestError("retryable", f"{self.access.where}: {self.access.secrets.line(odd)}")
-        except Exception as error:  # the client lets the errors of several libraries through
-            failed = no_answer(error, self.access, self.timeout)
-        raise failed
+        asking = self.client.chat.completions.with_raw_response.create(**arguments(body))
+        return await said(asking, self.access, self.timeout, openai.APIStatusError)
 
 
 def arguments(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,13 +250,6 @@ def unanswered(request_id: str, fault: Fault, access: Access) -> Response:
         advice = "start that server with --trust-request-mm-kwargs, or send --media images"
         raise RequestError("fatal", f"{access.where} takes no times of video frames: {advice}")
     raise fault.error(access)
-
-
-def request_error(error: Exception, access: Access, seconds: float) -> RequestError:
-    """What an error of the client means."""
-    if isinstance(error, openai.APIStatusError):
-        return Fault.of(error.status_code, error.response.content, error.response.headers).error(access)
-    return no_answer(error, access, seconds)
 
 
 def read_completion(
