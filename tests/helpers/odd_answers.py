@@ -31,8 +31,8 @@ RETRIED = {
         "sse", "nothing",
     ),
     "anthropic": (
-        "unfinished", "tool_use", "pause_turn", "odd finish", "429 inside", "500 inside", "mapping", "odd text",
-        "odd parts", "no content", "picture", "number", "deep", "latin1", "sse", "nothing",
+        "unfinished", "tool_use", "pause_turn", "odd finish", "429 inside", "500 inside", "mapping",
+        "odd text", "odd parts", "no content", "picture", "number", "deep", "latin1", "sse", "nothing",
     ),
 }  # fmt: skip
 REFUSED = {

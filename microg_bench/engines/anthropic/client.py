@@ -132,12 +132,13 @@ def _without_bounds(schema: Any) -> Any:
         return [_without_bounds(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    named = schema.get("properties", {})
     kept = {
-        name: _without_bounds(one) for name, one in schema.items() if name not in (*_BOUNDS, "properties")
+        name: {key: _without_bounds(one) for key, one in found.items()}
+        if name == "properties"
+        else _without_bounds(found)
+        for name, found in schema.items()
+        if name not in _BOUNDS
     }
-    if "properties" in schema:
-        kept["properties"] = {name: _without_bounds(one) for name, one in named.items()}
     if bounds := {name: schema[name] for name in _BOUNDS if name in schema}:
         kept["description"] = " ".join(filter(None, (schema.get("description"), json.dumps(bounds))))
     return kept
@@ -189,7 +190,7 @@ def _texts(content: Any) -> tuple[str, str]:
         raise OddError("the content of the response is no list of blocks")
     texts: dict[str, list[str]] = {"text": [], "thinking": [], "redacted_thinking": []}
     for block in dicts(content):
-        if (kind := block.get("type")) not in texts:
+        if (kind := str(block.get("type"))) not in texts:
             raise OddError(f"the response holds a block of type {kind!r}")
         texts[kind].append(text_in(block.get(kind)))
     return "".join(texts["text"]), "\n\n".join(filter(None, texts["thinking"]))

@@ -161,7 +161,7 @@ class AnthropicEngine(HttpEngine, BatchEngine):
     def _outcome(self, name: str, result: dict[str, Any]) -> Outcome:
         access = self._access
         try:
-            if (kind := result.get("type")) not in _WORKED_ON:
+            if (kind := str(result.get("type"))) not in _WORKED_ON:
                 raise RequestError("retryable", f"{access.where}: the request {access.secrets.line(kind)}")
             said = result.get(_WORKED_ON[kind])
             fault = Fault.inside(said)

@@ -13,7 +13,7 @@ from microg_bench.records import Response
 _QUOTA = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error"}
 )
-# The statuses that stand for Anthropic's names of errors.
+# The statuses that stand for Anthropic's names of errors; 500 for others.
 _STATUSES = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -22,8 +22,6 @@ _STATUSES = {
     "not_found_error": 404,
     "request_too_large": 413,
     "rate_limit_error": 429,
-    "timeout_error": 504,
-    "overloaded_error": 529,
 }
 _FILTERED = frozenset(
     {
