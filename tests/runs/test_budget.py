@@ -36,8 +36,8 @@ from microg_bench.runs.budget import (
     estimate,
     expected_frames,
     find_price,
-    price_day,
     open_budget,
+    price_day,
     unshown_prompts,
 )
 from microg_bench.runs.execute import ask, open_work

@@ -1,0 +1,27 @@
+"""Kimi K2.5, which the paper does not test.
+
+All settings are ours: 16 frames, the harness's default prompts, uniform sampling, and no thoughts.
+
+Its processor could not be built here: that the frames reach it in order, and its thoughts, are unproved.
+"""
+
+from microg_bench.adapters.base import Adapter
+from microg_bench.records import Thinking, template_switches
+
+
+class KimiK25(Adapter):
+    """Kimi-K2.5, a mixture of experts of a trillion parameters."""
+
+    name = "kimi-k2.5"
+    title = "Kimi K2.5"
+    checkpoint = "moonshotai/Kimi-K2.5"
+    revision = "4d01dfe0332d63057c186e0b262165819efb6611"
+    architecture = "KimiK25ForConditionalGeneration"
+    frames = 16
+    engines = ("vllm", "server")
+    thinking = Thinking(
+        default="off", switches=template_switches({"on": {"thinking": True}, "off": {"thinking": False}})
+    )
+    licence = "a modified MIT licence"
+    memory = "a trillion parameters in 4 bits, as its publisher counts them: eight GPUs"
+    note = "unproved: no test has run its processor"

@@ -1,0 +1,31 @@
+"""Qwen3.5, which the paper does not test.
+
+All settings are ours: 16 frames, the harness's default prompts, uniform sampling, and no thoughts. The model
+is told the time of every pair of frames, which comes from the true frame rate of the clip.
+
+The pixels are those that transformers 5.24 takes by itself; the checkpoint's own files could not be read
+here.
+"""
+
+from microg_bench.adapters.base import Adapter
+from microg_bench.records import Thinking, template_switches
+
+
+class Qwen35(Adapter):
+    """Qwen3.5-9B: it takes the frames as one video, each pair behind its time."""
+
+    name = "qwen3.5"
+    title = "Qwen3.5"
+    checkpoint = "Qwen/Qwen3.5-9B"
+    revision = "c202236235762e1c871ad0ccb60c8ee5ba337b9a"
+    architecture = "Qwen3_5ForConditionalGeneration"
+    frames = 16
+    processor_args = {
+        "images.size": {"shortest_edge": 65536, "longest_edge": 16777216},
+        "videos.size": {"shortest_edge": 4096, "longest_edge": 25165824},  # of all frames together
+        "videos.cap_pixels_per_frame": False,
+    }
+    engines = ("vllm", "transformers", "server")
+    thinking = Thinking(default="off", switches=template_switches())
+    licence = "Apache-2.0"
+    memory = "M"
