@@ -6,7 +6,7 @@ Its processor could not be built here: that the frames reach it in order, and it
 """
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.records import Thinking, template_switches
+from microg_bench.records import Thinking
 
 
 class KimiK25(Adapter):
@@ -20,7 +20,14 @@ class KimiK25(Adapter):
     frames = 16
     engines = ("vllm", "server")
     thinking = Thinking(
-        default="off", switches=template_switches({"on": {"thinking": True}, "off": {"thinking": False}})
+        default="off",
+        switches={
+            "vllm": {"on": {"thinking": True}, "off": {"thinking": False}},
+            "server": {
+                "on": {"chat_template_kwargs": {"thinking": True}},
+                "off": {"chat_template_kwargs": {"thinking": False}},
+            },
+        },
     )
     licence = "a modified MIT licence"
     memory = "a trillion parameters in 4 bits, as its publisher counts them: eight GPUs"

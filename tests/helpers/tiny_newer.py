@@ -23,8 +23,8 @@ from tests.helpers.tiny_parts import (
 
 THINK_TOKENS = ("<think>", "</think>")
 LINEAR = {  # of Qwen3.5's layers with linear attention
-    "linear_key_head_dim": 32,
-    "linear_value_head_dim": 32,
+    "linear_key_head_dim": 128,  # which vLLM has on CPUs
+    "linear_value_head_dim": 128,
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 2,
     "layer_types": ["linear_attention", "full_attention"],
@@ -104,6 +104,7 @@ def _gemma4(tokenizer: Any, template: str) -> tuple[Any, Any]:
             "num_key_value_heads": 2,
             "head_dim": 32,
             "initializer_range": 0.1,
+            "default_output_length": 280,  # which vLLM reads
         },
         dtype="float32",
         **ids(

@@ -100,7 +100,7 @@ CASES = {
     "cosmos3": Case("cosmos3.py", "visual", QWEN3, vllm=False),
     "gemma-4": Case(
         "gemma_4.py",
-        "vision_tower",
+        "patch_embedder",
         r"<bos><\|turn>user\n(00:0\d <\|image><\|video\|><image\|> ?)+{user}<turn\|>\n"
         r"<\|turn>model\n<\|channel>thought\n<channel\|>",
     ),
@@ -120,6 +120,7 @@ CASES = {
         "molmo2.py",
         "vision_tower",
         r"<\|im_end\|>" + CHATML.replace("{video}", r"( ?\d\.\d <frame_start><im_patch><frame_end>)+"),
+        vllm=False,  # the transformers that is pinned beside it has no processor
     ),
     "internvl3.5": Case(
         "internvl3_5.py",
@@ -140,9 +141,9 @@ def job_for(
     return Job(request, prompt, shown, Generation(max_tokens=max_tokens))
 
 
-def switches(adapter: Adapter, level: ThinkingLevel | None = None) -> Mapping[str, Any]:
+def switches(name: str, level: ThinkingLevel | None = None) -> Mapping[str, Any]:
     """The variables of the chat template that ask for `level`, or for the adapter's default level."""
-    thinking = adapter.thinking
+    thinking = CASES[name].adapter().thinking
     asked = level or (thinking and thinking.default)
     return thinking.switches["transformers"][asked] if thinking and asked else {}
 

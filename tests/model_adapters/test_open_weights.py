@@ -43,7 +43,7 @@ def start(tiny: Tiny) -> Start:
     def make(name: str, level: ThinkingLevel | None = None) -> TransformersEngine:
         options = Options(checkpoint=str(tiny(name)))
         adapter = CASES[name].adapter()
-        engine = TransformersEngine(options, loader=adapter.loader, thinking=switches(adapter, level))
+        engine = TransformersEngine(options, loader=adapter.loader, thinking=switches(name, level))
         engine.start()
         return engine
 
@@ -176,7 +176,7 @@ def test_a_batch_gives_the_texts_of_single_prompts_also_with_a_clip_of_fewer_fra
     jobs.append(job_for(adapter, "Who is here?", frames=adapter.frames // 2))
     for batch_size in (1, 4):
         options = Options(checkpoint=str(tiny(name)), batch_size=batch_size, dtype="float32")
-        engine = TransformersEngine(options, loader=adapter.loader, thinking=switches(adapter))
+        engine = TransformersEngine(options, loader=adapter.loader, thinking=switches(name))
         engine.start()
         texts.append([(answer.text, answer.prompt_tokens) for answer in responses(answer_all(engine, jobs))])
     assert texts[0] == texts[1]
