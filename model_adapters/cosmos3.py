@@ -26,5 +26,5 @@ class Cosmos3(Adapter):
     }
     engines = ("transformers", "server")
     licence = "OpenMDW-1.1"
-    memory = "M"
+    memory = "8.77 billion parameters × 2 bytes = 17.5 GB in bfloat16, plus the KV cache"
     note = "the files of its generator come with the checkpoint"

@@ -31,7 +31,7 @@ class Glm46VFlash(Adapter):
     engines = ("vllm", "transformers", "server")
     thinking = Thinking(default="off", switches=template_switches())
     licence = "MIT"
-    memory = "M"
+    memory = "10.29 billion parameters × 2 bytes = 20.6 GB in bfloat16, plus the KV cache"
 
     def parse(self, request: Request, text: str) -> str:
         """The answer without the marks of its box."""

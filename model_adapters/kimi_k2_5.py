@@ -2,7 +2,7 @@
 
 All settings are ours: 16 frames, the harness's default prompts, uniform sampling, and no thoughts.
 
-Its processor could not be built here: that the frames reach it in order, and its thoughts, are unproved.
+Its tokenizer could not be built here, so that no test has run its processor.
 """
 
 from microg_bench.adapters.base import Adapter
@@ -31,4 +31,4 @@ class KimiK25(Adapter):
     )
     licence = "a modified MIT licence"
     memory = "a trillion parameters in 4 bits, as its publisher counts them: eight GPUs"
-    note = "unproved: no test has run its processor"
+    unproved = "the order of its frames, and its thoughts: its processor could not be built"

@@ -2,8 +2,7 @@
 
 All settings are ours: 16 frames, the harness's default prompts and uniform sampling.
 
-Its processor is code of the checkpoint, which could not be read here: that the frames reach it in order is
-unproved.
+Its processor is code of the checkpoint, which could not be read here, so that no test has run it.
 """
 
 from microg_bench.adapters.base import Adapter
@@ -20,6 +19,5 @@ class LlavaOnevision2(Adapter):
     engines = ("vllm", "server")
     licence = "stated on its page"
     memory = "about 16 GB in bfloat16 for 8 billion parameters, plus the KV cache"
-    note = (
-        "unproved: no test has run its processor; it needs --trust-remote-code, and its commit is not pinned"
-    )
+    note = "it needs --trust-remote-code; its commit is not pinned, since none could be found"
+    unproved = "the order of its frames: its processor could not be built"

@@ -21,4 +21,5 @@ class Molmo2(Adapter):
     processor_args = {"videos.size": {"height": 378, "width": 378}, "videos.pooling_size": [3, 3]}
     engines = ("vllm", "transformers", "server")
     licence = "Apache-2.0"
-    memory = "M"
+    memory = "about 8 GB in bfloat16 for 4 billion parameters, as its name counts them, plus the KV cache"
+    unproved = "the order of its frames with vllm"

@@ -28,4 +28,4 @@ class Qwen35(Adapter):
     engines = ("vllm", "transformers", "server")
     thinking = Thinking(default="off", switches=template_switches())
     licence = "Apache-2.0"
-    memory = "M"
+    memory = "9.41 billion parameters × 2 bytes = 18.8 GB in bfloat16, plus the KV cache"

@@ -28,4 +28,4 @@ class Qwen36(Adapter):
     engines = ("vllm", "transformers", "server")
     thinking = Thinking(default="off", switches=template_switches())
     licence = "Apache-2.0"
-    memory = "M"
+    memory = "35.11 billion parameters × 2 bytes = 70.2 GB in bfloat16, plus the KV cache"

@@ -28,4 +28,4 @@ class Qwen38(Adapter):
     engines = ("vllm", "transformers", "server")
     thinking = Thinking(default="off", switches=template_switches())
     licence = "Apache-2.0"
-    memory = "M"
+    memory = "27.36 billion parameters × 2 bytes = 54.7 GB in bfloat16, plus the KV cache"

@@ -141,6 +141,7 @@ def _declaration(adapter: Adapter) -> str:
         "licence": str,
         "memory": str,
         "note": str,
+        "unproved": str,
         "thinking": (Thinking, type(None)),
         "processor_args": Mapping,
     }

@@ -34,6 +34,8 @@ VICUNA = r"<s>USER: <video>\n{user} ASSISTANT:"
 class Case:
     """One adapter: its file, where its vision tower is, and the text that the model must be given.
 
+    `vllm_tower` is where vLLM has the tower, if elsewhere.
+
     `prompt` is a pattern with `{user}` for the instruction; a run of one placeholder token is written once.
     """
 
@@ -41,6 +43,7 @@ class Case:
     tower: str
     prompt: str
     vllm: bool = True
+    vllm_tower: str = ""
 
     def adapter(self) -> Adapter:
         return find_adapter(str(ADAPTERS / self.file))
@@ -115,6 +118,7 @@ CASES = {
         "minicpm_v_4_6.py",
         "vision_tower",
         CHATML.replace("{video}", r"<image_id>0</image_id>(<image><\|video_pad\|></image>)+"),
+        vllm_tower="vpm",
     ),
     "molmo2": Case(
         "molmo2.py",

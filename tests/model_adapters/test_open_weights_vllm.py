@@ -77,8 +77,8 @@ def test_its_frames_reach_the_vision_tower_in_order(
     import torch
     from transformers import AutoProcessor
 
-    adapter = CASES[name].adapter()
-    loop.run(engine._llm.collective_rpc(partial(watch, tower=CASES[name].tower)))
+    case, adapter = CASES[name], CASES[name].adapter()
+    loop.run(engine._llm.collective_rpc(partial(watch, tower=case.vllm_tower or case.tower)))
     responses(answers(engine, [job_for(adapter)], loop.run))
     (pixels,) = loop.run(engine._llm.collective_rpc(entered))
     shown = levels_of(torch.tensor(pixels), adapter.frames)

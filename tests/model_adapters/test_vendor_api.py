@@ -172,7 +172,7 @@ def test_gemini_refuses_a_wrong_request(place: str, value: Any, told: str) -> No
         ("temperature", 0.0, "temperature: Extra inputs are not permitted"),
         ("max_tokens", GONE, "max_tokens"),
         ("messages.0.role", "human", "messages[0].role"),
-        ("messages.0.content.0.type", "image_url", "messages[0].content[0].type"),
+        ("messages.0.content.0.type", "image_url", "messages[0].content[0]"),
         ("messages.0.content.1.text", GONE, "messages[0].content[1].text"),
         ("thinking.type", "on", "thinking"),
         ("output_config.effort", "lowest", "output_config.effort"),
