@@ -118,7 +118,7 @@ CASES = {
         "minicpm_v_4_6.py",
         "vision_tower",
         CHATML.replace("{video}", r"<image_id>0</image_id>(<image><\|video_pad\|></image>)+"),
-        vllm_tower="vpm",
+        vllm_tower="embeddings",
     ),
     "molmo2": Case(
         "molmo2.py",
