@@ -4,29 +4,12 @@ All settings are ours: the frames of the paper's Gemini 1.5 Pro, the harness's d
 sampling.
 """
 
-from microg_bench.adapters.base import Adapter
-from microg_bench.records import Generation, Thinking
+from model_adapters._gemini_levels import LevelGemini
 
 
-class Gemini38Flash(Adapter):
+class Gemini38Flash(LevelGemini):
     """Gemini 3.8 Flash behind its vendor's interface; each frame travels as a JPEG image."""
 
     name = "gemini-3.8-flash"
     title = "Gemini 3.8 Flash"
     checkpoint = "gemini-3.8-flash"
-    frames = 16
-    engines = ("gemini",)
-    # What it thinks before it answers counts, too.
-    generation = {"caption": Generation(max_tokens=4096), "vqa": Generation(max_tokens=4096)}
-    thinking = Thinking(
-        switches={
-            "gemini": {
-                "low": {"thinking_level": "low", "include_thoughts": True},
-                "medium": {"thinking_level": "medium", "include_thoughts": True},
-                "high": {"thinking_level": "high", "include_thoughts": True},
-            }
-        }
-    )
-    licence = "proprietary; Google's terms of use"
-    memory = "none here"
-    note = "its thoughts are billed as output; no price is listed: give one with --prices"

@@ -7,11 +7,10 @@ The pixels are those that transformers 5.24 takes by itself; the checkpoint's ow
 here.
 """
 
-from microg_bench.adapters.base import Adapter
-from microg_bench.records import Thinking, template_switches
+from model_adapters._qwen3_5 import LinearQwen
 
 
-class Qwen35(Adapter):
+class Qwen35(LinearQwen):
     """Qwen3.5-9B: it takes the frames as one video, each pair behind its time."""
 
     name = "qwen3.5"
@@ -19,13 +18,4 @@ class Qwen35(Adapter):
     checkpoint = "Qwen/Qwen3.5-9B"
     revision = "c202236235762e1c871ad0ccb60c8ee5ba337b9a"
     architecture = "Qwen3_5ForConditionalGeneration"
-    frames = 16
-    processor_args = {
-        "images.size": {"shortest_edge": 65536, "longest_edge": 16777216},
-        "videos.size": {"shortest_edge": 4096, "longest_edge": 25165824},  # of all frames together
-        "videos.cap_pixels_per_frame": False,
-    }
-    engines = ("vllm", "transformers", "server")
-    thinking = Thinking(default="off", switches=template_switches())
-    licence = "Apache-2.0"
     memory = "9.41 billion parameters × 2 bytes = 18.8 GB in bfloat16, plus the KV cache"

@@ -7,11 +7,10 @@ The pixels are those that transformers 5.24 takes by itself; the checkpoint's ow
 here.
 """
 
-from microg_bench.adapters.base import Adapter
-from microg_bench.records import Thinking, template_switches
+from model_adapters._qwen3_5 import LinearQwen
 
 
-class Qwen36(Adapter):
+class Qwen36(LinearQwen):
     """Qwen3.6-35B-A3B, a mixture of experts; it takes the frames as one video, each pair behind its time."""
 
     name = "qwen3.6"
@@ -19,13 +18,4 @@ class Qwen36(Adapter):
     checkpoint = "Qwen/Qwen3.6-35B-A3B"
     revision = "995ad96eacd98c81ed38be0c5b274b04031597b0"
     architecture = "Qwen3_5MoeForConditionalGeneration"
-    frames = 16
-    processor_args = {
-        "images.size": {"shortest_edge": 65536, "longest_edge": 16777216},
-        "videos.size": {"shortest_edge": 4096, "longest_edge": 25165824},  # of all frames together
-        "videos.cap_pixels_per_frame": False,
-    }
-    engines = ("vllm", "transformers", "server")
-    thinking = Thinking(default="off", switches=template_switches())
-    licence = "Apache-2.0"
     memory = "35.11 billion parameters × 2 bytes = 70.2 GB in bfloat16, plus the KV cache"

@@ -7,11 +7,10 @@ The pixels are those that transformers 5.24 takes by itself; the checkpoint's ow
 here.
 """
 
-from microg_bench.adapters.base import Adapter
-from microg_bench.records import Thinking, template_switches
+from model_adapters._qwen3_5 import LinearQwen
 
 
-class Qwen38(Adapter):
+class Qwen38(LinearQwen):
     """Qwen3.8-27B; it takes the frames as one video, each pair behind its time."""
 
     name = "qwen3.8"
@@ -19,13 +18,4 @@ class Qwen38(Adapter):
     checkpoint = "Qwen/Qwen3.8-27B"
     revision = "1d4bf0f2ff6012fd82039f2fa52739d0dd7c60c0"
     architecture = "Qwen3_5ForConditionalGeneration"
-    frames = 16
-    processor_args = {
-        "images.size": {"shortest_edge": 65536, "longest_edge": 16777216},
-        "videos.size": {"shortest_edge": 4096, "longest_edge": 25165824},  # of all frames together
-        "videos.cap_pixels_per_frame": False,
-    }
-    engines = ("vllm", "transformers", "server")
-    thinking = Thinking(default="off", switches=template_switches())
-    licence = "Apache-2.0"
     memory = "27.36 billion parameters × 2 bytes = 54.7 GB in bfloat16, plus the KV cache"
