@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
@@ -14,13 +13,22 @@ import anthropic
 
 from microg_bench.engines.base import Job
 from microg_bench.engines.chat_template import system_text
-from microg_bench.engines.http.errors import RequestError
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames, check_size
-from microg_bench.engines.http.reading import OddError, checked, dicts, mapping, name_in, something, text_in
+from microg_bench.engines.http.reading import (
+    OddError,
+    checked,
+    dicts,
+    mapping,
+    name_in,
+    odd_answer,
+    oddly_ended,
+    text_in,
+)
 from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.sdk import said
 from microg_bench.engines.http.secrets import Access
+from microg_bench.engines.http.vendor import VendorServer
 from microg_bench.records import FinishReason, Generation, Image, Message, Response, Text, Video
 from microg_bench.structured import read_schema
 
@@ -63,7 +71,7 @@ class MessageBody:
 
     def of(self, job: Job) -> dict[str, Any]:
         """The body of the request for `job`; raises as `content` does."""
-        return self.content(job) | self.settings(job.generation)
+        return self.content(job) | self.settings(job)
 
     def content(self, job: Job) -> dict[str, Any]:
         """What the model is shown.
@@ -82,8 +90,9 @@ class MessageBody:
         system = system_text(job.prompt)
         return {"model": self.model, "messages": turns, **({"system": system} if system else {})}
 
-    def settings(self, wanted: Generation) -> dict[str, Any]:
+    def settings(self, job: Job) -> dict[str, Any]:
         """How the answer is to be written, without what the model rejects."""
+        wanted = job.generation
         sampling = {"temperature": wanted.temperature}
         if wanted.top_p != 1:  # 1 changes nothing, and models refuse it beside a temperature
             sampling["top_p"] = wanted.top_p
@@ -162,25 +171,21 @@ def read_message(request_id: str, said: Any, access: Access, max_tokens: int | N
     Raises:
         RequestError: there is none in it.
     """
-    where, said = access.where, mapping(said)
+    said = mapping(said)
     response = Response(id=request_id, text="", served_model=name_in(said.get("model"), access.secrets))
     counts = _counts(mapping(said.get("usage")))
     try:
         text, thoughts = _texts(said.get("content"))
     except OddError as odd:
         bare = checked(response, access, **counts)
-        raise RequestError(
-            "retryable", f"{where}: {access.secrets.line(odd)}", response=something(bare)
-        ) from None
+        raise odd_answer(odd, bare, access) from None
     clean = access.secrets.clean
     told = {"text": clean(text), "reasoning": clean(thoughts) or None}
     response = checked(response.model_copy(update=told), access, max_tokens, **counts)
     ended = said.get("stop_reason")
     finish_reason = _FINISH_REASONS.get(ended) if isinstance(ended, str) else None
     if finish_reason is None:
-        words = f"with finish reason {access.secrets.line(ended)}" if ended else "without a finish reason"
-        reason = f"{where}: the answer ended {words}"
-        raise RequestError("retryable", reason, response=something(response))
+        raise oddly_ended(ended, response, access)
     return response.model_copy(update={"finish_reason": finish_reason})
 
 
@@ -207,35 +212,17 @@ def _counts(usage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@dataclass
-class AnthropicServer:
-    """Anthropic's model `body.model`. `timeout` is what a request may take, in seconds."""
+class AnthropicServer(VendorServer):
+    """Anthropic's model `body.model`."""
 
-    access: Access
     client: anthropic.AsyncAnthropic
-    body: MessageBody
-    timeout: float
 
-    @property
-    def label(self) -> str:
-        """Its address, where one was given."""
-        return self.access.where
+    async def send(self, content: dict[str, Any], settings: dict[str, Any]) -> Any:
+        """See `VendorServer.send`."""
+        raw = self.client.messages.with_raw_response
+        asking = raw.create(**arguments(content | settings), timeout=self.timeout)
+        return await said(asking, self.access, self.timeout, anthropic.APIStatusError)
 
-    async def ask(self, job: Job) -> Response:
-        """Send one request; a setting that the model rejects is left out and the request sent again.
-
-        Raises:
-            PromptError: see `MessageBody.content`.
-            RequestError: there is no answer.
-        """
-        content = await asyncio.to_thread(self.body.content, job)
-        while True:
-            settings = self.body.settings(job.generation)
-            asking = self.client.messages.with_raw_response.create(
-                **arguments(content | settings), timeout=self.timeout
-            )
-            found = await said(asking, self.access, self.timeout, anthropic.APIStatusError)
-            if not isinstance(found, Fault):
-                return read_message(job.request.id, found, self.access, job.generation.max_tokens)
-            if not self.body.leave_out(found, settings, self.access):
-                raise found.error(self.access)
+    def read(self, job: Job, said: Any) -> Response:
+        """See `read_message`."""
+        return read_message(job.request.id, said, self.access, job.generation.max_tokens)

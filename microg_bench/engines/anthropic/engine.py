@@ -169,7 +169,7 @@ class AnthropicEngine(HttpEngine, BatchEngine):
                 return read_message(name, said, access)
             fault = fault or Fault.of(500, said)
             # The next start asks again, without what is rejected.
-            self._body.leave_out(fault, self._body.settings(Generation()), access)
+            self._body.leave_out(fault, Generation().model_dump(), access)
             raise fault.error(access)
         except RequestError as failed:
             return failed.failure(name)

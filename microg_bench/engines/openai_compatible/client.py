@@ -18,7 +18,16 @@ from microg_bench.engines.http.errors import RequestError, kind_of
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames, clip_file, data_url
 from microg_bench.engines.http.pool import remember
-from microg_bench.engines.http.reading import OddError, checked, mapping, name_in, something, text_in
+from microg_bench.engines.http.reading import (
+    OddError,
+    checked,
+    mapping,
+    name_in,
+    odd_answer,
+    oddly_ended,
+    something,
+    text_in,
+)
 from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.sdk import said
 from microg_bench.engines.http.secrets import Access
@@ -267,7 +276,7 @@ def read_completion(
     Raises:
         RequestError: there is none in it.
     """
-    where, clean = access.where, access.secrets.clean
+    clean = access.secrets.clean
     response = Response(
         id=request_id,
         text="",
@@ -280,9 +289,7 @@ def read_completion(
         text, refusal, thoughts = _message(choice.get("message"))
     except OddError as odd:
         bare = checked(response, access, **counts)
-        raise RequestError(
-            "retryable", f"{where}: {access.secrets.line(odd)}", response=something(bare)
-        ) from None
+        raise odd_answer(odd, bare, access) from None
     told = {"text": clean(text or refusal), "reasoning": clean(thoughts) or None}
     response = checked(response.model_copy(update=told), access, max_tokens, **counts)
     if (fault := Fault.inside(choice)) is not None:
@@ -291,9 +298,7 @@ def read_completion(
     ended = mapping(ended).get("type", ended)
     finish_reason = _FINISH_REASONS.get(ended.lower()) if isinstance(ended, str) else None
     if finish_reason is None:
-        words = f"with finish reason {access.secrets.line(ended)}" if ended else "without a finish reason"
-        reason = f"{where}: the answer ended {words}"
-        raise RequestError("retryable", reason, response=something(response))
+        raise oddly_ended(ended, response, access)
     return response.model_copy(update={"finish_reason": "refusal" if refusal else finish_reason})
 
 
