@@ -38,19 +38,21 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
         print_json([_declared(one.adapter) if one.adapter else _problem(one) for one in registered()])
         return
     table = columns("model", "engines", "frames", "checkpoint", whole=("model", "checkpoint"))
-    missing: dict[str, list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     for found in registered():
         if found.adapter is None:
             table.add_row(found.name, "", "", "")
-            missing.setdefault(found.problem, []).append(found.name)
+            remarks.setdefault(found.problem, []).append(found.name)
             continue
         adapter = found.adapter
         frames = str(adapter.frames) if adapter.sees_video else "–"
         table.add_row(found.name, ", ".join(adapter.engines), frames, adapter.checkpoint or "–")
         if (needed := to_install(adapter)) != NOTHING:
-            missing.setdefault(f"to install: {needed}", []).append(adapter.name)
+            remarks.setdefault(f"to install: {needed}", []).append(adapter.name)
+        if adapter.unproved:
+            remarks.setdefault(f"unproved: {adapter.unproved}", []).append(adapter.name)
     output().print(table)
-    for what, names in missing.items():
+    for what, names in remarks.items():
         output().print(f"{', '.join(names)}: {what}")
     output().print("\n".join(announced_ends(date.today())))
 
@@ -78,6 +80,7 @@ def show(
         "licence": adapter.licence or "–",
         "memory": adapter.memory or "–",
         "note": adapter.note or "–",
+        "unproved": adapter.unproved or "–",
         "end": next((end.words(date.today()) for end in _ends(adapter)), "none announced"),
         "to install": to_install(type(adapter)),
         "adapter": f"sha256 {source_sha256(adapter)}",
