@@ -40,6 +40,7 @@ from microg_bench.records import Generation, ThinkingLevel
 
 _KEY = "ANTHROPIC_API_KEY"
 _URL = "https://api.anthropic.com"
+_HEADERS = "ANTHROPIC_CUSTOM_HEADERS"  # which the client would send, keys among them
 _BATCHES = "/v1/messages/batches"
 _MOST_BYTES = 4 * 1000**3  # of a file of results
 _ENDED = "ended"
@@ -72,6 +73,8 @@ class AnthropicEngine(HttpEngine, BatchEngine):
             raise EngineError("no model named: say which, for example anthropic:claude-opus-5")
         if len(self.options.url) > 1:
             raise EngineError("engine anthropic asks one address")
+        if os.environ.get(_HEADERS, "").strip():
+            raise EngineError(f"unset it: requests are sent with the key in {_KEY} alone", item=_HEADERS)
         given = next(iter(self.options.url), "") or os.environ.get("ANTHROPIC_BASE_URL", "").strip()
         self._access = vendor_access("Anthropic", given, _URL, (_KEY,))
         names = at_start(self._access, self.options.timeout, lambda seconds: self._others(model, seconds))

@@ -192,6 +192,13 @@ def test_no_key_but_the_one_is_sent(
     assert "another-0123456789" not in seen[0]
 
 
+def test_headers_of_the_environment_are_refused(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "Authorization: Bearer another-0123456789")
+    with pytest.raises(EngineError, match="ANTHROPIC_CUSTOM_HEADERS: unset it") as caught:
+        make(server).start()
+    assert "another" not in str(caught.value)
+
+
 def test_options_of_other_engines_are_refused_by_name() -> None:
     with pytest.raises(UsageError, match="--detail: engine anthropic does not take it"):
         AnthropicEngine.check(Options(detail="low"))
