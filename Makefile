@@ -7,7 +7,7 @@ PIP_VLLM := $(VENV_VLLM)/bin/pip --disable-pip-version-check
 PIP_LOWEST := $(VENV_LOWEST)/bin/pip --disable-pip-version-check
 BENCH := $(VENV)/bin/microg-bench
 # All but vllm, which has an environment of its own.
-EXTRAS := score,coco,transformers,har,openai,gemini,ray,curate,plots,excel,mlflow
+EXTRAS := score,coco,transformers,har,openai,gemini,anthropic,ray,curate,plots,excel,mlflow
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -52,6 +52,7 @@ paper: $(VENV)/.installed ## Regenerate the tables of the paper in build/paper, 
 # The tests of a file stay in one process, as what they share is costly to make.
 WORKERS ?= auto
 IN_PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
+test test-fast test-heavy test-lowest: export OMP_NUM_THREADS = 1
 
 test: $(VENV)/.installed-dev ## Set up and run the tests, in a process a core, 4 at most; all but heavy ones (PYTEST_ARGS=)
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) -m 'not heavy' $(PYTEST_ARGS)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from microg_bench.dataset.fetch import REPOSITORY
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError
 from microg_bench.pages.boards import boards, comparisons
@@ -17,6 +18,20 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
 
 TITLE = "MicroG-4M leaderboard"
+# What the hub reads of a Space: it shows index.html as it is.
+SPACE = f"""---
+title: {TITLE}
+sdk: static
+app_file: index.html
+tags:
+  - leaderboard
+  - video
+datasets:
+  - {REPOSITORY}
+---
+
+Built by `microg-bench leaderboard build`: the whole folder is the Space.
+"""
 COMPONENTS = ("filters", "table", "charts")
 
 _Key = tuple[str, str, int]
@@ -61,6 +76,7 @@ def build(
         rows = len(entries) + sum(len(group["rows"]) for group in actions)
         page = render("leaderboard", COMPONENTS, {"boards": found}, title=TITLE, rows=rows)
         folder.write("index.html", page)
+        folder.write("README.md", SPACE.encode())
     return rows, errors
 
 
