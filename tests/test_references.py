@@ -17,7 +17,6 @@ from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
 from microg_bench.har.recipe import Input, Network, Recipe, Training
 from microg_bench.har.runs import PredictSettings
 from microg_bench.options import Options, flag
-from microg_bench.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.records import Answer, Failure, Generation, Response, Withdrawal
 from microg_bench.runs.batches import _Line
 from microg_bench.runs.record import RunFile
@@ -36,6 +35,7 @@ from microg_bench.scorecard import (
     Signature,
     SliceEntry,
 )
+from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.settings import Media, PromptId, Settings
 from microg_bench.submissions.load import PackedReparse, PackedRequest, PackedStart, PackedUsage
 from microg_bench.video.sampling import FrameSpec

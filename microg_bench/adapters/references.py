@@ -79,11 +79,19 @@ class References:
     """All references of a dataset; hands out a view for each source video, made once."""
 
     def __init__(
-        self, clips: tuple[Clip, ...], descriptors: Mapping[str, NDArray[np.float64]] | None = None
+        self,
+        clips: tuple[Clip, ...],
+        descriptors: Mapping[str, NDArray[np.float64]] | None = None,
+        shown: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> None:
-        """Hold `clips` and, for baselines that see, the `descriptors` by video id."""
+        """Hold `clips` and, for baselines that see, the `descriptors` by video id.
+
+        `shown` are those of what is shown of the clips that are asked about, where that is not the clips as
+        they are.
+        """
         self._clips = clips
         self._descriptors = descriptors or {}
+        self._shown = self._descriptors if shown is None else shown
         self._views: dict[str, OtherSources] = {}
 
     def without(self, source: str) -> OtherSources:
@@ -96,8 +104,8 @@ class References:
         return self._views[source]
 
     def descriptor(self, video_id: str) -> NDArray[np.float64] | None:
-        """The descriptor of one clip, None where it has none."""
-        return self._descriptors.get(video_id)
+        """The descriptor of what is shown of one clip, None where there is none."""
+        return self._shown.get(video_id)
 
     def answer(self, baseline: Baseline, request: Request) -> str:
         """What `baseline` answers to `request`."""

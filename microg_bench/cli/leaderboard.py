@@ -13,6 +13,7 @@ from microg_bench.har.reports import read_scorecards
 from microg_bench.pages.leaderboard import build as build_site
 from microg_bench.progress import RichProgress
 from microg_bench.tables.gather import gather
+from microg_bench.tables.probes import gather_probes
 
 EPILOG = """Examples:
 
@@ -39,7 +40,8 @@ def _leaderboard() -> None:
 def build(
     out: Annotated[Path, typer.Option(help="Folder for the site; one that was built before is replaced.")],
     runs: Annotated[
-        list[Path] | None, typer.Option(help="Folder with scored runs, at any depth; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Folder with scored runs and probes, at any depth; may be repeated."),
     ] = None,
     submissions: Annotated[
         list[Path] | None,
@@ -74,17 +76,20 @@ def build(
         submissions = [SUBMISSIONS]
     dataset = load(data) if data else None
     records, submitted, unread = gather(runs or [], submissions or [], dataset, read_truths(groundtruth))
+    probed, unread_probes = gather_probes(runs or [])
     with RichProgress() as progress:
         rows, refused = build_site(
             out,
             records,
             [card for file in har or [] for card in read_scorecards(file)],
             submitted,
+            probed,
             dataset=dataset,
             pictures=pictures,
             progress=progress,
         )
     output().print(f"{out / 'index.html'}: {rows} rows")
-    left_out([*unread, *refused])
-    if unread or refused:
+    faults = [*unread, *unread_probes, *refused]
+    left_out(faults)
+    if faults:
         raise typer.Exit(1)

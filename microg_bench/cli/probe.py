@@ -5,13 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import interruptible, output
+from microg_bench.cli.console import AsJson, interruptible, note, output, print_json
 from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import Yes, finish
-from microg_bench.probes import PROBES, PROBES_FILE, TABLE_FILE, configured, read_probes
+from microg_bench.errors import MissingExtraError
+from microg_bench.plots.probes import draw_probes
+from microg_bench.probes import TABLE_FILE, preview_probes
 from microg_bench.probes import probe as ask
-from microg_bench.progress import Progress
-from microg_bench.runs.preview import preview
+from microg_bench.scoring.probes import PROBES, ProbeReport
+from microg_bench.tables.probes import PROBES_FILE
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -36,7 +38,12 @@ def probe(
         Path | None,
         typer.Option(help="Folder of the runs.", show_default="runs/MODEL-DATASET-HASH-probes"),
     ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures/--no-pictures", help="Show frames that the model was shown, of some clips."),
+    ] = True,
     yes: Yes = False,
+    as_json: AsJson = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be asked and what it costs; ask nothing.")
     ] = False,
@@ -44,17 +51,30 @@ def probe(
 ) -> None:
     """Ask a model again with changed frames, and compare its answers with those to the frames as they are.
 
-    Conditions share the engine and the decoding of each clip. The result is a table with a verdict for each.
+    Conditions share the engine and the decoding of each clip. The result is a table with a verdict for each,
+    a page and, with the extra plots, a chart.
     """
     options = {name: value for name, value in given.items() if value is not None}
     model, tasks = options.pop("model", ""), options.pop("tasks", ("caption", "vqa"))
     data = options.pop("data", None)
     if dry_run:
-        found = configured(model, data, tasks, read_probes(probes), options, Progress())
-        output().print("\n\n".join(f"{label}\n{preview(one)}" for label, one in found.items()))
+        output().print(str(preview_probes(model, data, tasks, probes=probes, **options)))
         return
     with interruptible():
-        asked = ask(model, data, tasks, probes=probes, run=run, yes=yes, **options)
-    files = [str(asked.folder / name) for name in (TABLE_FILE, PROBES_FILE)]
-    output().print("\n".join([asked.table(), *files]))
+        asked = ask(model, data, tasks, probes=probes, run=run, pictures=pictures, yes=yes, **options)
+    files = [asked.folder / TABLE_FILE, asked.folder / PROBES_FILE, asked.page]
+    charts = draw(asked.report, asked.folder)
+    if as_json:
+        print_json(asked.report.to_json())
+    else:
+        output().print("\n".join([asked.table(), *map(str, [*files, *charts])]))
     finish(asked.results.values())
+
+
+def draw(report: ProbeReport, folder: Path) -> list[Path]:
+    """The charts of probes; a line says why there are none."""
+    try:
+        return draw_probes(report, folder)
+    except MissingExtraError as error:
+        note(f"no chart: {error}")
+        return []

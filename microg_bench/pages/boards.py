@@ -72,7 +72,9 @@ def _text_board(
     benchmark = fingerprint != SAMPLE_FINGERPRINT
     own = [_own(table, facts, entry, page, columns) for entry, page in rows]
     baselines = [row for row in text_rows(table, facts, cards)[len(cards) :] if row.access == "baseline"]
-    below = [row for row in own if row["access"] == "baseline"] + [_row(row, columns) for row in baselines]
+    below = [row for row in own if row["access"] == "baseline"] + [
+        row_json(row, columns) for row in baselines
+    ]
     models = [{**row, "ranked": row["ranked"] and benchmark} for row in own if row["access"] != "baseline"]
     return {
         **_head(table, columns),
@@ -101,7 +103,7 @@ def _own(table: PublishedTable, facts: Facts, entry: Entry, page: str, columns: 
     row, model = card_row(table, facts, entry.card), entry.card.model
     frames = None if model is None or entry.run.settings.shown == "clip" else model.frame_count
     return {
-        **_row(row, columns),
+        **row_json(row, columns),
         "labels": [row.labels[0], "clip" if frames is None else str(frames)],
         "page": page,
         "frames": frames,
@@ -109,7 +111,8 @@ def _own(table: PublishedTable, facts: Facts, entry: Entry, page: str, columns: 
     }
 
 
-def _row(row: OwnRow, columns: Sequence[str]) -> Json:
+def row_json(row: OwnRow, columns: Sequence[str]) -> Json:
+    """A row as the page's scripts read it, with a score for each column."""
     scores = [row.scores.get(name, ScoreEntry()) for name in columns]
     return {
         "labels": list(row.labels),
@@ -144,7 +147,7 @@ def _published(table: PublishedTable, facts: Facts) -> Json:
         scores = {name: ScoreEntry(value=float(row.texts[name])) for name in names}
         shown = OwnRow("", row.labels, row.access, scores)
         frames = None if table.facts.task == "har" else int(row.labels[1])
-        rows.append({**_row(shown, names), "frames": frames})
+        rows.append({**row_json(shown, names), "frames": frames})
     source = f"{facts.source}, Table {table.facts.number}"
     return {"kind": "published", "title": PUBLISHED, "source": source, "rows": rows}
 
@@ -193,7 +196,7 @@ def _har_board(table: PublishedTable, facts: Facts, own: Sequence[OwnRow]) -> Js
     columns = [column.name for column in table.facts.columns]
     rows = []
     for row in own:
-        shown = _row(row, columns)
+        shown = row_json(row, columns)
         rows.append({**shown, "ranked": not row.marks, "notes": [*row.marks, *shown["notes"]]})
     return {
         **_head(table, [column.heading for column in table.facts.columns]),

@@ -54,7 +54,7 @@ def read_entries(runs: Iterable[RunRecord], dataset: Dataset | None) -> tuple[li
             run = public(record) if record.has_journal else record  # nothing in a submission is private
             check_admissible(run)
             statistics = run.statistics if run.has_statistics else None
-            entry = Entry(run, statistics, _references(run, dataset), _dollars(run), identity(run))
+            entry = Entry(run, statistics, references_of(run, dataset), _dollars(run), identity(run))
         except MicrogError as error:
             errors.append(error)
         else:
@@ -92,7 +92,7 @@ def _belongs(run: RunRecord) -> bool:
     )
 
 
-def _references(run: RunRecord, dataset: Dataset | None) -> Dataset | None:
+def references_of(run: RunRecord, dataset: Dataset | None) -> Dataset | None:
     """The references of a run: those given, else those that it was started with, where they are the same."""
     if dataset and dataset.fingerprint == run.settings.fingerprint:
         return dataset

@@ -8,14 +8,18 @@ from microg_bench.dataset.fetch import REPOSITORY
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError
 from microg_bench.pages.boards import boards, comparisons
-from microg_bench.pages.entries import Entry, read_entries
+from microg_bench.pages.entries import Entry, check_admissible, read_entries, references_of
 from microg_bench.pages.folder import PageFolder, new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
+from microg_bench.pages.probe_boards import probe_boards
+from microg_bench.pages.probes_page import probes_page
 from microg_bench.pages.run_page import run_page
 from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
+from microg_bench.tables.gather import identity
+from microg_bench.tables.probes import ProbedRuns
 
 TITLE = "MicroG-4M leaderboard"
 # What the hub reads of a Space: it shows index.html as it is.
@@ -33,15 +37,17 @@ datasets:
 Built by `microg-bench leaderboard build`: the whole folder is the Space.
 """
 COMPONENTS = ("filters", "table", "charts")
+NO_PICTURES = "Pictures of the frames are on the page that `microg-bench probe` writes."
 
 _Key = tuple[str, str, int]
 
 
-def build(
+def build(  # noqa: PLR0913 - what stands on a leaderboard
     out: Path,
     runs: Sequence[RunRecord],
     har: Sequence[Scorecard] = (),
     submitted: Sequence[Scorecard] = (),
+    probed: Sequence[ProbedRuns] = (),
     *,
     dataset: Dataset | None = None,
     pictures: bool = True,
@@ -54,6 +60,7 @@ def build(
         runs: scored runs, and submissions that were accepted; see `tables.gather`.
         har: scorecards of action recognition.
         submitted: those of submissions that were accepted.
+        probed: probes of models; see `tables.probes.gather_probes`.
         dataset: the references and videos of the pages; see `read_entries`.
         pictures: whether the frames that models were shown are drawn.
         progress: told of the comparing and the drawing.
@@ -67,13 +74,14 @@ def build(
         RunError: a file cannot be written.
     """
     with new_folder(out) as folder:
-        entries, errors = read_entries(runs, dataset)
+        entries, errors = read_entries((run for run in runs if not run.settings.transforms), dataset)
         names = [f"runs/{_name(entry)}" for entry in entries]
         pairs = comparisons(entries, progress)
         _write_runs(folder, entries, names, pictures, progress)
         found = boards(entries, [f"{name}/index.html" for name in names], pairs, har, submitted)
         actions = (board["groups"][0] for board in found if board["task"].startswith("har"))
         rows = len(entries) + sum(len(group["rows"]) for group in actions)
+        found += probe_boards(_write_probes(folder, probed, dataset, errors))
         page = render("leaderboard", COMPONENTS, {"boards": found}, title=TITLE, rows=rows)
         folder.write("index.html", page)
         folder.write("README.md", SPACE.encode())
@@ -83,6 +91,29 @@ def build(
 def _name(entry: Entry) -> str:
     """A name that stays the same whatever rows are added, and holds no text from elsewhere."""
     return f"{entry.card.task}-{hashlib.sha256(entry.identity.encode()).hexdigest()[:12]}"
+
+
+def _write_probes(
+    folder: PageFolder, probed: Sequence[ProbedRuns], dataset: Dataset | None, errors: list[MicrogError]
+) -> list[tuple[ProbedRuns, str]]:
+    """The page of each that may stand on a leaderboard, with its name; the errors of the others are added."""
+    found = []
+    for one in probed:
+        runs = [run for own in one.conditions.values() for run in own.values()]
+        try:
+            for run in runs:
+                check_admissible(run)
+            content = identity(runs[0]) + one.report.model_dump_json()
+            name = f"probes/{hashlib.sha256(content.encode()).hexdigest()[:12]}/index.html"
+            page = probes_page(one, references_of(runs[0], dataset), {}, NO_PICTURES, "../../index.html")
+        except MicrogError as error:
+            errors.append(error)
+        else:
+            folder.write(name, page)
+            found.append((one, name))
+        for run in runs:
+            run.forget()
+    return found
 
 
 def _write_runs(

@@ -145,7 +145,7 @@ def _data(
     strips: Mapping[str, Strip],
 ) -> dict[str, Any]:
     """What the page's script reads: all items of a clip stand together, in the order of the clips."""
-    asked = [(task, *one) for task, run in enumerate(runs) for one in _asked(run, dataset)]
+    asked = [(task, *one) for task, run in enumerate(runs) for one in asked_items(run, dataset)]
     sources = {request.video_id: request.source for _, request, _ in asked}
     clips = {name: place for place, name in enumerate(sources)}
     asked.sort(key=lambda one: clips[one[1].video_id])
@@ -172,7 +172,7 @@ def _data(
     }
 
 
-def _asked(run: RunRecord, dataset: Dataset | None) -> list[tuple[Request, str | None]]:
+def asked_items(run: RunRecord, dataset: Dataset | None) -> list[tuple[Request, str | None]]:
     """Everything that the run asked, with its reference; None where no dataset is at hand."""
     if dataset is None:
         return [(request, None) for request in run.requests()]

@@ -6,7 +6,7 @@ import asyncio
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -130,6 +130,11 @@ class Estimate:
     prompt_tokens: int
     output_tokens: int
     dollars: float
+
+    def __add__(self, other: Estimate) -> Estimate:
+        """Both together."""
+        pairs = ((getattr(one, field.name) for one in (self, other)) for field in fields(self))
+        return Estimate(*map(sum, pairs))
 
     def __str__(self) -> str:
         return (

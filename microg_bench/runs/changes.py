@@ -1,6 +1,7 @@
 """Finds answers that were given to other video files than are there now."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -53,8 +54,9 @@ def find_changes(variants: Sequence[Variant], root: Path, progress: Progress) ->
 
 def _described(variant: Variant, root: Path, digest: Callable[[Path | None], str | None]) -> Iterator[str]:
     """The clips that a baseline has described from other files than are there now."""
-    one = variant.configuration
-    if isinstance(one.adapter, Baseline) and one.adapter.sees_video:
+    one = replace(variant.configuration, transforms=())  # it compares what is shown with clips as they are
+    sees = isinstance(one.adapter, Baseline) and one.adapter.sees_video
+    if sees and variant.configuration.decoded == one.decoded:
         known = read_descriptions(root / DESCRIPTORS_FILE, one.described_with)
         for clip in one.dataset.clips:
             if clip.video_id in known and changed(clip, known[clip.video_id], digest):

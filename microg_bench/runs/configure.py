@@ -161,7 +161,8 @@ class Configuration:
     @property
     def described_with(self) -> str:
         """What a description of a clip depends on beside the clip."""
-        return f"{self.frames} {self.adapter_sha256[:16]}"
+        changed = [*map(str, self.transforms), f"seed {self.options.seed}"] if self.transforms else []
+        return " ".join([str(self.frames), self.adapter_sha256[:16], *changed])
 
     def warnings(self, today: date) -> list[str]:
         """What the user must know before the model is asked, a line each."""
@@ -352,7 +353,7 @@ def resolve(
         engine,
         engine_options,
         frames,
-        _transforms(adapter, options) if options.transforms else (),
+        _transforms(options) if options.transforms else (),
         thinking,
     )
 
@@ -459,10 +460,10 @@ def _frames(adapter: Adapter, options: Options) -> FrameSpec | None:
     return None
 
 
-def _transforms(adapter: Adapter, options: Options) -> "tuple[Transform, ...]":
+def _transforms(options: Options) -> "tuple[Transform, ...]":
     from microg_bench.runs.transforms import read_transforms
 
-    return read_transforms(adapter, options)
+    return read_transforms(options)
 
 
 def _check_work(one: Configuration) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -44,12 +44,12 @@ from microg_bench.runs.budget import Budget, confirm, open_budget
 from microg_bench.runs.cache import ResponseCache
 from microg_bench.runs.configure import Configuration, union
 from microg_bench.runs.frames import (
-    Description,
     FrameStream,
     Shown,
     decoded,
     describe_clips,
     described,
+    descriptors_of,
     open_pool,
     own_frames,
     whole_clips,
@@ -287,14 +287,15 @@ async def _engine(
 async def _baseline_engine(
     one: Configuration, baseline: Baseline, pool: DecodePool | None, root: Path, progress: Progress
 ) -> tuple[Engine, Source]:
-    clips = one.dataset.clips
-    if pool is None or one.frames is None:
+    clips, file = one.dataset.clips, root / DESCRIPTORS_FILE
+    if pool is None:
         return FunctionEngine(function=References(clips).answering(baseline)), nothing_shown
-    file = root / DESCRIPTORS_FILE
-    found = await describe_clips(clips, baseline, pool, one.frames, file, one.described_with, progress)
-    seen = {name: one.descriptor for name, one in found.items() if isinstance(one, Description)}
-    engine = FunctionEngine(function=References(clips, seen).answering(baseline))
-    return engine, partial(described, descriptions=found)
+    plain = await describe_clips(replace(one, transforms=()), clips, baseline, pool, file, progress)
+    shown = plain
+    if one.transforms:
+        shown = await describe_clips(one, one.clips, baseline, pool, file, progress)
+    references = References(clips, descriptors_of(plain), descriptors_of(shown))
+    return FunctionEngine(function=references.answering(baseline)), partial(described, descriptions=shown)
 
 
 async def nothing_shown(work: Iterable[Work]) -> FrameStream[Work]:

@@ -79,7 +79,7 @@ def open_pool(workers: int) -> DecodePool:
 
 async def own_frames(one: Configuration, clip: str, shown: Shown | DecodeError) -> Shown | DecodeError:
     """What a run variant that shows frames shows of a clip, among what was decoded for several."""
-    if isinstance(shown, DecodeError):
+    if isinstance(shown, DecodeError) or shown.frames is None:
         return shown
     if not one.transforms:
         return shown.only(one.frames) if one.frames else shown
@@ -179,6 +179,11 @@ class Description:
 Descriptions = Mapping[str, Description | DecodeError]
 
 
+def descriptors_of(descriptions: Descriptions) -> dict[str, NDArray[np.float64]]:
+    """The descriptors of the clips that could be described, by their ids."""
+    return {name: one.descriptor for name, one in descriptions.items() if isinstance(one, Description)}
+
+
 async def described(work: Iterable[Of], descriptions: Descriptions) -> FrameStream[Of]:
     """For baselines that see: the clip has been described before the first answer."""
     for one in work:
@@ -192,7 +197,7 @@ async def described(work: Iterable[Of], descriptions: Descriptions) -> FrameStre
 @dataclass(frozen=True)
 class _Undescribed:
     clip: Clip
-    donor: None = None
+    donor: Clip | None = None
 
 
 def read_descriptions(path: Path, made_with: str) -> dict[str, Description]:
@@ -211,15 +216,14 @@ def read_descriptions(path: Path, made_with: str) -> dict[str, Description]:
 
 
 async def describe_clips(
+    one: Configuration,
     clips: Iterable[Clip],
     baseline: Baseline,
     pool: DecodePool,
-    spec: FrameSpec,
     path: Path,
-    made_with: str,
     progress: Progress,
 ) -> dict[str, Description | DecodeError]:
-    """Describe every clip; what an interrupted run has already written to `path` is kept.
+    """Describe `clips` as `one` shows them; what an interrupted run has already written to `path` is kept.
 
     A clip whose file has changed since is described again.
 
@@ -228,24 +232,35 @@ async def describe_clips(
     """
     import numpy as np
 
-    chosen = tuple(clips)
-    kept = read_descriptions(path, made_with)
-    stale = {clip.video_id for clip in chosen if clip.video_id in kept and changed(clip, kept[clip.video_id])}
-    left = [_Undescribed(one) for one in chosen if one.video_id in stale or one.video_id not in kept]
+    if one.decoded is None:
+        return {}
+    chosen = [_Undescribed(clip, one.donors.get(clip.video_id)) for clip in clips]
+    kept = read_descriptions(path, one.described_with)
+    left = [work for work in chosen if _is_undescribed(work, kept)]
     found: dict[str, Description | DecodeError] = {**kept}
     progress.stage("describing clips", len(chosen), len(chosen) - len(left))
     with Journal(path) as journal:
-        async for one, shown in decoded(left, pool, spec):
+        async for work, own in decoded(left, pool, one.decoded):
             progress.advance()
-            name = one.clip.video_id
+            name = work.clip.video_id
+            shown = await own_frames(one, name, own)
             if isinstance(shown, DecodeError) or shown.frames is None:
                 found[name] = shown if isinstance(shown, DecodeError) else DecodeError("no frames", item=name)
                 continue
             vector = np.round(baseline.describe(shown.frames), 6)
-            how = {"made_with": made_with, "clip_sha256": shown.clip_sha256, "frames": list(shown.indices)}
+            how = {
+                "made_with": one.described_with,
+                "clip_sha256": shown.clip_sha256,
+                "frames": list(shown.indices),
+            }
             journal.append({"id": name, **how, "descriptor": vector.tolist()})
             found[name] = Description(vector, shown.indices, shown.clip_sha256)
     return found
+
+
+def _is_undescribed(work: _Undescribed, kept: Mapping[str, Description]) -> bool:
+    name = work.clip.video_id
+    return name not in kept or changed(work.donor or work.clip, kept[name])
 
 
 def changed(

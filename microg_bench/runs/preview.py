@@ -62,7 +62,7 @@ class Preview:
             "data": f"{one.dataset.name}, {clips}",
             "frames": " ".join([str(one.frames or whole), *map(str, one.transforms)]),
             **{task: f"{len(items)} requests" for task, items in one.items.items()},
-            "cost": self._cost(),
+            "cost": self.cost,
         }
         lines = [*self.warnings, *(f"{name:<11} {value}" for name, value in rows.items())]
         for example in self.examples:
@@ -88,7 +88,14 @@ class Preview:
             ],
         }
 
-    def _cost(self) -> str:
+    @property
+    def requests(self) -> int:
+        """How many requests there are, of all tasks."""
+        return sum(map(len, self.configuration.items.values()))
+
+    @property
+    def cost(self) -> str:
+        """The cost in words."""
         one, price = self.configuration, self.configuration.price
         if self.estimate is None or price is None:
             return "unknown (no price listed)" if one.engine.name in CLOSED else "none"

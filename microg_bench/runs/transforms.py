@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from operator import attrgetter
 
-from microg_bench.adapters.base import Adapter, Baseline
 from microg_bench.errors import DataError, DecodeError, UsageError
 from microg_bench.options import Options, flag
 from microg_bench.records import Clip
@@ -13,7 +12,7 @@ from microg_bench.runs.frames import Shown
 from microg_bench.video.transforms import SWAP, Transform, generator, parse_transforms, transformed
 
 
-def read_transforms(adapter: Adapter, options: Options) -> tuple[Transform, ...]:
+def read_transforms(options: Options) -> tuple[Transform, ...]:
     """The transforms of a run.
 
     Raises:
@@ -21,10 +20,6 @@ def read_transforms(adapter: Adapter, options: Options) -> tuple[Transform, ...]
     """
     if options.media == "clip":
         raise UsageError("does not apply: --media clip sends the whole file", item=flag("transforms"))
-    if isinstance(adapter, Baseline) and adapter.sees_video:
-        raise UsageError(
-            f"does not apply: {adapter.name} compares clips as they are", item=flag("transforms")
-        )
     try:
         return parse_transforms(options.transforms)
     except UsageError as error:

@@ -64,6 +64,12 @@ def test_drift_prints_what_its_file_holds(runs: Path) -> None:
     assert found == json.loads((runs / "again/drift.json").read_text())
 
 
+def test_probes_print_what_their_file_holds(runs: Path) -> None:
+    asked = ("probe", "--model", "blind", "--data", "sample", "--tasks", "caption", "--probes", "mirror")
+    found = printed(*asked, "--metrics", "ROUGE-L", "--run", "probed", cwd=runs)
+    assert found == json.loads((runs / "probed/probes.json").read_text())
+
+
 def test_a_sweep_has_the_runs_of_each_configuration(runs: Path) -> None:
     asked = ("sweep", "--model", "constant", "--data", "sample", "--prompt", "default,plain")
     found = printed(*asked, "--metrics", "ROUGE-L", "--run", "swept", cwd=runs)

@@ -58,9 +58,11 @@ from microg_bench.runs.budget import find_price
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.statistics import Statistics, read_statistics
 from microg_bench.scoring.predictions import read_predictions
+from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.submissions import load as submissions
 from microg_bench.submissions.actions import load_actions
 from microg_bench.submissions.pack import pack
+from microg_bench.tables.probes import read_report
 from microg_bench.tasks import Item
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
@@ -127,6 +129,24 @@ def _run() -> dict[str, bytes]:
 
 
 RUN = _run()
+
+
+def _probes() -> bytes:
+    """A report of one condition."""
+    values = {"base": 41.5, "changed": 40.0, "difference": -1.5, "interval": (-3.0, 0.5), "p": 0.25}
+    effect = ProbeEffect(
+        probe="mirror",
+        task="vqa",
+        base="plain",
+        transforms="mirror",
+        items=4,
+        other=0.5,
+        metrics={"ROUGE-L": MetricEffect.model_validate(values)},
+    )
+    report = ProbeReport(title="A model", dataset="set", fingerprint="f" * 64, effects=(effect,))
+    return _as_json(report.to_json())
+
+
 PACKED = {name.removeprefix("packed "): content for name, content in RUN.items() if "packed" in name}
 
 
@@ -325,6 +345,7 @@ READERS: dict[str, Reader] = {
     **{f"predictions: {layout}": reader for layout, reader in _predictions().items()},
     "batches": Reader(Batches.read, _batches()),
     "statistics": Reader(read_statistics, RUN["statistics.npz"]),
+    "probes": Reader(read_report, _probes()),
     "archive": Reader(_unpack, _archive(), "a.zip"),
     "modules of an encoder": Reader(
         lambda file: check_modules(file.parent),

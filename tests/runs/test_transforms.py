@@ -23,6 +23,7 @@ from microg_bench.runs.frames import clip_sha256
 from microg_bench.runs.preview import preview
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.compare import other_clips, other_inputs
+from microg_bench.storage import read_journal
 from microg_bench.submissions.pack import pack
 from tests.helpers.datasets import make_dataset
 from tests.helpers.runs import Notes, opened
@@ -217,6 +218,58 @@ def test_a_run_with_transforms_is_no_submission(data: Path, tmp_path: Path) -> N
         pack(results.records["caption"], tmp_path / "packed")
 
 
+def of_nearest_clip(data: Path, root: Path, transforms: str) -> RunRecord:
+    given: dict[str, Any] = {"tasks": "caption", "metrics": "ROUGE-L", "progress": None}
+    return mb.evaluate(
+        "nearest-clip", data, run=root / (transforms or "plain"), transforms=transforms, **given
+    ).records["caption"]
+
+
+def texts(run: RunRecord) -> dict[str, str]:
+    return {name: answer.answer for name, answer in run.answers.items()}
+
+
+def test_a_baseline_that_looks_says_of_another_clip_what_is_true_of_it(data: Path, tmp_path: Path) -> None:
+    captions = {clip.video_id: clip.caption for clip in mb.load_dataset(data).clips}
+    swapped = of_nearest_clip(data, tmp_path, "swap")
+    for name, answer in swapped.answers.items():
+        assert answer.shown_clip is not None
+        assert answer.shown_clip.partition("_")[0] != name.partition("_")[0]
+        assert answer.answer == captions[answer.shown_clip], "the clip that is shown is one of the others"
+
+
+def test_a_baseline_that_looks_sees_changed_frames(data: Path, tmp_path: Path) -> None:
+    plain, mirrored, none, turned, whole = (
+        of_nearest_clip(data, tmp_path, transforms)
+        for transforms in ("", "mirror", "no-frames", "rotate:0", "rotate:360")
+    )
+    vectors = {
+        name: {
+            line["id"]: line["descriptor"]
+            for _, line in read_journal(tmp_path / name / "caption" / "descriptors.jsonl")
+        }
+        for name in ("plain", "mirror")
+    }
+    cells = np.array(vectors["plain"][IDS[0]]).reshape(2, 8, 8, 3)
+    assert np.allclose(np.array(vectors["mirror"][IDS[0]]).reshape(2, 8, 8, 3), cells[:, :, ::-1], atol=2e-6)
+    assert {answer.answer for answer in none.answers.values()} == {""}
+    assert all(answer.frames == () for answer in none.answers.values())
+    assert texts(turned) == texts(whole)
+    for name, answer in plain.answers.items():
+        assert mirrored.answers[name].frames == answer.frames
+
+
+def test_a_baseline_describes_what_is_left_alone(data: Path, tmp_path: Path) -> None:
+    first = texts(of_nearest_clip(data, tmp_path, "swap"))
+    file = tmp_path / "swap" / "caption" / "descriptors.jsonl"
+    whole = file.read_text().splitlines(keepends=True)
+    assert len(whole) == 2 * len(IDS), "the clips as they are, and what is shown in their place"
+    file.write_text("".join(whole[:-2]))
+    (file.parent / "journal.jsonl").unlink()
+    assert texts(of_nearest_clip(data, tmp_path, "swap")) == first
+    assert file.read_text() == "".join(whole)
+
+
 def test_transforms_are_settings_that_lead_to_another_run(asking: Asking) -> None:
     one, other = asking.configuration(), asking.configuration("rotate:90", "shuffle")
     assert other.settings("caption").transforms == ("rotate:90", "shuffle")
@@ -242,7 +295,6 @@ def test_without_another_source_nothing_is_asked(asking: Asking, one_source: Pat
             {"transforms": "mirror", "model": "server:m", "media": "clip", "url": "http://h/v1"},
             "--media clip",
         ),
-        ({"transforms": "mirror", "model": "nearest-clip"}, "compares clips as they are"),
     ],
 )
 def test_what_cannot_be_transformed_is_refused(asking: Asking, options: dict[str, str], said: str) -> None:

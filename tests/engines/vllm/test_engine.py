@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub import constants
 
@@ -38,7 +39,16 @@ from microg_bench.records import (
     Video,
 )
 from microg_bench.torchvision_repair import ensure_torchvision
-from tests.engines.conftest import AnswerAll, answers, grey_frames, job_of, noise_frames, variants_of
+from microg_bench.video.transforms import parse_transforms, transformed
+from tests.engines.conftest import (
+    AnswerAll,
+    answers,
+    frames_of,
+    grey_frames,
+    job_of,
+    noise_frames,
+    variants_of,
+)
 from tests.helpers.datasets import bench
 from tests.helpers.hub_cache import fill_cache
 from tests.helpers.tiny_qwen import CONTEXT, SPECIAL_TOKENS
@@ -149,6 +159,42 @@ def test_exactly_the_delivered_frames_reach_the_model_in_order(
     even, odd = grey_frames(LEVELS[:8]), grey_frames(LEVELS)
     assert seen_levels(engine, loop, about("even", job_of(0, frames=even))) == LEVELS[:8]
     assert seen_levels(engine, loop, about("odd", job_of(0, frames=odd))) == [*LEVELS, LEVELS[-1]]
+
+
+@pytest.mark.parametrize("name", ["reverse", "shuffle", "freeze"])
+def test_changed_frames_reach_the_model_though_the_clip_was_shown_before(
+    engine: VllmEngine, loop: asyncio.Runner, name: str
+) -> None:
+    clip, levels = f"clip to {name}", LEVELS[:8]
+    plain = grey_frames(levels)
+    changed, order = transformed(plain, parse_transforms([name]), clip)
+    expected = [levels[plain.indices.index(index)] for index in order]
+    assert expected != levels
+    assert seen_levels(engine, loop, about(clip, job_of(0, frames=plain))) == levels
+    assert seen_levels(engine, loop, about(clip, job_of(0, frames=changed))) == expected
+
+
+def test_transformed_frames_are_those_that_transformers_gets(
+    engine: VllmEngine, answer_all: AnswerAll, yardstick: TransformersEngine
+) -> None:
+    # Of these sizes, and those that follow from them, the processor resizes none.
+    noise = np.random.default_rng(0).integers(0, 256, (4, 168, 224, 3), dtype=np.uint8)
+    plain = frames_of(noise)
+    given = (
+        (),
+        ("rotate:0",),
+        ("rotate:90",),
+        ("rotate:180",),
+        ("mirror",),
+        ("crop:0.5",),
+        ("reverse", "mirror"),
+    )
+    shown = [transformed(plain, parse_transforms(names), "one clip")[0] for names in given]
+    jobs = [about("one clip", job_of(0, frames=frames)) for frames in shown]
+    got = [responses(answer_all(engine, [job]))[0] for job in jobs]
+    wanted = [responses(answers(yardstick, [job]))[0] for job in jobs]
+    assert [(one.text, one.prompt_tokens) for one in got] == [(one.text, one.prompt_tokens) for one in wanted]
+    assert len({one.text for one in got}) == len(given), "each is another input"
 
 
 def test_an_image_part_shows_the_frame_that_it_names(engine: VllmEngine, loop: asyncio.Runner) -> None:

@@ -5,6 +5,8 @@
 // with its interval, where there is one.
 // scatter({points, lines, label, described, joined, top, whole}) -> points [{x, y, bounds, name, kind}] with their intervals, and
 // lines [{name, y}] across the plot; `label` stands below the axis of x, `described` is read out by screen readers.
+// forest({rows, label, described}) -> differences, one below the other: rows [{name, value, bounds, strong}] with their
+// intervals around a line at 0; those that are `strong` are filled.
 // Where `joined`, a line joins the points in their order, and their names are tooltips only. `top` ends an axis of y that
 // begins at 0; without it the values give the range. Where `whole`, x has ticks at whole numbers only.
 {
@@ -135,5 +137,27 @@
       ...points.flatMap((point) => drawPoint(point, x, y, taken)));
   }
 
-  microg.charts = { histogram, meter, scoreBar, gapBar, scatter };
+  const ROW = 22, NAMES = 96;
+
+  function forest({ rows, label, described }) {
+    const reach = Math.max(...rows.flatMap((row) => [row.value, ...(row.bounds || [])]).map(Math.abs)) * 1.05 || 1;
+    const middle = (NAMES + WIDE) / 2, bottom = TOP + ROW * rows.length;
+    const x = (value) => middle + ((WIDE - NAMES - 24) / 2) * (value / reach);
+    const marks = ticks(-reach, reach).filter((value) => Math.abs(value) <= reach);
+    const line = ({ name, value, bounds, strong }, place) => {
+      const y = TOP + ROW * (place + 0.5);
+      return [
+        svg("text", { class: "name", x: NAMES - 8, y: y + 4, "text-anchor": "end" }, short(name, 15)),
+        bounds ? svg("line", { class: "reach", x1: x(bounds[0]), x2: x(bounds[1]), y1: y, y2: y }) : null,
+        svg("circle", { class: strong ? "dot" : "dot hollow", cx: x(value), cy: y, r: 4 }, svg("title", {}, `${name}: ${number(value)}`)),
+      ];
+    };
+    return svg("svg", { viewBox: `0 0 ${WIDE} ${bottom + BOTTOM}`, role: "img", "aria-label": described },
+      ...marks.map((value) => svg("line", { class: value ? "grid" : "axis", x1: x(value), x2: x(value), y1: TOP, y2: bottom })),
+      ...marks.map((value) => svg("text", { x: x(value), y: bottom + 14, "text-anchor": "middle" }, String(value))),
+      svg("text", { x: middle, y: bottom + BOTTOM - 3, "text-anchor": "middle" }, label),
+      ...rows.flatMap(line));
+  }
+
+  microg.charts = { histogram, meter, scoreBar, gapBar, scatter, forest };
 }

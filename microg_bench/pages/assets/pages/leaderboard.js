@@ -19,8 +19,8 @@
 
   const current = () => boards.find((board) => board.task === view.task && nameOf(board) === view.protocol);
 
-  // Tables of actions have neither frames to choose nor closed models.
-  const ofActions = (board) => board.task.startsWith("har");
+  // Tables of actions and of probes have neither plots nor filters of models.
+  const ofScores = (board) => ["caption", "vqa"].includes(board.task);
 
   function frameCounts(board) {
     const counts = board.groups.flatMap((group) => group.rows).map((row) => row.frames).filter((count) => typeof count === "number");
@@ -60,17 +60,22 @@
     });
   }
 
-  // The highest value or bound of each column: the length of a full bar.
+  // The highest value or bound of each column, the greatest of all differences where they are signed: the length of a full bar.
   function tops(board) {
     const rows = board.groups.flatMap((group) => group.rows);
+    if (board.signed) {
+      const most = Math.max(...rows.flatMap((row) => row.values).map(Math.abs)) || 1;
+      return board.columns.map(() => most);
+    }
     return board.columns.map((_, place) => rows.reduce((most, row) => Math.max(most, row.values[place] ?? 0, row.bounds[place]?.[1] ?? 0), 0) || 1);
   }
 
-  function scoreCell(row, place, top, rank) {
+  function scoreCell(board, row, place, top, rank) {
     const value = row.values[place], bounds = row.bounds[place];
     const cell = el("td", { class: `number score ${["", "best", "second"][rank]}` }, el("span", { class: "value" }, number(value)));
     if (value === null) return cell;
-    if (row.page || bounds) cell.append(microg.charts.scoreBar(value, bounds, top));
+    if (board.signed) cell.append(microg.charts.gapBar(value, top));
+    else if (row.page || bounds) cell.append(microg.charts.scoreBar(value, bounds, top));
     return tip(cell, interval(bounds), row.signatures[place]);
   }
 
@@ -93,7 +98,7 @@
     const lines = group.rows.map((row) => el("tr", { class: group.kind },
       nameCell(row, row.notes.map((note) => notes.indexOf(note) + 1)),
       ...row.labels.slice(1).map((label) => el("td", {}, textNodes(label))),
-      ...board.columns.map((_, place) => scoreCell(row, place, top[place], rank[place](row)))));
+      ...board.columns.map((_, place) => scoreCell(board, row, place, top[place], rank[place](row)))));
     const title = group.source ? `${group.title}: ${group.source}` : group.title;
     const width = board.labels.length + board.columns.length;
     return el("tbody", { "data-kind": group.kind }, el("tr", {}, el("th", { colspan: width, scope: "rowgroup" }, title)), ...lines);
@@ -109,7 +114,7 @@
     byId("notes").replaceChildren(...notes.map((note, place) => el("li", {}, el("sup", {}, String(place + 1)), " ", textNodes(note))));
     byId("warning").hidden = !board.warning;
     byId("warning").textContent = board.warning;
-    byId("about").textContent = [
+    byId("about").textContent = board.about ?? [
       `Scores ${board.unit}, higher is better; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
       ...(groups.some((group) => group.kind === "baseline") ? ["Baselines ignore the filters and are never ranked best."] : []),
       ...(notes.length ? ["Notes say which numbers are not comparable with the paper, and what else to know of them; they are tooltips of the names, too."] : []),
@@ -151,7 +156,7 @@
     const compared = new Set(pairs.flatMap((pair) => [pair.first, pair.second]));
     const known = rows.filter((row) => compared.has(row.page));
     const others = rows.filter((row) => !compared.has(row.page)).map((row) => row.labels[0]);
-    byId("pairs").hidden = !rows.length;
+    byId("pairs").hidden = !rows.length || board.task === "robustness";
     if (!known.length) {
       byId("matrix").replaceChildren(el("p", { class: "note" }, "Needs the statistics of single items of at least two rows with the same signatures: runs have them, packed submissions do not."));
       return;
@@ -169,7 +174,7 @@
     const names = boards.filter((board) => board.task === view.task).map(nameOf);
     if (!names.includes(view.protocol)) view.protocol = names[0];
     const board = current();
-    if (!["open", "closed"].includes(view.access) || ofActions(board)) view.access = "";
+    if (!["open", "closed"].includes(view.access) || !ofScores(board)) view.access = "";
     if (!frameCounts(board).includes(view.frames)) view.frames = "";
     if (![...board.labels, ...board.columns].includes(view.sort)) [view.sort, view.descending] = [board.columns[0], true];
     if (!board.columns.includes(view.metric)) view.metric = board.columns[0];
@@ -182,8 +187,9 @@
     setOptions(byId("frames"), frameCounts(board).map((count) => [count, count || "any"]));
     setOptions(byId("metric"), board.columns.map((name) => [name, name]));
     for (const name of [...FILTERS, "metric"]) byId(name).value = view[name];
-    for (const name of ["access", "frames"]) byId(name).parentElement.hidden = ofActions(board);
+    for (const name of ["access", "frames"]) byId(name).parentElement.hidden = !ofScores(board);
     byId("published").checked = view.published;
+    byId("published").parentElement.hidden = !board.groups.some((group) => group.kind === "published");
   }
 
   function show(changed = {}) {
@@ -192,8 +198,8 @@
     const board = current();
     fillTools(board);
     showTable(board);
-    byId("charts").hidden = ofActions(board);
-    if (!ofActions(board)) showPlots(board);
+    byId("charts").hidden = !ofScores(board);
+    if (ofScores(board)) showPlots(board);
     showPairs(board);
     const named = Object.fromEntries(NAMES.map((name) => [name, view[name]]));
     writeAddress({ ...named, published: view.published ? "" : "no", order: view.descending ? "" : "up" });

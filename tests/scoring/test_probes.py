@@ -1,0 +1,86 @@
+"""Effects of probes: verdicts in words, and runs that do not belong together."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import microg_bench as mb
+from microg_bench.errors import DataError
+from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.probes import (
+    PLAIN,
+    PROBES,
+    MetricEffect,
+    ProbeEffect,
+    conditions_of,
+    folder_name,
+    report_of,
+)
+from microg_bench.video.transforms import parse_transforms
+from tests.helpers.datasets import record, write_annotations
+
+
+def effect(other: float | None, corrected: float | None = None, difference: float = 0.0) -> ProbeEffect:
+    one = MetricEffect(
+        base=50.0,
+        changed=50.0 + difference,
+        difference=difference,
+        interval=None,
+        p=corrected,
+        corrected=corrected,
+    )
+    return ProbeEffect(
+        probe="order",
+        task="vqa",
+        base=PLAIN,
+        transforms="reverse",
+        items=1000,
+        other=other,
+        metrics={"ROUGE-L": one},
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (effect(None), "nothing was answered under both"),
+        (effect(0.0), "answers do not depend on the order of the frames"),
+        (effect(0.001, 0.5), "less than 1% of the answers depend on the order of the frames"),
+        (effect(0.999, 0.5), "99% of the answers depend on the order of the frames"),
+        (effect(1.0, 0.5), "all answers depend on the order of the frames"),
+        (effect(0.3, 0.5), "; no difference in ROUGE-L is shown (p = 0.500)"),
+        (effect(0.3, 0.05), "; no difference in ROUGE-L is shown (p = 0.050)"),
+        (effect(0.3, 0.04, -2.5), "; ROUGE-L falls by 2.50 (p = 0.040)"),
+        (effect(0.3, 0.0004, 2.5), "; ROUGE-L rises by 2.50 (p < 0.001)"),
+        (effect(0.3), "; too few source videos to tell whether ROUGE-L does"),
+        (effect(0.3).model_copy(update={"metrics": {}}), "; no score could be compared"),
+    ],
+)
+def test_the_verdict_says_what_is_shown_and_no_more(found: ProbeEffect, said: str) -> None:
+    assert said in found.verdict
+
+
+def test_conditions_are_transforms_each_with_its_folder_and_after_its_base() -> None:
+    labels = conditions_of(PROBES)
+    assert labels[0] == PLAIN
+    assert len({folder_name(label) for label in labels}) == len(labels)
+    for probe in PROBES.values():
+        for label in probe.conditions:
+            assert labels.index(probe.base) < labels.index(label)
+            assert list(map(str, parse_transforms([label]))) == [label]
+
+
+def test_runs_of_other_settings_or_transforms_are_not_compared(tmp_path: Path) -> None:
+    data = write_annotations(tmp_path / "refs.json", [record(f"{name}_001") for name in "ab"])
+
+    def run(name: str, **options: Any) -> dict[Any, RunRecord]:
+        given = {"tasks": "vqa", "metrics": "ROUGE-L", "progress": None, **options}
+        return dict(mb.evaluate("blind", data, run=tmp_path / name, **given).records)
+
+    plain, turned = run("plain"), run("mirror", transforms="mirror")
+    assert report_of({PLAIN: plain, "mirror": turned}, ["mirror"]).effects[0].other == 0
+    with pytest.raises(DataError, match="is no run with the transforms mirror"):
+        report_of({PLAIN: plain, "mirror": run("crop", transforms="crop:0.5")}, ["mirror"])
+    with pytest.raises(DataError, match="differs from .* in generation"):
+        report_of({PLAIN: plain, "mirror": run("hot", transforms="mirror", temperature=1.0)}, ["mirror"])
