@@ -20,6 +20,7 @@ VERBS = {
     "probe": ("probe", "Ask a model again with changed frames: does it look at the clip?"),
     "score": ("score", "Score a run again, or a predictions file from elsewhere."),
     "compare": ("compare", "Compare runs item by item, with intervals and p-values."),
+    "judge": ("judge", "Have a language model rate answers by meaning, and hold it against people."),
     "runs": ("runs", "Join the shards of a run."),
     "drift": ("drift", "Ask a sample of a run again, and compare the answers and their scores."),
     "tables": ("tables", "Regenerate the tables of the paper."),
