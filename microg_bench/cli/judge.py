@@ -32,7 +32,7 @@ EPILOG = """Examples:
 
     microg-bench judge runs/qwen2.5-vl-microg-4m-1a2b3c/vqa --rubric short-answer --dry-run
 
-    microg-bench judge runs/*/vqa --rubric short-answer --judge openai:gpt-6-luna --max-cost 5
+    microg-bench judge runs/*/vqa --rubric short-answer --judge openai:gpt-5.4-mini --max-cost 5
 
     microg-bench judge compare runs/a/vqa runs/b/vqa
 """

@@ -1,0 +1,108 @@
+"""`microg-bench judge`: what is printed and written, exit statuses, and what is refused before it is asked."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.datasets import bench
+from tests.helpers.fault_server import FaultServer
+from tests.helpers.judged import by_rules, judged_runs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("openai", reason="the extra openai is not installed")
+    root = tmp_path_factory.mktemp("runs")
+    judged_runs(root)
+    return root
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+@pytest.fixture
+def runs(made: Path, tmp_path: Path) -> Path:
+    for name in ("blind", "constant"):
+        shutil.copytree(made / name, tmp_path / name)
+    return tmp_path
+
+
+def judge(server: FaultServer, *arguments: str) -> tuple[str, ...]:
+    return ("judge", *arguments, "--judge", "server:m", "--url", server.url)
+
+
+def test_runs_are_judged_and_compared(server: FaultServer, runs: Path) -> None:
+    server.says = by_rules
+    done = bench(*judge(server, "blind", "constant", "--rubric", "short-answer"), cwd=runs)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("12 asked, 12 judged, 0 not readable, 0 not asked") == 2
+    assert len(list(runs.glob("*/vqa/judge/server-m-short-answer-*/judgement.json"))) == 2
+    done = bench("judge", "compare", "blind", "constant", cwd=runs)
+    assert done.returncode == 1 and "has not been judged" in done.stderr, "captions were not"
+    done = bench("judge", "compare", "blind/vqa", "constant/vqa", cwd=runs)
+    assert done.returncode == 0, done.stderr
+    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("rating")]
+    assert row[1:4] == ["A", "−", "B"] and float(row[5]) <= float(row[4]) <= float(row[7])
+
+
+def test_a_dry_run_counts_requests_and_tokens_and_asks_nothing(server: FaultServer, runs: Path) -> None:
+    done = bench(*judge(server, "blind", "--rubric", "caption-questions", "--dry-run"), cwd=runs)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("blind/caption: 8 requests (about ")
+    assert "then at most 8 requests" in done.stdout and "Question: " in done.stdout
+    assert not server.bodies and not list(runs.rglob("judge"))
+
+
+def test_a_dry_run_tells_what_it_would_cost(runs: Path) -> None:
+    paid = ("--judge", "openai:gpt-5.4-mini", "--dry-run")
+    done = bench(
+        "judge", "blind/vqa", "--rubric", "short-answer", *paid, cwd=runs, env={"OPENAI_API_KEY": "sk-x"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("blind/vqa: about $") and "for 12 requests" in done.stdout
+
+
+def test_what_failed_is_told_and_tried_again(server: FaultServer, runs: Path) -> None:
+    server.says = by_rules
+    server.script = lambda question, attempt: "400" if "wear" in question else ""
+    command = judge(server, "blind/vqa", "--rubric", "short-answer")
+    done = bench(*command, cwd=runs)
+    assert done.returncode == 1 and "run the same command again" in done.stderr
+    server.script = lambda question, attempt: ""
+    done = bench(*command, cwd=runs)
+    assert done.returncode == 0 and "12 asked, 12 judged" in done.stdout
+
+
+def test_a_partial_judge_is_flagged(server: FaultServer, runs: Path) -> None:
+    server.says = by_rules
+    text = (runs / "blind/vqa/run.json").read_text()
+    (runs / "blind/vqa/run.json").write_text(text.replace('"checkpoint": null', '"checkpoint": "org/m"'))
+    done = bench(*judge(server, "blind/vqa", "--rubric", "short-answer"), cwd=runs)
+    assert done.returncode == 0 and "the candidate's own checkpoint" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("blind/vqa", "--rubric", "caption-facts"), "is for caption"),
+        (("blind/vqa", "--rubric", "shortanswer"), "short-answer"),
+        (("nowhere", "--rubric", "short-answer"), "no such folder"),
+        (("blind/vqa", "--rubric", "short-answer", "--judge", "blind"), "baseline"),
+        (("compare", "blind/vqa"), "two or more"),
+        (("compare", "blind/vqa", "constant/vqa"), "has not been judged"),
+    ],
+)
+def test_what_cannot_be_judged_is_told_in_a_line(runs: Path, arguments: tuple[str, ...], told: str) -> None:
+    done = bench("judge", *arguments, cwd=runs)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert told in line and not list(runs.rglob("judge"))
