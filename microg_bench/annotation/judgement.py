@@ -102,9 +102,13 @@ class Judgement(Record):
 
     @property
     def how(self) -> Signature:
-        """The signature without the parts that tell how much was judged: what comparable judgements share."""
-        values = {name: one for name, one in self.signature.values.items() if name not in _AMOUNTS}
-        return Signature(metric=self.rubric, values=values)
+        """What comparable judgements share; see `how_of`."""
+        return how_of(self.signature)
+
+    @property
+    def digest(self) -> str:
+        """A hash of its content."""
+        return text_hash(self.model_dump_json(by_alias=True))
 
     @property
     def points(self) -> dict[str, float]:
@@ -112,6 +116,12 @@ class Judgement(Record):
         first = next(iter(self.scores))
         shares = {one.id: one.counts[first] for one in self.items}
         return {name: 100 * part / whole for name, (part, whole) in shares.items() if whole}
+
+
+def how_of(signature: Signature) -> Signature:
+    """A signature of judged scores without the parts that tell how much was judged."""
+    values = {name: one for name, one in signature.values.items() if name not in _AMOUNTS}
+    return Signature(metric=signature.metric, values=values)
 
 
 def signature_of(

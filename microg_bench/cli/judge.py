@@ -1,26 +1,38 @@
 """`microg-bench judge`: have a language model rate answers by meaning, and hold it against people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 from typer.core import TyperGroup
 
+from microg_bench.annotation.agreement import (
+    AgreementReport,
+    RateEntry,
+    ScoreAgreement,
+    agreements,
+    metric_agreements,
+    number,
+    write_agreement,
+)
 from microg_bench.annotation.inquiry import OPTIONS
 from microg_bench.annotation.judge import DEFAULT_JUDGE, Judge, JudgedRun
 from microg_bench.annotation.judged_pairs import JudgedComparison, compare_judged
-from microg_bench.annotation.judgement import JUDGEMENT_FILE
+from microg_bench.annotation.judgement import JUDGEMENT_FILE, how_of
+from microg_bench.annotation.ratings import answer_keys, draw_answers, read_ratings
 from microg_bench.annotation.verdicts import SCHEMES
 from microg_bench.api import in_loop
 from microg_bench.cli.compare import difference_notes, difference_table
-from microg_bench.cli.console import alarm, interruptible, note, output
+from microg_bench.cli.console import alarm, columns, interruptible, note, output
 from microg_bench.cli.options import with_options
 from microg_bench.cli.run import PENDING, Yes
 from microg_bench.errors import UsageError
 from microg_bench.options import Options
-from microg_bench.progress import shown
+from microg_bench.pages.rating_page import write_rating_page
+from microg_bench.progress import RichProgress, shown
 from microg_bench.runs.budget import Estimate, dollars_words
 from microg_bench.runs.preview import preview
 from microg_bench.runs.record import RunRecord, find_runs
@@ -35,6 +47,10 @@ EPILOG = """Examples:
     microg-bench judge runs/*/vqa --rubric short-answer --judge openai:gpt-5.4-mini --max-cost 5
 
     microg-bench judge compare runs/a/vqa runs/b/vqa
+
+    microg-bench judge rate runs/a/vqa runs/b/vqa --out ratings
+
+    microg-bench judge agreement runs/a/vqa runs/b/vqa --ratings ratings-ann.csv --ratings ratings-ben.csv
 """
 
 
@@ -58,6 +74,10 @@ app = typer.Typer(
 )
 RunsArgument = Annotated[
     list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders that hold them.")
+]
+
+DataOption = Annotated[
+    str | None, typer.Option(help="Where the dataset is now.", show_default="that of the run")
 ]
 
 
@@ -87,9 +107,7 @@ def answers(
             show_default=f"{DEFAULT_JUDGE['model']} at a fixed commit",
         ),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Where the dataset is now.", show_default="that of the run")
-    ] = None,
+    data: DataOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be asked and what it would cost.")
     ] = False,
@@ -117,10 +135,14 @@ def judge_options(judge_: str | None, given: dict[str, Any]) -> Options:
     return Options.of({**(DEFAULT_JUDGE if judge_ is None else {"model": judge_}), **chosen})
 
 
+def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
+    """The runs in these folders, at any depth, each once."""
+    return [RunRecord.read(path) for path in dict.fromkeys(path for one in paths for path in find_runs(one))]
+
+
 def _runs(paths: Sequence[Path], rubric: str) -> list[RunRecord]:
     """The runs of the folders; of folders with runs of both tasks, those that the rubric is for."""
-    task = SCHEMES[rubric].task if rubric in SCHEMES else None
-    given = [RunRecord.read(path) for one in paths for path in find_runs(one)]
+    task, given = SCHEMES[rubric].task if rubric in SCHEMES else None, read_runs(paths)
     fitting = [run for run in given if task in (None, run.settings.task)]
     return fitting or given
 
@@ -210,3 +232,75 @@ def _head(one: JudgedComparison) -> Iterator[str]:
     yield f"judged alike: {printable(one.how.long())}"
     if one.left_out:
         yield f"{one.items:,} items were judged in all runs; {one.left_out:,} others are left out"
+
+
+RATE_EPILOG = """Examples:
+
+    microg-bench judge rate runs/a/vqa runs/b/vqa --out ratings --sample 200
+"""
+
+
+@app.command(epilog=RATE_EPILOG)
+def rate(
+    runs: RunsArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the page.")],
+    sample: Annotated[int, typer.Option(help="Answers that are shown, of all runs.", min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    data: DataOption = None,
+) -> None:
+    """Write a page on which people rate answers, blind to the model; it needs no server and exports a CSV."""
+    chosen = draw_answers(read_runs(runs), sample, seed, data)
+    with RichProgress() as progress:
+        page = write_rating_page(chosen, out, progress=progress)
+    output().print(f"{page}: {len(chosen)} answers")
+
+
+AGREEMENT_EPILOG = """Examples:
+
+    microg-bench judge agreement runs/a/vqa --ratings ratings-ann.csv --ratings ratings-ben.csv
+"""
+
+
+@app.command(epilog=AGREEMENT_EPILOG)
+def agreement(
+    runs: RunsArgument,
+    ratings: Annotated[
+        list[Path], typer.Option(help="CSV file that the page exported; may be repeated.", metavar="FILE")
+    ],
+) -> None:
+    """Tell how far judges and metrics agree with people, and correct judged rates by the judge's errors.
+
+    The agreement of each judge is kept beside its judgement, and shown wherever its scores are.
+    """
+    records = read_runs(runs)
+    found = read_ratings(ratings, {key for run in records for key in answer_keys(run).values()})
+    reports = agreements(records, found)
+    for folder, report in reports.items():
+        write_agreement(folder, report)
+    output().print(correlations(metric_agreements(records, found), reports))
+    for folder, report in reports.items():
+        output().print("\n".join(["", *agreement_lines(folder, report)]))
+
+
+def correlations(metrics: Mapping[str, ScoreAgreement], reports: Mapping[Path, AgreementReport]) -> Table:
+    """A table of the rank correlations of metrics and of judged scores with people."""
+    table = columns("score", "tau-b", "95% interval", "answers", right=("tau-b", "95% interval", "answers"))
+    rows = list(metrics.items())
+    judged = {how_of(one.signature).long(): one.scores for one in reports.values()}
+    rows += [(f"{name}, {how}", score) for how, scores in judged.items() for name, score in scores.items()]
+    for name, one in rows:
+        bounds = "{:+.2f} to {:+.2f}".format(*one.interval) if one.interval else ""
+        table.add_row(printable(name), number(one.tau), bounds, str(one.items))
+    return table
+
+
+def agreement_lines(folder: Path, report: AgreementReport) -> Iterator[str]:
+    """The agreement of a judge with people, and what follows for one run."""
+    yield f"{folder}: {report.answers:,} answers rated by {report.raters} people"
+    yield f"  alpha among people {number(report.people)}, with the judge {number(report.judge)}"
+    for name in ("sensitivity", "specificity", "uncorrected", "corrected"):
+        rate: RateEntry | None = getattr(report, name)
+        if rate is not None:
+            bounds = " [{:.3f}, {:.3f}]".format(*rate.interval) if rate.interval else ""
+            yield f"  {name:<12} {number(rate.value, 3)}{bounds}, of {rate.of:,} answers"
+    yield from (f"  {line}" for line in report.notes())

@@ -1,13 +1,18 @@
-"""`microg-bench judge`: what is printed and written, exit statuses, and what is refused before it is asked."""
+"""`microg-bench judge`: what is printed and written, exit statuses, and what is refused."""
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from microg_bench.annotation.ratings import COLUMNS
+from microg_bench.curation.tables import table_text
 from tests.helpers.datasets import bench
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.judged import by_rules, judged_runs
@@ -88,6 +93,34 @@ def test_a_partial_judge_is_flagged(server: FaultServer, runs: Path) -> None:
     (runs / "blind/vqa/run.json").write_text(text.replace('"checkpoint": null', '"checkpoint": "org/m"'))
     done = bench(*judge(server, "blind/vqa", "--rubric", "short-answer"), cwd=runs)
     assert done.returncode == 0 and "the candidate's own checkpoint" in done.stderr
+
+
+def test_people_rate_and_the_judge_is_held_against_them(server: FaultServer, runs: Path) -> None:
+    server.says = by_rules
+    bench(*judge(server, "blind/vqa", "constant/vqa", "--rubric", "short-answer"), cwd=runs)
+    done = bench("judge", "rate", "blind/vqa", "constant/vqa", "--out", "page", "--sample", "9", cwd=runs)
+    assert done.returncode == 0 and done.stdout.strip() == "page/index.html: 9 answers", done.stderr
+    answers = page_data(runs / "page/index.html")["answers"]
+    assert not any("blind" in json.dumps(one) or "constant" in json.dumps(one) for one in answers)
+    rows = [[one["id"], one["item"], "ann", ("right", "wrong")[k % 2], ""] for k, one in enumerate(answers)]
+    (runs / "ann.csv").write_text(table_text(COLUMNS, rows))
+    done = bench("judge", "agreement", "blind/vqa", "constant/vqa", "--ratings", "ann.csv", cwd=runs)
+    assert done.returncode == 0, done.stderr
+    names = [line.split()[0] for line in done.stdout.splitlines()[1:3]]
+    assert names == ["ROUGE-L", "rating,"] and done.stdout.count("sensitivity") >= 2
+    assert len(list(runs.rglob("agreement.json"))) == 2
+    done = bench("judge", "agreement", "blind/caption", "--ratings", "ann.csv", cwd=runs)
+    assert done.returncode == 1 and "none of these runs" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def page_data(page: Path) -> dict[str, Any]:
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL
+    )
+    assert found
+    data: dict[str, Any] = json.loads(found[1])
+    return data
 
 
 @pytest.mark.parametrize(

@@ -3,22 +3,17 @@
 {
   const { byId, readData, el, textNodes, textBox } = microg.dom;
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
+  const { plain } = microg.notebook;
 
   const data = readData();
   const { clips, actions, reasons, sources, columns, most, longest } = data;
   const byNumber = new Map(actions.map((one) => [one.id, one]));
   const STATES = { "": "all", open: "open", accept: "accepted", reject: "rejected" };
-  const NAME = `microg-bench-review-name`;
 
-  // What was said, by clip: {decision, reason, actions: {person: [id, ...]}, caption, mission, ...}. It is kept in the
-  // browser for each clip as it was shown, and each annotator. What was said before a name was given becomes that of the name.
+  // What was said of a clip: {decision, reason, actions: {person: [id, ...]}, caption, mission, ...}.
 
-  let said = {};
-  let unnamed = []; // the clips of which something was said before a name was given
   let person = 0; // the place of the current person in the opened clip
-  const annotator = () => plain(byId("annotator").value);
-  const keyOf = (clip, name) => `microg-bench-review:${clip.fingerprint}:${name}`;
-  const stored = (clip, name) => JSON.parse(localStorage.getItem(keyOf(clip, name)));
+  const book = new microg.Notebook("microg-bench-review", clips, byId("annotator"), problem);
 
   // It stands where it is seen: in the dialog, if that is open.
   function problem(text) {
@@ -28,34 +23,11 @@
     box.replaceChildren(textNodes(text));
   }
 
-  function load() {
-    try {
-      const name = annotator();
-      unnamed = name ? clips.filter((clip) => stored(clip, "")) : [];
-      said = Object.fromEntries(clips.map((clip) => [clip.id, stored(clip, name) || stored(clip, "")]).filter(([, own]) => own));
-      localStorage.setItem(NAME, byId("annotator").value);
-    } catch (error) {
-      said = {};
-      problem(`This browser keeps nothing for this page (${error.name}): export before you close it.`);
-    }
-  }
-
-  function keep(...changed) {
-    try {
-      const name = annotator();
-      for (const clip of [...changed, ...unnamed]) localStorage.setItem(keyOf(clip, name), JSON.stringify(said[clip.id]));
-      for (const clip of unnamed.splice(0)) localStorage.removeItem(keyOf(clip, ""));
-    } catch (error) {
-      problem(`This browser cannot keep more (${error.name}): export what you have now.`);
-    }
-  }
-
-  const known = (clip) => said[clip.id] || { decision: "", reason: "", actions: {}, ...clip.prefill };
+  const known = (clip) => book.said[clip.id] || { decision: "", reason: "", actions: {}, ...clip.prefill };
   const state = (clip) => known(clip).decision || "open";
 
   function change(clip, changes) {
-    said[clip.id] = { ...known(clip), ...changes };
-    keep(clip);
+    book.say(clip, { ...known(clip), ...changes });
     refresh(clip);
   }
 
@@ -243,38 +215,24 @@
 
   // Export.
 
-  function quoted(text) {
-    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  }
-
-  // A field that a spreadsheet would take for a formula is none.
-  const plain = (text) => String(text ?? "").trim().replace(/^[=+\-@\t]+/, "");
-
   function rowsOf(clip) {
     const now = known(clip);
-    const own = { video_id: clip.id, annotator: annotator(), decision: now.decision, fingerprint: clip.fingerprint };
+    const own = { video_id: clip.id, annotator: book.name, decision: now.decision, fingerprint: clip.fingerprint };
     if (now.decision === "reject") return [{ ...own, reason: now.reason }];
     const told = Object.fromEntries(["caption", ...sources].map((name) => [name, plain(now[name])]));
     return clip.persons.map((number) => ({ ...own, ...told, person_id: String(number), actions: (now.actions[number] || []).join(" ") }));
   }
 
-  function exported() {
-    const decided = clips.filter((clip) => state(clip) !== "open");
-    const lines = decided.flatMap(rowsOf).map((one) => columns.map((name) => quoted(one[name] ?? "")).join(","));
-    return [columns.join(","), ...lines].join("\n") + "\n";
-  }
-
   function save() {
-    const name = annotator();
+    const { name } = book;
     if (!name) { byId("annotator").focus(); return problem("Give your name first: it goes with each row."); }
     const without = clips.find((clip) => state(clip) === "reject" && !known(clip).reason);
     if (without) { openClip(without); return problem(`${without.id} is rejected without a reason: choose one.`); }
-    keep();
-    const undecided = clips.filter((clip) => said[clip.id] && state(clip) === "open");
+    book.keep();
+    const undecided = clips.filter((clip) => book.said[clip.id] && state(clip) === "open");
     problem(undecided.length ? `${undecided.length} clips have labels or a caption but no decision, and are left out; the first is ${undecided[0].id}.` : "");
-    const link = el("a", { href: URL.createObjectURL(new Blob([exported()], { type: "text/csv" })), download: `review-${name.replace(/[^\w-]+/g, "-")}.csv` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    const decided = clips.filter((clip) => state(clip) !== "open");
+    microg.notebook.save(columns, decided.flatMap(rowsOf), `review-${name.replace(/[^\w-]+/g, "-")}.csv`);
   }
 
   // Keys and start.
@@ -327,9 +285,8 @@
   }
 
   setOptions(byId("state"), Object.entries(STATES));
-  try { byId("annotator").value = localStorage.getItem(NAME) || ""; } catch { /* load() says that nothing is kept */ }
-  load();
-  byId("annotator").addEventListener("input", load); // the list follows a moment later, and stays while it is clicked
+  book.load();
+  byId("annotator").addEventListener("input", () => book.load()); // the list follows a moment later, and stays while it is clicked
   byId("export").addEventListener("click", save);
   byId("list").addEventListener("click", (event) => {
     const clicked = event.target.closest(".row");
@@ -339,8 +296,8 @@
   });
   document.addEventListener("keydown", pressed);
   addEventListener("storage", (event) => { // another tab works on the same clips
-    if (!clips.some((clip) => event.key === keyOf(clip, annotator()))) return;
-    load();
+    if (!book.holds(event.key)) return;
+    book.load();
     if (viewer.shown) redraw(list.item);
     else refill();
   });
