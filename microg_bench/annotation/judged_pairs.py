@@ -35,9 +35,8 @@ def compare_judged(runs: Sequence[RunRecord], resamples: int = RESAMPLES) -> lis
         RunError: a run was not judged, or its judgement is damaged or out of date.
         DataError: no judge judged all of them in the same way, or they have no judged item in common.
     """
-    both = " and ".join(str(run.path) for run in runs)
     if len({run.settings.fingerprint for run in runs}) > 1:
-        raise DataError("they have other references: they cannot be compared", item=both)
+        raise DataError("they have other references: they cannot be compared", item=_named(runs))
     found = [{one.how.long(): one for one in judgements(run).values()} for run in runs]
     for run, own in zip(runs, found, strict=True):
         if not own:
@@ -45,17 +44,22 @@ def compare_judged(runs: Sequence[RunRecord], resamples: int = RESAMPLES) -> lis
     common = [name for name in found[0] if all(name in own for own in found)]
     if not common:
         told = "; ".join(listed(list(own), 2) for own in found)
-        raise DataError(f"no judge judged all of them in the same way ({told})", item=both)
-    return [_compared(runs, [own[name] for own in found], both, resamples) for name in common]
+        raise DataError(f"no judge judged all of them in the same way ({told})", item=_named(runs))
+    return [compare_alike(runs, [own[name] for own in found], resamples) for name in common]
 
 
-def _compared(
-    runs: Sequence[RunRecord], judged: Sequence[Judgement], both: str, resamples: int
+def compare_alike(
+    runs: Sequence[RunRecord], judged: Sequence[Judgement], resamples: int = RESAMPLES
 ) -> JudgedComparison:
+    """The comparison of runs by judgements of one judge and rubric, one a run, on the items that all have.
+
+    Raises:
+        DataError: they have no judged item in common.
+    """
     ids = [{item.id for item in one.items} for one in judged]
     shared = set.intersection(*ids)
     if not shared:
-        raise DataError("no item was judged in all of them", item=both)
+        raise DataError("no item was judged in all of them", item=_named(runs))
     kept = [sorted((item for item in one.items if item.id in shared), key=attrgetter("id")) for one in judged]
     clusters = Clusters.of([item.source for item in kept[0]])
     comparisons = tuple(
@@ -71,3 +75,7 @@ def _compared(
     )
     left_out = len(set.union(*ids)) - len(shared)
     return JudgedComparison(judged[0].how, tuple(judged), comparisons, len(shared), left_out)
+
+
+def _named(runs: Sequence[RunRecord]) -> str:
+    return " and ".join(str(run.path) for run in runs)

@@ -10,6 +10,7 @@ from microg_bench.pages.boards import boards, comparisons
 from microg_bench.pages.entries import Entry, read_entries
 from microg_bench.pages.folder import PageFolder, new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
+from microg_bench.pages.judged_boards import judged_boards
 from microg_bench.pages.run_page import run_page
 from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
@@ -44,7 +45,7 @@ def build(
         progress: told of the comparing and the drawing.
 
     Returns:
-        How many rows there are, and the error of each run that was left out.
+        How many rows there are, and the error of each run that was left out, or whose judgements were.
 
     Raises:
         UsageError: `out` holds files from elsewhere.
@@ -54,14 +55,16 @@ def build(
     with new_folder(out) as folder:
         entries, errors = read_entries(runs, dataset)
         names = [f"runs/{_name(entry)}" for entry in entries]
+        pages = [f"{name}/index.html" for name in names]
+        judged, unread = judged_boards(entries, pages)
         pairs = comparisons(entries, progress)
         _write_runs(folder, entries, names, pictures, progress)
-        found = boards(entries, [f"{name}/index.html" for name in names], pairs, har, submitted)
+        found = [*boards(entries, pages, pairs, har, submitted), *judged]
         actions = (board["groups"][0] for board in found if board["task"].startswith("har"))
         rows = len(entries) + sum(len(group["rows"]) for group in actions)
         page = render("leaderboard", COMPONENTS, {"boards": found}, title=TITLE, rows=rows)
         folder.write("index.html", page)
-    return rows, errors
+    return rows, [*errors, *unread]
 
 
 def _name(entry: Entry) -> str:

@@ -109,9 +109,52 @@ def test_people_rate_and_the_judge_is_held_against_them(server: FaultServer, run
     names = [line.split()[0] for line in done.stdout.splitlines()[1:3]]
     assert names == ["ROUGE-L", "rating,"] and done.stdout.count("sensitivity") >= 2
     assert len(list(runs.rglob("agreement.json"))) == 2
+    board = judged_board(runs)
+    assert "(9 answers, 1 raters)" in board["protocol"]
+    assert board["groups"][0]["rows"][0]["notes"][0].startswith("12 asked")
     done = bench("judge", "agreement", "blind/caption", "--ratings", "ann.csv", cwd=runs)
     assert done.returncode == 1 and "none of these runs" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def judged_board(runs: Path) -> dict[str, Any]:
+    """The one board of judged scores on a leaderboard of all runs."""
+    done = bench("leaderboard", "build", "--runs", ".", "--out", "site", cwd=runs)
+    assert done.returncode == 0, done.stderr
+    boards = page_data(runs / "site/index.html")["boards"]
+    (board,) = [one for one in boards if one["task"].startswith("judged")]
+    assert all(set(one["columns"]).isdisjoint(board["columns"]) for one in boards if one is not board)
+    return dict(board)
+
+
+def test_judged_scores_stand_on_a_board_of_their_own(server: FaultServer, runs: Path) -> None:
+    server.says = by_rules
+    bench(*judge(server, "blind/caption", "constant/caption", "--rubric", "caption-facts"), cwd=runs)
+    board = judged_board(runs)
+    assert board["protocol"].startswith("judge-caption-facts@1:") and " by m; " in board["protocol"]
+    assert board["protocol"].endswith("agreement with people unknown")
+    assert board["columns"] == ["precision", "recall", "hallucination"] and board["lower"] == [
+        "hallucination"
+    ]
+    rows = board["groups"][0]["rows"]
+    assert len(rows) == 2 and {one["metric"] for one in board["pairs"]} == set(board["columns"])
+    done = bench("tables", "--runs", ".", "--out", "written", cwd=runs)
+    assert done.returncode == 0, done.stderr
+    (table,) = json.loads((runs / "written/judged.json").read_text())
+    assert [row["scores"]["recall"]["value"] for row in table["rows"]] == pytest.approx(
+        [row["values"][1] for row in rows], abs=1e-3
+    )
+    assert "agreement with people unknown" in (runs / "written/judged.md").read_text()
+
+
+def test_a_judgement_that_is_out_of_date_is_left_out(server: FaultServer, runs: Path) -> None:
+    server.says = by_rules
+    bench(*judge(server, "blind/vqa", "--rubric", "short-answer"), cwd=runs)
+    (file,) = runs.rglob("judgement.json")
+    file.write_text(file.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
+    for command in (("tables", "--runs", "."), ("leaderboard", "build", "--runs", ".", "--out", "site")):
+        done = bench(*command, cwd=runs)
+        assert done.returncode == 1 and "left out: " in done.stderr and "other references" in done.stderr
 
 
 def page_data(page: Path) -> dict[str, Any]:

@@ -106,10 +106,10 @@ def test_answers_are_found_by_words_and_by_rating(browser: Browser, page: Path) 
 
     with visited(browser, page) as shown:
         shown.fill("#annotator", "dan")
-        shown.fill("#search", "what is 2")
+        shown.fill("#search", "b_001 what")
         expect(shown.locator(".row")).to_have_count(1)
         shown.click(".row")
-        shown.click("text=3 wrong")
+        shown.click("#rating button:last-child")
         shown.keyboard.press("Escape")
         shown.fill("#search", "")
         shown.select_option("#state", "wrong")
