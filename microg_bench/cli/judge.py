@@ -152,7 +152,9 @@ def _planned(judges: Sequence[Judge]) -> Iterator[str]:
     for one in judges:
         steps = one.estimates()
         yield f"{one.run.path}: {_estimate(steps[0], one)}"
-        yield from (f"  then at most {_estimate(step, one)}" for step in steps[1:])
+        yield from (
+            f"  then {_estimate(step, one)}, fewer where a caption does not tell" for step in steps[1:]
+        )
     yield f"\n{preview(judges[0].inquiry.configured(judges[0].queries, weights=False))}"
 
 
