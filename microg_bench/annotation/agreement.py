@@ -14,7 +14,7 @@ from microg_bench.annotation.judgement import Judgement, judgements
 from microg_bench.annotation.ratings import Rating, answer_keys
 from microg_bench.annotation.verdicts import POINTS
 from microg_bench.curation.agreement import krippendorff_alpha
-from microg_bench.errors import DataError
+from microg_bench.errors import DataError, RunError
 from microg_bench.records import Record
 from microg_bench.runs.migration import parsed, read_object
 from microg_bench.runs.record import RunRecord
@@ -255,5 +255,10 @@ def read_agreement(folder: Path, judgement: Judgement) -> AgreementReport | None
     file = folder / AGREEMENT_FILE
     if not file.exists():
         return None
-    found = parsed(file, AgreementReport, read_object(file))
+    content = read_object(file)
+    if content.get("schema") != AGREEMENT_SCHEMA:
+        raise RunError(f"is not of the schema that this version reads, {AGREEMENT_SCHEMA}", path=file)
+    found = parsed(file, AgreementReport, content)
+    if set(found.scores) != set(judgement.scores):
+        raise RunError("damaged: its scores are not those of the judgement", path=file)
     return found if found.judgement == judgement.digest else None

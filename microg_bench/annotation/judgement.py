@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from microg_bench.annotation.verdicts import SCHEMES
 from microg_bench.errors import RunError
 from microg_bench.metrics.base import Array, Ratio
 from microg_bench.records import BenchmarkTask, Record
@@ -22,8 +23,9 @@ from microg_bench.settings import PromptId
 JUDGE_FOLDER = "judge"
 JUDGEMENT_FILE = "judgement.json"
 JUDGEMENT_SCHEMA = "microg-bench/judgement/1"
-# Parts of a signature that tell how much was judged, not how.
-_AMOUNTS = ("items", "unreadable")
+_AMOUNTS = ("items", "unreadable")  # parts of a signature that tell how much was judged, not how
+_SIGNED = ("judge", "served", "rubric", "settings", *_AMOUNTS)
+_ROUNDING = 1e-6  # by which a score may differ from that of its items
 
 
 class JudgeCounts(Record):
@@ -191,17 +193,46 @@ def read_judgement(run: RunRecord, folder: Path) -> Judgement:
     found = parsed(file, Judgement, content)
     if (found.task, found.fingerprint) != (run.settings.task, run.settings.fingerprint):
         raise RunError("judges answers to other references: judge the run again", path=file)
+    if fault := _fault(found):
+        raise RunError(f"damaged: {fault}", path=file)
     _check_items(found, run, file)
     return found
 
 
+def _fault(found: Judgement) -> str | None:
+    """What a judgement tells that cannot be, or does not follow from its items."""
+    scheme = SCHEMES.get(found.rubric)
+    if scheme is None or tuple(found.scores) != scheme.scores or found.task != scheme.task:
+        return "rubric, task and scores do not belong together"
+    if set(found.signature.values) != set(_SIGNED):
+        return "a part of the signature is missing or unknown"
+    if fault := _item_fault(found):
+        return fault
+    if any(_differs(found, name, one) for name, one in found.scores.items()):
+        return "its scores are not those of its items"
+    return None
+
+
+def _item_fault(found: Judgement) -> str | None:
+    if len({one.id for one in found.items}) < len(found.items):
+        return "an item stands in it twice"
+    if any(set(one.counts) != set(found.scores) for one in found.items):
+        return "an item lacks a score"
+    if any(not 0 <= part <= whole for one in found.items for part, whole in one.counts.values()):
+        return "an item counts more than there is"
+    return None
+
+
+def _differs(found: Judgement, name: str, claimed: ScoreEntry) -> bool:
+    value = Ratio.aggregate(statistics(found.items, name)) if found.items else np.nan
+    if claimed.value is None:
+        return not np.isnan(value)
+    return not abs(value - claimed.value) <= _ROUNDING
+
+
 def _check_items(found: Judgement, run: RunRecord, file: Path) -> None:
     answers = run.answers
-    if len({one.id for one in found.items}) < len(found.items):
-        raise RunError("damaged: an item stands in it twice", path=file)
     for one in found.items:
-        if set(one.counts) != set(found.scores):
-            raise RunError("damaged: an item lacks a score", path=file, item=one.id)
         if one.id not in answers or text_hash(answers[one.id].answer) != one.answer:
             raise RunError(
                 "the answer has changed since it was judged: judge the run again", path=file, item=one.id

@@ -249,6 +249,10 @@ def test_changed_answers_and_references_are_refused(
         ({"task": "caption"}, "other references"),
         ({"items": [{"id": "a_001#1"}]}, "damaged"),
         ({"extra": 1}, "damaged"),
+        ({"rubric": "caption-facts"}, "belong together"),
+        ({"scores": {}}, "belong together"),
+        ({"scores": {"rating": {"value": 99.0}}}, "not those of its items"),
+        ({"signature": {"metric": "short-answer", "values": {}}}, "signature"),
     ],
 )
 def test_a_damaged_judgement_is_told_in_a_line(

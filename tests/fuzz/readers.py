@@ -21,6 +21,19 @@ import openpyxl
 import polars
 
 from microg_bench import har, storage
+from microg_bench.annotation.agreement import agreements, read_agreement, write_agreement
+from microg_bench.annotation.judgement import (
+    JudgeCounts,
+    JudgedItem,
+    JudgeEntry,
+    Judgement,
+    judgements,
+    scored,
+    signature_of,
+    text_hash,
+)
+from microg_bench.annotation.ratings import COLUMNS as RATED
+from microg_bench.annotation.ratings import Rating, answer_key, answer_keys, read_ratings
 from microg_bench.cli.options import read_toml
 from microg_bench.curation.folder import (
     Box,
@@ -60,6 +73,7 @@ from microg_bench.scoring.predictions import read_predictions
 from microg_bench.submissions import load as submissions
 from microg_bench.submissions.actions import load_actions
 from microg_bench.submissions.pack import pack
+from microg_bench.tables.judged import judged_tables, to_json, to_markdown
 from microg_bench.tasks import Item
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
@@ -269,6 +283,52 @@ def _read_review(file: Path) -> None:
     merge_reviews(folder, read_reviews([file], folder, LABELS).found)
 
 
+def _judged() -> dict[str, bytes]:
+    """The files of a run, of its judgement, of the agreement of its judge and of the ratings behind that."""
+    judge = JudgeEntry(model="m", title="M", engine="server", checkpoint="m", commit=None)
+    item = JudgedItem(id="a_001#1", source="a", answer=text_hash("Yes."), counts={"rating": (1.0, 1.0)})
+    scores, made = scored([item], ["rating"])
+    found = Judgement(
+        task="vqa",
+        rubric="short-answer",
+        judge=judge,
+        dataset="d",
+        fingerprint="f" * 64,
+        counts=JudgeCounts(judged=1),
+        scores=scores,
+        interval=made,
+        signature=signature_of("short-answer", judge, [], "0a1b2c", 1, 0),
+        items=(item,),
+    )
+    key = answer_key(make_settings(task="vqa", fingerprint="f" * 64), "a_001#1", "Yes.")
+    rows = [[key, "a_001#1", rater, "right", 'a "note"'] for rater in ("ann", "ben")]
+    with tempfile.TemporaryDirectory() as name:
+        for file in ("run.json", "journal.jsonl"):
+            Path(name, file).write_bytes(RUN[file])
+        judged = Path(name, "judge/m")
+        storage.write_json(judged / "judgement.json", found.model_dump(mode="json", by_alias=True))
+        reports = agreements([RunRecord.read(Path(name))], [Rating(key, "ann", "right")])
+        write_agreement(judged, reports[judged])
+        files = {str(file.relative_to(name)): file.read_bytes() for file in Path(name).rglob("*.json*")}
+    return {**files, "ratings.csv": table_text(RATED, rows).encode()}
+
+
+JUDGED = _judged()
+
+
+def _read_judgements(file: Path) -> None:
+    run = RunRecord.read(file.parents[2])
+    for folder, one in judgements(run).items():
+        read_agreement(folder, one)
+    for table in judged_tables([run])[0]:
+        to_markdown(table), to_json(table)
+
+
+def _read_ratings(file: Path) -> None:
+    run = RunRecord.read(file.parent)
+    agreements([run], read_ratings([file], answer_keys(run).values()))
+
+
 DATASET = {
     "footage.csv": b"name,kind,origin,licence,mission\norbit,real,NASA,public domain,ISS-40\n",
     "curation.json": b'{"schema": 1, "recipe": {}, "detector": {"name": "hog"}}',
@@ -317,6 +377,11 @@ READERS: dict[str, Reader] = {
     "batches": Reader(Batches.read, _batches()),
     "statistics": Reader(read_statistics, RUN["statistics.npz"]),
     "archive": Reader(_unpack, _archive(), "a.zip"),
+    **{
+        f"judged run: {name}": Reader(_read_judgements, JUDGED[f"judge/m/{name}"], f"judge/m/{name}", JUDGED)
+        for name in ("judgement.json", "agreement.json")
+    },
+    "ratings": Reader(_read_ratings, JUDGED["ratings.csv"], "ratings.csv", JUDGED),
     "modules of an encoder": Reader(
         lambda file: check_modules(file.parent),
         _as_json([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]),
