@@ -1,0 +1,156 @@
+"""`microg-bench annotate`: check captions and pairs, make questions, let people review them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from microg_bench.annotation.consistency import Finding, judged, queries, text_findings
+from microg_bench.annotation.inquiry import OPTIONS, Inquiry
+from microg_bench.api import in_loop
+from microg_bench.cli.console import columns, interruptible, note, output
+from microg_bench.cli.options import with_options
+from microg_bench.cli.run import PENDING, Yes
+from microg_bench.dataset.annotations import read_annotations
+from microg_bench.dataset.load import Dataset, find_layout, load, locate
+from microg_bench.errors import UsageError
+from microg_bench.options import Options, flag
+from microg_bench.pages.findings_page import write_findings_page
+from microg_bench.progress import RichProgress
+from microg_bench.prompts import find_rubric
+from microg_bench.runs.budget import dollars_words
+from microg_bench.runs.preview import preview
+from microg_bench.runs.start import Outcomes
+from microg_bench.text import printable
+
+FOLDER = Path("annotations")  # of what models answered, where the user names none
+
+EPILOG = """Examples:
+
+    microg-bench annotate check sample
+
+    microg-bench annotate check my-data --model vllm:Qwen/Qwen3-8B --run checked --page checked-page
+"""
+
+app = typer.Typer(
+    help="Check captions and pairs, make questions of captions, let people review them.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
+
+DataArgument = Annotated[
+    str, typer.Argument(help="sample, microg-4m, a dataset folder or an annotation file.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be asked and what it would cost.")]
+
+
+@app.callback()
+def annotate() -> None:
+    """Check captions and pairs, make questions of captions, let people review them."""
+
+
+CHECK_EPILOG = """Examples:
+
+    microg-bench annotate check sample
+
+    microg-bench annotate check my-data --model vllm:Qwen/Qwen3-8B --run checked --page checked-page
+"""
+
+
+@app.command(epilog=CHECK_EPILOG)
+@with_options(OPTIONS)
+def check(
+    data: DataArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    page: Annotated[Path | None, typer.Option(help="Write a page of the findings into this folder.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the model's answers.",
+            show_default="one below runs/, the same for the same options",
+        ),
+    ] = None,
+    rubric: Annotated[str, typer.Option(help="What the model is asked: a name, or a .toml file.")] = "check",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    **given: Any,
+) -> None:
+    """Look for captions and pairs that are inconsistent; exit status 1 if there are any.
+
+    Without a model, rules look at the texts. With one, it is asked for contradictions and for what the
+    caption does not support, too.
+    """
+    options = Options.of(given)
+    found = text_findings(read_annotations(find_layout(locate(data)).annotations))
+    dataset = load(data)
+    if options.model is None:
+        _needs_model(options, dry_run, run)
+        return _tell(dataset, found, None, as_json, page)
+    inquiry, asked = Inquiry(find_rubric("annotate", rubric), options, dataset), queries(dataset)
+    if dry_run:
+        output().print(str(preview(inquiry.configured(asked, weights=False))))
+        return None
+    model = inquiry.model
+    folder = run or FOLDER / model.default_folder.name / "check"
+    note(f"{model.title} on {dataset.name}, into {folder}")
+    with interruptible(), RichProgress() as progress:
+        replies = in_loop(inquiry.ask(asked, folder, progress, yes))
+    verdicts = judged(dataset, replies)
+    finish(replies.outcomes, replies.usage.lines())
+    note(*(f"no verdict on {clip}: {why}" for clip, why in verdicts.unread.items()))
+    _tell(dataset, (*found, *verdicts.findings), model.title, as_json, page)
+    if verdicts.unread:
+        raise typer.Exit(1)
+    return None
+
+
+def _needs_model(options: Options, dry_run: bool, run: Path | None) -> None:
+    """Refuse what only a model can be asked with.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    given = {"--dry-run": dry_run, "--run": run, **dict.fromkeys(map(flag, options.given()), True)}
+    if refused := next((name for name, value in given.items() if value), None):
+        raise UsageError("applies to a model only: give --model too", item=refused)
+
+
+def _tell(
+    dataset: Dataset, found: Sequence[Finding], model: str | None, as_json: bool, page: Path | None
+) -> None:
+    """Print findings and write their page; exit status 1 where there are any."""
+    if page:
+        note(str(write_findings_page(dataset, found, model, page)))
+    if as_json:
+        head = {"data": dataset.name, "fingerprint": dataset.fingerprint, "model": model}
+        output().print(json.dumps({**head, "findings": [one.model_dump() for one in found]}, indent=2))
+    elif found:
+        table = columns("item", "kind", "reason", whole=("item", "kind"))
+        for one in found:
+            table.add_row(*map(printable, (one.item, one.kind, one.reason)))
+        output().print(table)
+    else:
+        output().print("no findings")
+    if found:
+        raise typer.Exit(1)
+
+
+def finish(outcomes: Outcomes, usage: Iterable[str]) -> None:
+    """Say what this start took and what is not done.
+
+    Raises:
+        typer.Exit: not everything was asked.
+    """
+    if outcomes.asked:
+        note(*usage, *([f"cost: {dollars_words(outcomes.dollars)} so far"] if outcomes.dollars else []))
+    if outcomes.pending:
+        again = "run the same command again to collect them"
+        note(f"{outcomes.pending} requests are pending in the batch API; {again}")
+        raise typer.Exit(PENDING)
+    if outcomes.exhausted:
+        note("stopped at --max-cost; run the same command with a higher one to continue")
+        raise typer.Exit(1)
