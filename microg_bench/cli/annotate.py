@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,17 +10,19 @@ import typer
 
 from microg_bench.annotation.consistency import Finding, judged, queries, text_findings
 from microg_bench.annotation.inquiry import OPTIONS, Inquiry
+from microg_bench.annotation.question_stages import PAIRS_FILE, Made, QuestionMaker
+from microg_bench.annotation.questions import PER_CLIP, UNANSWERABLE_SHARE
+from microg_bench.annotation.rubrics import StageRubrics, rubric_like
 from microg_bench.api import in_loop
 from microg_bench.cli.console import columns, interruptible, note, output
 from microg_bench.cli.options import with_options
 from microg_bench.cli.run import PENDING, Yes
 from microg_bench.dataset.annotations import read_annotations
-from microg_bench.dataset.load import Dataset, find_layout, load, locate
+from microg_bench.dataset.load import Dataset, find_layout, load, locate, select
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.pages.findings_page import write_findings_page
 from microg_bench.progress import RichProgress
-from microg_bench.prompts import find_rubric
 from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.preview import preview
 from microg_bench.runs.start import Outcomes
@@ -90,7 +93,7 @@ def check(
     if options.model is None:
         _needs_model(options, dry_run, run)
         return _tell(dataset, found, None, as_json, page)
-    inquiry, asked = Inquiry(find_rubric("annotate", rubric), options, dataset), queries(dataset)
+    inquiry, asked = Inquiry(rubric_like("annotate", "check", rubric), options, dataset), queries(dataset)
     if dry_run:
         output().print(str(preview(inquiry.configured(asked, weights=False))))
         return None
@@ -154,3 +157,101 @@ def finish(outcomes: Outcomes, usage: Iterable[str]) -> None:
     if outcomes.exhausted:
         note("stopped at --max-cost; run the same command with a higher one to continue")
         raise typer.Exit(1)
+
+
+QUESTIONS_EPILOG = """Examples:
+
+    microg-bench annotate questions my-data --model vllm:Qwen/Qwen3-8B --out my-questions --dry-run
+
+    microg-bench annotate questions my-data --model vllm:Qwen/Qwen3-8B --out my-questions
+"""
+
+
+@app.command(epilog=QUESTIONS_EPILOG)
+@with_options(OPTIONS)
+def questions(
+    data: DataArgument,
+    out: Annotated[
+        Path, typer.Option(help="Folder of what is asked and made; it is continued where it exists.")
+    ],
+    per_clip: Annotated[
+        int, typer.Option(min=1, max=20, help="Pairs of question and answer a clip.")
+    ] = PER_CLIP,
+    unanswerable: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the pairs that the caption does not answer.")
+    ] = UNANSWERABLE_SHARE,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first K clips.", show_default="all", metavar="<int>")
+    ] = None,
+    rubrics: Annotated[
+        Path | None,
+        typer.Option(help="Folder of own rubrics, STAGE.toml.", show_default="the shipped ones"),
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    **given: Any,
+) -> None:
+    """Make questions and answers of the captions of a dataset, for people to review.
+
+    A model proposes candidates, rates each, and answers its question again from the caption alone; those
+    that hold and differ from one another are chosen.
+    """
+    dataset = load(data)
+    clips = select(dataset, limit=limit)
+    maker = QuestionMaker(
+        replace(dataset, clips=clips),
+        Options.of(given),
+        out,
+        StageRubrics.read(rubrics),
+        per_clip,
+        unanswerable,
+    )
+    if dry_run:
+        return _show_expected(maker)
+    with interruptible(), RichProgress() as progress:
+        made = in_loop(maker.make(progress, yes))
+    for stage, replies in made.replies.items():
+        if replies.outcomes.asked:
+            note(f"{stage}:", *replies.usage.lines())
+    _finish_questions(made, out)
+    return None
+
+
+def _show_expected(maker: QuestionMaker) -> None:
+    """Print the first request of each stage, and what all stages would cost at most."""
+    dollars = 0.0
+    for stage, one in maker.expected():
+        shown = preview(one)
+        output().print(f"== {stage}: {len(one.texts):,} requests at most\n{shown}\n")
+        dollars += shown.estimate.dollars if shown.estimate else 0.0
+    if dollars:
+        output().print(f"all stages: about {dollars_words(dollars)} at most")
+
+
+def _finish_questions(made: Made, out: Path) -> None:
+    """Say what was made, and what is not done.
+
+    Raises:
+        typer.Exit: something is not done.
+    """
+    spent = [one.dollars for one in made.replies.values() if one.dollars]
+    if spent:
+        note(f"cost: {dollars_words(sum(spent))} so far")
+    facts = made.facts
+    if facts is None:
+        return finish(list(made.replies.values())[-1].outcomes, ())
+    share = facts.unanswerable / facts.pairs if facts.pairs else 0.0
+    output().print(
+        f"{facts.pairs:,} pairs for {facts.clips:,} clips of {facts.candidates:,} candidates, "
+        f"{share:.1%} unanswerable: {out / PAIRS_FILE}"
+    )
+    note(f"no person has reviewed them yet: `microg-bench annotate review {out} --out DIR`")
+    if facts.without_caption:
+        note(f"{facts.without_caption:,} clips have no caption and are left out")
+    if facts.short:
+        first = next(iter(facts.short))
+        note(f"{len(facts.short):,} clips have fewer than {facts.per_clip} pairs ({first} is the first)")
+    if facts.failures:
+        note(f"{facts.failures:,} queries failed; run the same command again to retry them")
+        raise typer.Exit(1)
+    return None
