@@ -165,11 +165,8 @@ def test_the_better_ones_are_chosen_and_others_are_told_why_not() -> None:
 
 
 def test_pairs_that_are_alike_are_not_chosen_together() -> None:
-    own = [
-        candidate(1, "one two three"),
-        candidate(2, "one two three four"),
-        candidate(3, "one two five six"),
-    ]
+    texts = ("one two three", "one two three four", "one two five six")
+    own = [candidate(number, text) for number, text in enumerate(texts, start=1)]
     assert likeness(own[0], own[1]) == pytest.approx(3 / 4)
     assert likeness(own[0], own[2]) == pytest.approx(2 / 5)
     found = selected(own, 3, 0)
