@@ -12,16 +12,26 @@ from microg_bench.annotation.consistency import Finding, judged, queries, text_f
 from microg_bench.annotation.inquiry import OPTIONS, Inquiry
 from microg_bench.annotation.question_stages import PAIRS_FILE, Made, QuestionMaker
 from microg_bench.annotation.questions import PER_CLIP, UNANSWERABLE_SHARE
+from microg_bench.annotation.reviews import (
+    DISAGREEMENTS_FILE,
+    MAX_BYTES,
+    merge_pair_reviews,
+    read_candidates,
+    read_pair_reviews,
+    write_reviewed,
+)
 from microg_bench.annotation.rubrics import StageRubrics, rubric_like
 from microg_bench.api import in_loop
 from microg_bench.cli.console import columns, interruptible, note, output
 from microg_bench.cli.options import with_options
 from microg_bench.cli.run import PENDING, Yes
+from microg_bench.curation.tables import read_rows
 from microg_bench.dataset.annotations import read_annotations
 from microg_bench.dataset.load import Dataset, find_layout, load, locate, select
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.pages.findings_page import write_findings_page
+from microg_bench.pages.pair_review_page import write_pair_review_page
 from microg_bench.progress import RichProgress
 from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.preview import preview
@@ -255,3 +265,66 @@ def _finish_questions(made: Made, out: Path) -> None:
         note(f"{facts.failures:,} queries failed; run the same command again to retry them")
         raise typer.Exit(1)
     return None
+
+
+REVIEW_EPILOG = """Examples:
+
+    microg-bench annotate review my-questions --out my-review
+
+    microg-bench annotate review my-questions --out second-pass --only my-data/disagreements.csv
+"""
+
+
+@app.command(epilog=REVIEW_EPILOG)
+def review(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the page.")],
+    only: Annotated[Path | None, typer.Option(help="CSV file with a column item: only these pairs.")] = None,
+) -> None:
+    """Write a page on which people accept, edit or reject pairs; it needs no server and exports a CSV."""
+    chosen = {row["item"] for _, row in read_rows(only, ("item",), MAX_BYTES)} if only else None
+    made = read_candidates(locate(data))
+    output().print(str(write_pair_review_page(load(data), made, out, chosen)))
+
+
+MERGE_EPILOG = """Examples:
+
+    microg-bench annotate merge my-questions ann.csv ben.csv --out my-data
+
+    microg-bench annotate merge my-questions ann.csv ben.csv --final second.csv --out my-data
+"""
+
+
+@app.command(epilog=MERGE_EPILOG)
+def merge(
+    data: DataArgument,
+    reviews: Annotated[list[Path], typer.Argument(help="CSV files that the page exported.")],
+    out: Annotated[Path, typer.Option(help="Folder of the accepted pairs; there must be none yet.")],
+    final: Annotated[
+        list[Path] | None, typer.Option(help="Review of a second pass, which decides alone.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Join reviews, report how far annotators agree, and write the accepted pairs in the published layout."""
+    dataset = load(data)
+    found = read_pair_reviews(reviews, dataset)
+    last = read_pair_reviews(final or (), dataset, deciding=True)
+    merged = merge_pair_reviews(dataset, found.found, last.found)
+    annotators = len({one.annotator for one in (*found.found, *last.found)})
+    facts = write_reviewed(dataset, merged, annotators, out)
+    table = columns("agreement on", "alpha", "units", "annotators", right=("alpha", "units", "annotators"))
+    for name, one in (("taking pairs", facts.taking), ("accept, edit or reject", facts.decision)):
+        alpha = "n/a" if one.alpha is None else f"{one.alpha:.3f}"
+        table.add_row(name, alpha, str(one.units), str(one.coders))
+    output().print(table)
+    if outdated := sorted({*found.outdated, *last.outdated}):
+        told = ", ".join(f"{item} ({annotator})" for item, annotator in outdated)
+        note(f"{len(outdated)} reviews do not count, since their pairs have changed: {told}")
+    if merged.unreviewed:
+        note(
+            f"{facts.unreviewed:,} pairs are not reviewed, and left out ({merged.unreviewed[0]} is the first)"
+        )
+    if facts.disagreements:
+        note(f"annotators differ on {facts.disagreements} pairs: {out / DISAGREEMENTS_FILE}")
+    if facts.open:
+        note(f"{facts.open} of these are left out until a second pass decides (--final)")
+    output().print(f"{facts.accepted:,} of {facts.pairs:,} pairs, {facts.edited:,} edited: {out}")
