@@ -17,7 +17,7 @@ _YES_NO = frozenset({"yes", "no"})
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
-class Finding(Record):
+class TextFinding(Record):
     """One thing that is wrong with a caption or a pair.
 
     `item` is the id of the clip, or `video_id#k` for its k-th pair, from 1; `kind` is a stable name for
@@ -29,13 +29,13 @@ class Finding(Record):
     reason: str
 
 
-def text_findings(annotations: Sequence[Annotation]) -> tuple[Finding, ...]:
+def text_findings(annotations: Sequence[Annotation]) -> tuple[TextFinding, ...]:
     """What rules find in the texts of records, without a model: those of `data check`, then of each pair."""
-    found = [Finding(item=one.item, kind=one.kind, reason=one.detail) for one in text_faults(annotations)]
+    found = [TextFinding(item=one.item, kind=one.kind, reason=one.detail) for one in text_faults(annotations)]
     for annotation in annotations:
         for k, pair in enumerate(annotation.questions, start=1):
             item = f"{annotation.video_id}#{k}"
-            found += [Finding(item=item, kind=kind, reason=why) for kind, why in pair_faults(pair)]
+            found += [TextFinding(item=item, kind=kind, reason=why) for kind, why in pair_faults(pair)]
     return tuple(found)
 
 
@@ -106,14 +106,14 @@ class Judged:
         unread: why there is no verdict on a clip, by its id; such a clip is neither right nor wrong.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[TextFinding, ...]
     unread: Mapping[str, str]
 
 
 def judged(dataset: Dataset, replies: Replies) -> Judged:
     """The findings in the answers to `queries`; a verdict that names a pair that there is not is not read."""
     unread = {name: failure.reason for name, failure in replies.failures.items()}
-    found: list[Finding] = []
+    found: list[TextFinding] = []
     for clip in dataset.clips:
         if clip.video_id not in replies.answers:
             continue
@@ -122,7 +122,7 @@ def judged(dataset: Dataset, replies: Replies) -> Judged:
             unread[clip.video_id] = f"the verdict names pair {wrong[0]} of {len(clip.questions)}"
             continue
         found += [
-            Finding(
+            TextFinding(
                 item=f"{clip.video_id}#{one['pair']}" if one["pair"] else clip.video_id,
                 kind=one["kind"].replace(" ", "-"),
                 reason=one["reason"],

@@ -15,8 +15,8 @@ from microg_bench.annotation.questions import (
     PER_CLIP,
     SPARE,
     UNANSWERABLE_SHARE,
+    AnswerComparison,
     Candidate,
-    Comparison,
     Ratings,
     answered_again,
     candidate_count,
@@ -165,8 +165,9 @@ class QuestionMaker:
         """
         if not queries:
             return
-        progress.note(f"{stage}: {len(queries):,} queries")
-        replies = await self._inquiry(stage).ask(queries, self.folder / ASKED_FOLDER / stage, progress, yes)
+        inquiry = self._inquiry(stage)
+        progress.note(f"{stage}: {len(queries):,} queries to {inquiry.model.title}")
+        replies = await inquiry.ask(queries, self.folder / ASKED_FOLDER / stage, progress, yes)
         self._replies[stage] = replies
         if not replies.is_whole:
             raise _UnfinishedError
@@ -308,7 +309,7 @@ def _taken(stage: str, one: Candidate, said: Mapping[str, Any]) -> Candidate:
             return answered_again(one, said["answer"])
         case _:
             same = said["rating"] == "right"
-            return compared(one, Comparison(by="model", same=same, reason=said["reason"]))
+            return compared(one, AnswerComparison(by="model", same=same, reason=said["reason"]))
 
 
 def _usual(clip: Clip, count: int) -> Iterator[Candidate]:

@@ -47,7 +47,7 @@ class Ratings(Record):
         return sum(getattr(self, name) for name in CRITERIA)
 
 
-class Comparison(Record):
+class AnswerComparison(Record):
     """Whether a second answer, given from the caption alone, says the same as the first.
 
     `by` tells what decided: equal words, the rule for "Not mentioned.", or the model.
@@ -75,7 +75,7 @@ class Candidate(Record):
     span: str | None = None
     ratings: Ratings | None = None
     second_answer: str | None = None
-    comparison: Comparison | None = None
+    comparison: AnswerComparison | None = None
     outcome: Outcome = "open"
     reason: str = ""
     place: int | None = None
@@ -189,15 +189,17 @@ def answered_again(one: Candidate, answer: str) -> Candidate:
     silent = is_unanswerable(answer)
     if one.unanswerable:
         told = "" if silent else "the caption answers it"
-        return compared(found, Comparison(by="rule", same=silent, reason=told))
+        return compared(found, AnswerComparison(by="rule", same=silent, reason=told))
     if silent:
-        return compared(found, Comparison(by="rule", same=False, reason="the caption does not answer it"))
+        return compared(
+            found, AnswerComparison(by="rule", same=False, reason="the caption does not answer it")
+        )
     if same_words(one.answer) == same_words(answer):
-        return compared(found, Comparison(by="words", same=True))
+        return compared(found, AnswerComparison(by="words", same=True))
     return found
 
 
-def compared(one: Candidate, comparison: Comparison) -> Candidate:
+def compared(one: Candidate, comparison: AnswerComparison) -> Candidate:
     """The candidate with the comparison of its answers; rejected where they differ."""
     found = one.model_copy(update={"comparison": comparison})
     if comparison.same:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.annotation.consistency import Finding, judged, queries, text_findings
+from microg_bench.annotation.consistency import TextFinding, judged, queries, text_findings
 from microg_bench.annotation.inquiry import OPTIONS, Inquiry
 from microg_bench.annotation.question_stages import PAIRS_FILE, Made, QuestionMaker
 from microg_bench.annotation.questions import PER_CLIP, UNANSWERABLE_SHARE
@@ -133,7 +133,7 @@ def _needs_model(options: Options, dry_run: bool, run: Path | None) -> None:
 
 
 def _tell(
-    dataset: Dataset, found: Sequence[Finding], model: str | None, as_json: bool, page: Path | None
+    dataset: Dataset, found: Sequence[TextFinding], model: str | None, as_json: bool, page: Path | None
 ) -> None:
     """Print findings and write their page; exit status 1 where there are any."""
     if page:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from microg_bench.annotation.consistency import Finding
+from microg_bench.annotation.consistency import TextFinding
 from microg_bench.dataset.load import Dataset
 from microg_bench.pages.folder import new_folder
 from microg_bench.pages.shell import render
@@ -11,7 +11,9 @@ from microg_bench.pages.shell import render
 COMPONENTS = ("filters", "list", "viewer", "keys")
 
 
-def write_findings_page(dataset: Dataset, findings: Sequence[Finding], model: str | None, out: Path) -> Path:
+def write_findings_page(
+    dataset: Dataset, findings: Sequence[TextFinding], model: str | None, out: Path
+) -> Path:
     """Write the page into the folder `out`: findings with the texts of their clips.
 
     Args:
@@ -52,7 +54,7 @@ def write_findings_page(dataset: Dataset, findings: Sequence[Finding], model: st
     return out / "index.html"
 
 
-def _place(finding: Finding) -> dict[str, object]:
+def _place(finding: TextFinding) -> dict[str, object]:
     """The clip that a finding is about, and the number of its pair, 0 for none."""
     clip, _, pair = finding.item.partition("#")
     return {"clip": clip, "pair": int(pair) if pair else 0}

@@ -7,8 +7,8 @@ import pytest
 
 from microg_bench.annotation.questions import (
     MOST_ALIKE,
+    AnswerComparison,
     Candidate,
-    Comparison,
     Ratings,
     answered_again,
     candidate_count,
@@ -146,7 +146,7 @@ def test_a_second_answer_is_compared_by_rules_as_far_as_they_go(
 
 def test_the_verdict_of_a_model_decides_where_words_differ() -> None:
     for same, outcome in ((True, "open"), (False, "rejected")):
-        found = compared(candidate(1, "a"), Comparison(by="model", same=same, reason="so"))
+        found = compared(candidate(1, "a"), AnswerComparison(by="model", same=same, reason="so"))
         assert found.outcome == outcome
 
 

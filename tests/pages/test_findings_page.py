@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from microg_bench.annotation.consistency import Finding
+from microg_bench.annotation.consistency import TextFinding
 from microg_bench.dataset.load import load
 from microg_bench.pages.findings_page import write_findings_page
 from tests.helpers.browser import set_filters, visited
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 PAIRS = [{"Q": f"{HOSTILE} {k}?", "A": f"Thing {k}."} for k in range(2)]
 FINDINGS = (
-    Finding(item="a_001", kind="blank-caption", reason="the caption is 'nan'"),
-    Finding(item="a_002#2", kind="contradiction", reason=HOSTILE),
-    Finding(item="clips", kind="published-count", reason="1 where the paper counts 2"),
+    TextFinding(item="a_001", kind="blank-caption", reason="the caption is 'nan'"),
+    TextFinding(item="a_002#2", kind="contradiction", reason=HOSTILE),
+    TextFinding(item="clips", kind="published-count", reason="1 where the paper counts 2"),
 )
 
 
