@@ -269,7 +269,7 @@ def _finish_questions(made: Made, out: Path) -> None:
 
 REVIEW_EPILOG = """Examples:
 
-    microg-bench annotate review my-questions --out my-review
+    microg-bench annotate review my-questions --videos my-data --out my-review
 
     microg-bench annotate review my-questions --out second-pass --only my-data/disagreements.csv
 """
@@ -280,11 +280,17 @@ def review(
     data: DataArgument,
     out: Annotated[Path, typer.Option(help="Folder for the page.")],
     only: Annotated[Path | None, typer.Option(help="CSV file with a column item: only these pairs.")] = None,
+    videos: Annotated[
+        str | None, typer.Option(help="Dataset folder with the videos.", show_default="DATA")
+    ] = None,
 ) -> None:
     """Write a page on which people accept, edit or reject pairs; it needs no server and exports a CSV."""
     chosen = {row["item"] for _, row in read_rows(only, ("item",), MAX_BYTES)} if only else None
     made = read_candidates(locate(data))
-    output().print(str(write_pair_review_page(load(data), made, out, chosen)))
+    footage = load(videos) if videos else None
+    with RichProgress() as progress:
+        page = write_pair_review_page(load(data), made, out, only=chosen, videos=footage, progress=progress)
+    output().print(str(page))
 
 
 MERGE_EPILOG = """Examples:

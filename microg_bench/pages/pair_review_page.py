@@ -1,6 +1,7 @@
 """The page on which people review questions and answers; it works from a file and exports a CSV."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +10,35 @@ from microg_bench.annotation.reviews import COLUMNS, LONGEST, REASONS, pair_fing
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DataError
 from microg_bench.pages.folder import new_folder
+from microg_bench.pages.frames import draw_clips
 from microg_bench.pages.shell import render
+from microg_bench.progress import Progress
 from microg_bench.records import Clip, Question
+from microg_bench.video.sampling import FrameSpec
 
-COMPONENTS = ("filters", "list", "viewer", "reviewing")
+COMPONENTS = ("filters", "frames", "list", "viewer", "reviewing")
+FRAMES = 8  # of a clip
 Made = Mapping[tuple[str, str, str], Candidate]
 
 
 def write_pair_review_page(
-    dataset: Dataset, candidates: Made, out: Path, only: Collection[str] | None = None
+    dataset: Dataset,
+    candidates: Made,
+    out: Path,
+    *,
+    only: Collection[str] | None = None,
+    videos: Dataset | None = None,
+    progress: Progress,
 ) -> Path:
-    """Write the page into the folder `out`: each pair with its caption, and what a model said of it.
+    """Write the page into the folder `out`: each pair with frames, caption, and what a model said of it.
 
     Args:
         dataset: the pairs, with their captions.
         candidates: what is known of pairs that a model made, by clip, question and answer.
         out: a folder that is new, empty, or holds a page that was written here.
         only: the pairs to show, `video_id#k`; None shows all.
+        videos: has the videos of the clips; None shows those of `dataset`, where it has any.
+        progress: told of the drawing.
 
     Returns:
         The file of the page.
@@ -45,8 +58,11 @@ def write_pair_review_page(
     wanted = {one["clip"] for one in shown}
     captions = {clip.video_id: clip.caption or "" for clip in dataset.clips if clip.video_id in wanted}
     data = {"columns": COLUMNS, "reasons": REASONS, "longest": LONGEST, "captions": captions, "pairs": shown}
-    page = render("pairs", COMPONENTS, data, title="Review", pairs=len(shown), clips=len(captions))
     with new_folder(out) as pages:
+        progress.stage("drawing", len(wanted))
+        strips = draw_clips(videos or dataset, wanted, FrameSpec.parse(FRAMES), pages.write, progress.advance)
+        data["strips"] = {clip: asdict(strip) for clip, strip in strips.items()}
+        page = render("pairs", COMPONENTS, data, title="Review", pairs=len(shown), clips=len(captions))
         pages.write("index.html", page)
     return out / "index.html"
 

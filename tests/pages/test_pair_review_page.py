@@ -12,9 +12,10 @@ from microg_bench.annotation.reviews import merge_pair_reviews, read_pair_review
 from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import DataError
 from microg_bench.pages.pair_review_page import write_pair_review_page
+from microg_bench.progress import Progress
 from microg_bench.records import Question
 from tests.helpers.browser import set_filters, visited
-from tests.helpers.datasets import write_annotations
+from tests.helpers.datasets import make_dataset, write_annotations
 
 pytestmark = pytest.mark.heavy
 
@@ -48,7 +49,9 @@ def page(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
         outcome="chosen",
     )
     known = {("a_001", pair.text, pair.answer): made}
-    return write_pair_review_page(dataset, known, tmp_path_factory.mktemp("page") / "review")
+    return write_pair_review_page(
+        dataset, known, tmp_path_factory.mktemp("page") / "review", progress=Progress()
+    )
 
 
 def export(shown: Page, place: Path) -> Path:
@@ -141,7 +144,22 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, page: Pat
 
 
 def test_a_second_pass_shows_only_what_is_asked_for(dataset: Dataset, tmp_path: Path) -> None:
-    out = write_pair_review_page(dataset, {}, tmp_path / "page", {"a_002#2"})
+    out = write_pair_review_page(dataset, {}, tmp_path / "page", only={"a_002#2"}, progress=Progress())
     assert b"a_002#2" in out.read_bytes() and b"a_001" not in out.read_bytes()
     with pytest.raises(DataError, match="has no pair a_009#1"):
-        write_pair_review_page(dataset, {}, tmp_path / "none", {"a_009#1"})
+        write_pair_review_page(dataset, {}, tmp_path / "none", only={"a_009#1"}, progress=Progress())
+
+
+def test_frames_are_shown_where_there_is_a_video(browser: Browser, tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "set", ["a_001", "a_002"])
+    (root / "videos/real/a/a_002.mp4").unlink()
+    bare = load(root / "vqa_and_captioning.json")
+    out = write_pair_review_page(bare, {}, tmp_path / "page", videos=load(root), progress=Progress())
+    assert len(list(out.parent.rglob("*.jpg"))) == 8
+    with visited(browser, out) as shown:
+        shown.locator(".row .open").first.click()
+        assert shown.locator(".strip img").count() == 8
+        assert shown.locator(".strip img").first.evaluate("image => image.naturalWidth") == 64
+        shown.keyboard.press("Escape")
+        shown.locator(".row .open", has_text="a_002#1").click()
+        assert shown.locator(".strip").count() == 0

@@ -4,7 +4,7 @@
   const { byId, readData, el, textNodes, textBox } = microg.dom;
   const { choice, plain } = microg.Reviewing;
 
-  const { pairs, captions, reasons, columns, longest } = readData();
+  const { pairs, captions, strips, reasons, columns, longest } = readData();
 
   // What is said of a pair is {decision, reason, question, answer}.
   const review = new microg.Reviewing({
@@ -74,7 +74,8 @@
   }
 
   function opened(pair) {
-    return [el("div", { class: "told" },
+    return [Object.hasOwn(strips, pair.clip) ? microg.frames.strip(strips[pair.clip], "frames") : null,
+    el("div", { class: "told" },
       caption(pair),
       textBox(pair.question, "div", "text question"),
       textBox(pair.answer),
