@@ -32,6 +32,7 @@ VERBS = {
     "prompts": ("prompts", "List the prompts, or show one as a model gets it."),
     "data": ("data", "Check a dataset, count what it holds, or fetch MicroG-4M."),
     "curate": ("curate", "Make a dataset of footage: cut clips, judge each, review, release."),
+    "annotate": ("annotate", "Check captions and pairs, make questions of captions, let people review them."),
     "submit": ("submit", "Pack a run for the leaderboard, or check what was packed."),
     "har": ("har", "Score human action recognition, or convert its annotations."),
     "doctor": ("doctor", "List what is installed and usable here, and how to install the rest."),

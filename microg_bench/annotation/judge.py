@@ -28,7 +28,7 @@ from microg_bench.annotation.judgement import (
     signature_of,
     text_hash,
 )
-from microg_bench.annotation.verdicts import Candidate, Counts, Scheme, asked, find_scheme, rating
+from microg_bench.annotation.verdicts import Counts, JudgedAnswer, Scheme, asked, find_scheme, rating
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import UsageError
 from microg_bench.options import Options
@@ -111,12 +111,12 @@ class Judge:
         return cls(run, run.dataset(data), scheme, found, options)
 
     @cached_property
-    def candidates(self) -> tuple[Candidate, ...]:
+    def candidates(self) -> tuple[JudgedAnswer, ...]:
         """All items of the run, in dataset order."""
         questions = {clip.video_id: clip.questions for clip in self.dataset.clips}
         answers = self.run.answers
         return tuple(
-            Candidate(
+            JudgedAnswer(
                 id=item.request.id,
                 source=item.request.source,
                 question=item.request.question,

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from microg_bench.curation.tables import read_rows
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DataError, UsageError
-from microg_bench.records import Clip
 from microg_bench.runs.record import RunRecord
 from microg_bench.settings import Settings
 from microg_bench.tasks import shuffled
@@ -33,7 +32,7 @@ class RatedAnswer:
 
     key: str
     id: str
-    clip: Clip
+    video_id: str
     question: str | None
     answer: str
 
@@ -58,40 +57,31 @@ def answer_keys(run: RunRecord) -> dict[str, str]:
     return {name: answer_key(run.settings, name, one.answer) for name, one in run.answers.items()}
 
 
-def draw_answers(
-    runs: Sequence[RunRecord], count: int, seed: int, data: str | Path | Dataset | None = None
-) -> list[RatedAnswer]:
+def draw_answers(runs: Sequence[RunRecord], dataset: Dataset, count: int, seed: int) -> list[RatedAnswer]:
     """Answers of all runs, chosen by the seed and in an order that tells nothing of the runs.
 
     Args:
         runs: the runs.
+        dataset: that all of them were made on.
         count: how many answers; all where there are fewer. An answer that several runs gave counts once.
         seed: the same seed draws the same answers, and a larger number holds a smaller one.
-        data: where the dataset is; None takes the place that each run was started with.
 
     Raises:
         UsageError: the runs have no answer.
-        DataError: a dataset cannot be read, or has other references.
+        DataError: a run was made on other references.
     """
-    found = {one.key: one for run in runs for one in _answers(run, run.dataset(data))}
+    found = {one.key: one for run in runs for one in _answers(run, run.dataset(dataset))}
     if not found:
         raise UsageError("the runs have no answer that could be rated")
     return [found[key] for key in shuffled(found, seed)[:count]]
 
 
-def _answers(run: RunRecord, dataset: Dataset) -> list[RatedAnswer]:
-    clips, keys = {clip.video_id: clip for clip in dataset.clips}, answer_keys(run)
-    return [
-        RatedAnswer(
-            key=keys[item.request.id],
-            id=item.request.id,
-            clip=clips[item.request.video_id],
-            question=item.request.question,
-            answer=run.answers[item.request.id].answer,
-        )
-        for item in run.items(dataset)
-        if item.request.id in keys
-    ]
+def _answers(run: RunRecord, dataset: Dataset) -> Iterator[RatedAnswer]:
+    keys = answer_keys(run)
+    for item in run.items(dataset):
+        one = item.request
+        if one.id in keys:
+            yield RatedAnswer(keys[one.id], one.id, one.video_id, one.question, run.answers[one.id].answer)
 
 
 def read_ratings(files: Sequence[Path], keys: Collection[str]) -> list[Rating]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from microg_bench.annotation.inquiry import Query
+from microg_bench.annotation.rubrics import rubric_like
 from microg_bench.errors import UsageError
 from microg_bench.prompts import Rubric, find_rubric
 from microg_bench.records import BenchmarkTask, Question
@@ -22,7 +23,7 @@ RATED = "short-answer"  # the rubric that rates an answer to a question
 
 
 @dataclass(frozen=True)
-class Candidate:
+class JudgedAnswer:
     """An item that is judged: what a run answered to a request, its reference, and the questions of the clip.
 
     `answer` is None where the run has none.
@@ -53,7 +54,7 @@ class Scheme(ABC):
     second: ClassVar[str | None] = None
 
     @abstractmethod
-    def queries(self, one: Candidate) -> Iterator[Query]:
+    def queries(self, one: JudgedAnswer) -> Iterator[Query]:
         """What is asked about a candidate; its answer is taken as empty where there is none."""
 
     @abstractmethod
@@ -68,7 +69,7 @@ class ShortAnswer(Scheme):
     task = "vqa"
     scores = ("rating",)
 
-    def queries(self, one: Candidate) -> Iterator[Query]:
+    def queries(self, one: JudgedAnswer) -> Iterator[Query]:
         """One: the rating of the answer."""
         yield rating(one.id, one.source, one.question or "", one.reference, one.answer or "")
 
@@ -89,7 +90,7 @@ class CaptionFacts(Scheme):
     scores = ("precision", "recall", "hallucination")
     lower_is_better = ("hallucination",)
 
-    def queries(self, one: Candidate) -> Iterator[Query]:
+    def queries(self, one: JudgedAnswer) -> Iterator[Query]:
         """One: the facts of both texts."""
         fields = {"reference": one.reference, "caption": one.answer or ""}
         yield Query(name=one.id, source=one.source, fields=fields)
@@ -116,7 +117,7 @@ class CaptionQuestions(Scheme):
     scores = ("answered",)
     second = RATED
 
-    def queries(self, one: Candidate) -> Iterator[Query]:
+    def queries(self, one: JudgedAnswer) -> Iterator[Query]:
         """One for each question that the clip answers."""
         for name, question in asked(one):
             fields = {"question": question.text, "caption": one.answer or ""}
@@ -130,7 +131,7 @@ class CaptionQuestions(Scheme):
 SCHEMES: dict[str, Scheme] = {one.name: one for one in (ShortAnswer(), CaptionFacts(), CaptionQuestions())}
 
 
-def asked(one: Candidate) -> list[tuple[str, Question]]:
+def asked(one: JudgedAnswer) -> list[tuple[str, Question]]:
     """The questions of a candidate's clip that have an answer, each by its request id."""
     numbered = enumerate(one.questions, start=1)
     return [(f"{one.id}#{k}", question) for k, question in numbered if not is_unanswerable(question.answer)]
@@ -146,17 +147,12 @@ def find_scheme(name: str) -> tuple[Scheme, Rubric]:
     """The scheme of a rubric, and the rubric: a shipped one, or a TOML file with other words.
 
     Raises:
-        UsageError: no rubric of that name, or its schema is not the shipped one's.
-        DataError: the file is malformed, or does not render.
+        UsageError: no rubric of that name, or of a judge.
+        DataError: the file is malformed, does not render, or has other fields or another schema.
     """
-    rubric = find_rubric("judge", name)
+    found = find_rubric("judge", name)
     known = {f"judge-{one}": scheme for one, scheme in SCHEMES.items()}
-    if rubric.id not in known:
-        raise UsageError(f"is no rubric of a judge: {unknown('id', rubric.id, known)}", item=name)
-    scheme = known[rubric.id]
-    shipped = find_rubric("judge", scheme.name)
-    for what in ("fields", "answer_schema"):
-        if getattr(rubric, what) != getattr(shipped, what):
-            reason = f"its {what} must be those of {scheme.name}; only the words may be others"
-            raise UsageError(reason, item=name)
-    return scheme, rubric
+    if found.id not in known:
+        raise UsageError(f"is no rubric of a judge: {unknown('id', found.id, known)}", item=name)
+    scheme = known[found.id]
+    return scheme, rubric_like("judge", scheme.name, name)

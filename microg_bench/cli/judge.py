@@ -251,9 +251,11 @@ def rate(
     data: DataOption = None,
 ) -> None:
     """Write a page on which people rate answers, blind to the model; it needs no server and exports a CSV."""
-    chosen = draw_answers(read_runs(runs), sample, seed, data)
+    records = read_runs(runs)
+    dataset = records[0].dataset(data)
+    chosen = draw_answers(records, dataset, sample, seed)
     with RichProgress() as progress:
-        page = write_rating_page(chosen, out, progress=progress)
+        page = write_rating_page(chosen, dataset, out, progress=progress)
     output().print(f"{page}: {len(chosen)} answers")
 
 

@@ -288,7 +288,7 @@ def test_a_rubric_in_other_words_leads_to_another_folder(
         ("caption-facts", "is for caption"),
         ("nothing", "rubric"),
         (lambda text: text.replace("judge-short-answer", "mine"), "no rubric of a judge"),
-        (lambda text: text.replace('"wrong"]', '"wrong", "so so"]'), "answer_schema"),
+        (lambda text: text.replace('"wrong"]', '"wrong", "so so"]'), "needs the schema"),
         (lambda text: text.replace("{{ answer", "{{ nobody"), "rendered"),
     ],
 )

@@ -22,14 +22,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
 
 def test_the_seed_chooses_and_orders_the_answers(runs: list[RunRecord]) -> None:
     keys = {key for run in runs for key in answer_keys(run).values()}
-    every = draw_answers(runs, 1000, 0)
+    every = draw_answers(runs, runs[0].dataset(), 1000, 0)
     assert {one.key for one in every} == keys and len(every) == len(keys)
-    assert draw_answers(list(reversed(runs)), 5, 0) == every[:5]
-    assert draw_answers(runs, 1000, 1) != every
+    assert draw_answers(list(reversed(runs)), runs[0].dataset(), 5, 0) == every[:5]
+    assert draw_answers(runs, runs[0].dataset(), 1000, 1) != every
     by_key = {key: (name, run) for run in runs for name, key in answer_keys(run).items()}
     for one in every:
         name, run = by_key[one.key]
-        assert (one.id, one.answer, one.clip.video_id) == (
+        assert (one.id, one.answer, one.video_id) == (
             name,
             run.answers[name].answer,
             name.partition("#")[0],
@@ -38,7 +38,7 @@ def test_the_seed_chooses_and_orders_the_answers(runs: list[RunRecord]) -> None:
 
 def test_runs_without_answers_are_refused(runs: list[RunRecord]) -> None:
     with pytest.raises(UsageError, match="no answer"):
-        draw_answers([], 5, 0)
+        draw_answers([], runs[0].dataset(), 5, 0)
 
 
 def written(folder: Path, *rows: dict[str, str]) -> Path:

@@ -32,8 +32,18 @@ from microg_bench.annotation.judgement import (
     signature_of,
     text_hash,
 )
+from microg_bench.annotation.questions import Candidate, Ratings
 from microg_bench.annotation.ratings import COLUMNS as RATED
 from microg_bench.annotation.ratings import Rating, answer_key, answer_keys, read_ratings
+from microg_bench.annotation.reviews import COLUMNS as PAIR_COLUMNS
+from microg_bench.annotation.reviews import (
+    merge_pair_reviews,
+    pair_fingerprint,
+    pairs,
+    read_candidates,
+    read_pair_reviews,
+)
+from microg_bench.annotation.rubrics import rubric_like
 from microg_bench.cli.options import read_toml
 from microg_bench.curation.folder import (
     Box,
@@ -63,7 +73,7 @@ from microg_bench.har.convert import BOXES
 from microg_bench.har.reports import read_scorecards
 from microg_bench.metrics.sentence import check_modules
 from microg_bench.pages.review_page import read_prefill
-from microg_bench.prompts import read_template
+from microg_bench.prompts import PROMPTS, read_template
 from microg_bench.records import Answer, Failure, Request, TaskName
 from microg_bench.runs.batches import Batches
 from microg_bench.runs.budget import find_price
@@ -329,6 +339,41 @@ def _read_ratings(file: Path) -> None:
     agreements([run], read_ratings([file], answer_keys(run).values()))
 
 
+def _pairs() -> dict[str, bytes]:
+    """The files of a set of questions, and a review of it."""
+    with tempfile.TemporaryDirectory() as name:
+        annotations = _as_json([record("orbit_000")])
+        place = Path(name, "set.json")
+        place.write_bytes(annotations)
+        rows = [
+            (item, "ann", "edit", "", 'What, "two"?', "A man.", pair_fingerprint(clip, pair))
+            for item, clip, pair in pairs(load(place))
+        ]
+    made = Candidate(
+        id="orbit_000#c1",
+        video_id="orbit_000",
+        question="Who is it?",
+        answer="A man.",
+        form="who",
+        scope="broad",
+        ratings=Ratings(reason="", logical_consistency=5, fluency=4, relevance=4, information_value=3),
+        outcome="chosen",
+    )
+    return {
+        "vqa_and_captioning.json": annotations,
+        "review.csv": table_text(PAIR_COLUMNS, rows).encode(),
+        "candidates.jsonl": f"{made.model_dump_json()}\n".encode(),
+    }
+
+
+PAIRS = _pairs()
+
+
+def _read_pair_review(file: Path) -> None:
+    dataset = load(file.parent)
+    merge_pair_reviews(dataset, read_pair_reviews([file], dataset).found)
+
+
 DATASET = {
     "footage.csv": b"name,kind,origin,licence,mission\norbit,real,NASA,public domain,ISS-40\n",
     "curation.json": b'{"schema": 1, "recipe": {}, "detector": {"name": "hog"}}',
@@ -403,6 +448,15 @@ READERS: dict[str, Reader] = {
     },
     **{f"curation: {name}": Reader(_read_curation, CURATION[name], name, CURATION) for name in JOURNALS},
     "review": Reader(_read_review, CURATION["review.csv"], "review.csv", CURATION),
+    "review of pairs": Reader(_read_pair_review, PAIRS["review.csv"], "review.csv", PAIRS),
+    "candidates": Reader(
+        lambda file: read_candidates(file.parent), PAIRS["candidates.jsonl"], "candidates.jsonl", PAIRS
+    ),
+    "rubric": Reader(
+        lambda file: rubric_like("annotate", "check", str(file)),
+        (PROMPTS / "annotate/check.toml").read_bytes(),
+        "r.toml",
+    ),
     "prefill": Reader(read_prefill, b"video_id,caption,crew\norbit_000,A man.,Ann\n"),
     "manifest": Reader(read_manifest, DATASET["footage.csv"]),
     "recipe of a curation": Reader(read_curation_recipe, (RECIPES / "paper.toml").read_bytes(), "a.toml"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from microg_bench.annotation.ratings import RatedAnswer, read_ratings
+from microg_bench.dataset.load import Dataset
 from microg_bench.pages.rating_page import write_rating_page
 from microg_bench.progress import Progress
 from microg_bench.records import Clip
@@ -23,26 +24,28 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> list[RatedAnswer]:
-    place = tmp_path_factory.mktemp("videos")
-    write_clip(place / "a_001.mp4", frames=90, fps=30, size=(96, 64))
-    (place / "broken.mp4").write_bytes(b"no video")
-    clips = [
-        Clip(video_id="a_001", source="a", video=place / "a_001.mp4"),
-        Clip(video_id="a_002", source="a"),
-        Clip(video_id="b_001", source="b", video=place / "broken.mp4"),
-    ]
+def answers() -> list[RatedAnswer]:
+    clips = ("a_001", "a_002", "b_001", "a_001")
     return [
         RatedAnswer(
-            f"{k:016x}", f"{clip.video_id}#{k}", clip, None if k == 3 else f"What is {k}?", f"{HOSTILE} {k}"
+            f"{k:016x}", f"{clip}#{k % 3}", clip, None if k == 3 else f"What is {k}?", f"{HOSTILE} {k}"
         )
-        for k, clip in enumerate([clips[0], clips[1], clips[2], clips[0]])
+        for k, clip in enumerate(clips)
     ]
 
 
 @pytest.fixture(scope="module")
 def page(answers: list[RatedAnswer], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_rating_page(answers, tmp_path_factory.mktemp("page") / "rating", progress=Progress())
+    place = tmp_path_factory.mktemp("videos")
+    write_clip(place / "a_001.mp4", frames=90, fps=30, size=(96, 64))
+    (place / "broken.mp4").write_bytes(b"no video")
+    clips = (
+        Clip(video_id="a_001", source="a", video=place / "a_001.mp4"),
+        Clip(video_id="a_002", source="a"),
+        Clip(video_id="b_001", source="b", video=place / "broken.mp4"),
+    )
+    out = tmp_path_factory.mktemp("page") / "rating"
+    return write_rating_page(answers, Dataset("d", clips, "f"), out, progress=Progress())
 
 
 def export(shown: Page, place: Path) -> Path:
@@ -57,7 +60,7 @@ def test_answers_are_rated_by_the_keyboard_and_exported(
 ) -> None:
     keys = [one.key for one in answers]
     with visited(browser, page) as shown:
-        assert shown.inner_text("#count") == "4 shown, 0 of 4 rated"
+        assert shown.inner_text("#count") == "4 shown, 0 of 4 decided"
         shown.click("#export")
         assert "name" in shown.inner_text("#problem")
         shown.fill("#annotator", "ann")
@@ -65,17 +68,18 @@ def test_answers_are_rated_by_the_keyboard_and_exported(
         shown.keyboard.press("n")
         shown.keyboard.press("k")
         assert shown.inner_text("#opened-title") == "a_001#0"
-        assert shown.locator(".scenes img").count() == 8
+        assert shown.locator(".strip img").count() == 8
         shown.keyboard.press("1")
         assert shown.inner_text("#opened-title") == "a_002#1", "the next open answer follows"
-        assert "no pictures" in shown.inner_text("#opened-body")
+        assert shown.locator(".strip img").count() == 0
         shown.keyboard.press("3")
         shown.keyboard.press("c")
         shown.keyboard.type('=1+1, "a note"')
         shown.keyboard.press("Escape")
         shown.keyboard.press("2")
+        assert shown.inner_text("#opened-title") == "a_001#0 (2)"
         shown.keyboard.press("Escape")
-        assert shown.inner_text("#count") == "4 shown, 3 of 4 rated"
+        assert shown.inner_text("#count") == "4 shown, 3 of 4 decided"
         file = export(shown, tmp_path / "ann.csv")
         assert file.read_text().splitlines()[3] == f'{keys[2]},b_001#2,ann,partly,"1+1, ""a note"""'
     assert [(one.key, one.level) for one in read_ratings([file], keys)] == [
@@ -96,9 +100,9 @@ def test_ratings_are_kept_in_the_browser_by_person(browser: Browser, page: Path)
         shown.keyboard.press("Escape")
         shown.goto(page.resolve().as_uri())
         shown.wait_for_selector("html[data-ready]")
-        assert shown.inner_text("#count") == "4 shown, 1 of 4 rated"
+        assert shown.inner_text("#count") == "4 shown, 1 of 4 decided"
         shown.fill("#annotator", "eve")
-        expect(shown.locator("#count")).to_have_text("4 shown, 0 of 4 rated")
+        expect(shown.locator("#count")).to_have_text("4 shown, 0 of 4 decided")
 
 
 def test_answers_are_found_by_words_and_by_rating(browser: Browser, page: Path) -> None:
