@@ -78,7 +78,8 @@ class AgreementReport(Record):
         for name in ("sensitivity", "specificity"):
             rate: RateEntry | None = getattr(self, name)
             parts += [f"{name} {number(rate.value)}"] if rate else []
-        return f"{', '.join(parts)} ({self.answers:,} answers, {self.raters} raters)"
+        people = f"{self.raters} rater{'s' * (self.raters != 1)}"
+        return f"{', '.join(parts)} ({self.answers:,} answers, {people})"
 
     def notes(self) -> Iterator[str]:
         """What a reader must know, a line each."""

@@ -194,7 +194,7 @@ def _finish(found: Sequence[JudgedRun]) -> None:
     ]:
         alarm("the judge may be partial", doubts)
     replies = [one for own in found for one in own.replies]
-    if spent := sum(one.outcomes.dollars or 0 for one in replies):
+    if spent := sum(one.dollars or 0 for one in replies):
         note(f"cost: {dollars_words(spent)} so far")
     if len(judged) < len(found):
         note("requests are pending in the batch API; run the same command again to collect them")
@@ -300,7 +300,7 @@ def correlations(metrics: Mapping[str, ScoreAgreement], reports: Mapping[Path, A
 
 def agreement_lines(folder: Path, report: AgreementReport) -> Iterator[str]:
     """The agreement of a judge with people, and what follows for one run."""
-    yield f"{folder}: {report.answers:,} answers rated by {report.raters} people"
+    yield f"{folder}: {report.words()}"
     yield f"  alpha among people {number(report.people)}, with the judge {number(report.judge)}"
     for name in ("sensitivity", "specificity", "uncorrected", "corrected"):
         rate: RateEntry | None = getattr(report, name)

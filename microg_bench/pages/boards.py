@@ -94,7 +94,8 @@ def _text_board(
 
 def _head(table: PublishedTable, columns: Sequence[str]) -> Json:
     title = table.facts.title.split(",")[0]
-    return {"title": title, "labels": list(table.facts.headings), "columns": columns, "lower": []}
+    labels = list(table.facts.headings)
+    return {"title": title, "labels": labels, "columns": columns, "lower": [], "told": ""}
 
 
 def own_row(table: PublishedTable, facts: Facts, entry: Entry, page: str, columns: Sequence[str]) -> Json:

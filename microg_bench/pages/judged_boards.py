@@ -35,6 +35,7 @@ def _board(
         "labels": list(table.facts.headings),
         "columns": list(judged.columns),
         "lower": list(judged.lower_is_better),
+        "told": f"Judged: {judged.name}.",
         "task": f"judged-{first.task}",
         "protocol": judged.name,
         "dataset": first.dataset,

@@ -102,7 +102,10 @@ def test_people_rate_and_the_judge_is_held_against_them(server: FaultServer, run
     assert done.returncode == 0 and done.stdout.strip() == "page/index.html: 9 answers", done.stderr
     answers = page_data(runs / "page/index.html")["answers"]
     assert not any("blind" in json.dumps(one) or "constant" in json.dumps(one) for one in answers)
-    rows = [[one["id"], one["item"], "ann", ("right", "wrong")[k % 2], ""] for k, one in enumerate(answers)]
+    rows = [
+        [one["fingerprint"], one["item"], "ann", ("right", "wrong")[k % 2], ""]
+        for k, one in enumerate(answers)
+    ]
     (runs / "ann.csv").write_text(table_text(COLUMNS, rows))
     done = bench("judge", "agreement", "blind/vqa", "constant/vqa", "--ratings", "ann.csv", cwd=runs)
     assert done.returncode == 0, done.stderr
@@ -110,7 +113,7 @@ def test_people_rate_and_the_judge_is_held_against_them(server: FaultServer, run
     assert names == ["ROUGE-L", "rating,"] and done.stdout.count("sensitivity") >= 2
     assert len(list(runs.rglob("agreement.json"))) == 2
     board = judged_board(runs)
-    assert "(9 answers, 1 raters)" in board["protocol"]
+    assert "(9 answers, 1 rater)" in board["protocol"]
     assert board["groups"][0]["rows"][0]["notes"][0].startswith("12 asked")
     done = bench("judge", "agreement", "blind/caption", "--ratings", "ann.csv", cwd=runs)
     assert done.returncode == 1 and "none of these runs" in done.stderr
@@ -132,7 +135,7 @@ def test_judged_scores_stand_on_a_board_of_their_own(server: FaultServer, runs: 
     bench(*judge(server, "blind/caption", "constant/caption", "--rubric", "caption-facts"), cwd=runs)
     board = judged_board(runs)
     assert board["protocol"].startswith("judge-caption-facts@1:") and " by m; " in board["protocol"]
-    assert board["protocol"].endswith("agreement with people unknown")
+    assert board["protocol"].endswith("agreement with people unknown") and board["protocol"] in board["told"]
     assert board["columns"] == ["precision", "recall", "hallucination"] and board["lower"] == [
         "hallucination"
     ]

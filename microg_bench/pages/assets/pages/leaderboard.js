@@ -111,6 +111,7 @@
     byId("warning").hidden = !board.warning;
     byId("warning").textContent = board.warning;
     byId("about").textContent = [
+      ...(board.told ? [board.told] : []),
       `Scores ${board.unit}, higher is better${board.lower.length ? `, lower for ${board.lower.join(", ")}` : ""}; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
       ...(groups.some((group) => group.kind === "baseline") ? ["Baselines ignore the filters and are never ranked best."] : []),
       ...(notes.length ? ["Notes say which numbers are not comparable with the paper, and what else to know of them; they are tooltips of the names, too."] : []),
