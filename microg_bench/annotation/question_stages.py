@@ -158,18 +158,21 @@ class QuestionMaker:
         return Inquiry(getattr(self.rubrics, stage), options, self.dataset)
 
     async def _ask(self, stage: str, queries: Sequence[Query], progress: Progress, yes: bool) -> None:
-        """Ask a stage, if it has something to ask.
-
-        Raises:
-            _UnfinishedError: some queries were not asked.
-        """
+        """Ask a stage, if it has something to ask."""
         if not queries:
             return
         inquiry = self._inquiry(stage)
         progress.note(f"{stage}: {len(queries):,} queries to {inquiry.model.title}")
         replies = await inquiry.ask(queries, self.folder / ASKED_FOLDER / stage, progress, yes)
         self._replies[stage] = replies
-        if not replies.is_whole:
+
+    def _check_asked(self) -> None:
+        """Go on only where each query that there was has an answer or has failed.
+
+        Raises:
+            _UnfinishedError: some were not asked.
+        """
+        if not all(one.is_whole for one in self._replies.values()):
             raise _UnfinishedError
 
     def _said(self, stage: str) -> Mapping[str, Any]:
@@ -193,6 +196,7 @@ class QuestionMaker:
     async def _propose(self, progress: Progress, yes: bool) -> list[Candidate]:
         for stage in ("candidates", "unanswerable"):
             await self._ask(stage, self._queries(stage), progress, yes)
+        self._check_asked()
         found: list[Candidate] = []
         for stage, take in (("candidates", proposed), ("unanswerable", proposed_unanswerable)):
             for clip, said in self._said(stage).items():
@@ -205,6 +209,7 @@ class QuestionMaker:
     ) -> list[Candidate]:
         """The candidates after a stage that asks about each that is open."""
         await self._ask(stage, self._queries_of(stage, found), progress, yes)
+        self._check_asked()
         failures = self._replies[stage].failures if stage in self._replies else {}
         said = self._said(stage)
         return [

@@ -1,9 +1,10 @@
 """`microg-bench annotate`: check captions and pairs, make questions, let people review them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -84,7 +85,7 @@ def check(
         Path | None,
         typer.Option(
             help="Folder of the model's answers.",
-            show_default="one below runs/, the same for the same options",
+            show_default="one below annotations/, the same for the same options",
         ),
     ] = None,
     rubric: Annotated[str, typer.Option(help="What the model is asked: a name, or a .toml file.")] = "check",
@@ -101,8 +102,8 @@ def check(
     found = text_findings(read_annotations(find_layout(locate(data)).annotations))
     dataset = load(data)
     if options.model is None:
-        _needs_model(options, dry_run, run)
-        return _tell(dataset, found, None, as_json, page)
+        _needs_model(options, {"--dry-run": dry_run, "--run": run, "--rubric": rubric != "check"})
+        return _tell(dataset, found, as_json, page)
     inquiry, asked = Inquiry(rubric_like("annotate", "check", rubric), options, dataset), queries(dataset)
     if dry_run:
         output().print(str(preview(inquiry.configured(asked, weights=False))))
@@ -115,32 +116,35 @@ def check(
     verdicts = judged(dataset, replies)
     finish(replies.outcomes, replies.usage.lines())
     note(*(f"no verdict on {clip}: {why}" for clip, why in verdicts.unread.items()))
-    _tell(dataset, (*found, *verdicts.findings), model.title, as_json, page)
-    if verdicts.unread:
-        raise typer.Exit(1)
-    return None
+    return _tell(dataset, (*found, *verdicts.findings), as_json, page, model.title, verdicts.unread)
 
 
-def _needs_model(options: Options, dry_run: bool, run: Path | None) -> None:
+def _needs_model(options: Options, own: Mapping[str, Any]) -> None:
     """Refuse what only a model can be asked with.
 
     Raises:
         UsageError: naming the option.
     """
-    given = {"--dry-run": dry_run, "--run": run, **dict.fromkeys(map(flag, options.given()), True)}
+    given = {**own, **dict.fromkeys(map(flag, options.given()), True)}
     if refused := next((name for name, value in given.items() if value), None):
         raise UsageError("applies to a model only: give --model too", item=refused)
 
 
 def _tell(
-    dataset: Dataset, found: Sequence[TextFinding], model: str | None, as_json: bool, page: Path | None
+    dataset: Dataset,
+    found: Sequence[TextFinding],
+    as_json: bool,
+    page: Path | None,
+    model: str | None = None,
+    unread: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Print findings and write their page; exit status 1 where there are any."""
+    """Print findings and write their page; exit status 1 where there are any, or a verdict is not read."""
     if page:
         note(str(write_findings_page(dataset, found, model, page)))
     if as_json:
         head = {"data": dataset.name, "fingerprint": dataset.fingerprint, "model": model}
-        output().print(json.dumps({**head, "findings": [one.model_dump() for one in found]}, indent=2))
+        told = {**head, "findings": [one.model_dump() for one in found], "unread": dict(unread)}
+        output().print(json.dumps(told, indent=2))
     elif found:
         table = columns("item", "kind", "reason", whole=("item", "kind"))
         for one in found:
@@ -148,7 +152,7 @@ def _tell(
         output().print(table)
     else:
         output().print("no findings")
-    if found:
+    if found or unread:
         raise typer.Exit(1)
 
 
@@ -249,7 +253,7 @@ def _finish_questions(made: Made, out: Path) -> None:
         note(f"cost: {dollars_words(sum(spent))} so far")
     facts = made.facts
     if facts is None:
-        return finish(list(made.replies.values())[-1].outcomes, ())
+        return finish(next(one for one in made.replies.values() if not one.is_whole).outcomes, ())
     share = facts.unanswerable / facts.pairs if facts.pairs else 0.0
     output().print(
         f"{facts.pairs:,} pairs for {facts.clips:,} clips of {facts.candidates:,} candidates, "

@@ -15,8 +15,9 @@ from microg_bench.errors import DataError, MicrogError, RunError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.storage import read_strict_json
+from tests.helpers.batch_vendors import OpenAIVendor
 from tests.helpers.datasets import write_annotations
-from tests.helpers.fault_server import FaultServer
+from tests.helpers.fault_server import FaultServer, OpenAIWire
 from tests.helpers.scripted_annotator import ScriptedAnnotator, caption
 
 pytestmark = pytest.mark.slow
@@ -168,6 +169,22 @@ def test_the_limit_of_cost_holds_over_all_stages(
     assert 0 < spent <= 0.006
     assert not (tmp_path / "out" / "questions.json").exists()
     assert facts(make(server, data, tmp_path / "out", max_cost=1.0, **more)).pairs == 30
+
+
+def test_batches_are_collected_stage_by_stage(data: Path, server: FaultServer, tmp_path: Path) -> None:
+    vendor, model = OpenAIVendor(server), ScriptedAnnotator()
+    texts: dict[str, str] = {}
+    vendor.says = lambda key: model.says(texts[key])
+    rounds = 0
+    while (made := make(server, data, tmp_path / "out", model="openai:m", batch=True)).facts is None:
+        rounds += 1
+        open_ = [name for name, batch in vendor.batches.items() if batch["status"] != "completed"]
+        for name in open_:
+            texts |= {one["custom_id"]: OpenAIWire.question(one["body"]) for one in vendor.requests(name)}
+            vendor.end(name, lambda key: "")
+            texts.clear()
+    assert rounds == 3, "candidates and unanswerable ones in one round, then ratings, then answers"
+    assert facts(made).pairs == 30 and server.asked.total() == 0
 
 
 def test_what_would_be_asked_is_told_before(

@@ -36,6 +36,7 @@ def test_findings_are_a_table_json_and_a_page(tmp_path: Path) -> None:
     told = json.loads(bench("annotate", "check", "set.json", "--json", cwd=tmp_path).stdout)
     assert told["data"] == "set" and told["model"] is None
     assert [set(one) for one in told["findings"]] == [{"item", "kind", "reason"}] * 2
+    assert told["unread"] == {}
 
 
 def test_a_dataset_without_findings_ends_well(tmp_path: Path) -> None:
