@@ -356,6 +356,20 @@ def test_items_that_the_run_did_not_answer_are_not_asked(
         assert one.counts.not_asked == count and not one.counts.complete
 
 
+def test_what_the_limit_of_cost_leaves_is_not_asked(
+    server: FaultServer, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('[openai.m]\ninput = 10.0\noutput = 10.0\ndate = "2026-01-01"\n')
+    paid = {"model": "openai:m", "prices": str(prices), "max_cost": 0.01, "max_concurrency": 1}
+    found = judged(server, runs[1] / "vqa", "short-answer", **paid)
+    one = whole(found.judgement)
+    assert found.replies[0].outcomes.exhausted
+    assert 0 < one.counts.judged < 12 and one.counts.judged + one.counts.not_asked == 12
+    more = whole(judged(server, runs[1] / "vqa", "short-answer", **{**paid, "max_cost": 9.0}).judgement)
+    assert more.counts == JudgeCounts(judged=12) and len(server.bodies) == 12
+
+
 def test_estimates_count_what_is_asked(server: FaultServer, runs: tuple[Path, Path]) -> None:
     (one,) = judge_of(server, runs[1] / "vqa", "short-answer").estimates()
     assert (one.requests, one.output_tokens, one.dollars) == (12, 12 * 256, 0)

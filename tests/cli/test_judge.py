@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from microg_bench.annotation.ratings import COLUMNS
+from microg_bench.cli.judge import judge_options
 from microg_bench.curation.tables import table_text
 from tests.helpers.datasets import bench
 from tests.helpers.fault_server import FaultServer
@@ -74,6 +75,13 @@ def test_a_dry_run_tells_what_it_would_cost(runs: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("blind/vqa: about $") and "for 12 requests" in done.stdout
+
+
+def test_the_default_judge_is_pinned_and_does_not_think() -> None:
+    one = judge_options(None, {"seed": "3", "thinking": None})
+    assert one.model == "vllm:Qwen/Qwen3.5-9B" and re.fullmatch(r"[0-9a-f]{40}", one.revision or "")
+    assert (one.thinking, one.seed) == ("off", 3)
+    assert judge_options("server:m", {}).revision is None
 
 
 def test_what_failed_is_told_and_tried_again(server: FaultServer, runs: Path) -> None:
