@@ -32,6 +32,8 @@ NEAR = {
     "microg_bench/scoring/intervals.py": ["tests/scoring/test_intervals.py"],
     "microg_bench/scoring/compare.py": ["tests/scoring/test_compare.py"],
     "microg_bench/scoring/probes.py": ["tests/scoring/test_probes.py"],
+    "microg_bench/scoring/rates.py": ["tests/scoring/test_rates.py"],
+    "microg_bench/scoring/rank_correlation.py": ["tests/scoring/test_rank_correlation.py"],
     "microg_bench/runs/budget.py": ["tests/runs/test_budget.py"],
     "microg_bench/runs/statistics.py": ["tests/runs/test_statistics.py"],
     "microg_bench/scorecard.py": ["tests/test_scorecard.py"],

@@ -49,8 +49,8 @@ def compare_runs(
         letters = dict(zip((record.path for record in records), ascii_uppercase, strict=False))
         lines = [f"{letters[one.path]}  {printable(one.scorecard.title)}  {one.path}" for one in records]
         output().print("\n".join([TASKS[task].title, *lines, ""]))
-        output().print(_table(found, letters))
-        output().print("\n".join([*_notes(found, letters), *_remarks(records, letters)]))
+        output().print(difference_table(found, letters))
+        output().print("\n".join([*difference_notes(found, letters), *_remarks(records, letters)]))
         if show and len(records) == 2:
             output().print("\n".join(_contrasts(records, by, show)))
         output().print()
@@ -74,7 +74,7 @@ def _pair(one: Comparison, letters: dict[Path, str]) -> str:
     return f"{letters[one.first.path]} − {letters[one.second.path]}"
 
 
-def _notes(found: Sequence[Comparison], letters: dict[Path, str]) -> Iterator[str]:
+def difference_notes(found: Sequence[Comparison], letters: dict[Path, str]) -> Iterator[str]:
     """What intervals and p-values rest on; all have the same source videos."""
     count = found[0].difference.clusters
     how = IntervalEntry(
@@ -99,7 +99,8 @@ def _remarks(records: Sequence[RunRecord], letters: dict[Path, str]) -> Iterator
             yield f"{pair} have inputs of other sizes, by the tokens of the prompts of {of}"
 
 
-def _table(found: Sequence[Comparison], letters: dict[Path, str]) -> Table:
+def difference_table(found: Sequence[Comparison], letters: dict[Path, str]) -> Table:
+    """A row for each pair of runs under each score; `letters` name the runs by their paths."""
     right = ("difference", "95% interval", "p", "p (Holm)")
     table = columns("metric", "pair", *right, right=right)
     for one in found:

@@ -22,7 +22,7 @@ from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
 from microg_bench.video.sampling import FramePositions, FrameSpec, FrameUnion
 
-COMPONENTS = ("filters", "list", "viewer", "scene")
+COMPONENTS = ("filters", "list", "viewer", "scene", "reviewing")
 FRAMES = 8  # of a clip
 LONGEST_SIDE = 480  # pixels, of a picture
 MAX_BYTES = 16 * 1024**2

@@ -54,12 +54,12 @@ class Preview:
     def __str__(self) -> str:
         one = self.configuration
         whole = "the whole clip, as its file" if one.sends_clips else "none: this model sees no video"
-        clips = f"{len(one.clips)} of {len(one.dataset.clips)} clips"
+        clips = "" if one.texts else f", {len(one.clips)} of {len(one.dataset.clips)} clips"
         rows: dict[str, str] = {
             "model": f"{one.adapter.name} ({one.title})",
             "checkpoint": one.engine_options.checkpoint or "none",
             "engine": one.engine.name,
-            "data": f"{one.dataset.name}, {clips}",
+            "data": f"{one.dataset.name}{clips}",
             "frames": " ".join([str(one.frames or whole), *map(str, one.transforms)]),
             **{task: f"{len(items)} requests" for task, items in one.items.items()},
             "cost": self.cost,
