@@ -54,7 +54,8 @@ _UNREAD = ("parse", "thinking")
 _UNMOVED = ("task", "title", "dataset", "fingerprint", "clips", "requests")  # settings that move no verdict
 _SIGNED = ("adapter_sha256", "model", "checkpoint", "checkpoint_sha256", "revision", "prompt")
 _NO_PRICE = Price(date=date.min, input=0, output=0)
-_VENDORS = {"openai": "openai", "gemini": "google"}  # of engines, as the hub calls them
+# The vendors of engines, as the hub calls them.
+_VENDORS = {"anthropic": "anthropic", "openai": "openai", "gemini": "google"}
 
 
 @dataclass(frozen=True)

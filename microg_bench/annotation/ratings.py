@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from microg_bench.annotation.verdicts import POINTS
 from microg_bench.curation.tables import read_rows
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DataError, UsageError
@@ -20,7 +21,7 @@ from microg_bench.settings import Settings
 from microg_bench.tasks import shuffled
 from microg_bench.text import unknown
 
-LEVELS = ("right", "partly", "wrong")
+LEVELS = tuple(POINTS)
 COLUMNS = ("key", "id", "rater", "rating", "note")
 LONGEST = 200  # characters of a name
 _MAX_BYTES = 64 * 1024**2

@@ -385,6 +385,7 @@ def test_estimates_count_what_is_asked(server: FaultServer, runs: tuple[Path, Pa
         ({"checkpoint": "Qwen/A"}, {"checkpoint": "A", "engine": "server"}, "own checkpoint"),
         ({"checkpoint": "Qwen/A"}, {"checkpoint": "Qwen/B"}, "one vendor, qwen"),
         ({"checkpoint": "gpt-4o", "engine": "openai"}, {"checkpoint": "gpt-6", "engine": "openai"}, "openai"),
+        ({"checkpoint": "a", "engine": "anthropic"}, {"checkpoint": "b", "engine": "anthropic"}, "anthropic"),
         ({"checkpoint": "google/gemma"}, {"checkpoint": "gemini-4", "engine": "gemini"}, "google"),
         (
             {"checkpoint": "/a/b", "checkpoint_sha256": "1" * 64},
