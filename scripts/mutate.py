@@ -29,6 +29,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # The tests near each module: together they take seconds.
 NEAR = {
+    "microg_bench/annotation/questions.py": ["tests/annotation/test_questions.py"],
+    "microg_bench/annotation/reviews.py": ["tests/annotation/test_reviews.py"],
+    "microg_bench/dataset/text_faults.py": [
+        *("tests/dataset/test_check.py", "tests/annotation/test_consistency.py"),
+    ],
     "microg_bench/scoring/intervals.py": ["tests/scoring/test_intervals.py"],
     "microg_bench/scoring/compare.py": ["tests/scoring/test_compare.py"],
     "microg_bench/scoring/probes.py": ["tests/scoring/test_probes.py"],

@@ -59,8 +59,13 @@ def chosen(found: Sequence[Candidate]) -> list[str]:
 
 def test_longer_and_fuller_captions_get_more_candidates() -> None:
     assert facts(CAPTION) == 2
+    assert facts("A red hat; a hat, one blue hat") == 2, "of three words or more"
     assert candidate_count("A hat.", 6) == 6
     assert candidate_count(" ".join(["word"] * 120), 6) == 10  # 6 · (120/80 + 1/10), rounded up
+    ten_facts = "one two three four five six seven eight. " * 10
+    assert candidate_count(ten_facts) == 12
+    assert candidate_count(f"{ten_facts} more") == 13, "81 words"
+    assert candidate_count(f"{ten_facts} one more word") == 13, "eleven facts"
     assert candidate_count(f"{CAPTION} " * 100, 6) == 24
 
 
@@ -98,6 +103,7 @@ def test_repeated_and_surplus_candidates_are_rejected() -> None:
     twice = said(question="what drifts past the window ?")
     found = proposed("a_001", CAPTION, [said(), twice, said(question="What is seen?")], 2)
     assert [one.outcome for one in found] == ["open", "rejected", "rejected"]
+    assert found[1].reason == "asks the same as one before"
     assert "more than the 2" in found[2].reason
     assert [one.id for one in found] == ["a_001#c1", "a_001#c2", "a_001#c3"]
 
@@ -120,6 +126,7 @@ def test_an_unanswerable_candidate_has_the_published_answer_and_no_span() -> Non
 def test_a_low_rating_of_one_criterion_rejects(low: str, reason: str) -> None:
     ratings = candidate(1, "a").ratings
     assert ratings and rated(candidate(1, "a"), ratings).outcome == "open"
+    assert rated(candidate(1, "a"), ratings.model_copy(update={low: 3})).outcome == "open"
     found = rated(candidate(1, "a"), ratings.model_copy(update={low: 2}))
     assert (found.outcome, found.reason) == ("rejected", reason)
 
@@ -142,6 +149,7 @@ def test_a_second_answer_is_compared_by_rules_as_far_as_they_go(
     found = answered_again(one, answer)
     assert found.outcome == outcome and found.second_answer == answer
     assert (found.comparison.by if found.comparison else None) == by
+    assert bool(found.comparison and found.comparison.reason) == (outcome == "rejected")
 
 
 def test_the_verdict_of_a_model_decides_where_words_differ() -> None:
@@ -161,6 +169,9 @@ def test_the_better_ones_are_chosen_and_others_are_told_why_not() -> None:
     assert chosen(found) == ["c2", "c3"]
     assert [one.outcome for one in found] == ["not chosen", "chosen", "chosen", "rejected"]
     assert found[0].reason == "others are better"
+    assert [one.place for one in found] == [None, 1, 2, None]
+    both = [candidate(1, "one", (5, 3, 3, 3)), candidate(2, "two", (3, 5, 5, 5))]
+    assert chosen(selected(both, 1, 0)) == ["c2"], "the sum comes first"
     assert chosen(selected(own, 1, 0)) == ["c3"], "logical consistency decides where sums are equal"
 
 
@@ -169,6 +180,10 @@ def test_pairs_that_are_alike_are_not_chosen_together() -> None:
     own = [candidate(number, text) for number, text in enumerate(texts, start=1)]
     assert likeness(own[0], own[1]) == pytest.approx(3 / 4)
     assert likeness(own[0], own[2]) == pytest.approx(2 / 5)
+    told = [one.model_copy(update={"answer": "five six seven"}) for one in own[:2]]
+    assert likeness(*told) == pytest.approx(6 / 7), "answers count"
+    silent = [candidate(1, "one two three", kind="u"), candidate(2, "four five six", kind="u")]
+    assert likeness(*silent) == 0, "but for those that say nothing"
     found = selected(own, 3, 0)
     assert chosen(found) == ["c1", "c3"]
     assert found[1].reason == "is like a_001#c1 (0.75)"

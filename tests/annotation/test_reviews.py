@@ -1,5 +1,6 @@
 """Reviews of pairs: read, joined and written."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,6 +79,8 @@ REJECT = {"reason": "trivial"}
         ([("accept", {}), ("accept", {}), ("reject", REJECT)], BEFORE, "decision", "accepted"),
         ([("accept", {}), ("reject", REJECT), ("reject", REJECT)], None, "decision", "rejected"),
         ([("edit", EDIT), ("edit", EDIT), ("reject", REJECT)], EDITED, "decision", "accepted"),
+        ([("accept", {})] * 2 + [("reject", REJECT)] * 3, None, "decision", "rejected"),
+        ([("accept", {}), ("edit", EDIT)] + [("reject", REJECT)] * 2, None, "decision", "open"),
         ([("reject", REJECT), ("reject", {"reason": "unclear"})], None, "reason", "rejected"),
     ],
 )
@@ -96,6 +99,7 @@ def test_a_pair_is_taken_by_the_majority_and_edited_where_all_agree(
     assert found.accepted == ({FIRST: taken} if taken else {})
     assert [(one.what, one.outcome) for one in found.disagreements] == ([(what, outcome)] if what else [])
     assert found.edited == (taken == EDITED)
+    assert found.open == (outcome == "open")
     assert found.unreviewed == (SECOND, "a_002#1", "a_002#2")
 
 
@@ -166,6 +170,9 @@ def test_only_accepted_pairs_are_written(dataset: Dataset, tmp_path: Path) -> No
     assert [one.caption for one in records] == ["Caption 1.", "Caption 2."]
     assert (facts.pairs, facts.accepted, facts.edited, facts.unreviewed) == (4, 1, 1, 2)
     assert facts.fingerprint == dataset.fingerprint
+    told = json.loads((out / "review.json").read_text())
+    assert (told["schema"], told["accepted"], told["taking"]["units"]) == (1, 1, 0)
+    assert (out / "disagreements.csv").read_text() == "item,what,said,outcome\n"
     with pytest.raises(RunError, match="exists"):
         write_reviewed(dataset, merged(dataset, tmp_path, *rows), 1, out)
 
@@ -174,6 +181,14 @@ def test_a_set_without_accepted_pairs_is_not_written(dataset: Dataset, tmp_path:
     with pytest.raises(DataError, match="no pair is accepted"):
         write_reviewed(dataset, merged(dataset, tmp_path), 0, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_chosen_candidates_are_read(tmp_path: Path) -> None:
+    kept = {"video_id": "a", "question": "Q?", "answer": "A.", "form": "what", "scope": "broad"}
+    lines = [{**kept, "id": "a#c1", "outcome": "chosen"}, {**kept, "id": "a#c2", "outcome": "rejected"}]
+    (tmp_path / "candidates.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    found = read_candidates(tmp_path)
+    assert {key: one.id for key, one in found.items()} == {("a", "Q?", "A."): "a#c1"}
 
 
 @pytest.mark.parametrize(
