@@ -7,7 +7,7 @@ PIP_VLLM := $(VENV_VLLM)/bin/pip --disable-pip-version-check
 PIP_LOWEST := $(VENV_LOWEST)/bin/pip --disable-pip-version-check
 BENCH := $(VENV)/bin/microg-bench
 # All but vllm, which has an environment of its own.
-EXTRAS := score,coco,transformers,har,openai,gemini,ray,curate,plots,excel,mlflow
+EXTRAS := score,coco,transformers,har,openai,gemini,anthropic,ray,curate,plots,excel,mlflow
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help

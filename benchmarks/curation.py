@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.curation import cut, motion, person, tracks, trim
-from microg_bench.curation.detectors.base import PersonDetector, find_detector
+from microg_bench.curation.detectors.base import DetectorFacts, PersonDetector, find_detector
 from microg_bench.curation.folder import Verdict
 from microg_bench.curation.recipe import STAGES, CurationRecipe, read_curation_recipe
-from microg_bench.curation.stages import ClipTask, DetectorFacts, judge
+from microg_bench.curation.stages import ClipTask, judge
 from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.storage import file_sha256
 from microg_bench.video.decode import decode

@@ -4,7 +4,6 @@ The sample is an ordinary run in a folder of its own. Its items alone are scored
 with the new ones, so that both have the same references and document frequencies.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -32,7 +31,7 @@ from microg_bench.scoring.score import counts_of, served_models
 from microg_bench.settings import Settings
 from microg_bench.storage import write_json
 from microg_bench.tables.markdown import table
-from microg_bench.tasks import TASKS, Item
+from microg_bench.tasks import TASKS, Item, shuffled
 from microg_bench.text import markdown, unknown
 
 DRIFT_FILE = "drift.json"
@@ -220,8 +219,7 @@ def draw(ids: Iterable[str], size: int, seed: int) -> frozenset[str]:
     """
     if size < 1:
         raise UsageError(f"must be at least 1, not {size}", item="--sample")
-    order = sorted(ids, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
-    return frozenset(order[:size])
+    return frozenset(shuffled(ids, seed)[:size])
 
 
 def _default_folder(source: Path, today: date) -> Path:

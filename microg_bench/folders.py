@@ -51,6 +51,21 @@ def absent(out: Path) -> None:
         raise RunError("exists: give another folder", path=out)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that lies in it.
+
+    What a kill leaves of it is removed when the next folder is written beside it.
+
+    Raises:
+        RunError: it cannot be removed; it is still there then.
+    """
+    try:
+        with _hidden_beside(path) as hidden:
+            path.rename(hidden / _NEW / path.name)
+    except OSError as error:
+        raise RunError(f"cannot be removed: {cause(error)}", path=path) from error
+
+
 @contextmanager
 def _hidden_beside(out: Path) -> Iterator[Path]:
     """A hidden folder that this process holds locked, with places for the new and the old `out`."""

@@ -117,7 +117,7 @@ ProcessorArguments = Annotated[Arguments, AfterValidator(_of_processor)]
 
 WEIGHTS = ("transformers", "vllm", "server")
 VLLM = ("vllm", "server")
-CLIENTS = ("server", "openai", "gemini")
+CLIENTS = ("server", "openai", "gemini", "anthropic")
 
 
 class ScoringOptions(Record):
@@ -203,7 +203,7 @@ class Options(ScoringOptions):
         Moves(
             "Other weights: a hub id, a local folder, or the model's name at its server.",
             "Model",
-            engines=(*WEIGHTS, "openai", "gemini"),
+            engines=(*WEIGHTS, "openai", "gemini", "anthropic"),
             default="the adapter's",
         ),
     ] = None
@@ -261,7 +261,7 @@ class Options(ScoringOptions):
     engine: Annotated[
         str | None,
         Moves(
-            "What runs the model: vllm, transformers, server, openai or gemini.",
+            "What runs the model: vllm, transformers, server, openai, gemini or anthropic.",
             "Engine",
             default="the first of the adapter's that is installed",
         ),
@@ -369,7 +369,7 @@ class Options(ScoringOptions):
         Moves(
             "How much the model thinks before it answers.",
             "Engine",
-            engines=(*WEIGHTS, "openai", "gemini"),
+            engines=(*WEIGHTS, "openai", "gemini", "anthropic"),
             default="as the adapter declares; without one, as the engine does by itself",
         ),
     ] = None

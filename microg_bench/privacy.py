@@ -23,7 +23,7 @@ _HOST = r"[A-Za-z][\w-]{0,62}(?:\.[\w-]{1,63}){0,8}"
 _IP = r"\d{1,3}(?:\.\d{1,3}){3}"
 _IP6 = r"\[[\w:.%]*\]"
 _VARIABLE = r"\$\{?[A-Za-z_]\w*\}?"
-_MODELS = "vllm|transformers|server|openai|gemini"  # before the colon of a model's name
+_MODELS = "vllm|transformers|server|openai|gemini|anthropic"  # before the colon of a model's name
 _AFTER_MODELS = "|".join(f"(?<={name}:)" for name in _MODELS.split("|"))
 _ENDINGS = (
     "py|pt|pth|bin|ckpt|gguf|onnx|safetensors|json|jsonl|toml|yaml|yml|csv|tsv|txt|log|parquet|npy|npz|pkl|"
@@ -95,7 +95,19 @@ _HOME = re.compile(r"[\\/](?:home|users)[\\/][^\\/]+[\\/]*$", re.IGNORECASE)
 _NOBODY = {
     *("root", "user", "users", "home", "admin", "administrator", "nobody", "daemon", "ubuntu", "debian"),
     *("docker", "app", "node", "runner", "jovyan", "vscode", "vllm", "transformers", "server", "openai"),
-    *("gemini", "function", "caption", "vqa", "sample", "clip", "paper", "coco", "default", "uniform"),
+    *(
+        "gemini",
+        "anthropic",
+        "function",
+        "caption",
+        "vqa",
+        "sample",
+        "clip",
+        "paper",
+        "coco",
+        "default",
+        "uniform",
+    ),
     *("blind", "constant"),
 }
 _SHORTEST_NAME = 3  # characters; shorter ones are parts of ordinary text

@@ -154,8 +154,8 @@ class Thinking(Record):
     `default` is the level where the user gives none; None leaves it to the engine. `marks` are the pairs of
     texts that the model writes around its thoughts. `switches` tells for each engine how each level that it
     knows is asked for: by variables of the chat template (`vllm`, `transformers`), fields of the request's
-    body (`server`, `openai`) or of the thinking configuration (`gemini`). `max_tokens` is the least limit of
-    an answer, in tokens, where thinking is on and the user gives none.
+    body (`server`, `openai`) or of the thinking configuration (`gemini`, `anthropic`). `max_tokens` is the
+    least limit of an answer, in tokens, where thinking is on and the user gives none.
     """
 
     default: ThinkingLevel | None = None

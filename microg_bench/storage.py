@@ -333,7 +333,7 @@ class FolderLock:
             failed = "cannot be written to"
             self._lock.acquire()
         except Timeout:
-            reason = "another process is writing to this run; wait for it or stop it"
+            reason = "another process is writing to this folder; wait for it or stop it"
             raise RunError(reason, path=path) from None
         except OSError as error:
             if self._made:

@@ -1,5 +1,6 @@
 """The tasks: what `caption` and `vqa` ask of a clip, what the right answer is, which scores apply."""
 
+import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -78,3 +79,8 @@ def items_of(task: Task, clips: Iterable[Clip], only: Collection[str] | None = N
     return tuple(
         item for clip in clips for item in task.items(clip) if only is None or item.request.id in only
     )
+
+
+def shuffled(ids: Iterable[str], seed: int) -> list[str]:
+    """The `ids` in an order that follows from the seed and each id alone: the first ones are a sample."""
+    return sorted(ids, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())

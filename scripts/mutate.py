@@ -29,9 +29,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # The tests near each module: together they take seconds.
 NEAR = {
+    "microg_bench/annotation/questions.py": ["tests/annotation/test_questions.py"],
+    "microg_bench/annotation/reviews.py": ["tests/annotation/test_reviews.py"],
+    "microg_bench/dataset/text_faults.py": [
+        *("tests/dataset/test_check.py", "tests/annotation/test_consistency.py"),
+    ],
     "microg_bench/scoring/intervals.py": ["tests/scoring/test_intervals.py"],
     "microg_bench/scoring/compare.py": ["tests/scoring/test_compare.py"],
     "microg_bench/scoring/probes.py": ["tests/scoring/test_probes.py"],
+    "microg_bench/scoring/rates.py": ["tests/scoring/test_rates.py"],
+    "microg_bench/scoring/rank_correlation.py": ["tests/scoring/test_rank_correlation.py"],
     "microg_bench/runs/budget.py": ["tests/runs/test_budget.py"],
     "microg_bench/runs/statistics.py": ["tests/runs/test_statistics.py"],
     "microg_bench/scorecard.py": ["tests/test_scorecard.py"],

@@ -11,6 +11,11 @@ import pytest
 from pydantic import BaseModel
 
 from microg_bench.__main__ import VERBS
+from microg_bench.annotation.agreement import AgreementReport, RateEntry, ScoreAgreement
+from microg_bench.annotation.judgement import JudgeCounts, JudgedItem, JudgeEntry, Judgement
+from microg_bench.annotation.question_stages import QuestionFacts
+from microg_bench.annotation.questions import AnswerComparison, Candidate, Ratings
+from microg_bench.annotation.reviews import AgreementFacts, ReviewFacts
 from microg_bench.dataset.annotations import FIELDS as ANNOTATION_FIELDS
 from microg_bench.dataset.labels import LAYOUT
 from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
@@ -97,12 +102,25 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("drift", "Fields"): DriftReport,
     ("drift", "TaskDrift"): TaskDrift,
     ("drift", "MetricDrift"): MetricDrift,
+    ("judgement", "Judgement"): Judgement,
+    ("judgement", "JudgeEntry"): JudgeEntry,
+    ("judgement", "JudgeCounts"): JudgeCounts,
+    ("judgement", "JudgedItem"): JudgedItem,
+    ("judgement", "Agreement"): AgreementReport,
+    ("judgement", "ScoreAgreement"): ScoreAgreement,
+    ("judgement", "RateEntry"): RateEntry,
     ("probes", "Fields"): ProbeReport,
     ("probes", "ProbeEffect"): ProbeEffect,
     ("probes", "MetricEffect"): MetricEffect,
     ("repeats", "Fields"): RepeatsReport,
     ("repeats", "TaskRepeats"): TaskRepeats,
     ("repeats", "RepeatedScore"): RepeatedScore,
+    ("annotation", "Candidate"): Candidate,
+    ("annotation", "Ratings"): Ratings,
+    ("annotation", "AnswerComparison"): AnswerComparison,
+    ("annotation", "QuestionFacts"): QuestionFacts,
+    ("annotation", "ReviewFacts"): ReviewFacts,
+    ("annotation", "AgreementFacts"): AgreementFacts,
     ("actions", "Fields"): PredictSettings,
     ("actions", "Recipe"): Recipe,
     ("actions", "Network"): Network,

@@ -69,7 +69,9 @@ def test_it_has_the_same_models_and_prompts(bin_folder: Path, tmp_path: Path) ->
     assert prompts
 
 
-@pytest.mark.parametrize("extra", ["score", "transformers", "openai", "gemini", "plots", "excel", "mlflow"])
+@pytest.mark.parametrize(
+    "extra", ["score", "transformers", "openai", "gemini", "anthropic", "plots", "excel", "mlflow"]
+)
 def test_the_command_that_errors_print_needs_no_index_that_has_the_package(
     bin_folder: Path, tmp_path: Path, extra: str
 ) -> None:

@@ -85,6 +85,7 @@ class Adapter(ABC):
         generation: how it writes, by task.
         thinking: how the model thinks before it answers; None where it does not.
         licence, memory, note: what a user must know before downloading it.
+        unproved: what no test has shown of it, such as "the order of its frames".
     """
 
     name: ClassVar[str]
@@ -106,6 +107,7 @@ class Adapter(ABC):
     licence: ClassVar[str] = ""
     memory: ClassVar[str] = ""
     note: ClassVar[str] = ""
+    unproved: ClassVar[str] = ""
 
     def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
         """What the model is given: by default the system text, then the video before the instruction."""

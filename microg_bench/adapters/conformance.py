@@ -59,7 +59,7 @@ _ENGINES = (*MODEL_ENGINES, "function")
 # The levels of thinking that each engine knows for a model whose adapter declares no switches.
 _LEVELS = {
     **dict.fromkeys(("vllm", "transformers"), ("on", "off")),
-    **dict.fromkeys(("server", "gemini"), ("on", "off", "low", "medium", "high")),
+    **dict.fromkeys(("server", "gemini", "anthropic"), ("on", "off", "low", "medium", "high")),
     "openai": ("off", "low", "medium", "high"),
 }
 # Audit events of Python by the beginnings of their names: of what reaches out of the process, and of the rest
@@ -141,6 +141,7 @@ def _declaration(adapter: Adapter) -> str:
         "licence": str,
         "memory": str,
         "note": str,
+        "unproved": str,
         "thinking": (Thinking, type(None)),
         "processor_args": Mapping,
     }

@@ -26,7 +26,7 @@ from microg_bench.text import first_line, one_line, unknown
 GROUP = "microg_bench.adapters"
 MARK = "FILL IN"  # stands in an adapter where its author has to write something
 _FILLED_IN = ("checkpoint", "revision", "architecture", "licence", "memory", "note")
-MODEL_ENGINES = ("vllm", "transformers", "server", "openai", "gemini")  # that ask models by name
+MODEL_ENGINES = ("vllm", "transformers", "server", "openai", "gemini", "anthropic")  # that ask models by name
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from microg_bench.options import Options, about, flag
 from microg_bench.progress import Progress
 from microg_bench.prompts import Rubric
 from microg_bench.records import Clip, Failure, Record, Request
+from microg_bench.runs.budget import open_budget
 from microg_bench.runs.configure import Configuration, check_cost, identified, resolve
 from microg_bench.runs.execute import Variant, ask
 from microg_bench.runs.record import RunRecord, TextRecord
@@ -45,7 +46,8 @@ class Query(Record):
 class Replies:
     """What became of queries: the JSON of each answer, or its failure, by the name of the query.
 
-    `missing` were not asked: the limit of cost was reached, or they are pending in a batch.
+    `missing` were not asked: the limit of cost was reached, or they are pending in a batch. `dollars` were
+    spent by all starts; None where no price is known.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Replies:
     outcomes: Outcomes
     usage: Usage
     record: RunRecord
+    dollars: float | None
 
     @property
     def is_whole(self) -> bool:
@@ -131,10 +134,16 @@ class Inquiry:
         with TextRecord.open(folder, one.settings("text"), options, provenance()) as record:
             variant = Variant(one, {"text": record})
             outcomes = await ask([variant], folder, progress, yes)
-        return self._found(queries, record, outcomes, variant.usage)
+        budget = open_budget(one, [record])
+        return self._found(queries, record, outcomes, variant.usage, budget.spent if budget else None)
 
     def _found(
-        self, queries: Sequence[Query], record: RunRecord, outcomes: Outcomes, usage: Usage
+        self,
+        queries: Sequence[Query],
+        record: RunRecord,
+        outcomes: Outcomes,
+        usage: Usage,
+        dollars: float | None,
     ) -> Replies:
         requests = {name: request.id for name, request in self._requests(queries)}
         said = {name: record.answers[one] for name, one in requests.items() if one in record.answers}
@@ -147,4 +156,5 @@ class Inquiry:
             outcomes=outcomes,
             usage=usage,
             record=record,
+            dollars=dollars,
         )

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from microg_bench.cli.console import columns, output
+from microg_bench.cli.console import AsJson, columns, output, print_json
 from microg_bench.errors import UsageError
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import IntervalEntry
@@ -33,6 +33,7 @@ def compare_runs(
     runs: Annotated[list[Path], typer.Argument(help="Two or more scored runs, or folders with both tasks.")],
     by: Annotated[str, typer.Option(help="Metric by which the most different items are chosen.")] = "ROUGE-L",
     show: Annotated[int, typer.Option(help="How many of the most different items to show.", min=0)] = 5,
+    as_json: AsJson = False,
 ) -> None:
     """Compare runs item by item: differences with 95% interval and p-value, and where they differ most.
 
@@ -41,23 +42,39 @@ def compare_runs(
     """
     if len(runs) > len(ascii_uppercase):
         raise UsageError(f"give at most {len(ascii_uppercase)} runs to compare")
+    if as_json:
+        return print_json([_json(one) for records in comparable(runs).values() for one in compare(records)])
     for task, records in comparable(runs).items():
         found = compare(records)
         letters = dict(zip((record.path for record in records), ascii_uppercase, strict=False))
         lines = [f"{letters[one.path]}  {printable(one.scorecard.title)}  {one.path}" for one in records]
         output().print("\n".join([TASKS[task].title, *lines, ""]))
-        output().print(_table(found, letters))
-        output().print("\n".join([*_notes(found, letters), *_remarks(records, letters)]))
+        output().print(difference_table(found, letters))
+        output().print("\n".join([*difference_notes(found, letters), *_remarks(records, letters)]))
         if show and len(records) == 2:
             output().print("\n".join(_contrasts(records, by, show)))
         output().print()
+
+
+def _json(one: Comparison) -> dict[str, Any]:
+    return {
+        "task": one.first.settings.task,
+        "metric": one.metric,
+        "first": str(one.first.path),
+        "second": str(one.second.path),
+        "difference": one.difference.value,
+        "interval": one.difference.interval,
+        "p": one.difference.p,
+        "p_holm": one.corrected,
+        "sources": one.difference.clusters,
+    }
 
 
 def _pair(one: Comparison, letters: dict[Path, str]) -> str:
     return f"{letters[one.first.path]} − {letters[one.second.path]}"
 
 
-def _notes(found: Sequence[Comparison], letters: dict[Path, str]) -> Iterator[str]:
+def difference_notes(found: Sequence[Comparison], letters: dict[Path, str]) -> Iterator[str]:
     """What intervals and p-values rest on; all have the same source videos."""
     count = found[0].difference.clusters
     how = IntervalEntry(
@@ -82,7 +99,8 @@ def _remarks(records: Sequence[RunRecord], letters: dict[Path, str]) -> Iterator
             yield f"{pair} have inputs of other sizes, by the tokens of the prompts of {of}"
 
 
-def _table(found: Sequence[Comparison], letters: dict[Path, str]) -> Table:
+def difference_table(found: Sequence[Comparison], letters: dict[Path, str]) -> Table:
+    """A row for each pair of runs under each score; `letters` name the runs by their paths."""
     right = ("difference", "95% interval", "p", "p (Holm)")
     table = columns("metric", "pair", *right, right=right)
     for one in found:

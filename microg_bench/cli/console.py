@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
 
 def output() -> Console:
     """Where results go, so that they can be piped."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    """Print a result for programs; letters that are not ASCII are escaped, and so are control characters."""
+    output().print(json.dumps(content, indent=2, default=str))
 
 
 def messages() -> Console:
@@ -85,6 +93,13 @@ def left_out(errors: Iterable[Exception]) -> None:
     """Say what was left out, and why; control characters are shown as their escapes."""
     for error in errors:
         note(f"left out: {visible(str(error))}", style="red")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, with columns as wide as their longest cell; control characters become spaces."""
+    shown = [list(map(printable, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
 
 
 def columns(*names: str, right: tuple[str, ...] = (), whole: tuple[str, ...] = ()) -> Table:

@@ -12,8 +12,9 @@ from microg_bench.curation.folder import CurationFolder, read_curation
 from microg_bench.curation.footage import find_footage
 from microg_bench.curation.recipe import STAGES, read_curation_recipe
 from microg_bench.curation.release import write_card, write_dataset, write_disagreements
-from microg_bench.curation.reviews import merge_reviews, read_reviews
+from microg_bench.curation.reviews import CAPTION, merge_reviews, read_reviews
 from microg_bench.curation.run import Curation, CurationPlan, processors
+from microg_bench.curation.stages import judged_otherwise
 from microg_bench.curation.taxonomy import FILE as TAXONOMY
 from microg_bench.curation.taxonomy import read_taxonomy
 from microg_bench.dataset.labels import DEFAULT, read_label_map
@@ -95,6 +96,8 @@ def run(
     Nothing is deleted: a clip that is rejected stays, with the reason.
     """
     names = tuple(part.strip() for part in stages.split(",") if part.strip())
+    if not names:
+        raise UsageError(f"names none of {', '.join(STAGES)}", item="--stages")
     if wrong := [name for name in names if name not in STAGES]:
         raise UsageError(unknown("stage", wrong[0], STAGES), item="--stages")
     chosen = tuple(stage for stage in STAGES if stage in names)
@@ -112,10 +115,13 @@ def run(
             found.others,
         )
         if dry_run:
-            return show_plan(one.plan())
+            plan = one.plan()
+            show_plan(plan)
+            raise typer.Exit(int(bool(plan.faults)))
         folder = one.run()
     show_verdicts(folder, chosen)
     note_earlier(len(folder.earlier))
+    note_otherwise(folder)
     if one.faults:
         raise typer.Exit(1)
 
@@ -132,6 +138,8 @@ def show_plan(plan: CurationPlan) -> None:
     if plan.untried:
         note(f"how long the rest takes is not told, since a dry run fetches no weights: {plan.untried}")
     note_earlier(plan.earlier)
+    for name in plan.short:
+        note(f"{name}: gives no clip: it is shorter than one")
     for name, fault in plan.faults.items():
         note(f"{name}: {fault}")
 
@@ -140,6 +148,15 @@ def note_earlier(count: int) -> None:
     """Say how many clips are there, but do not count."""
     if count:
         note(f"{count:,} clips are of earlier settings or files: they stay where they are, and do not count")
+
+
+def note_otherwise(folder: CurationFolder) -> None:
+    """Say how many clips were not judged by the recipe and detector that the curation tells."""
+    if others := judged_otherwise(folder, folder.clips):
+        note(
+            f"{len(others):,} clips were judged by another recipe or detector ({others[0]} is the first): "
+            "give their footage, too, to judge them again; a dataset with such clips is not released"
+        )
 
 
 def show_verdicts(folder: CurationFolder, stages: tuple[str, ...]) -> None:
@@ -152,7 +169,7 @@ def show_verdicts(folder: CurationFolder, stages: tuple[str, ...]) -> None:
         passed = sum(one.passed for one in found)
         table.add_row(stage, str(len(found)), str(passed), str(len(found) - passed))
     output().print(table)
-    output().print(f"{len(folder.accepted()):,} of {len(folder.clips):,} clips passed: {folder.path}")
+    output().print(f"{len(folder.accepted()):,} of {len(folder.pieces):,} clips passed: {folder.path}")
 
 
 TaxonomyOption = Annotated[
@@ -186,8 +203,8 @@ def review(
 ) -> None:
     """Write a page on which people accept, label and caption clips; it needs no server and exports a CSV."""
     labels = read_label_map(label_map)
-    chosen = set(read_prefill(only)) if only else None
     curation = read_curation(folder)
+    chosen = set(read_prefill(only, curation.verdicts)) if only else None
     with RichProgress() as progress:
         page = write_review_page(
             curation,
@@ -195,10 +212,11 @@ def review(
             out,
             only=chosen,
             rejected=rejected,
-            prefill=read_prefill(prefill) if prefill else None,
+            prefill=read_prefill(prefill, curation.verdicts) if prefill else None,
             progress=progress,
         )
     note_earlier(len(curation.earlier))
+    note_otherwise(curation)
     output().print(str(page))
 
 
@@ -234,6 +252,7 @@ def merge(
         table.add_row(name, alpha, str(one.units), str(one.coders))
     output().print(table)
     note_earlier(len(curation.earlier))
+    note_otherwise(curation)
     if outdated := sorted({*found.outdated, *last.outdated}):
         told = ", ".join(f"{clip} ({annotator})" for clip, annotator in outdated)
         note(f"{len(outdated)} reviews do not count, since their clips have changed: {told}")
@@ -244,7 +263,8 @@ def merge(
     path = folder / "disagreements.csv"
     write_disagreements(merged.disagreements, path)
     if merged.disagreements:
-        note(f"annotators differ on {len(merged.disagreements)} items: {path}")
+        captions = sum(one.what == CAPTION for one in merged.disagreements)
+        note(f"annotators differ on {len(merged.disagreements)} items, {captions} of them captions: {path}")
     if merged.ties:
         note(f"{merged.ties} are ties: actions.csv lacks them until a second pass decides (--final)")
     write_dataset(curation, merged, out)

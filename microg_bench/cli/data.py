@@ -1,6 +1,5 @@
 """`microg-bench data`: check a dataset for faults, count what it holds, or fetch MicroG-4M."""
 
-import json
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -9,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from microg_bench.cli.console import note, output
+from microg_bench.cli.console import AsJson, aligned, note, output, print_json
 from microg_bench.dataset.check import DatasetReport
 from microg_bench.dataset.check import check as check_dataset
 from microg_bench.dataset.fetch import fetch as fetch_dataset
@@ -39,13 +38,13 @@ app = typer.Typer(
 )
 def check(
     data: Annotated[str, typer.Argument(help="sample, microg-4m, a dataset folder or an annotation file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look for everything that can be wrong with a dataset; exit status 1 if something is."""
     with RichProgress() as progress:
         report = check_dataset(data, progress)
     if as_json:
-        output().print(json.dumps(report.model_dump(mode="json"), indent=2))
+        print_json(report.model_dump(mode="json"))
     else:
         output().print(_text(report))
     raise typer.Exit(1 if report.faults else 0)
@@ -93,6 +92,7 @@ def stats(
             help="Folder of a split that har convert wrote: list clips that leak between its parts."
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Count what a dataset holds: sources, lengths, question words, duplicates, actions, people.
 
@@ -108,6 +108,9 @@ def stats(
         with RichProgress() as progress:
             found = with_frames(found, data, parts, progress)
     files = _write_stats(found, find_annotated_clip(data, clip), out, clip) if out else []
+    if as_json:
+        print_json(found.to_json())
+        return
     tables = "\n".join(_table_text(table) for table in found.tables.values() if not table.detail)
     heading = [found.title, f"fingerprint {found.fingerprint}", *(f"note: {line}" for line in found.notes)]
     output().print("\n".join([*map(printable, heading), "", tables]))
@@ -116,9 +119,7 @@ def stats(
 
 
 def _table_text(table: CountTable) -> str:
-    rows = [[printable(str(value)) for value in row] for row in (table.columns, *table.rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines = aligned([[str(value) for value in row] for row in (table.columns, *table.rows)])
     return "\n".join([table.title, *(f"  {line}" for line in lines), ""])
 
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 import microg_bench
-from microg_bench.cli.console import output
+from microg_bench.cli.console import AsJson, output, print_json
 from microg_bench.cli.models import announced_ends
 from microg_bench.dataset.load import fetched_folder
 from microg_bench.engines.registry import ENGINES
@@ -141,6 +141,7 @@ def doctor(
     file: Annotated[
         list[Path] | None, typer.Option(help="A file or folder that each node must find; may be repeated.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List what is installed and usable here; the command that fixes what is not stands below it.
 
@@ -149,11 +150,14 @@ def doctor(
     """
     if ray_address is not None:
         nodes = list(_nodes(ray_address, file or []))
-        output().print("\n".join(f"{one.what}  {one.state}" for one in nodes) or "no node can hold a replica")
+        lines = [f"{one.what}  {one.state}" for one in nodes] or ["no node can hold a replica"]
+        print_json(list(map(asdict, nodes))) if as_json else output().print("\n".join(lines))
         raise typer.Exit(int(not nodes or not all(one.ok for one in nodes)))
     if file:
         raise UsageError("needs --ray-address: it is for the nodes of a cluster", item="--file")
     found = list(findings())
+    if as_json:
+        return print_json(list(map(asdict, found)))
     width = max(len(one.what) for one in found)
     for fix, alike in groupby(found, attrgetter("fix")):
         for one in alike:

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import interruptible, output
+from microg_bench.cli.console import AsJson, interruptible, output, print_json
 from microg_bench.cli.options import with_options
 from microg_bench.cli.run import Yes, finish
 from microg_bench.drifts import DRIFT_FILE, OPTIONS, SAMPLE_SIZE
 from microg_bench.drifts import drift as ask_again
+from microg_bench.privacy import outgoing
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -34,6 +35,7 @@ def drift(
         typer.Option(help="Folder of the new run.", show_default="RUN-drift-DATE, beside RUN"),
     ] = None,
     yes: Yes = False,
+    as_json: AsJson = False,
     **given: Any,
 ) -> None:
     """Ask a sample of a run's requests again, and compare the answers and their scores.
@@ -43,6 +45,8 @@ def drift(
     options = {name: value for name, value in given.items() if value is not None}
     with interruptible():
         found = ask_again(run_again, sample, seed=seed, run=run, yes=yes, **options)
-    if found:
+    if found and as_json:
+        print_json(outgoing(found.report.model_dump(mode="json", by_alias=True)))
+    elif found:
         output().print("\n".join([found.table(), str(found.folder / DRIFT_FILE)]))
     finish([found.results])

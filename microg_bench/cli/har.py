@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from microg_bench.cli import conversion, training
-from microg_bench.cli.console import columns, interruptible, messages, note, output, unscored
+from microg_bench.cli.console import (
+    AsJson,
+    columns,
+    interruptible,
+    messages,
+    note,
+    output,
+    print_json,
+    unscored,
+)
 from microg_bench.cli.options import LabelMapOption
 from microg_bench.dataset.labels import DEFAULT
 from microg_bench.errors import RunError, UsageError
@@ -134,6 +143,7 @@ def score(
     clusters: Annotated[
         Literal["source", "clip"], typer.Option(help="What the intervals resample: source videos or clips.")
     ] = "source",
+    as_json: AsJson = False,
 ) -> None:
     """Score detections as the paper does: mAP@0.5, F1, recall and AUROC, macro over actions."""
     labels = read_label_map(label_map)
@@ -145,6 +155,9 @@ def score(
     if out is not None:
         found = [card.to_json() for card in cards]
         write_json(out, found[0] if len(found) == 1 else found)
+    if as_json:
+        print_json([card.to_json() for card in cards])
+        return
     _show(cards)
 
 

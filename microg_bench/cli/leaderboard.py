@@ -68,8 +68,9 @@ def build(
 ) -> None:
     """Write a static site: tables, plots, pairwise significance, and a page for each run.
 
-    It needs no server: open index.html, or put the folder anywhere. Runs that cannot be read and submissions
-    that `submit check` refuses are named and left out, and the command ends with 1.
+    It needs no server: open index.html, or put the folder anywhere, as a static Space of the hub too. Runs
+    that cannot be read and submissions that `submit check` refuses are named and left out, and the command
+    ends with 1.
     """
     if not (runs or submissions) and SUBMISSIONS.is_dir():
         submissions = [SUBMISSIONS]

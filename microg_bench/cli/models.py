@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from microg_bench.adapters.base import Adapter
-from microg_bench.adapters.registry import MARK, find_adapter, registered, source_sha256
+from microg_bench.adapters.registry import MARK, Registered, find_adapter, registered, source_sha256
 from microg_bench.adapters.scaffold import write_adapter
 from microg_bench.api import check_model
-from microg_bench.cli.console import columns, output
+from microg_bench.cli.console import AsJson, columns, output, print_json
 from microg_bench.engines.registry import ENGINES, unsupported
 from microg_bench.engines.vendors import End, announced_end
 from microg_bench.errors import install_command
@@ -30,32 +30,43 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def list_models(context: typer.Context) -> None:
+def list_models(context: typer.Context, as_json: AsJson = False) -> None:
     """List the models, show one, start a new one, or check it."""
     if context.invoked_subcommand:
         return
+    if as_json:
+        print_json([_declared(one.adapter) if one.adapter else _problem(one) for one in registered()])
+        return
     table = columns("model", "engines", "frames", "checkpoint", whole=("model", "checkpoint"))
-    missing: dict[str, list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     for found in registered():
         if found.adapter is None:
             table.add_row(found.name, "", "", "")
-            missing.setdefault(found.problem, []).append(found.name)
+            remarks.setdefault(found.problem, []).append(found.name)
             continue
         adapter = found.adapter
         frames = str(adapter.frames) if adapter.sees_video else "–"
         table.add_row(found.name, ", ".join(adapter.engines), frames, adapter.checkpoint or "–")
         if (needed := to_install(adapter)) != NOTHING:
-            missing.setdefault(f"to install: {needed}", []).append(adapter.name)
+            remarks.setdefault(f"to install: {needed}", []).append(adapter.name)
+        if adapter.unproved:
+            remarks.setdefault(f"unproved: {adapter.unproved}", []).append(adapter.name)
     output().print(table)
-    for what, names in missing.items():
+    for what, names in remarks.items():
         output().print(f"{', '.join(names)}: {what}")
     output().print("\n".join(announced_ends(date.today())))
 
 
 @app.command(epilog="Example:  `microg-bench models show qwen2.5-vl`")
-def show(name: Annotated[str, typer.Argument(help="Name of a model, or an adapter's .py file.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a model, or an adapter's .py file.")],
+    as_json: AsJson = False,
+) -> None:
     """Show everything that is declared about one model."""
     adapter = find_adapter(name)
+    if as_json:
+        print_json({**_declared(type(adapter)), "adapter_sha256": source_sha256(adapter)})
+        return
     rows = {
         "model": f"{adapter.name} ({adapter.title})",
         "engines": ", ".join(adapter.engines),
@@ -69,11 +80,28 @@ def show(name: Annotated[str, typer.Argument(help="Name of a model, or an adapte
         "licence": adapter.licence or "–",
         "memory": adapter.memory or "–",
         "note": adapter.note or "–",
+        "unproved": adapter.unproved or "–",
         "end": next((end.words(date.today()) for end in _ends(adapter)), "none announced"),
         "to install": to_install(type(adapter)),
         "adapter": f"sha256 {source_sha256(adapter)}",
     }
     output().print("\n".join(f"{key:<11} {value}" for key, value in rows.items()))
+
+
+def _declared(adapter: type[Adapter]) -> dict[str, Any]:
+    """What is declared about a model, as JSON."""
+    told = ("name", "title", "engines", "checkpoint", "revision", "architecture", "loader", "sees_video")
+    more = ("frames", "sampling", "processor_args", "licence", "memory", "note")
+    return {
+        **{name: getattr(adapter, name) for name in (*told, *more)},
+        "generation": {task: one.model_dump(mode="json") for task, one in adapter.generation.items()},
+        "to_install": None if (needed := to_install(adapter)) == NOTHING else needed,
+        "ends": [{"model": end.model, "on": str(end.on)} for end in _ends(adapter)],
+    }
+
+
+def _problem(found: Registered) -> dict[str, Any]:
+    return {"name": found.name, "problem": found.problem}
 
 
 @app.command(epilog="Example:  `microg-bench models new my-model`")
@@ -98,13 +126,16 @@ def check(
         str | None, typer.Option(help="Also ask these weights about two sample clips: a folder or a hub id.")
     ] = None,
     engine: Annotated[str | None, typer.Option(help="What runs them.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check an adapter: declaration, purity, isolation, robustness; with a checkpoint, a short run too.
 
     This runs its code. It helps an author, and proves nothing about the code of somebody else.
     """
     checks = check_model(name, checkpoint, engine)
-    for one in checks:
+    if as_json:
+        print_json([{"what": one.what, "problem": one.problem or None} for one in checks])
+    for one in () if as_json else checks:
         output().print(f"{'FAIL' if one.problem else 'ok  '}  {one.what}")
         if one.problem:
             output().print(f"      {printable(one.problem)}")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import interruptible, note, output
+from microg_bench.cli.console import AsJson, interruptible, note, output, print_json
 from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import Yes, finish
 from microg_bench.errors import MissingExtraError
@@ -43,6 +43,7 @@ def probe(
         typer.Option("--pictures/--no-pictures", help="Show frames that the model was shown, of some clips."),
     ] = True,
     yes: Yes = False,
+    as_json: AsJson = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be asked and what it costs; ask nothing.")
     ] = False,
@@ -63,7 +64,10 @@ def probe(
         asked = ask(model, data, tasks, probes=probes, run=run, pictures=pictures, yes=yes, **options)
     files = [asked.folder / TABLE_FILE, asked.folder / PROBES_FILE, asked.page]
     charts = draw(asked.report, asked.folder)
-    output().print("\n".join([asked.table(), *map(str, [*files, *charts])]))
+    if as_json:
+        print_json(asked.report.to_json())
+    else:
+        output().print("\n".join([asked.table(), *map(str, [*files, *charts])]))
     finish(asked.results.values())
 
 

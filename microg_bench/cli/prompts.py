@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from microg_bench.cli.console import columns, output
+from microg_bench.cli.console import AsJson, columns, output, print_json
 from microg_bench.errors import UsageError
 from microg_bench.prompts import Template, read_template, shipped_templates
 from microg_bench.records import Request
@@ -22,9 +22,13 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def list_prompts(context: typer.Context) -> None:
+def list_prompts(context: typer.Context, as_json: AsJson = False) -> None:
     """List the prompts, or show one as a model gets it."""
     if context.invoked_subcommand:
+        return
+    if as_json:
+        found = shipped_templates().values()
+        print_json([{**one.model_dump(mode="json"), "sha256": one.sha256} for one in found])
         return
     table = columns("prompt", "--prompt", "version", "hash", "family", "purpose")
     for template in shipped_templates().values():
@@ -38,12 +42,16 @@ def list_prompts(context: typer.Context) -> None:
 def show(
     name: Annotated[str, typer.Argument(help="Id of a prompt, or a .toml file.")],
     question: Annotated[str, typer.Option(help="The question to ask, for prompts of vqa.")] = QUESTION,
+    as_json: AsJson = False,
 ) -> None:
     """Render one prompt."""
     template = _find(name)
     asked = question if template.task == "vqa" else None
     request = Request(id="a", task=template.task, video_id="a", source="a", question=asked)
     instruction = template.render(request)
+    if as_json:
+        print_json({"prompt": str(template.identity), **instruction.model_dump(mode="json")})
+        return
     lines = [f"{template.identity}, for {template.task}, family {template.family}", template.purpose, ""]
     for role, text in (("system", instruction.system), ("user", instruction.user)):
         lines += [f"[{role}] {line}" for line in text.splitlines()]

@@ -12,7 +12,15 @@ import typer
 
 from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.api import Results, run_configuration
-from microg_bench.cli.console import interruptible, note, output, unscored, warn_of_doubts
+from microg_bench.cli.console import (
+    AsJson,
+    interruptible,
+    note,
+    output,
+    print_json,
+    unscored,
+    warn_of_doubts,
+)
 from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
@@ -49,6 +57,7 @@ def _command(verb: str) -> Callable[..., None]:
             bool, typer.Option("--dry-run", help="Show what would be asked and what it would cost.")
         ] = False,
         yes: Yes = False,
+        as_json: AsJson = False,
         **given: Any,
     ) -> None:
         from_file, repeat = read_config(config) if config else ({}, None)
@@ -61,7 +70,8 @@ def _command(verb: str) -> Callable[..., None]:
         if repeat and options == Options.of(from_file, tasks):
             _check_repeats(one, repeat)
         if dry_run:
-            output().print(str(preview(one)))
+            shown_first = preview(one)
+            print_json(shown_first.to_json()) if as_json else output().print(str(shown_first))
             return
         heading = f"{one.title} on {one.dataset.name}"
         root = run or one.default_folder
@@ -74,8 +84,11 @@ def _command(verb: str) -> Callable[..., None]:
             note(f"repeated ids, of which the last caption counts: {', '.join(one.dataset.repeated)}")
         with interruptible(), shown("rich") as progress:
             results = asyncio.run(run_configuration(one, paths, progress, yes))
-        tables = [] if options.shard else [results.table()]
-        output().print("\n".join([*tables, *(f"{task}: {path}" for task, path in paths.items())]))
+        if as_json:
+            print_json(runs_json(results))
+        else:
+            tables = [] if options.shard else [results.table()]
+            output().print("\n".join([*tables, *(f"{task}: {path}" for task, path in paths.items())]))
         if options.shard:
             note(unscored(options.shard, root.parent))
         finish([results], scored=not options.shard)
@@ -110,6 +123,18 @@ def _check_repeats(one: Configuration, settings: Settings) -> None:
     """
     if changed := settings.difference(one.settings(settings.task)):
         raise UsageError(f"this would not repeat that run ({changed})", item="--config")
+
+
+def runs_json(results: Results) -> list[dict[str, Any]]:
+    """The runs of an evaluation as JSON; a run that is not scored has no scorecard."""
+    return [
+        {
+            "task": task,
+            "folder": str(record.path),
+            "scorecard": results[task].to_json() if task in results else None,
+        }
+        for task, record in results.records.items()
+    ]
 
 
 def finish(results: Iterable[Results], scored: bool = True) -> None:

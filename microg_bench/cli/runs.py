@@ -1,22 +1,42 @@
-"""`microg-bench runs`: join the shards of a run."""
+"""`microg-bench runs`: list runs, show one, remove some, or join the shards of one."""
 
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from microg_bench.api import SWEEP_FILE
-from microg_bench.cli.console import interruptible, output, warn_of_doubts
+from microg_bench.cli.console import (
+    AsJson,
+    aligned,
+    interruptible,
+    left_out,
+    note,
+    output,
+    print_json,
+    warn_of_doubts,
+)
 from microg_bench.cli.har import BoxesOption, show_detections, show_scores
 from microg_bench.cli.options import SCORING, LabelMapOption, with_options
 from microg_bench.cli.sweep import draw
 from microg_bench.dataset.labels import DEFAULT, read_label_map
 from microg_bench.har.merge import find_predictions, merge_predictions
 from microg_bench.merges import configurations, merge_runs
+from microg_bench.runs.configure import RUNS_FOLDER
+from microg_bench.runs.listing import RunSummary, details, list_runs, remove_run, summary
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.tables.markdown import scorecard_table
+from microg_bench.text import printable
 
 EPILOG = """Examples:
+
+    microg-bench runs list
+
+    microg-bench runs show runs/nearest-clip-sample-1a2b3c/vqa --json
+
+    microg-bench runs rm runs/nearest-clip-sample-1a2b3c
 
     microg-bench runs merge runs/qwen --out runs/qwen-merged
 
@@ -25,7 +45,7 @@ EPILOG = """Examples:
 
 
 app = typer.Typer(
-    help="Join the shards of a run.",
+    help="List runs, show one, remove some, or join the shards of one.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -35,7 +55,81 @@ app = typer.Typer(
 
 @app.callback()
 def runs() -> None:
-    """Join the shards of a run."""
+    """List runs, show one, remove some, or join the shards of one."""
+
+
+@app.command("list", epilog=EPILOG)
+def list_(
+    folder: Annotated[Path, typer.Argument(help="Folder of runs, at any depth.")] = RUNS_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a folder: how far each is, when it was started, and its first score."""
+    found, errors = list_runs(folder)
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in found])
+    else:
+        names = ("run", "state", "answered", "score", "started")
+        output().print("\n".join(aligned([names, *(tuple(_cells(one)) for one in found)])))
+    left_out(errors)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _cells(one: RunSummary) -> Iterator[str]:
+    yield one.folder
+    yield one.state
+    of = "" if one.requests is None else f" of {one.requests:,}"
+    yield f"{one.answered:,}{of}" + (f", {one.failed:,} failed" if one.failed else "")
+    yield next((f"{name} {value:.2f}" for name, value in one.scores.items() if value is not None), "")
+    yield (one.started or "")[:16].replace("T", " ")
+
+
+@app.command(epilog=EPILOG)
+def show(
+    run: Annotated[Path, typer.Argument(help="A run folder, or one that holds runs.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show all that is known of a run but its answers: settings, starts, counts and scores."""
+    records = list(map(RunRecord.read, find_runs(run)))
+    if as_json:
+        print_json(list(map(details, records)))
+        return
+    for record in records:
+        lines = _lines(summary(record).model_dump(mode="json", exclude={"scores", "started", "last_started"}))
+        lines += _lines(
+            record.settings.model_dump(mode="json", exclude={"task", "title", "dataset", "engine"})
+        )
+        for number, start in enumerate(record.starts, 1):
+            lines += [f"start {number}", *_lines(start, "  ")]
+        output().print("\n".join(map(printable, lines)))
+        if record.is_scored:
+            output().print(scorecard_table([record.scorecard]), end="")
+
+
+def _lines(values: Mapping[str, Any], indent: str = "") -> list[str]:
+    """A line for each value that is there: its name and what it is, nested values as JSON."""
+    told = ((name, one if isinstance(one, str) else json.dumps(one)) for name, one in values.items())
+    return [f"{indent}{name:<18} {text}" for name, text in told if text not in ("null", "{}", "[]")]
+
+
+@app.command(epilog=EPILOG)
+def rm(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold runs.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without a question.")] = False,
+) -> None:
+    """Remove runs, with their answers, scores and pages. Their answers can only be had by asking again.
+
+    A run that is being written, or that has requests in a batch, stays.
+    """
+    paths = dict.fromkeys(path for folder in runs for path in find_runs(folder))
+    records = list(map(RunRecord.read, paths))
+    for record in records:
+        note(f"{record.path}: {record.settings.title}, {len(record.answers):,} answers")
+    if not yes:
+        typer.confirm(f"Remove {len(records)} runs?", abort=True, err=True)
+    for record in records:
+        remove_run(record)
+        output().print(f"removed {record.path}")
 
 
 @app.command(epilog=EPILOG)

@@ -1,13 +1,13 @@
 """`microg-bench score`: score a run again, or a predictions file from elsewhere. Nothing is asked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from microg_bench import api
-from microg_bench.cli.console import note, output, warn_of_doubts
+from microg_bench.cli.console import AsJson, note, output, print_json, warn_of_doubts
 from microg_bench.cli.options import SCORING, with_options
 from microg_bench.errors import MicrogError, UsageError
 from microg_bench.options import ScoringOptions, flag
@@ -81,6 +81,7 @@ def score(
     track: Annotated[
         str | None, typer.Option(help="Log the scores to mlflow, at $MLFLOW_TRACKING_URI.")
     ] = None,
+    as_json: AsJson = False,
     **given: Any,
 ) -> None:
     """Score a run again without asking anything, or score a predictions file from elsewhere."""
@@ -109,17 +110,26 @@ def score(
         cards = list(found.values())
     if out is not None and cards:
         write_json(out, cards[0].to_json())
-    output().print("\n".join(scorecard_table([card]) for card in cards), end="")
+    _print(cards, list(found) if run else [None], as_json)
     warn_of_doubts(
         {str(path): card for path, card in zip(found if run else [predictions], cards, strict=True)}
     )
     if plots:
-        _draw(found)
+        files = _draw(found)
+        note(*files) if as_json else output().print("\n".join(files))
     if track is not None:
         _log(cards)
     note(*dict.fromkeys(f"error: {error}" for error in errors), style="bold red")
     if errors or not all(card.complete for card in found.values()):
         raise typer.Exit(1)
+
+
+def _print(cards: Sequence[Scorecard], folders: Sequence[Path | None], as_json: bool) -> None:
+    if as_json:
+        told = zip(folders, cards, strict=True)
+        print_json([{"folder": path and str(path), "scorecard": card.to_json()} for path, card in told])
+    else:
+        output().print("\n".join(scorecard_table([card]) for card in cards), end="")
 
 
 def _refuse(what: str, given: Mapping[str, Any]) -> None:
@@ -146,12 +156,12 @@ def _check_extras(plots: bool, track: str | None) -> None:
         check_tracker(track)
 
 
-def _draw(cards: Mapping[Path, Scorecard]) -> None:
-    """Draw the scores of each run into its folder."""
+def _draw(cards: Mapping[Path, Scorecard]) -> list[str]:
+    """Draw the scores of each run into its folder, and return the files."""
     from microg_bench.plots.charts import draw_charts
 
-    for path, card in cards.items():
-        output().print("\n".join(map(str, draw_charts({str(path): card}, path / PLOTS_FOLDER))))
+    drawn = (draw_charts({str(path): card}, path / PLOTS_FOLDER) for path, card in cards.items())
+    return [str(file) for files in drawn for file in files]
 
 
 def _log(cards: Iterable[Scorecard]) -> None:

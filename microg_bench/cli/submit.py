@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import messages, note, output
+from microg_bench.cli.console import AsJson, messages, note, output, print_json
 from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.cli.options import with_options
 from microg_bench.dataset.load import load
@@ -85,6 +85,7 @@ def check(
     folders: Annotated[list[Path], typer.Argument(help="Submissions.")],
     data: Annotated[str | None, typer.Option(help="The dataset that runs were made on.")] = None,
     groundtruth: GroundTruthOption = None,
+    as_json: AsJson = False,
     **given: Any,
 ) -> None:
     """Check submissions as hostile input, score them again, and say precisely what is wrong.
@@ -95,7 +96,19 @@ def check(
     options = ScoringOptions.of(given)
     with messages().status(f"checking {len(folders)} submissions"):
         checked = check_submissions(folders, load(data) if data else None, options, read_truths(groundtruth))
-    for found in checked:
+    if as_json:
+        print_json(
+            [
+                {
+                    "folder": str(one.folder),
+                    "accepted": not one.problems,
+                    "problems": one.problems,
+                    "notes": one.notes,
+                }
+                for one in checked
+            ]
+        )
+    for found in () if as_json else checked:
         output().print(f"{'REFUSED' if found.problems else 'ok     '}  {visible(str(found.folder))}")
         for line in [*found.problems, *(f"note: {one}" for one in found.notes)]:
             output().print(f"         {visible(line)}")

@@ -8,9 +8,9 @@ import typer
 
 from microg_bench.api import SWEEP_FILE
 from microg_bench.api import sweep as run_sweep
-from microg_bench.cli.console import interruptible, note, output, unscored
+from microg_bench.cli.console import AsJson, interruptible, note, output, print_json, unscored
 from microg_bench.cli.options import ASKING, SCORING, with_options
-from microg_bench.cli.run import Yes, finish
+from microg_bench.cli.run import Yes, finish, runs_json
 from microg_bench.errors import MissingExtraError, UsageError
 from microg_bench.plots.charts import draw_sweep
 from microg_bench.scorecard import Scorecard
@@ -37,6 +37,7 @@ def sweep(
     ] = None,
     prompt: Annotated[str, typer.Option(help="Names of prompts, or .toml files: default,plain.")] = "default",
     yes: Yes = False,
+    as_json: AsJson = False,
     **given: Any,
 ) -> None:
     """Ask one model with every number of frames and every prompt; each clip is decoded once for all.
@@ -49,10 +50,13 @@ def sweep(
         found = run_sweep(
             options.pop("model", ""), run=run, frames=_numbers(frames), prompts=prompts, yes=yes, **options
         )
+    if as_json:
+        print_json({name: runs_json(one) for name, one in found.items()})
     if shard := options.get("shard"):
         note(unscored(shard, run))
     else:
         charts = draw(found.cards(), found.folder)
+    if not (shard or as_json):
         output().print("\n".join([found.table(), *map(str, [found.folder / SWEEP_FILE, *charts])]))
     finish(found.values(), scored=not shard)
 

@@ -15,6 +15,9 @@ from microg_bench.har.reports import read_scorecards
 from microg_bench.storage import write_text
 from microg_bench.tables.csv_json import to_csv, to_json
 from microg_bench.tables.gather import gather
+from microg_bench.tables.judged import JudgedTable, judged_tables
+from microg_bench.tables.judged import to_json as judged_json
+from microg_bench.tables.judged import to_markdown as judged_markdown
 from microg_bench.tables.latex import document, to_latex
 from microg_bench.tables.markdown import to_markdown
 from microg_bench.tables.paper import PaperTable, paper_tables
@@ -27,6 +30,10 @@ FORMATS: dict[str, Callable[[PaperTable], str]] = {
     "latex": to_latex,
     "csv": to_csv,
     "json": lambda table: json.dumps(to_json(table), indent=2) + "\n",
+}
+JUDGED: dict[str, Callable[[Sequence[JudgedTable]], str]] = {
+    "md": lambda judged: "\n".join(map(judged_markdown, judged)),
+    "json": lambda judged: json.dumps(list(map(judged_json, judged)), indent=2) + "\n",
 }
 ENDINGS = {"latex": "tex"}
 
@@ -75,7 +82,8 @@ def tables(
 
     Letters mark numbers that are not comparable with the paper, under another protocol or on other references
     for example, and those that a submission claims and nobody has verified; no difference is computed for
-    them, and they are never marked as best. Submissions that `submit check` refuses are left out.
+    them, and they are never marked as best. Submissions that `submit check` refuses are left out. Judged
+    scores stand in tables of their own, in Markdown and JSON, with judge, rubric and agreement.
     """
     chosen = _formats(format_, list(FORMATS) if out else ["md"])
     dataset, truths = load(data) if data else None, read_truths(groundtruth)
@@ -83,12 +91,16 @@ def tables(
     scored = [card for file in har or [] for card in read_scorecards(file)]
     cards = [record.scorecard for record in records]
     found = paper_tables(cards, scored, published=paper, submitted=submitted)
+    judged, unread = judged_tables(records)
+    errors += unread
     if not found and not errors:
         raise UsageError("there is nothing to show: give --runs, --submissions or --har, or --paper")
     if out is None:
-        output().print("\n".join(FORMATS[name](table) for name in chosen for table in found), end="")
+        shown = [FORMATS[name](table) for name in chosen for table in found]
+        shown += [JUDGED[name](judged) for name in chosen if judged and name in JUDGED]
+        output().print("\n".join(shown), end="")
     else:
-        _write(out, found, chosen)
+        _write(out, found, judged, chosen)
     left_out(errors)
     if errors:
         raise typer.Exit(1)
@@ -102,7 +114,9 @@ def _formats(given: str | None, usual: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def _write(out: Path, found: Sequence[PaperTable], formats: Sequence[str]) -> None:
+def _write(
+    out: Path, found: Sequence[PaperTable], judged: Sequence[JudgedTable], formats: Sequence[str]
+) -> None:
     for name in formats:
         ending = ENDINGS.get(name, name)
         for table in found:
@@ -111,4 +125,7 @@ def _write(out: Path, found: Sequence[PaperTable], formats: Sequence[str]) -> No
         write_text(out / "tables.tex", document([table.facts.number for table in found]))
     if "md" in formats:
         write_text(out / "tables.md", "\n".join(to_markdown(table) for table in found))
-    output().print(f"wrote {len(found)} tables to {out}")
+    for name in formats if judged else ():
+        if name in JUDGED:
+            write_text(out / f"judged.{name}", JUDGED[name](judged))
+    output().print(f"wrote {len(found) + len(judged)} tables to {out}")

@@ -11,24 +11,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from microg_bench.curation.detectors.base import DetectorFacts
+from microg_bench.curation.recipe import STAGES, CurationRecipe, StageName
 from microg_bench.dataset.annotations import safe_id
 from microg_bench.errors import DataError, RunError
 from microg_bench.records import Record, first_fault, validated
-from microg_bench.storage import Journal, read_journal, read_strict_json, write_json
+from microg_bench.storage import Journal, file_sha256, read_journal, read_strict_json, write_json
 
 FACTS_FILE = "curation.json"
 VERDICTS_FILE = "verdicts.jsonl"
 BOXES_FILE = "boxes.jsonl"
 CLIPS_FOLDER = "videos"
+CHANGED = "is gone, or has changed since it was cut"
+_CURATE_AGAIN = "run `microg-bench curate` again with its footage"
 _CLIP = re.compile(r".+_[0-9]{3,8}")
-StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
 Kind = Literal["real", "movie"]
 
 
@@ -93,11 +96,17 @@ class Box(Record):
 
     frame: int = Field(ge=1)
     person: int = Field(default=0, ge=0)
-    xmin: float
-    ymin: float
+    xmin: float = Field(ge=0)
+    ymin: float = Field(ge=0)
     xmax: float
     ymax: float
-    confidence: float
+    confidence: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _has_an_area(self) -> Box:
+        if self.xmax <= self.xmin or self.ymax <= self.ymin:
+            raise ValueError(f"the box in frame {self.frame} has no area")
+        return self
 
 
 class ClipBoxes(Record):
@@ -108,13 +117,27 @@ class ClipBoxes(Record):
     key: str
     boxes: tuple[Box, ...]
 
+    @model_validator(mode="after")
+    def _has_each_person_once_a_frame(self) -> ClipBoxes:
+        known: set[tuple[int, int]] = set()
+        for box in self.boxes:
+            if (box.person > 0) != (self.of == "tracks"):
+                raise ValueError(f"{self.of} cannot have person {box.person}")
+            if box.person and (box.frame, box.person) in known:
+                raise ValueError(f"person {box.person} is in frame {box.frame} twice")
+            known.add((box.frame, box.person))
+        return self
+
 
 class CurationFacts(Record):
-    """What `curation.json` holds: the recipe, what detects persons, and the footage by name."""
+    """What `curation.json` holds: the recipe, what detects persons, and the footage by name.
+
+    `detector` is None where no stage has needed one yet.
+    """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
-    recipe: dict[str, Any]
-    detector: dict[str, Any]
+    recipe: CurationRecipe
+    detector: DetectorFacts | None = None
     footage: dict[str, Footage]
 
 
@@ -156,6 +179,11 @@ class CurationFolder:
         return [clip for clip in self._cut() if self.is_current(clip)]
 
     @property
+    def pieces(self) -> list[str]:
+        """The ids of `clips` and of those that could not be cut by these settings, in order."""
+        return sorted(filter(self.is_current, self.verdicts))
+
+    @property
     def earlier(self) -> list[str]:
         """The ids of the clips that are there, but of earlier settings or another file, in order."""
         return [clip for clip in self._cut() if not self.is_current(clip)]
@@ -180,14 +208,52 @@ class CurationFolder:
         ]
 
     def boxes_of(self, clip: str) -> tuple[ClipBoxes, ...]:
-        """What the detector found in a clip, and its tracks, as far as they are known."""
+        """What the detector found in a clip, and its tracks, as far as they are known and in its frames."""
         found = (self.boxes.get((clip, of)) for of in ("detector", "tracks"))
-        return tuple(one for one in found if one)
+        return tuple(one for one in found if one and self._lie_in_clip(one))
+
+    def _lie_in_clip(self, found: ClipBoxes) -> bool:
+        frames = self.facts.recipe.trim.frames if self.facts else 0
+        return all(box.frame <= frames for box in found.boxes)
+
+    def lacks_boxes(self, clip: str) -> bool:
+        """Whether the boxes that a clip passed with are not in `boxes.jsonl`, or not in its frames."""
+        verdict = self.verdicts[clip].get("tracks")
+        return verdict is not None and verdict.passed and not self.persons(clip)
+
+    def check_boxes(self) -> None:
+        """Refuse a folder without the boxes of a clip: tables would lack it.
+
+        Raises:
+            RunError: the boxes of a clip are not there; it is named.
+        """
+        for clip in filter(self.lacks_boxes, self.clips):
+            reason = f"lacks the boxes of its tracks, or has them in frames that it has not: {_CURATE_AGAIN}"
+            raise RunError(reason, path=self.path / BOXES_FILE, item=clip)
+
+    def changed_files(self, clips: Sequence[str]) -> list[str]:
+        """Those of the clips whose file is not there, or is not the one that was cut."""
+        return [clip for clip in clips if sha256_of(self.video(clip)) != self.sha256(clip)]
+
+    def sha256(self, clip: str) -> str:
+        """That of the file of a clip when it was cut; "" of one that could not be cut."""
+        return str(self.verdicts[clip]["trim"].numbers.get("sha256", ""))
+
+    def check_files(self, clips: Sequence[str]) -> None:
+        """Refuse clips whose files are not those that were cut.
+
+        Raises:
+            RunError: one is gone or has changed; the first is named.
+        """
+        if changed := self.changed_files(clips):
+            others = f" (and {len(changed) - 1} more)" if changed[1:] else ""
+            raise RunError(f"{CHANGED}{others}: {_CURATE_AGAIN}", path=self.video(changed[0]))
 
     def is_judged(self, clip: str) -> bool:
         """Whether a clip passed all stages, or was rejected by one."""
         found = self.verdicts[clip]
-        return "key frames" in found or not all(one.passed for one in found.values())
+        is_done = "key frames" in found or not all(one.passed for one in found.values())
+        return is_done and not self.lacks_boxes(clip)
 
     def footage_of(self, clip: str) -> Footage:
         """The footage of a clip."""
@@ -202,7 +268,8 @@ class CurationFolder:
     def persons(self, clip: str) -> tuple[Box, ...]:
         """The boxes of the tracks of a clip; none where it has no tracks."""
         found, verdict = self.boxes.get((clip, "tracks")), self.verdicts[clip].get("tracks")
-        return found.boxes if found and verdict and found.key == verdict.key else ()
+        counts = found and verdict and found.key == verdict.key and self._lie_in_clip(found)
+        return found.boxes if found and counts else ()
 
     def note_footage(self, name: str, **changes: str) -> None:
         """Write down what became of footage: `cut` and `fault`."""
@@ -240,6 +307,9 @@ class CurationFolder:
         if verdict.stage == "trim" and "trim" in known and known["trim"].numbers != verdict.numbers:
             known.clear()  # what was found of another clip
         known[verdict.stage] = verdict
+        if not verdict.passed:  # a clip that is rejected goes no further, whatever was found of it before
+            for later in STAGES[STAGES.index(verdict.stage) + 1 :]:
+                known.pop(later, None)
 
 
 def read_facts(path: Path) -> CurationFacts | None:
@@ -264,11 +334,21 @@ def read_curation(path: Path) -> CurationFolder:
 
     Raises:
         DataError: there is none.
-        RunError: see `CurationFolder.read`.
+        RunError: see `CurationFolder.read` and `CurationFolder.check_boxes`.
     """
     if not (path / FACTS_FILE).is_file():
         raise DataError(f"is no folder of a curation: it has no {FACTS_FILE}", path=path)
-    return CurationFolder.read(path)
+    folder = CurationFolder.read(path)
+    folder.check_boxes()
+    return folder
+
+
+def sha256_of(clip: Path) -> str:
+    """The SHA-256 of the file of a clip; "" where it cannot be read."""
+    try:
+        return file_sha256(clip)
+    except OSError:
+        return ""
 
 
 def clip_id(name: str, number: int) -> str:

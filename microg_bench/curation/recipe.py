@@ -2,11 +2,10 @@
 
 import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from pydantic import Field, ValidationError
 
-from microg_bench.curation.folder import StageName
 from microg_bench.errors import UsageError
 from microg_bench.records import Record, first_fault
 from microg_bench.storage import read_text
@@ -14,6 +13,7 @@ from microg_bench.text import unknown
 
 FOLDER = Path(__file__).with_name("recipes")
 MAX_BYTES = 64 * 1024
+StageName = Literal["trim", "person", "cut", "motion", "tracks", "key frames"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
@@ -24,6 +24,11 @@ class Trim(Record):
     fps: int = Field(ge=1, le=120)
     height: int = Field(ge=16, le=4320, multiple_of=2)
     crf: int = Field(ge=0, le=51)
+
+    @property
+    def frames(self) -> int:
+        """Those of a clip."""
+        return self.seconds * self.fps
 
 
 class Person(Record):

@@ -6,20 +6,33 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from microg_bench.curation.folder import FACTS_FILE, CurationFolder, clip_file
+from pydantic import Field, ValidationError
+
+from microg_bench.curation.detectors.base import DetectorFacts
+from microg_bench.curation.folder import (
+    CHANGED,
+    CLIPS_FOLDER,
+    FACTS_FILE,
+    CurationFolder,
+    clip_file,
+    sha256_of,
+)
 from microg_bench.curation.footage import read_manifest
+from microg_bench.curation.recipe import CurationRecipe
 from microg_bench.curation.reviews import SOURCES, TIE, Disagreement, Merged
 from microg_bench.curation.run import box_tables
+from microg_bench.curation.stages import judged_otherwise
 from microg_bench.curation.tables import read_rows, table_text
 from microg_bench.dataset.annotations import read_annotations
 from microg_bench.dataset.labels import FOOTAGE
 from microg_bench.dataset.tabular import MAX_TEXT
 from microg_bench.errors import DataError, RunError
 from microg_bench.folders import absent, whole_folder
+from microg_bench.records import Record, first_fault, validated
 from microg_bench.storage import cause, read_strict_json, read_text, write_json, write_text
 from microg_bench.text import markdown
 
@@ -31,15 +44,34 @@ FOOTAGE_TABLE = "footage.csv"
 CARD = "README.md"
 
 
+class DatasetFacts(Record):
+    """What `curation.json` of a dataset holds: how its clips were made.
+
+    Attributes:
+        recipe, detector: those of the last start of the curation.
+        clips: the SHA-256 of the file of each clip.
+        otherwise: the clips that a stage judged by another recipe or detector; see `judged_otherwise`.
+    """
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    recipe: CurationRecipe
+    detector: DetectorFacts
+    clips: dict[str, str]
+    otherwise: tuple[str, ...] = ()
+
+
 def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
     """Write the clips that were taken, with boxes, actions and captions, as a new dataset folder.
 
     Raises:
-        RunError: there is a folder, or it cannot be written.
-        DataError: no clip was taken.
+        RunError: there is a folder, or it cannot be written; or the file of a clip is not the one that was
+            cut.
+        DataError: no clip was taken, or no detector has judged any.
     """
     if not merged.accepted:
         raise DataError("no clip was accepted", path=folder.path)
+    facts = _dataset_facts(folder, merged.accepted)
+    folder.check_files(merged.accepted)
     with whole_folder(out, absent) as new:
         for clip in merged.accepted:
             _link(folder.video(clip), new / clip_file(folder.footage_of(clip).kind, clip))
@@ -68,11 +100,18 @@ def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
         write_text(new / SOURCES_TABLE, table_text(("video_id", *SOURCES), rows))
         write_disagreements(merged.disagreements, new / DISAGREEMENTS_TABLE)
         write_text(new / FOOTAGE_TABLE, _footage(folder, merged.accepted))
-        if folder.facts:
-            facts = folder.facts.model_dump(
-                mode="json", by_alias=True, include={"schema_", "recipe", "detector"}
-            )
-            write_json(new / FACTS_FILE, facts)
+        write_json(new / FACTS_FILE, facts.model_dump(mode="json", by_alias=True))
+
+
+def _dataset_facts(folder: CurationFolder, clips: Sequence[str]) -> DatasetFacts:
+    if folder.facts is None or folder.facts.detector is None:
+        raise DataError("names no detector", path=folder.path / FACTS_FILE)
+    return DatasetFacts(
+        recipe=folder.facts.recipe,
+        detector=folder.facts.detector,
+        clips={clip: folder.sha256(clip) for clip in clips},
+        otherwise=tuple(judged_otherwise(folder, clips)),
+    )
 
 
 def _link(video: Path, place: Path) -> None:
@@ -107,8 +146,9 @@ def write_card(dataset: Path, title: str) -> Path:
     """Write the dataset card of a finished dataset, `README.md`, with metadata for the Hugging Face hub.
 
     Raises:
-        DataError: the origin or licence of footage is not told, annotators are tied, or the folder is no
-            dataset of a curation.
+        DataError: the origin or licence of footage is not told, annotators are tied, clips were judged by
+            several recipes or detectors, a clip has changed since it was cut, or the folder is no dataset of
+            a curation.
     """
     for name in (FOOTAGE_TABLE, CAPTIONS, ACTIONS_TABLE, DISAGREEMENTS_TABLE, FACTS_FILE):
         if not (dataset / name).is_file():
@@ -120,9 +160,34 @@ def write_card(dataset: Path, title: str) -> Path:
         others = f" (and of {len(untold) - 1} more)" if untold[1:] else ""
         raise DataError(f"origin or licence of {untold[0]} is not told{others}", path=manifest)
     _check_ties(dataset / DISAGREEMENTS_TABLE)
+    facts = _read_facts(dataset / FACTS_FILE)
+    _check_clips(dataset / CLIPS_FOLDER, facts.clips)
     path = dataset / CARD
-    write_text(path, _card(dataset, title, footage))
+    write_text(path, _card(dataset, title, footage, facts))
     return path
+
+
+def _read_facts(path: Path) -> DatasetFacts:
+    try:
+        facts = validated(DatasetFacts, read_strict_json(path))
+    except ValidationError as error:
+        raise DataError(first_fault(error), path=path) from None
+    if facts.otherwise:
+        others = f" (and {len(facts.otherwise) - 1} more)" if facts.otherwise[1:] else ""
+        reason = f"was judged by another recipe or detector than is told here{others}"
+        advice = "run `microg-bench curate` again with all footage, and merge again"
+        raise DataError(f"{reason}: {advice}", path=path, item=facts.otherwise[0])
+    return facts
+
+
+def _check_clips(folder: Path, clips: Mapping[str, str]) -> None:
+    """Each clip is there as it was cut, and no other."""
+    files = {file.stem: file for file in sorted(folder.rglob("*.mp4"))}
+    if others := sorted(set(files) - set(clips)):
+        raise DataError(f"is none of the clips in {FACTS_FILE}", path=files[others[0]])
+    for clip, sha256 in clips.items():
+        if clip not in files or sha256_of(files[clip]) != sha256:
+            raise DataError(f"{CHANGED}: merge again", path=folder, item=clip)
 
 
 def _check_ties(path: Path) -> None:
@@ -135,12 +200,11 @@ def _check_ties(path: Path) -> None:
         raise DataError(reason, path=path)
 
 
-def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]]) -> str:
-    clips = len(list((dataset / "videos").rglob("*.mp4")))
+def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]], facts: DatasetFacts) -> str:
     captions = sum(one.caption is not None for one in read_annotations(dataset / CAPTIONS))
+    trim = facts.recipe.trim
     licences = Counter(one["licence"] for one in footage.values())
     labels = read_text(dataset / ACTIONS_TABLE, MAX_TEXT).count(b"\n") - 1
-    detector = _detector(dataset / FACTS_FILE)
     rows = [
         "|".join(["", name, one.get("kind") or "real", one["origin"], one["licence"], ""])
         for name, one in sorted((markdown(name), _markdown(one)) for name, one in footage.items())
@@ -158,8 +222,8 @@ def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]]) -> str:
         "",
         f"# {markdown(title)}",
         "",
-        f"{clips:,} clips of three seconds, 30 frames a second, 480 pixels high; {labels:,} labels of "
-        f"actions; {captions:,} captions. The layout is that of MicroG-4M.",
+        f"{len(facts.clips):,} clips of {trim.seconds} seconds, {trim.fps} frames a second, {trim.height} "
+        f"pixels high; {labels:,} labels of actions; {captions:,} captions. The layout is that of MicroG-4M.",
         "",
         "## Footage",
         "",
@@ -171,19 +235,11 @@ def _card(dataset: Path, title: str, footage: dict[str, dict[str, str]]) -> str:
         "## How it was made",
         "",
         "`microg-bench curate` cut the clips, and judged each by persons, cuts, motion and tracks; people "
-        f"reviewed and labelled what was left. The detector was {markdown(detector)}. "
+        f"reviewed and labelled what was left. The detector was {markdown(facts.detector.name)}. "
         f"`{FACTS_FILE}` has all parameters.",
         "",
     ]
     return "\n".join(lines)
-
-
-def _detector(path: Path) -> str:
-    facts = read_strict_json(path)
-    detector = facts.get("detector") if isinstance(facts, dict) else None
-    if not isinstance(detector, dict) or not isinstance(detector.get("name"), str):
-        raise DataError("names no detector", path=path)
-    return str(detector["name"])
 
 
 def _markdown(entry: dict[str, str]) -> dict[str, str]:

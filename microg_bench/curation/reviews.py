@@ -27,6 +27,7 @@ REASONS = ("terrestrial scene", "pre-launch", "no microgravity", "no person", "c
 MOST_ACTIONS = 5  # of a person, on the page; the published labels have up to six
 LONGEST = 10_000  # characters of a field
 TIE = "tie"  # exactly half: people have to decide
+CAPTION = "caption"
 
 
 def fingerprint(folder: CurationFolder, clip: str) -> str:
@@ -35,8 +36,7 @@ def fingerprint(folder: CurationFolder, clip: str) -> str:
         (box.frame, box.person, *map(round, (box.xmin, box.ymin, box.xmax, box.ymax)))
         for box in folder.persons(clip)
     ]
-    sha256 = folder.verdicts[clip]["trim"].numbers.get("sha256", "")
-    return hashlib.sha256(json.dumps([clip, sha256, boxes]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([clip, folder.sha256(clip), boxes]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def read_reviews(
             no row; no row is of a clip as it is now; or an annotator, or with `deciding` anybody, has
             reviewed a clip in another file as well.
     """
-    shown = {clip: _Shown.of(folder, clip) for clip in folder.clips}
-    earlier = set(folder.earlier)
+    shown = {clip: _Shown.of(folder, clip) for clip in folder.pieces}
+    earlier = set(folder.verdicts) - set(shown)
     found: dict[tuple[str, str], ClipReview] = {}
     places: dict[tuple[str, str], Path] = {}
     outdated: set[tuple[str, str]] = set()
@@ -118,30 +118,36 @@ def _read_file(
 ) -> Reviews:
     """The reviews in a file; `shown` has the clips that count, and `earlier` those of earlier settings."""
     found: dict[tuple[str, str], ClipReview] = {}
-    outdated: set[tuple[str, str]] = set()
+    outdated: dict[tuple[str, str], int] = {}
     for number, row in _rows(path):
         item = f"row {number}"
         clip = row["video_id"]
         if clip not in shown and clip not in earlier:
             raise DataError(unknown("clip", clip, list(shown)), path=path, item=item)
         if clip in earlier or row["fingerprint"] != shown[clip].fingerprint:
-            outdated.add((clip, row["annotator"]))
+            outdated[clip, row["annotator"]] = number
             continue
         review = _review(row, shown[clip].persons, labels, path, item)
         key = review.clip, review.annotator
         if key in found:
             review = _joined(found[key], review, path, item)
         found[key] = review
-    for one in found.values():
-        _check_persons(one, shown[one.clip].persons, path)
+    for key, one in found.items():
+        _check_persons(one, shown[one.clip].persons, path, outdated.get(key))
     if outdated and not found:
         raise DataError("is a review of another curation, or all its clips have changed", path=path)
     return Reviews(tuple(found.values()), tuple(outdated))
 
 
-def _check_persons(review: ClipReview, persons: Collection[int], path: Path) -> None:
-    """A person without a row may have been forgotten: that is not to say that the person does nothing."""
+def _check_persons(review: ClipReview, persons: Collection[int], path: Path, outdated: int | None) -> None:
+    """A person without a row may have been forgotten: that is not to say that the person does nothing.
+
+    `outdated` is the last row of this annotator on this clip that is of an earlier one.
+    """
     if review.accepted and (lacking := set(persons) - set(review.actions)):
+        if outdated is not None:
+            reason = f"has another fingerprint than other rows of {review.annotator} on {review.clip}"
+            raise DataError(f"{reason}: the clip has changed between them", path=path, item=f"row {outdated}")
         reason = f"{review.annotator} accepts {review.clip} without a row for person {min(lacking)}"
         raise DataError(f"{reason}: add it, with empty actions if there are none", path=path)
 
@@ -210,9 +216,10 @@ class Disagreement:
 
     Attributes:
         clip: the clip.
-        what: "decision", "reason" where all reject it, or an action of a person.
-        said: how the vote went.
-        outcome: "accepted" or "rejected" of a clip, "given" or "not given" of an action; `TIE` of either.
+        what: "decision", "reason" where all reject it, an action of a person, or "caption".
+        said: how the vote went; of captions, each with those who wrote it.
+        outcome: "accepted" or "rejected" of a clip, "given" or "not given" of an action; `TIE` of either. Of
+            captions, whose is taken.
     """
 
     clip: str
@@ -285,6 +292,7 @@ def merge_reviews(
         yes = [one for one in own if one.accepted]
         actions[clip] = dict(_actions(clip, yes, found))
         captioned[clip] = _captioned(yes)
+        found += _caption_differences(clip, yes, captioned[clip])
     return Merged(
         tuple(accepted),
         actions,
@@ -325,6 +333,17 @@ def _captioned(own: Sequence[ClipReview]) -> ClipReview:
     ordered = sorted(own, key=lambda one: (not one.caption, not one.sources, one.annotator))
     counts = Counter(one.caption for one in ordered if one.caption)
     return max(ordered, key=lambda one: counts[one.caption])
+
+
+def _caption_differences(clip: str, own: Sequence[ClipReview], taken: ClipReview) -> Iterator[Disagreement]:
+    """Where captions differ; to write none is not to differ."""
+    writers: dict[str, list[str]] = defaultdict(list)
+    for one in sorted(own, key=lambda one: one.annotator):
+        if one.caption:
+            writers[one.caption].append(one.annotator)
+    if len(writers) > 1:
+        said = ", ".join(f'"{caption}" ({", ".join(names)})' for caption, names in writers.items())
+        yield Disagreement(clip, CAPTION, said, f"that of {taken.annotator}")
 
 
 def _told(said: Counter[str]) -> str:

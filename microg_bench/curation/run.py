@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,20 +14,21 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
-from microg_bench.curation.detectors.base import find_detector
+from microg_bench.curation.detectors.base import DetectorFacts, find_detector
 from microg_bench.curation.folder import (
+    BOXES_FILE,
+    CHANGED,
     Box,
     ClipBoxes,
     CurationFacts,
     CurationFolder,
     Footage,
-    StageName,
     Verdict,
     clip_file,
 )
 from microg_bench.curation.key_frames import choose_key_frames
-from microg_bench.curation.recipe import STAGES, CurationRecipe
-from microg_bench.curation.stages import ClipTask, DetectorFacts, open_stages, trim_key
+from microg_bench.curation.recipe import STAGES, CurationRecipe, StageName
+from microg_bench.curation.stages import ClipTask, judged_otherwise, open_stages, trim_key
 from microg_bench.curation.tables import table_text
 from microg_bench.curation.worker import FootageTask, Worker, WorkerLostError
 from microg_bench.errors import DecodeError, EngineError, UsageError
@@ -56,8 +57,10 @@ class CurationPlan:
         seconds: their length together.
         clips: those that they give, as their headers say.
         cut: those that are there.
-        judged: those that no stage is open for.
+        judged: those that passed all stages, or were rejected by one, trim included, by this recipe and by
+            the detector of this name.
         earlier: those that are there, but of earlier settings.
+        short: the files of footage that gives no clip, since it is shorter than one.
         faults: what is wrong with footage, by file.
         left: seconds that the rest takes, by one clip that was tried; None where nothing was tried.
         untried: why the detector cannot be loaded from this machine, so that nothing was tried.
@@ -69,6 +72,7 @@ class CurationPlan:
     cut: int
     judged: int
     earlier: int
+    short: tuple[str, ...]
     faults: dict[str, str]
     left: float | None = None
     untried: str = ""
@@ -105,18 +109,26 @@ class Curation:
         missing = [need for stage, need in _NEEDS.items() if stage in self.stages and need not in self.stages]
         if missing:
             raise UsageError(f"{missing[0]} is needed, too", item="--stages")
-        if set(self.stages) - {"trim"}:
+        if self._judges:
             find_detector(self.detector)  # before anything is written
+
+    @property
+    def _judges(self) -> bool:
+        """Whether a stage is wanted that a detector belongs to."""
+        return bool(set(self.stages) - {"trim"})
 
     def plan(self) -> CurationPlan:
         """What is open, and how long it takes; nothing is written, no weights are fetched. One clip is tried.
 
         Raises:
+            UsageError: no clip is cut, and none is to be.
             EngineError: nothing can go on with the clip that is tried.
         """
+        self._check_clips()
         folder = CurationFolder.read(self.out)
         seconds, clips, faults = 0.0, 0, {}
-        sound, given = [], {one.name for one in self.footage.values()}
+        sound: list[Path] = []
+        short: list[Path] = []
         for path in self.footage:
             try:
                 length = probe(path).duration
@@ -125,20 +137,53 @@ class Curation:
                 continue
             seconds += length
             clips += int(length // self.recipe.trim.seconds)
-            sound += [path] if length >= self.recipe.trim.seconds else []
-        folder.facts = self._facts(folder, None)
-        own = [one for one in folder.clips if folder.footage_of(one).name in given]
-        cut, judged = len(own), sum(map(folder.is_judged, own))
+            (sound if length >= self.recipe.trim.seconds else short).append(path)
+        facts = self._facts(folder, None)
+        if self._judges and facts.detector and facts.detector.name != self.detector:
+            facts = facts.model_copy(update={"detector": None})
+        folder.facts = facts
+        own = self._pieces(folder)
+        cut = [clip for clip in own if folder.verdicts[clip]["trim"].passed]
+        judged = sum(map(folder.is_judged, own)) - sum(map(folder.is_judged, judged_otherwise(folder, cut)))
         left, untried = None, ""
         if sound and judged < clips:
             tried = self._try(sound[0])
             if isinstance(tried, str):
                 untried = tried
             else:
-                left = (max(clips - cut, 0) * tried[0] + max(clips - judged, 0) * tried[1]) / self.workers
+                left = (
+                    max(clips - len(own), 0) * tried[0] + max(clips - judged, 0) * tried[1]
+                ) / self.workers
         return CurationPlan(
-            len(self.footage), seconds, clips, cut, judged, len(folder.earlier), faults, left, untried
+            len(self.footage),
+            seconds,
+            clips,
+            len(cut),
+            judged,
+            len(folder.earlier),
+            tuple(path.name for path in short),
+            faults,
+            left,
+            untried,
         )
+
+    def _pieces(self, folder: CurationFolder) -> list[str]:
+        """The clips of the footage of this start, cut or not."""
+        given = {one.name for one in self.footage.values()}
+        return [clip for clip in folder.pieces if folder.footage_of(clip).name in given]
+
+    def _check_clips(self) -> None:
+        """Refuse to judge clips where none is cut.
+
+        Raises:
+            UsageError: there is none of this footage by these settings, and none is to be cut.
+        """
+        if "trim" in self.stages:
+            return
+        folder = CurationFolder.read(self.out)
+        folder.facts = self._facts(folder, None)
+        if not self._pieces(folder):
+            raise UsageError("no clip of this footage is cut by these settings: add trim", item="--stages")
 
     def _try(self, path: Path) -> tuple[float, float] | str:
         """The seconds that cutting a clip of footage takes, and judging it by all stages that it reaches.
@@ -157,7 +202,7 @@ class Curation:
                 most=1,
             )
             try:
-                facts = crew.facts() if set(self.stages) - {"trim"} else None
+                facts = crew.facts() if self._judges else None
             except EngineError as error:
                 return str(error)
             start = time.monotonic()
@@ -181,24 +226,48 @@ class Curation:
         """Run the stages; what an earlier run has found is found no more.
 
         Raises:
-            RunError: the folder cannot be written, or is written by another process.
+            UsageError: no clip is cut, and none is to be.
+            RunError: the folder cannot be written, or is written by another process; or a clip of other
+                footage lacks its boxes.
             EngineError: a library is missing, or the detector cannot be loaded.
         """
+        self._check_clips()
         with ExitStack() as stack:
             lock = FolderLock(self.out)
             stack.callback(lock.release)
             folder = CurationFolder.read(self.out)
             stack.callback(folder.close)
             crew = stack.enter_context(_Crew(self.workers, self.detector, self.device))
-            facts = crew.facts() if set(self.stages) - {"trim"} else None
+            facts = crew.facts() if self._judges else None
             folder.write_facts(self._facts(folder, facts))
+            changed = folder.changed_files(folder.clips)
             if "trim" in self.stages:
-                self._do(folder, crew, "cutting", list(self._footage_tasks(folder)))
+                self._do(folder, crew, "cutting", list(self._footage_tasks(folder, changed)))
+                changed = self._cut_again(folder, changed)
+            for clip in changed:
+                self._note_fault(clip, f"{CHANGED}: give its footage, and the stage trim, to cut it again")
+            self._note_footage_without_clips(folder)
             if facts is not None:
-                tasks = [one for one in self._clip_tasks(folder) if open_stages(one, facts)]
+                tasks = [one for one in self._clip_tasks(folder, changed) if open_stages(one, facts)]
                 self._do(folder, crew, "judging", tasks)
             write_tables(folder)
         return folder
+
+    def _cut_again(self, folder: CurationFolder, changed: Sequence[str]) -> list[str]:
+        """Name the clips that were cut again since their files had changed; returns those that were not."""
+        left = folder.changed_files(changed)
+        for clip in changed:
+            if clip not in left:
+                self.progress.note(f"{clip}: its file was gone, or had changed: it was cut again")
+        return left
+
+    def _note_footage_without_clips(self, folder: CurationFolder) -> None:
+        cut = {folder.footage_of(clip).name for clip in self._pieces(folder)}
+        for one in self.footage.values():
+            if one.name not in cut and one.file not in self.faults:
+                short = f"gives no clip: it is shorter than {self.recipe.trim.seconds} s"
+                why = short if "trim" in self.stages else "is not cut by these settings: add the stage trim"
+                self.progress.note(f"{one.file}: {why}")
 
     def _facts(self, folder: CurationFolder, detector: DetectorFacts | None) -> CurationFacts:
         """What `curation.json` is to say of this start."""
@@ -206,8 +275,8 @@ class Curation:
         before = known.footage if known else {}
         given = self.others | {one.name: one for one in self.footage.values()}
         footage = {name: self._noted(one, before.get(name, one)) for name, one in (before | given).items()}
-        told = detector.model_dump(mode="json") if detector else known.detector if known else {}
-        return CurationFacts(recipe=self.recipe.model_dump(mode="json"), detector=told, footage=footage)
+        told = detector or (known.detector if known else None)
+        return CurationFacts(recipe=self.recipe, detector=told, footage=footage)
 
     def _noted(self, footage: Footage, before: Footage) -> Footage:
         """Footage with the key of its clips; what became of it is kept where it had the same key before."""
@@ -215,14 +284,16 @@ class Curation:
         cut, fault = (before.cut, before.fault) if before.key == key else ("", "")
         return footage.model_copy(update={"key": key, "cut": cut, "fault": fault})
 
-    def _footage_tasks(self, folder: CurationFolder) -> Iterator[FootageTask]:
+    def _footage_tasks(self, folder: CurationFolder, changed: Collection[str]) -> Iterator[FootageTask]:
+        """The footage that is to be cut; clips whose files have changed are cut again."""
         noted = folder.facts.footage if folder.facts else {}
+        pieces = self._pieces(folder)
         for path, one in self.footage.items():
             key = noted[one.name].key
             cut = {
-                int(clip.rpartition("_")[2]): not found["trim"].passed or folder.video(clip).is_file()
-                for clip, found in folder.verdicts.items()
-                if clip.rpartition("_")[0] == one.name and folder.is_current(clip)
+                int(clip.rpartition("_")[2]): clip not in changed
+                for clip in pieces
+                if folder.footage_of(clip).name == one.name
             }
             if noted[one.name].cut == key and all(cut.values()):
                 if fault := noted[one.name].fault:
@@ -238,20 +309,23 @@ class Curation:
                 known=tuple(number for number, is_there in cut.items() if is_there),
             )
 
-    def _clip_tasks(self, folder: CurationFolder) -> Iterator[ClipTask]:
-        wanted = {one.name for one in self.footage.values()}
-        for clip in folder.clips:
-            if folder.footage_of(clip).name in wanted:
-                verdicts = folder.verdicts[clip]
-                yield ClipTask(
-                    clip=clip,
-                    path=folder.video(clip).absolute(),
-                    sha256=str(verdicts["trim"].numbers["sha256"]),
-                    recipe=self.recipe,
-                    stages=tuple(stage for stage in self.stages if stage != "trim"),
-                    known=tuple(verdicts.values()),
-                    boxes=folder.boxes_of(clip),
-                )
+    def _clip_tasks(self, folder: CurationFolder, changed: Collection[str]) -> Iterator[ClipTask]:
+        """The clips that may be judged: those whose files have changed are left out."""
+        for clip in self._pieces(folder):
+            verdicts = folder.verdicts[clip]
+            if clip in changed or not verdicts["trim"].passed:
+                continue
+            if lacking := "tracks" in self.stages and folder.lacks_boxes(clip):
+                self.progress.note(f"{clip}: {BOXES_FILE} lacks the boxes of its tracks: they are made again")
+            yield ClipTask(
+                clip=clip,
+                path=folder.video(clip).absolute(),
+                sha256=folder.sha256(clip),
+                recipe=self.recipe,
+                stages=tuple(stage for stage in self.stages if stage != "trim"),
+                known=tuple(one for one in verdicts.values() if not (lacking and one.stage == "tracks")),
+                boxes=folder.boxes_of(clip),
+            )
 
     def _do(
         self, folder: CurationFolder, crew: _Crew, name: str, tasks: Sequence[FootageTask | ClipTask]
@@ -279,7 +353,12 @@ def _name_of(task: FootageTask | ClipTask) -> str:
 
 
 def write_tables(folder: CurationFolder) -> None:
-    """Write the boxes of the clips that passed all stages, and their key frames."""
+    """Write the boxes of the clips that passed all stages, and their key frames.
+
+    Raises:
+        RunError: boxes of a clip are lacking; see `CurationFolder.check_boxes`.
+    """
+    folder.check_boxes()
     for path, text in box_tables(folder, folder.accepted()).items():
         write_text(folder.path / path, text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,25 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.curation import cut, key_frames, motion, person, tracks, trim
-from microg_bench.curation.detectors.base import PersonDetector, Thresholds
+from microg_bench.curation.detectors.base import DetectorFacts, PersonDetector
 from microg_bench.curation.detectors.checks import DETECTED, TRACKED, checked_boxes
 from microg_bench.curation.finding import StageFinding
-from microg_bench.curation.folder import Box, ClipBoxes, StageName, Verdict
-from microg_bench.curation.recipe import STAGES, CurationRecipe
+from microg_bench.curation.folder import Box, ClipBoxes, CurationFolder, Verdict
+from microg_bench.curation.recipe import STAGES, CurationRecipe, StageName
 from microg_bench.records import Record
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
 
 DIGITS = 6  # of the numbers in verdicts
-DETECTION = 2  # the version of how detectors are asked, and of how their answers are taken
-
-
-class DetectorFacts(Record):
-    """What moves the boxes of a detector, and its thresholds."""
-
-    name: str
-    facts: dict[str, str]
-    thresholds: Thresholds
+DETECTION = 3  # the version of how detectors are asked, and of how their answers are taken
 
 
 class ClipTask(Record):
@@ -76,6 +68,25 @@ def keys(recipe: CurationRecipe, detector: DetectorFacts, sha256: str) -> dict[s
         "tracks": tracked,
         "key frames": _digest("key frames", key_frames.VERSION, tracked),
     }
+
+
+def judged_otherwise(folder: CurationFolder, clips: Iterable[str]) -> list[str]:
+    """Those of the clips that a stage judged by other settings than `curation.json` tells.
+
+    That is another recipe or detector, or another version of the code of a stage or of a library.
+    """
+    return [clip for clip in clips if _is_otherwise(folder, clip)]
+
+
+def _is_otherwise(folder: CurationFolder, clip: str) -> bool:
+    facts, verdicts = folder.facts, folder.verdicts[clip]
+    judged = {stage: one.key for stage, one in verdicts.items() if stage != "trim"}
+    if not judged or facts is None:
+        return False
+    if facts.detector is None:
+        return True
+    wanted = keys(facts.recipe, facts.detector, folder.sha256(clip))
+    return any(key != wanted[stage] for stage, key in judged.items())
 
 
 def _digest(*parts: Any) -> str:
@@ -199,8 +210,7 @@ class _Judged:
             found = self._checked(self.detector.detect(self.frames), DETECTED)
             self._keep("detector", tuple(_boxes(found)))
             kept = self.boxes["detector"]
-        length = self.task.recipe.trim.seconds * self.task.recipe.trim.fps
-        rows: list[list[list[float]]] = [[] for _ in range(length)]
+        rows: list[list[list[float]]] = [[] for _ in range(self.task.recipe.trim.frames)]
         for box in kept.boxes:
             rows[box.frame - 1].append([box.xmin, box.ymin, box.xmax, box.ymax, box.confidence])
         return [np.array(own, float).reshape(-1, 5) for own in rows]

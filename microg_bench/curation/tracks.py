@@ -67,9 +67,7 @@ class _Chooser:
 
     def look(self, rows: NDArray[np.float64]) -> None:
         """Take the persons of a frame, those of tracks that are large enough."""
-        large = [
-            box for row in rows if row[5] >= 0 and self._share(box := self._box(row)) >= self.interval.area
-        ]
+        large = [self._box(row) for row in rows if row[5] >= 0 and self._is_large(row)]
         self.seen.update(box.person for box in large)
         clear = [box for box in large if box.confidence > self.confident]
         if self.only is not None:
@@ -84,16 +82,16 @@ class _Chooser:
         known = [box for box in self.held if self.seen[box.person] >= self.interval.detections]
         return [box for box in known if self.only in (None, box.person)]
 
+    def _is_large(self, row: NDArray[np.float64]) -> bool:
+        x1, y1, x2, y2 = map(int, row[:4])
+        return x2 > x1 and y2 > y1 and (x2 - x1) * (y2 - y1) / self.area >= self.interval.area
+
     def _box(self, row: NDArray[np.float64]) -> Box:
-        track = int(row[5])
         x1, y1, x2, y2 = (float(int(value)) for value in row[:4])
-        person = self.numbers.get(track, len(self.numbers) + 1)
-        box = Box(
+        person = self.numbers.setdefault(int(row[5]), len(self.numbers) + 1)
+        return Box(
             frame=1, person=person, xmin=x1, ymin=y1, xmax=x2, ymax=y2, confidence=round(float(row[4]), 6)
         )
-        if self._share(box) >= self.interval.area:
-            self.numbers[track] = person
-        return box
 
     def _share(self, box: Box) -> float:
         return (box.xmax - box.xmin) * (box.ymax - box.ymin) / self.area

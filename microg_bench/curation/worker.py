@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from microg_bench.children import python_path
-from microg_bench.curation.detectors.base import PersonDetector, find_detector
+from microg_bench.curation.detectors.base import DetectorFacts, PersonDetector, find_detector
 from microg_bench.curation.folder import ClipBoxes, Kind, Verdict, clip_file, clip_id
 from microg_bench.curation.recipe import Trim
-from microg_bench.curation.stages import ClipTask, DetectorFacts, judge
+from microg_bench.curation.stages import ClipTask, judge
 from microg_bench.curation.trim import cut_clips
 from microg_bench.errors import DecodeError, EngineError, MicrogError
 from microg_bench.records import Record

@@ -4,21 +4,12 @@ The published annotation file has faults of its own. A user must see them, and t
 copy: missing, truncated or re-encoded videos.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from microg_bench.dataset.annotations import (
-    NO_CLIP_NUMBER,
-    Annotation,
-    id_fault,
-    plain_id,
-    read_annotations,
-    source_notes,
-    source_of,
-)
+from microg_bench.dataset.annotations import Annotation, plain_id, read_annotations, source_notes
 from microg_bench.dataset.labels import read_actions, read_label_map
 from microg_bench.dataset.load import (
     NO_CONTAINER,
@@ -29,6 +20,7 @@ from microg_bench.dataset.load import (
     locate,
     merge,
 )
+from microg_bench.dataset.text_faults import DatasetFault, Faults, odd_id, text_faults
 from microg_bench.errors import DataError, DecodeError
 from microg_bench.progress import Progress
 from microg_bench.records import Record
@@ -40,19 +32,6 @@ CLIP_FPS = 30.0
 # A frame more or less, and rates written as 29.97, are how real encoders cut three seconds.
 SECONDS_TOLERANCE = 0.1
 FPS_TOLERANCE = 0.5
-USUAL_PAIRS = 6
-# Counts of the paper (section on MicroG-4M): what the annotation file should hold.
-PAPER_RECORDS, PAPER_PAIRS = 1238, 7428
-BLANK = {"", "nan", "none", "null", "n/a"}
-_LIST = re.compile(r"""\[\s*(?:["'].*["']\s*)?\]""", re.DOTALL)
-
-
-class DatasetFault(Record):
-    """One thing that is wrong: `kind` is a stable name for machines, `item` the id or file concerned."""
-
-    kind: str
-    item: str
-    detail: str
 
 
 class DatasetReport(Record):
@@ -69,9 +48,6 @@ class DatasetReport(Record):
     notes: tuple[str, ...] = ()
 
 
-Faults = Iterator[DatasetFault]
-
-
 def check(data: str | Path | None, progress: Progress | None = None) -> DatasetReport:
     """Check a dataset folder or annotation file; every video is decoded in full.
 
@@ -81,7 +57,7 @@ def check(data: str | Path | None, progress: Progress | None = None) -> DatasetR
     path = locate(data)
     layout = find_layout(path)
     annotations = read_annotations(layout.annotations)
-    faults = list(_text_faults(annotations))
+    faults = list(text_faults(annotations))
     labels = _read_labels(layout)
     if not path.is_file():
         faults += _file_faults(annotations, labels, layout)
@@ -108,103 +84,6 @@ def check(data: str | Path | None, progress: Progress | None = None) -> DatasetR
         faults=tuple(faults),
         notes=tuple(source_notes({clip.video_id: clip.source for clip in clips})),
     )
-
-
-def _text_faults(annotations: Sequence[Annotation]) -> Faults:
-    yield from _repeated_ids(annotations)
-    yield from _sources(annotations)
-    yield from _repeated_captions(annotations)
-    for annotation in annotations:
-        yield from _odd_texts(annotation)
-        yield from _odd_pairs(annotation)
-    if len(annotations) == PAPER_RECORDS:
-        yield from _paper_counts(annotations)
-
-
-def _repeated_ids(annotations: Sequence[Annotation]) -> Faults:
-    records: dict[str, list[str]] = {}
-    for n, annotation in enumerate(annotations, start=1):
-        records.setdefault(annotation.video_id, []).append(str(n))
-    for video_id, numbers in records.items():
-        if len(numbers) > 1:
-            detail = f"in records {', '.join(numbers)}; the last caption counts and the questions are joined"
-            yield DatasetFault(kind="repeated-id", item=video_id, detail=detail)
-
-
-def _sources(annotations: Sequence[Annotation]) -> Faults:
-    """Ids that a source cannot be told from, and ids that are given several."""
-    given: dict[str, list[str]] = {}
-    for annotation in annotations:
-        given.setdefault(annotation.video_id, []).extend(filter(None, [annotation.source]))
-    for video_id, sources in given.items():
-        yield from _odd_id(video_id, *sources)
-        if len(set(sources)) > 1:
-            detail = f"its records name {', '.join(dict.fromkeys(sources))}; the last counts"
-            yield DatasetFault(kind="several-sources", item=video_id, detail=detail)
-
-
-def _odd_id(video_id: str, *sources: str) -> Faults:
-    """A source that is given needs no clip number."""
-    if (fault := id_fault(video_id)) and not (sources and fault == NO_CLIP_NUMBER):
-        source = [source_of(video_id), *sources][-1]
-        detail = f"the id {video_id!r} {fault}; its source video is taken to be {source!r}"
-        yield DatasetFault(kind="odd-id", item=video_id, detail=detail)
-
-
-def _repeated_captions(annotations: Sequence[Annotation]) -> Faults:
-    first: dict[str, str] = {}
-    for annotation in annotations:
-        caption = annotation.caption
-        if caption is None or _is_blank(caption):
-            continue
-        if caption in first:
-            detail = f"same as {first[caption]}"
-            yield DatasetFault(kind="repeated-caption", item=annotation.video_id, detail=detail)
-        first.setdefault(caption, annotation.video_id)
-
-
-def _odd_texts(annotation: Annotation) -> Faults:
-    texts = [("caption", annotation.video_id, annotation.caption)]
-    for k, question in enumerate(annotation.questions, start=1):
-        item = f"{annotation.video_id}#{k}"
-        texts += [("question", item, question.text), ("answer", item, question.answer)]
-    for name, item, text in texts:
-        if text is not None and _is_blank(text):
-            yield DatasetFault(kind=f"blank-{name}", item=item, detail=f"the {name} is {text!r}")
-        elif text is not None and _is_list(text):
-            detail = f"the {name} is a list written as text, scored as it stands: {text[:60]!r}"
-            yield DatasetFault(kind=f"listed-{name}", item=item, detail=detail)
-
-
-def _odd_pairs(annotation: Annotation) -> Faults:
-    item, count = annotation.video_id, len(annotation.questions)
-    for text, times in Counter(question.text for question in annotation.questions).items():
-        if times > 1:
-            yield DatasetFault(kind="repeated-question", item=item, detail=f"{times} times: {text}")
-    if count not in (0, USUAL_PAIRS):
-        detail = f"{count} question-answer pairs where {USUAL_PAIRS} are usual"
-        yield DatasetFault(kind="pair-count", item=item, detail=detail)
-
-
-def _paper_counts(annotations: Sequence[Annotation]) -> Faults:
-    """The counts that differ from the paper's, of a file with as many records as the paper reports."""
-    pairs = sum(len(annotation.questions) for annotation in annotations)
-    if pairs != PAPER_PAIRS:
-        detail = f"{pairs:,} where the paper counts {PAPER_PAIRS:,}"
-        yield DatasetFault(kind="published-count", item="question-answer pairs", detail=detail)
-    distinct = len({annotation.video_id for annotation in annotations})
-    if distinct != PAPER_RECORDS:
-        detail = f"{distinct:,} distinct ids where the paper counts {PAPER_RECORDS:,}"
-        yield DatasetFault(kind="published-count", item="clips", detail=detail)
-
-
-def _is_blank(text: str) -> bool:
-    return text.strip().lower() in BLANK
-
-
-def _is_list(text: str) -> bool:
-    """Whether a text is how Python, NumPy or JSON writes a list of texts: `['a', 'b']`."""
-    return _LIST.fullmatch(text.strip()) is not None
 
 
 def _read_labels(layout: Layout) -> Counter[str] | DatasetFault:
@@ -236,7 +115,7 @@ def _file_faults(
     else:
         for video_id in labels:
             if video_id not in annotated:
-                yield from _odd_id(video_id)
+                yield from odd_id(video_id)
         known = {plain_id(video_id) for video_id in (*annotated, *labels)}
         for video_id, path in layout.videos.items():
             if plain_id(video_id) not in known:

@@ -127,6 +127,12 @@ def parts(prompt: Prompt) -> list[Text | Video | Image]:
     return [part for message in prompt.messages for part in message.parts]
 
 
+def system_text(prompt: Prompt) -> str:
+    """The text of the turns of the system; "" where there are none."""
+    turns = (turn for turn in prompt.messages if turn.role == "system")
+    return "".join(part.text for turn in turns for part in turn.parts if isinstance(part, Text))
+
+
 def delivered(job: Job) -> Frames:
     """The frames of the job.
 

@@ -18,7 +18,7 @@ from microg_bench.errors import MissingExtraError, UsageError
 from microg_bench.options import Options, flag
 from microg_bench.text import unknown
 
-CLOSED = ("openai", "gemini")  # engines whose models nobody can download
+CLOSED = ("openai", "gemini", "anthropic")  # engines whose models nobody can download
 _REGISTRIES = {
     "vllm": ("vllm", "model_executor/models/registry.py"),
     "transformers": ("transformers", "models/auto/modeling_auto.py"),
@@ -47,6 +47,7 @@ _INFOS = (
     EngineInfo("server", "openai_compatible.server:ServerEngine", ("openai", "httpx2", "PIL"), "openai"),
     EngineInfo("openai", "openai_compatible.openai:OpenAIEngine", ("openai", "httpx2", "PIL"), "openai"),
     EngineInfo("gemini", "gemini.engine:GeminiEngine", ("google.genai", "httpx2", "PIL"), "gemini"),
+    EngineInfo("anthropic", "anthropic.engine:AnthropicEngine", ("anthropic", "httpx2", "PIL"), "anthropic"),
 )
 ENGINES = {info.name: info for info in _INFOS}
 

@@ -25,8 +25,9 @@ _KEYS = {
     "server": (SERVER_KEY, "OPENAI_API_KEY"),
     "openai": ("OPENAI_API_KEY",),
     "gemini": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    "anthropic": ("ANTHROPIC_API_KEY",),
 }
-_HOSTS = ("api.openai.com", "generativelanguage.googleapis.com")
+_HOSTS = ("api.openai.com", "generativelanguage.googleapis.com", "api.anthropic.com")
 _DATED = re.compile(r"-(20\d\d-\d\d-\d\d|20\d{6}|\d\d-20\d\d|\d{3})$")
 
 

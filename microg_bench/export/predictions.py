@@ -50,6 +50,14 @@ def to_jsonl(predictions: pl.DataFrame) -> bytes:
     return predictions.write_ndjson().encode()
 
 
+def to_csv(predictions: pl.DataFrame) -> bytes:
+    """A table with a header; the frames of an answer are numbers parted by blanks."""
+    import polars as pl
+
+    frames = pl.col("frames").cast(pl.List(pl.String)).list.join(" ")
+    return predictions.with_columns(frames).write_csv().encode()
+
+
 def to_parquet(predictions: pl.DataFrame) -> bytes:
     """A Parquet file."""
     buffer = io.BytesIO()

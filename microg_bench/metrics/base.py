@@ -51,24 +51,12 @@ class Unavailable:
     reason: str
 
 
-@dataclass(frozen=True)
-class Metric(ABC):
-    """One way to compare a candidate with its references."""
+class SumScore(ABC):
+    """A score that is a function of the sums of statistics of items."""
 
-    options: ScoringOptions = field(default_factory=ScoringOptions)
-
-    name: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
     extremes: ClassVar[tuple[float, float]] = (0.0, 100.0)
     """The lowest and the highest possible score, times 100."""
-
-    @abstractmethod
-    def measure(self, texts: Texts) -> Array:
-        """Statistics of each item, shape (n, k), float64.
-
-        Raises:
-            MetricUnavailableError: a model, a package or Java is missing or does not work.
-        """
 
     @classmethod
     @abstractmethod
@@ -89,6 +77,34 @@ class Metric(ABC):
     def per_item(cls, statistics: Array) -> Array:
         """The score, times 100, of each row alone, shape (n,)."""
         return cls.combine(statistics, 1.0)
+
+
+class Ratio(SumScore):
+    """The ratio of two sums, times 100: what was counted, and of how many; NaN where there is none."""
+
+    @classmethod
+    def combine(cls, totals: Array, items: Array | float) -> Array:
+        """First sum by second, times 100; see `SumScore.combine`."""
+        counted, total = totals[..., 0], totals[..., 1]
+        found: Array = np.divide(100.0 * counted, total, out=np.full(total.shape, np.nan), where=total != 0)
+        return found
+
+
+@dataclass(frozen=True)
+class Metric(SumScore):
+    """One way to compare a candidate with its references."""
+
+    options: ScoringOptions = field(default_factory=ScoringOptions)
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def measure(self, texts: Texts) -> Array:
+        """Statistics of each item, shape (n, k), float64.
+
+        Raises:
+            MetricUnavailableError: a model, a package or Java is missing or does not work.
+        """
 
     def settings(self, texts: Texts) -> Mapping[str, str]:
         """What else moves the number, beside protocol, tokeniser, items and version."""
@@ -122,6 +138,6 @@ class MeanMetric(Metric):
 
     @classmethod
     def combine(cls, totals: Array, items: Array | float) -> Array:
-        """Mean times 100; see `Metric.combine`."""
+        """Mean times 100; see `SumScore.combine`."""
         mean: Array = 100.0 * totals[..., 0] / items
         return mean

@@ -70,7 +70,7 @@ def _text_board(
     columns = [column.name for column in table.facts.columns]
     cards = [entry.card for entry, _ in rows]
     benchmark = fingerprint != SAMPLE_FINGERPRINT
-    own = [_own(table, facts, entry, page, columns) for entry, page in rows]
+    own = [own_row(table, facts, entry, page, columns) for entry, page in rows]
     baselines = [row for row in text_rows(table, facts, cards)[len(cards) :] if row.access == "baseline"]
     below = [row for row in own if row["access"] == "baseline"] + [
         row_json(row, columns) for row in baselines
@@ -90,16 +90,18 @@ def _text_board(
             {"kind": "baseline", "title": "Baselines: no model at all", "rows": below},
             *([_published(table, facts)] if _is_papers(facts, protocol, fingerprint) else []),
         ],
-        "pairs": _pairs(pairs, {entry.run.path: page for entry, page in rows}),
+        "pairs": pair_rows(pairs, {entry.run.path: page for entry, page in rows}),
     }
 
 
 def _head(table: PublishedTable, columns: Sequence[str]) -> Json:
     title = table.facts.title.split(",")[0]
-    return {"title": title, "labels": list(table.facts.headings), "columns": columns}
+    labels = list(table.facts.headings)
+    return {"title": title, "labels": labels, "columns": columns, "lower": [], "told": ""}
 
 
-def _own(table: PublishedTable, facts: Facts, entry: Entry, page: str, columns: Sequence[str]) -> Json:
+def own_row(table: PublishedTable, facts: Facts, entry: Entry, page: str, columns: Sequence[str]) -> Json:
+    """The row of a run: what names it, and its scores in the order of `columns`."""
     row, model = card_row(table, facts, entry.card), entry.card.model
     frames = None if model is None or entry.run.settings.shown == "clip" else model.frame_count
     return {
@@ -117,7 +119,7 @@ def row_json(row: OwnRow, columns: Sequence[str]) -> Json:
     return {
         "labels": list(row.labels),
         "access": row.access,
-        "values": [_number(one.value) for one in scores],
+        "values": [rounded(one.value) for one in scores],
         "bounds": [_bounds(*(one.interval or ())) for one in scores],
         "signatures": [one.signature.long() if one.signature else "" for one in scores],
         "faults": [row.faults.get(name, "") for name in columns],
@@ -132,12 +134,13 @@ def _counted(counts: Counts) -> str:
     return f"{counts.answered:,} of {counts.requests:,} requests answered"
 
 
-def _number(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """A score as pages hold it."""
     return None if value is None else round(value, 4)
 
 
 def _bounds(*bounds: float | None) -> list[float | None] | None:
-    return None if not bounds or None in bounds else [_number(bound) for bound in bounds]
+    return None if not bounds or None in bounds else [rounded(bound) for bound in bounds]
 
 
 def _published(table: PublishedTable, facts: Facts) -> Json:
@@ -176,14 +179,14 @@ def comparisons(entries: Sequence[Entry], progress: Progress) -> list[Comparison
     return found
 
 
-def _pairs(pairs: Sequence[Comparison], pages: Mapping[Path, str]) -> list[Json]:
+def pair_rows(pairs: Sequence[Comparison], pages: Mapping[Path, str]) -> list[Json]:
     """The comparisons of two rows of a board, which are known by their pages."""
     return [
         {
             "metric": one.metric,
             "first": pages[one.first.path],
             "second": pages[one.second.path],
-            "value": _number(one.difference.value),
+            "value": rounded(one.difference.value),
             "bounds": _bounds(*(one.difference.interval or ())),
             "p": one.corrected,
         }

@@ -1,7 +1,7 @@
 """Pictures of the frames that a model was shown: decoded and transformed again, as small JPEGs."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
@@ -108,6 +108,39 @@ def draw(
             strips[name] = found if isinstance(found, Strip) else _strip(into, folder, *found, write)
             step()
     return strips
+
+
+def draw_clips(
+    dataset: Dataset, clips: Collection[str], spec: FrameSpec, write: Write, step: Callable[[], None]
+) -> dict[str, Strip]:
+    """Write pictures of some frames of `clips`, in dataset order, as `frames/CLIP/0.jpg` and so on.
+
+    Args:
+        dataset: with the videos.
+        clips: their ids.
+        spec: which frames.
+        write: takes a relative name and its content.
+        step: called after each clip.
+
+    Returns:
+        A strip for each clip; without pictures where there is no video, or it cannot be decoded.
+    """
+    strips: dict[str, Strip] = {}
+    with DecodePool() as pool:
+        for place, name, future in _decoded(dataset, spec, dict.fromkeys(clips, Recorded(())), pool):
+            strips[name] = _drawn(future, f"{place:05d}", write)
+            step()
+    return strips
+
+
+def _drawn(future: Future[Frames] | None, folder: str, write: Write) -> Strip:
+    if future is None:
+        return Strip()
+    try:
+        frames = future.result()
+    except DecodeError as error:
+        return Strip(why=str(error))
+    return _strip("frames", folder, frames, frames.indices, write)
 
 
 def _decoded(

@@ -4,12 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from microg_bench.dataset.fetch import REPOSITORY
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError
 from microg_bench.pages.boards import boards, comparisons
 from microg_bench.pages.entries import Entry, check_admissible, read_entries, references_of
 from microg_bench.pages.folder import PageFolder, new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
+from microg_bench.pages.judged_boards import judged_boards
 from microg_bench.pages.probe_boards import probe_boards
 from microg_bench.pages.probes_page import probes_page
 from microg_bench.pages.run_page import run_page
@@ -21,6 +23,20 @@ from microg_bench.tables.gather import identity
 from microg_bench.tables.probes import ProbedRuns
 
 TITLE = "MicroG-4M leaderboard"
+# What the hub reads of a Space: it shows index.html as it is.
+SPACE = f"""---
+title: {TITLE}
+sdk: static
+app_file: index.html
+tags:
+  - leaderboard
+  - video
+datasets:
+  - {REPOSITORY}
+---
+
+Built by `microg-bench leaderboard build`: the whole folder is the Space.
+"""
 COMPONENTS = ("filters", "table", "charts")
 NO_PICTURES = "Pictures of the frames are on the page that `microg-bench probe` writes."
 
@@ -51,7 +67,7 @@ def build(  # noqa: PLR0913 - what stands on a leaderboard
         progress: told of the comparing and the drawing.
 
     Returns:
-        How many rows there are, and the error of each run that was left out.
+        How many rows there are, and the error of each run that was left out, or whose judgements were.
 
     Raises:
         UsageError: `out` holds files from elsewhere.
@@ -61,15 +77,18 @@ def build(  # noqa: PLR0913 - what stands on a leaderboard
     with new_folder(out) as folder:
         entries, errors = read_entries((run for run in runs if not run.settings.transforms), dataset)
         names = [f"runs/{_name(entry)}" for entry in entries]
+        pages = [f"{name}/index.html" for name in names]
+        judged, unread = judged_boards(entries, pages)
         pairs = comparisons(entries, progress)
         _write_runs(folder, entries, names, pictures, progress)
-        found = boards(entries, [f"{name}/index.html" for name in names], pairs, har, submitted)
+        found = [*boards(entries, pages, pairs, har, submitted), *judged]
         actions = (board["groups"][0] for board in found if board["task"].startswith("har"))
         rows = len(entries) + sum(len(group["rows"]) for group in actions)
         found += probe_boards(_write_probes(folder, probed, dataset, errors))
         page = render("leaderboard", COMPONENTS, {"boards": found}, title=TITLE, rows=rows)
         folder.write("index.html", page)
-    return rows, errors
+        folder.write("README.md", SPACE.encode())
+    return rows, [*errors, *unread]
 
 
 def _name(entry: Entry) -> str:

@@ -22,7 +22,7 @@ from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
 from microg_bench.video.sampling import FramePositions, FrameSpec, FrameUnion
 
-COMPONENTS = ("filters", "list", "viewer", "scene")
+COMPONENTS = ("filters", "list", "viewer", "scene", "reviewing")
 FRAMES = 8  # of a clip
 LONGEST_SIDE = 480  # pixels, of a picture
 MAX_BYTES = 16 * 1024**2
@@ -46,7 +46,7 @@ def write_review_page(
         actions: what there is to choose from.
         out: a folder that is new, empty, or holds a page that was written here.
         only: the clips to show; None shows those that passed all stages.
-        rejected: whether those that a stage rejected are shown, too.
+        rejected: whether those that a stage rejected are shown, too; those that trim rejected have no frames.
         prefill: what captions and their sources begin with, by clip.
         progress: told of the drawing.
 
@@ -56,15 +56,16 @@ def write_review_page(
     Raises:
         DataError: there is no such clip, or none to review.
         UsageError: `out` holds files from elsewhere.
-        RunError: it cannot be written.
+        RunError: it cannot be written, or the file of a clip is not the one that was cut.
     """
-    clips = folder.clips if rejected else folder.accepted()
+    clips = folder.pieces if rejected else folder.accepted()
     if only is not None:
-        if unknown := sorted(set(only) - set(folder.clips)):
+        if unknown := sorted(set(only) - set(folder.pieces)):
             raise DataError(f"there is no clip {unknown[0]}", path=folder.path)
-        clips = [clip for clip in folder.clips if clip in only]
+        clips = [clip for clip in folder.pieces if clip in only]
     if not clips:
         raise DataError("no clip to review", path=folder.path)
+    folder.check_files([clip for clip in clips if folder.sha256(clip)])
     with new_folder(out) as pages:
         progress.stage("drawing", len(clips))
         shown = _draw(folder, clips, pages.write, progress)
@@ -102,10 +103,20 @@ def _draw(
         for clip in clips:
             if len(waiting) == pool.ahead:
                 take(*waiting.popleft())
-            waiting.append((clip, pool.submit(folder.video(clip), _chosen(folder.persons(clip)))))
+            waiting.append((clip, _decoded(pool, folder, clip)))
         while waiting:
             take(*waiting.popleft())
     return found
+
+
+def _decoded(pool: DecodePool, folder: CurationFolder, clip: str) -> Future[Frames]:
+    """Some frames of a clip; a `DecodeError` where it could not be cut."""
+    trimmed = folder.verdicts[clip]["trim"]
+    if trimmed.passed:
+        return pool.submit(folder.video(clip), _chosen(folder.persons(clip)))
+    without: Future[Frames] = Future()
+    without.set_exception(DecodeError(trimmed.reason))
+    return without
 
 
 def _chosen(boxes: Sequence[Box]) -> FrameUnion:
@@ -173,10 +184,22 @@ def _told(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def read_prefill(path: Path) -> dict[str, dict[str, str]]:
+def read_prefill(path: Path, known: Collection[str]) -> dict[str, dict[str, str]]:
     """What captions and their sources begin with: a CSV file with `video_id` and any of the columns.
 
+    Of several rows of a clip, the last counts.
+
+    Args:
+        path: the file.
+        known: the clips that there are, those of earlier settings included.
+
     Raises:
-        DataError: it cannot be read, lacks `video_id`, or a row has too few fields or too many.
+        DataError: it cannot be read, lacks `video_id`, names a clip that is not known, or a row has too few
+            fields or too many.
     """
-    return {row["video_id"]: row for _, row in read_rows(path, ("video_id",), MAX_BYTES)}
+    found = {}
+    for number, row in read_rows(path, ("video_id",), MAX_BYTES):
+        if row["video_id"] not in known:
+            raise DataError(f"there is no clip {row['video_id']!r}", path=path, item=f"row {number}")
+        found[row["video_id"]] = row
+    return found

@@ -32,6 +32,7 @@ _MILLION = 1_000_000
 _CHARACTERS_PER_TOKEN = 3.0  # fewer than English text has, so that an estimate is not too low
 _FRAMING = 50  # tokens of a chat's frame
 CONFIRM_ABOVE = 1.0  # US dollars
+OLD_DAYS = 90  # of a price
 CLIP_S = 3.0
 CLIP_FPS = 30.0  # of MicroG-4M
 
@@ -112,6 +113,13 @@ def _price(file: Path, name: str, given: Any) -> Price:
         return Price.model_validate(given)
     except ValidationError as error:
         raise UsageError(f"{name}: {first_fault(error)}", path=file, item="--prices") from error
+
+
+def price_day(price: Price, today: date) -> str:
+    """Of which day a price is, and how old where that is more than `OLD_DAYS` before `today`."""
+    days = (today - price.date).days
+    old = f" ({days} days old: the vendor may have changed them)" if days > OLD_DAYS else ""
+    return f"prices of {price.date}{old}"
 
 
 @dataclass(frozen=True)
@@ -238,8 +246,12 @@ def open_budget(one: Configuration, records: Iterable[RunRecord]) -> Budget | No
     return Budget(price, options.max_cost, options.batch, spent)
 
 
-def confirm(budget: Budget, work: Iterable[Work], progress: Progress, yes: bool) -> None:
+def confirm(
+    budget: Budget, work: Iterable[Work], progress: Progress, yes: bool, today: date | None = None
+) -> None:
     """Tell what `work` would cost, and ask before much money is spent without a limit.
+
+    `today` is the day from which the age of a price is seen, by default the current one.
 
     Raises:
         UsageError: it is not confirmed.
@@ -253,6 +265,7 @@ def confirm(budget: Budget, work: Iterable[Work], progress: Progress, yes: bool)
         for request, prompt in unshown_prompts(variant.configuration, requests)
     )
     expected = estimate(asked, budget.price, max(map(expected_frames, frames)), budget.batch)
-    progress.note(f"cost: {expected}")
+    dated = price_day(budget.price, today or date.today())
+    progress.note(f"cost: {expected}; {dated}")
     if not yes and budget.limit is None and expected.dollars > CONFIRM_ABOVE:
-        progress.confirm(f"this may cost {dollars_words(expected.dollars)}")
+        progress.confirm(f"this may cost {dollars_words(expected.dollars)} by {dated}")

@@ -167,7 +167,8 @@ class Configuration:
     def warnings(self, today: date) -> list[str]:
         """What the user must know before the model is asked, a line each."""
         found = []
-        if self.options.data is None and self.dataset.name == SAMPLE and locate(None) == SAMPLE_FOLDER:
+        chosen = self.options.data is not None or self.texts
+        if not chosen and self.dataset.name == SAMPLE and locate(None) == SAMPLE_FOLDER:
             found.append(
                 f"MicroG-4M was not fetched: this is the sample set of {len(self.dataset.clips)} clips, "
                 "which is no benchmark; `microg-bench data fetch` downloads the dataset"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microg_bench.adapters.base import blamed, made_prompt
 from microg_bench.engines.registry import CLOSED
 from microg_bench.errors import UsageError
 from microg_bench.records import Clip, Image, Prompt, Request, Text
-from microg_bench.runs.budget import Estimate, estimate, expected_frames, unshown_prompts
+from microg_bench.runs.budget import Estimate, estimate, expected_frames, price_day, unshown_prompts
 from microg_bench.runs.configure import Configuration
 
 if TYPE_CHECKING:
@@ -43,23 +43,25 @@ class Example:
 class Preview:
     """What would be asked; `str()` shows it. `estimate` is None where no price is known.
 
-    `warnings` are what the user must know first, a line each.
+    `warnings` are what the user must know first, a line each; `today` is the day from which a price's age is
+    seen.
     """
 
     configuration: Configuration
     examples: tuple[Example, ...]
     estimate: Estimate | None
     warnings: tuple[str, ...] = ()
+    today: date = field(default_factory=date.today)
 
     def __str__(self) -> str:
         one = self.configuration
         whole = "the whole clip, as its file" if one.sends_clips else "none: this model sees no video"
-        clips = f"{len(one.clips)} of {len(one.dataset.clips)} clips"
+        clips = "" if one.texts else f", {len(one.clips)} of {len(one.dataset.clips)} clips"
         rows: dict[str, str] = {
             "model": f"{one.adapter.name} ({one.title})",
             "checkpoint": one.engine_options.checkpoint or "none",
             "engine": one.engine.name,
-            "data": f"{one.dataset.name}, {clips}",
+            "data": f"{one.dataset.name}{clips}",
             "frames": " ".join([str(one.frames or whole), *map(str, one.transforms)]),
             **{task: f"{len(items)} requests" for task, items in one.items.items()},
             "cost": self.cost,
@@ -68,6 +70,25 @@ class Preview:
         for example in self.examples:
             lines += ["", *example.lines()]
         return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """What would be asked, as JSON; `dollars` is None where no price is known."""
+        one = self.configuration
+        return {
+            "model": one.adapter.name,
+            "title": one.title,
+            "checkpoint": one.engine_options.checkpoint,
+            "engine": one.engine.name,
+            "dataset": one.dataset.name,
+            "clips": len(one.clips),
+            "requests": {task: len(items) for task, items in one.items.items()},
+            "dollars": self.estimate.dollars if self.estimate else None,
+            "warnings": list(self.warnings),
+            "prompts": [
+                {"id": one.request.id, "frames": one.frames, **one.prompt.model_dump(mode="json")}
+                for one in self.examples
+            ],
+        }
 
     @property
     def requests(self) -> int:
@@ -80,7 +101,7 @@ class Preview:
         one, price = self.configuration, self.configuration.price
         if self.estimate is None or price is None:
             return "unknown (no price listed)" if one.engine.name in CLOSED else "none"
-        return f"{self.estimate}; prices of {price.date}"
+        return f"{self.estimate}; {price_day(price, self.today)}"
 
 
 @dataclass(frozen=True)
@@ -108,14 +129,15 @@ class Previews:
 def preview(one: Configuration, today: date | None = None) -> Preview:
     """Decode the first clip of each task, render its prompt and estimate the cost.
 
-    `today` is the day from which announced ends of models are seen, by default the current one.
+    `today` is the day from which ends of models and ages of prices are seen, by default the current one.
 
     Raises:
         DecodeError: a clip cannot be decoded.
         UsageError: the adapter makes no prompt.
     """
     examples = tuple(_example(one, items[0].request) for items in one.items.values())
-    return Preview(one, examples, _estimate(one), tuple(one.warnings(today or date.today())))
+    today = today or date.today()
+    return Preview(one, examples, _estimate(one), tuple(one.warnings(today)), today)
 
 
 def _example(one: Configuration, request: Request) -> Example:

@@ -217,7 +217,7 @@ class RunRecord:
         if (path / RUN_FILE).exists():
             record = cls._resumed(path)
             if record.settings.changed(content.settings):
-                if record.answers or _pending(path):
+                if record.answers or is_pending(path):
                     raise _refusal(path, record.settings, content)
                 record._begin_again(content)
             else:
@@ -426,7 +426,7 @@ class RunRecord:
                 journal.close()
         finally:
             if lock is not None:
-                unused = unused and not self.has_journal and not _pending(self.path)
+                unused = unused and not self.has_journal and not is_pending(self.path)
                 lock.release(remove=(RUN_FILE,) if unused else ())
 
     def __enter__(self) -> RunRecord:
@@ -492,7 +492,7 @@ def _refusal(path: Path, before: Settings, content: RunFile) -> RunError:
     return RunError(reason, path=path)
 
 
-def _pending(path: Path) -> bool:
+def is_pending(path: Path) -> bool:
     """Whether requests of the run are in a vendor's batch API; their list is in its folder or that above."""
     from microg_bench.runs.batches import BATCHES_FILE, Batches
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.metrics import METRICS
+from microg_bench.metrics.base import Array, SumScore
 from microg_bench.records import TaskName
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scoring.intervals import RESAMPLES, Clusters, Difference, holm, paired
@@ -54,22 +55,38 @@ def compare(
     if not names and not metrics:
         raise _apart(runs, "no metric was scored in all of them")
     clusters = Clusters.of(runs[0].statistics.sources)
-    return [one for name in names for one in _compare_metric(name, runs, clusters, resamples)]
-
-
-def _compare_metric(
-    name: str, runs: Sequence[RunRecord], clusters: Clusters, resamples: int
-) -> list[Comparison]:
-    pairs = list(combinations(runs, 2))
-    found = [
-        paired(METRICS[name], a.statistics.metrics[name], b.statistics.metrics[name], clusters, resamples)
-        for a, b in pairs
+    return [
+        one
+        for name in names
+        for one in pairwise(
+            name, METRICS[name], [(run, run.statistics.metrics[name]) for run in runs], clusters, resamples
+        )
     ]
+
+
+def pairwise(
+    name: str,
+    metric: type[SumScore],
+    systems: Sequence[tuple[RunRecord, Array]],
+    clusters: Clusters,
+    resamples: int = RESAMPLES,
+) -> list[Comparison]:
+    """All pairs of runs under one score.
+
+    Args:
+        name: of the score.
+        metric: how it is computed of sums of statistics.
+        systems: the runs, each with the statistics of the same items in the same order.
+        clusters: of the items.
+        resamples: of the intervals and of the p-values.
+    """
+    pairs = list(combinations(systems, 2))
+    found = [paired(metric, a, b, clusters, resamples) for (_, a), (_, b) in pairs]
     known = [one.p for one in found if one.p is not None]
     corrected = iter(holm(known))
     return [
         Comparison(name, a, b, one, None if one.p is None else next(corrected))
-        for (a, b), one in zip(pairs, found, strict=True)
+        for ((a, _), (b, _)), one in zip(pairs, found, strict=True)
     ]
 
 

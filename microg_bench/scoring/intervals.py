@@ -13,7 +13,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.metrics.base import Array, Metric
+from microg_bench.metrics.base import Array, SumScore
 from microg_bench.scorecard import IntervalMethod
 
 RESAMPLES = 1000
@@ -60,7 +60,7 @@ def resample(clusters: int, resamples: int = RESAMPLES, seed: int = 0) -> Array:
 
 
 def interval(
-    metric: type[Metric], statistics: Array, clusters: Clusters, weights: Array
+    metric: type[SumScore], statistics: Array, clusters: Clusters, weights: Array
 ) -> tuple[float, float] | None:
     """The 95% interval of the corpus score, by the symmetric bootstrap-t (Hall 1988).
 
@@ -86,7 +86,7 @@ def with_sample(weights: Array) -> Array:
 
 
 def linearised(
-    metric: type[Metric],
+    metric: type[SumScore],
     systems: Sequence[Array],
     sizes: Array,
     weights: Array,
@@ -120,7 +120,7 @@ def linearised(
     return scores, errors
 
 
-def _influences(metric: type[Metric], rows: Array, weights: Array) -> tuple[Array, Array]:
+def _influences(metric: type[SumScore], rows: Array, weights: Array) -> tuple[Array, Array]:
     """Scores, shape (r,), and influences of the clusters, shape (r, clusters), by central differences.
 
     `rows` are the sums of each cluster, its size last.
@@ -190,7 +190,7 @@ class Difference:
 
 
 def paired(
-    metric: type[Metric],
+    metric: type[SumScore],
     first: Array,
     second: Array,
     clusters: Clusters,

@@ -96,7 +96,7 @@ class PackedSettings(Settings):
     title: Name
     adapter_sha256: Sha256
     checkpoint_sha256: Sha256 | None = None
-    engine: Literal["function", "transformers", "vllm", "server", "openai", "gemini"]
+    engine: Literal["function", "transformers", "vllm", "server", "openai", "gemini", "anthropic"]
     dtype: Literal["auto", "float32", "bfloat16", "float16"]
     engine_args: Annotated[dict[Word, Any], Field(max_length=MAX_KEYS)] = Field(default_factory=dict)
     processor_args: Annotated[dict[Word, Any], Field(max_length=MAX_KEYS)] = Field(default_factory=dict)

@@ -13,6 +13,7 @@ from microg_bench.records import Request, Text, Video
     [
         ("openai:gpt-4o", "openai", "gpt-4o"),
         ("gemini:gemini-2.5-pro", "gemini", "gemini-2.5-pro"),
+        ("anthropic:claude-opus-5", "anthropic", "claude-opus-5"),
         ("server:org/model:7b", "server", "org/model:7b"),
         ("vllm:ORG/CHECKPOINT", "vllm", "ORG/CHECKPOINT"),
         ("transformers:./folder", "transformers", "./folder"),

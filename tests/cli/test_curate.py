@@ -23,6 +23,8 @@ def footage(tmp_path: Path) -> Path:
         (("none.mp4", "--out", "out"), "no such video or folder"),
         ((".", "--out", "out", "--stages", "trim,cat"), "--stages: unknown stage 'cat'"),
         ((".", "--out", "out", "--stages", "key frames"), "--stages: tracks is needed, too"),
+        ((".", "--out", "out", "--stages", " ,"), "--stages: names none of trim, person"),
+        ((".", "--out", "out", "--stages", "cut"), "--stages: no clip of this footage is cut"),
         ((".", "--out", "out", "--recipe", "mine"), "--recipe: unknown recipe 'mine'"),
         ((".", "--out", "out", "--recipe", "none.toml"), "none.toml"),
         ((".", "--out", "out", "--detector", "yolo"), "--detector: unknown detector 'yolo'"),
@@ -53,6 +55,12 @@ def test_clips_can_be_cut_without_a_detector(footage: Path) -> None:
     done = bench("curate", "orbit.mp4", "--out", "out", "--stages", "trim", cwd=footage.parent)
     assert done.returncode == 0, done.stderr
     assert (footage.parent / "out" / "videos" / "real" / "orbit" / "orbit_000.mp4").is_file()
+
+
+def test_a_dry_run_on_footage_that_cannot_be_read_fails(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no video at all")
+    done = bench("curate", "bad.mp4", "--out", "out", "--stages", "trim", "--dry-run", cwd=tmp_path)
+    assert (done.returncode, "bad.mp4: is not a readable" in done.stderr) == (1, True)
 
 
 @pytest.mark.slow

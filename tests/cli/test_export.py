@@ -87,6 +87,7 @@ def test_a_score_that_could_not_be_computed_is_named(scored: Path, tmp_path: Pat
         (("r", "--format", "model-index", "--out", "bad.md"), "bad.md: its metadata cannot be read"),
         (("r", "--format", "model-index", "--out", "latin.md"), "latin.md: not UTF-8"),
         (("r", "--format", "model-index", "--out", "r"), "r: cannot be read: Is a directory"),
+        (("r", "--format", "eval-results", "--out", "o"), "no dataset of the hub"),
         (("r", "--format", "jsonl", "--out", "bad.md/p"), "bad.md/p: cannot be written"),
     ],
 )
@@ -169,3 +170,14 @@ def test_a_submission_is_exported_as_it_is_checked(scored: Path, tmp_path: Path)
     assert done.returncode == 1
     assert "scorecard.json claims counts.empty = 1, but the answers give 0" in done.stderr
     assert not (tmp_path / "card.md").exists()
+
+
+def test_predictions_as_csv_are_scored_again_with_the_same_scores(scored: Path, tmp_path: Path) -> None:
+    done = bench("export", scored / "vqa", "--format", "csv", "--out", "p.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    data = json.loads((scored / "vqa" / "run.json").read_text())["options"]["data"]
+    asked = ("score", "--task", "vqa", "--predictions", "p.csv", "--data", data, "--metrics", "ROUGE-L")
+    done = bench(*asked, "--out", "again.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    before = json.loads((scored / "vqa" / "scorecard.json").read_text())["scores"]["ROUGE-L"]["value"]
+    assert json.loads((tmp_path / "again.json").read_text())["scores"]["ROUGE-L"]["value"] == before

@@ -19,6 +19,12 @@ def test_models_lists_every_model_with_what_it_needs(tmp_path: Path) -> None:
     rows = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert {"constant", "blind", "nearest-clip", "qwen2.5-vl"} <= rows.keys()
     assert "Qwen/Qwen2.5-VL-7B-Instruct" in rows["qwen2.5-vl"]
+    unproved = {found.name: found.adapter.unproved for found in registered() if found.adapter}
+    assert unproved["kimi-k2.5"]
+    for name, told in unproved.items():
+        if told:
+            assert f"{name}: unproved: {told}" in done.stdout
+            assert told in bench("models", "show", name, cwd=tmp_path).stdout
 
 
 def test_models_breaks_no_name_in_a_narrow_window(tmp_path: Path) -> None:
@@ -35,7 +41,7 @@ def test_models_show_tells_everything_declared(tmp_path: Path) -> None:
         assert expected in done.stdout
     done = bench("models", "show", "qwen", cwd=tmp_path)
     assert done.returncode == 1
-    assert "did you mean qwen3-vl or qwen2.5-vl" in done.stderr
+    assert "did you mean qwen3.8 or qwen3.6 or qwen3.5 or qwen2.5-vl or qwen3-vl?" in done.stderr
 
 
 @pytest.mark.parametrize(

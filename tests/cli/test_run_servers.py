@@ -255,16 +255,16 @@ def test_a_file_outside_the_dataset_is_never_sent(server: FaultServer, tmp_path:
     assert not any(b"PRIVATE KEY" in base64.b64decode(one) for one in sent)
 
 
-@pytest.mark.parametrize("engine", ["openai", "server", "gemini"])
+@pytest.mark.parametrize("engine", ["openai", "server", "gemini", "anthropic"])
 def test_a_vendors_key_goes_where_a_file_says_only_with_consent(
     server: FaultServer, data: Path, tmp_path: Path, engine: str
 ) -> None:
-    if engine == "gemini":
-        pytest.importorskip("google.genai", reason="the extra gemini is not installed")
-    key = "GEMINI_API_KEY" if engine == "gemini" else "OPENAI_API_KEY"
-    unset = dict.fromkeys(
-        ("OPENAI_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY", "MICROG_BENCH_SERVER_KEY"), ""
-    )
+    if engine in ("gemini", "anthropic"):
+        library = {"gemini": "google.genai", "anthropic": "anthropic"}[engine]
+        pytest.importorskip(library, reason=f"the extra {engine} is not installed")
+    keys = {"gemini": "GEMINI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+    key = keys.get(engine, "OPENAI_API_KEY")
+    unset = dict.fromkeys(("OPENAI_API_KEY", "GOOGLE_API_KEY", *keys.values(), "MICROG_BENCH_SERVER_KEY"), "")
     file = f'model = "{engine}:m"\nurl = "{server.url}"\ndata = "{data}"\nframes = 2\nmetrics = ["ROUGE-L"]\n'
     (tmp_path / "c.toml").write_text(file)
     command = ("vqa", "--config", "c.toml", "--run", "r")
@@ -272,7 +272,7 @@ def test_a_vendors_key_goes_where_a_file_says_only_with_consent(
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"--url: the key in {key} would be sent where a file says: add --url" in done.stderr
     assert not server.asked
-    if engine == "gemini":
+    if engine in keys:
         return
     done = bench(*command, "--url", server.url, cwd=tmp_path, env={**unset, key: KEY})
     assert done.returncode == 0, done.stderr

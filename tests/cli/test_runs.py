@@ -93,3 +93,19 @@ def test_the_script_for_slurm_starts_the_shard_of_its_task(data: Path, tmp_path:
         )
         assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "r").iterdir()} == {"shard-1-of-2", "shard-2-of-2"}
+
+
+def test_runs_are_listed_shown_and_removed(tmp_path: Path) -> None:
+    asked = ("vqa", "--model", "constant", "--data", "sample", "--metrics", "ROUGE-L")
+    assert bench(*asked, cwd=tmp_path).returncode == 0
+    [run] = json.loads(bench("runs", "list", "--json", cwd=tmp_path).stdout)
+    line = bench("runs", "list", cwd=tmp_path).stdout.splitlines()[1]
+    assert line.split()[:2] == [run["folder"], "complete"]
+    shown = json.loads(bench("runs", "show", run["folder"], "--json", cwd=tmp_path).stdout)[0]
+    assert shown["settings"]["model"] == "constant" and shown["scorecard"]["items"] == 84
+    assert "ROUGE-L" in bench("runs", "show", run["folder"], cwd=tmp_path).stdout
+    refused = bench("runs", "rm", run["folder"], cwd=tmp_path, typed="n\n")
+    assert refused.returncode == 1 and (tmp_path / run["folder"]).is_dir()
+    done = bench("runs", "rm", run["folder"], "--yes", cwd=tmp_path)
+    assert done.returncode == 0 and not (tmp_path / run["folder"]).exists()
+    assert bench("runs", "list", cwd=tmp_path).returncode == 1

@@ -12,6 +12,7 @@ import pytest
 from microg_bench.curation.folder import CurationFolder
 from microg_bench.curation.release import write_card, write_dataset
 from microg_bench.curation.reviews import COLUMNS, ClipReview, fingerprint, merge_reviews
+from microg_bench.curation.stages import judged_otherwise, keys
 from microg_bench.dataset.check import check
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.dataset.load import load
@@ -145,8 +146,11 @@ def test_reviews_of_clips_that_have_changed_are_named_and_the_rest_is_merged(tmp
     [
         ("curation.json", None, "data: lacks curation.json: is no dataset that `curate merge` wrote"),
         ("footage.csv", None, "lacks footage.csv"),
-        ("curation.json", "[]", "curation.json: names no detector"),
-        ("curation.json", '{"detector": []}', "curation.json: names no detector"),
+        ("curation.json", "[]", "curation.json: "),
+        ("curation.json", '{"detector": []}', "curation.json: recipe: Field required"),
+        ("videos/real/orbit/orbit_000.mp4", None, "orbit_000: is gone, or has changed since it was cut"),
+        ("videos/real/orbit/orbit_000.mp4", "x", "orbit_000: is gone, or has changed since it was cut"),
+        ("videos/real/orbit/orbit_007.mp4", "x", "orbit_007.mp4: is none of the clips in curation.json"),
         ("annotation_files/vqa_and_captioning.json", "{", "vqa_and_captioning.json"),
         ("annotation_files/actions.csv", None, "lacks annotation_files/actions.csv"),
         ("annotation_files/disagreements.csv", None, "lacks annotation_files/disagreements.csv"),
@@ -174,12 +178,50 @@ def test_a_folder_that_is_there_is_left_alone(dataset: Path) -> None:
         write_dataset(curation, merge_reviews(curation, []), dataset.parent / "none")
 
 
-def test_a_clip_whose_file_is_gone_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [None, b"another clip"], ids=["gone", "changed"])
+def test_a_clip_whose_file_is_not_the_one_that_was_cut_is_named(
+    tmp_path: Path, content: bytes | None
+) -> None:
     curation = make_curation(tmp_path / "station")
-    curation.video("orbit_000").unlink()
-    with pytest.raises(RunError, match="orbit_000.mp4: cannot be copied"):
+    video = curation.video("orbit_000")
+    video.unlink()
+    if content:
+        video.write_bytes(content)
+    with pytest.raises(RunError, match="orbit_000.mp4: is gone, or has changed since it was cut: run"):
         write_dataset(curation, merge_reviews(curation, [accepted("orbit_000", (1,))]), tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("part", ["recipe", "detector"])
+def test_clips_of_two_recipes_or_detectors_are_not_released(tmp_path: Path, part: str) -> None:
+    curation = make_curation(tmp_path / "station")
+    facts = curation.facts
+    assert facts is not None and facts.detector is not None
+    assert judged_otherwise(curation, curation.clips) == []
+    detector, person = facts.detector, facts.recipe.person
+    other = {
+        "detector": detector.model_copy(update={"facts": {"weights": "others"}}),
+        "recipe": facts.recipe.model_copy(update={"person": person.model_copy(update={"share": 0.5})}),
+    }
+    curation.write_facts(facts.model_copy(update={part: other[part]}))
+    sha256 = curation.sha256("film_000")
+    changed = curation.facts
+    assert changed is not None and changed.detector is not None
+    again = keys(changed.recipe, changed.detector, sha256)
+    for stage, verdict in list(curation.verdicts["film_000"].items()):
+        curation.add(verdict.model_copy(update={"key": again.get(stage, verdict.key)}))
+    boxes = curation.boxes["film_000", "tracks"]
+    curation.add(boxes.model_copy(update={"key": again["tracks"]}))
+    curation.close()
+    assert judged_otherwise(curation, ["film_000", "orbit_000"]) == ["orbit_000"]
+
+    reviews = [accepted("orbit_000", (12,), (12,)), accepted("film_000", (12,), (12,))]
+    write_dataset(curation, merge_reviews(curation, reviews), tmp_path / "data")
+    with pytest.raises(DataError, match="curation.json: orbit_000: was judged by another recipe or detector"):
+        write_card(tmp_path / "data", "x")
+    assert not (tmp_path / "data" / "README.md").exists()
+    write_dataset(curation, merge_reviews(curation, reviews[1:]), tmp_path / "some")
+    assert "The detector was ssd." in write_card(tmp_path / "some", "x").read_text()
 
 
 def test_the_card_tells_where_footage_is_from(dataset: Path) -> None:
@@ -193,6 +235,17 @@ def test_the_card_tells_where_footage_is_from(dataset: Path) -> None:
     assert "2 clips" in text and "4 labels" in text and "2 captions" in text
     assert "The detector was ssd." in text
     assert json.loads((dataset / "curation.json").read_text())["recipe"]["trim"]["fps"] == 30
+
+
+def test_the_card_tells_the_clips_of_the_recipe(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    facts = json.loads((dataset / "curation.json").read_text())
+    facts["recipe"]["trim"] |= {"seconds": 4, "fps": 25, "height": 720}
+    (tmp_path / "data" / "curation.json").write_text(json.dumps(facts))
+    assert (
+        "2 clips of 4 seconds, 25 frames a second, 720 pixels high"
+        in write_card(tmp_path / "data", "x").read_text()
+    )
 
 
 def test_footage_without_origin_is_not_released(tmp_path: Path) -> None:

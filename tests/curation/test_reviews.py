@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from microg_bench.curation.folder import CurationFolder
+from microg_bench.curation.folder import CurationFolder, Verdict
 from microg_bench.curation.reviews import COLUMNS, ClipReview, fingerprint, merge_reviews, read_reviews
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.errors import DataError
@@ -143,6 +143,7 @@ def test_the_majority_decides(curation: CurationFolder) -> None:
     assert [(one.clip, one.what, one.said, one.outcome) for one in merged.disagreements] == [
         ("orbit_000", "person 1, action 17", "2 of 3", "given"),
         ("orbit_000", "person 1, action 79", "1 of 3", "not given"),
+        ("orbit_000", "caption", '"One." (a), "Two." (b, c)', "that of b"),
         ("orbit_001", "decision", "1 accept, 2 reject (cut)", "rejected"),
     ]
     assert merged.ties == 0
@@ -185,6 +186,24 @@ def test_annotators_who_reject_a_clip_for_other_reasons_differ(curation: Curatio
         ("orbit_000", "reason", "1 reject (cut), 1 reject (no person)", "rejected"),
     ]
     assert merged.ties == 0, "no table depends on it"
+
+
+def test_captions_that_differ_are_listed_and_tie_nothing(curation: CurationFolder) -> None:
+    reviews = [
+        said("film_000", "b", 12, caption="Second."),
+        said("film_000", "a", 12, caption="First."),
+        said("orbit_000", "a", 12, caption="One."),
+        said("orbit_000", "b", 12),
+        said("orbit_001", "a", 12, caption="One."),
+        said("orbit_001", "b", 12, caption="One."),
+    ]
+    merged = merge_reviews(curation, reviews)
+    assert [(one.clip, one.what, one.said, one.outcome) for one in merged.disagreements] == [
+        ("film_000", "caption", '"First." (a), "Second." (b)', "that of a")
+    ], "a caption that is lacking differs from none"
+    assert (merged.captions["film_000"], merged.ties) == ("First.", 0)
+    again = merge_reviews(curation, reviews, [said("film_000", "c", 12, caption="Third.")])
+    assert (again.captions["film_000"], again.disagreements) == ("Third.", ())
 
 
 def test_sources_are_those_of_the_caption_that_counts(curation: CurationFolder) -> None:
@@ -236,6 +255,32 @@ def test_a_review_of_a_clip_of_earlier_settings_does_not_count(
     found = read_reviews([path], later, LABELS)
     assert [one.clip for one in found.found] == ["film_001"]
     assert found.outdated == (("orbit_001", "ann"),)
+
+
+def test_a_review_with_rows_of_two_states_of_a_clip_is_named(
+    curation: CurationFolder, write: Callable[..., Path]
+) -> None:
+    path = write({"actions": "12"}, {"person_id": "2", "fingerprint": "0" * 16})
+    with pytest.raises(DataError) as caught:
+        read_reviews([path], curation, LABELS)
+    assert "row 2: has another fingerprint than other rows of ann on orbit_000" in str(caught.value)
+
+
+def test_a_clip_that_could_not_be_cut_may_be_reviewed(
+    curation: CurationFolder, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    own = make_curation(tmp_path / "station")
+    damaged = Verdict(clip="orbit_003", stage="trim", key="k", passed=False, reason="is damaged")
+    own.add(damaged)
+    row = {"video_id": "orbit_003", "fingerprint": fingerprint(own, "orbit_003"), "person_id": ""}
+    (one,) = read_reviews([write({**row, "decision": "reject", "reason": "other"})], own, LABELS).found
+    assert not merge_reviews(own, [one]).accepted
+    with pytest.raises(DataError, match=r"person '' is none of orbit_003 \(it has none\)"):
+        read_reviews([write(row)], own, LABELS)
+    own.add(damaged.model_copy(update={"key": "before"}))
+    own.close()
+    with pytest.raises(DataError, match="all its clips have changed"):
+        read_reviews([write({**row, "decision": "reject", "reason": "other"})], own, LABELS)
 
 
 def test_a_clip_that_was_reviewed_again_is_not_outdated(

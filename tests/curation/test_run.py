@@ -161,6 +161,89 @@ def test_settings_that_change_while_clips_are_cut_leave_none_out(
     assert again.verdicts["orbit_000"]["trim"] == first
 
 
+def test_a_clip_that_has_changed_since_it_was_cut_is_cut_again(
+    curate: Curate, footage: Path, tmp_path: Path
+) -> None:
+    assert curate(footage, "--out", "out").returncode == 0
+    before = CurationFolder.read(tmp_path / "out")
+    video = before.video("orbit_001")
+    sound = video.read_bytes()
+    video.write_bytes(before.video("orbit_000").read_bytes())
+
+    other = write_clip(tmp_path / "second.mp4", 100)
+    for given, more in ((other, ()), (footage, ("--stages", "person,cut"))):
+        done = curate(given, "--out", "out", *more)
+        assert done.returncode == 1
+        assert "orbit_001: is gone, or has changed since it was cut: give its footage" in done.stderr
+    assert (
+        verdicts(tmp_path / "out").items()
+        >= {(clip, stage): one for clip, own in before.verdicts.items() for stage, one in own.items()}.items()
+    ), "another file is not judged"
+
+    done = curate(footage, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "orbit_001: its file was gone, or had changed: it was cut again" in done.stderr
+    assert video.read_bytes() == sound
+    assert asked(tmp_path) == 4, "and is the same"
+
+
+def test_boxes_that_are_lacking_are_made_again(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    assert curate(footage, "--out", "out").returncode == 0
+    tables = [
+        tmp_path / "out" / "annotation_files" / name for name in ("bounding_boxes.csv", "key_frames.csv")
+    ]
+    whole = [table.read_bytes() for table in tables]
+    boxes = tmp_path / "out" / "boxes.jsonl"
+    kept = boxes.read_text().splitlines()
+    (own,) = [line for line in kept if '"of":"tracks"' in line and '"orbit_001"' in line]
+
+    other = write_clip(tmp_path / "second.mp4", 90, draw=scene)
+    for damaged in (
+        [one for one in kept if one != own],
+        [one.replace('"frame":90', '"frame":91') for one in kept],
+    ):
+        boxes.write_text("".join(f"{one}\n" for one in damaged))
+        done = curate(other, "--out", "out")
+        assert (done.returncode, "boxes.jsonl: orbit_001: lacks the boxes" in done.stderr) == (1, True)
+        done = curate(footage, "--out", "out")
+        assert done.returncode == 0, done.stderr
+        assert "orbit_001: boxes.jsonl lacks the boxes of its tracks: they are made again" in done.stderr
+        assert [table.read_bytes() for table in tables] == whole
+
+
+def test_clips_of_another_detector_are_told(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    assert curate(footage, "--out", "out").returncode == 0
+    other = write_clip(tmp_path / "second.mp4", 100, draw=lambda n, size: scene(n + 90, size))
+    done = curate(other, "--out", "out", version="2")
+    assert done.returncode == 0
+    assert "3 clips were judged by another recipe or detector (orbit_000 is the first)" in done.stderr
+    done = curate(footage, other, "--out", "out", version="2")
+    assert (done.returncode, "another recipe" in done.stderr) == (0, False)
+
+
+def test_footage_that_gives_no_clip_is_named(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    short = write_clip(tmp_path / "short.mp4", 60)
+    for more in (("--dry-run",), (), ()):
+        done = curate(short, footage, "--out", "out", "--stages", "trim", *more)
+        assert done.returncode == 0
+        assert "short.mp4: gives no clip: it is shorter than" in done.stderr
+        assert "orbit.mp4: " not in done.stderr
+
+
+def test_clips_that_are_not_cut_are_not_judged(curate: Curate, footage: Path, tmp_path: Path) -> None:
+    for more in ((), ("--dry-run",)):
+        done = curate(footage, "--out", "out", "--stages", "motion", *more)
+        assert done.returncode == 1
+        assert "error: --stages: no clip of this footage is cut by these settings" in done.stderr
+        assert not (tmp_path / "out").exists()
+    assert curate(footage, "--out", "out", "--stages", "trim").returncode == 0
+    other = write_clip(tmp_path / "second.mp4", 100)
+    done = curate(footage, other, "--out", "out", "--stages", "motion")
+    assert done.returncode == 0
+    assert "second.mp4: is not cut by these settings: add the stage trim" in done.stderr
+    assert "0 of 3 clips passed" in done.stdout
+
+
 def test_a_killed_curation_goes_on(
     curate: Curate, footage: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -218,6 +301,7 @@ def test_footage_that_is_damaged_to_its_end_has_a_fault(
         fault = folder.facts.footage["part"].fault
         assert "is damaged after second 3." in fault and f"part.mp4: {fault}" in done.stderr
         assert folder.clips == ["part_000"]
+        assert "0 of 2 clips passed" in done.stdout
         assert not folder.verdicts["part_001"]["trim"].passed
 
 
@@ -328,6 +412,8 @@ def test_a_dry_run_counts_and_writes_nothing(curate: Curate, footage: Path, tmp_
     assert curate(footage, "--out", "out").returncode == 0
     done = curate(footage, "--out", "out", "--dry-run")
     assert "3 are cut, 3 are judged" in done.stdout
+    done = curate(footage, "--out", "out", "--dry-run", detector="hog")
+    assert "3 are cut, 0 are judged" in done.stdout, "another detector judges again"
 
 
 @pytest.mark.parametrize("at", [1, 8, 45, 84])

@@ -22,6 +22,10 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     [
         ("", "a.csv: lacks the column 'one'"),
         ("two\nx\n", "a.csv: lacks the column 'one'"),
+        ("one;two\n1;2\n", "a.csv: its fields are separated by semicolons: save it with commas"),
+        ('"two";"one"\n1;2\n', "a.csv: its fields are separated by semicolons: save it with commas"),
+        ("one\ttwo, three\n1\t2\n", "a.csv: its fields are separated by tabs: save it with commas"),
+        ("two;three\n1;2\n", "a.csv: lacks the column 'one'"),
         ("one,two\n1,2\n3\n", "a.csv: row 2: has another number of fields than the header"),
         ("one,two\n1,2,3\n", "a.csv: row 1: has another number of fields than the header"),
         ('one,two\n1,"2"x\n', "a.csv: line 2: is no CSV"),

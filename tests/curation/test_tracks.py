@@ -138,3 +138,10 @@ def test_key_frames_are_those_of_the_conversion_to_ava(tmp_path: object) -> None
     ava = to_ava(folder / "boxes.csv", folder / "actions.csv", Sizes(usual=SIZE), read_label_map())
     _, keys = choose_key_frames(boxes)
     assert dict(ava.rows.select("person_id", "frame_stamp").iter_rows()) == {b.person: b.frame for b in keys}
+
+
+def test_a_box_that_covers_no_whole_pixel_is_none() -> None:
+    whatever = SETTINGS.model_copy(update={"low": SETTINGS.low.model_copy(update={"area": 0.0})})
+    people = {1: person(left=5.2, width=0.5), 2: person(left=5.2, width=1)}
+    _, boxes = choose_persons(tracked(people), SIZE, 0.55, "low", whatever)
+    assert {(box.person, box.xmin, box.xmax) for box in boxes} == {(1, 5.0, 6.0)}

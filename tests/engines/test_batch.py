@@ -1,4 +1,4 @@
-"""Both vendors' batch APIs, with their own clients, against vendors on loopback."""
+"""The vendors' batch APIs, with their own clients, against vendors on loopback."""
 
 import json
 import traceback
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from microg_bench.engines.anthropic.engine import AnthropicEngine
 from microg_bench.engines.base import BatchEngine, QueueFullError
 from microg_bench.engines.gemini.engine import GeminiEngine
 from microg_bench.engines.openai_compatible.openai import OpenAIEngine
@@ -14,8 +15,8 @@ from microg_bench.errors import EngineError
 from microg_bench.options import Options
 from microg_bench.records import Failure, Generation, Message, Prompt, Response, Text
 from tests.engines.conftest import grey_frames, job_of
-from tests.helpers.batch_vendors import GeminiVendor, OpenAIVendor
-from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
+from tests.helpers.batch_vendors import AnthropicVendor, GeminiVendor, OpenAIVendor
+from tests.helpers.fault_server import AnthropicWire, FaultServer, GeminiWire, OpenAIWire
 
 pytestmark = pytest.mark.slow
 
@@ -25,20 +26,26 @@ FATES = {
     "clip6": "left", "clip7": "empty", "clip8": "torn",
 }  # fmt: skip
 WORDS = {"openai": ("completed", "expired", "cancelled", "failed"),
-         "gemini": ("SUCCEEDED", "EXPIRED", "CANCELLED", "FAILED")}  # fmt: skip
+         "gemini": ("SUCCEEDED", "EXPIRED", "CANCELLED", "FAILED"),
+         "anthropic": ("ended", "ended", "ended", "ended")}  # fmt: skip
+VENDORS: dict[str, tuple[Any, Any, type[BatchEngine]]] = {
+    "openai": (OpenAIWire, OpenAIVendor, OpenAIEngine),
+    "gemini": (GeminiWire, GeminiVendor, GeminiEngine),
+    "anthropic": (AnthropicWire, AnthropicVendor, AnthropicEngine),
+}
 
 
-@pytest.fixture(params=["openai", "gemini"])
+@pytest.fixture(params=VENDORS)
 def vendor(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Any, BatchEngine, str]]:
-    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(name, KEY)
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
-    with FaultServer(OpenAIWire if request.param == "openai" else GeminiWire) as server:
-        options = Options(checkpoint="m", url=(server.url,), timeout=5.0)
-        vendor: Any = OpenAIVendor(server) if request.param == "openai" else GeminiVendor(server)
-        engine = OpenAIEngine(options) if request.param == "openai" else GeminiEngine(options)
+    wire, vendor_class, engine_class = VENDORS[request.param]
+    with FaultServer(wire) as server:
+        vendor = vendor_class(server)
+        engine = engine_class(Options(checkpoint="m", url=(server.url,), timeout=5.0))
         engine.start()
         vendor.server = server
         yield vendor, engine, request.param
@@ -60,14 +67,19 @@ def test_what_is_sent_is_what_would_be_asked(vendor: tuple[Any, BatchEngine, str
     job = job_of(0, generation=wanted)
     job = type(job)(job.request, Prompt(messages=messages), None, wanted)
     line = engine.encoded(job)
-    assert line.endswith(b"\n")
-    assert line.count(b"\n") == 1
+    assert line.count(b"\n") == line.endswith(b"\n") == (name != "anthropic")
     (sent,) = there.requests(engine.submit([(job.request.id, line)], "t"))
     if name == "openai":
         assert (sent["custom_id"], sent["method"], sent["url"]) == ("clip0", "POST", "/v1/chat/completions")
         assert sent["body"] == {
             "model": "m", "max_completion_tokens": 33, "temperature": 0.5, "top_p": 0.9, "seed": 5,
             "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}],
+        }  # fmt: skip
+    elif name == "anthropic":
+        assert sent["custom_id"].endswith("-clip0")
+        assert sent["params"] == {
+            "model": "m", "max_tokens": 33, "temperature": 0.5, "top_p": 0.9, "system": "Be brief.",
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "Who?"}]}],
         }  # fmt: skip
     else:
         assert sent == {
@@ -89,8 +101,11 @@ def test_the_frames_travel_with_it(vendor: tuple[Any, BatchEngine, str]) -> None
 
 
 def test_a_batch_is_found_by_its_token(vendor: tuple[Any, BatchEngine, str]) -> None:
-    _, engine, _ = vendor
+    there, engine, name = vendor
     names = [send(engine, 1, token) for token in ("one", "two")]
+    if name == "anthropic":  # which tells the ids of a batch only when it has ended
+        for batch in names:
+            there.end(batch, lambda request: "")
     assert [engine.find(token) for token in ("one", "two", "three")] == [*names, None]
 
 
@@ -103,7 +118,7 @@ def test_a_batch_is_not_ended_before_it_is(vendor: tuple[Any, BatchEngine, str])
     there.end(batch, lambda request: "", WORDS[name][0])
     state = engine.state(batch)
     assert state.ended
-    assert (state.answered, state.total) == ((3, 3) if name == "openai" else (None, None))
+    assert (state.answered, state.total) == ((None, None) if name == "gemini" else (3, 3))
 
 
 def test_outcomes_are_told_apart(vendor: tuple[Any, BatchEngine, str]) -> None:
@@ -113,7 +128,8 @@ def test_outcomes_are_told_apart(vendor: tuple[Any, BatchEngine, str]) -> None:
     found = {outcome.id: outcome for outcome in engine.collect(batch)}
     assert set(found) == set(FATES) - {"clip6", "clip8"}
     reasons = {key: one.finish_reason for key, one in found.items() if isinstance(one, Response)}
-    assert reasons == {"clip0": "stop", "clip1": "length", "clip2": "content_filter"}
+    filtered = "refusal" if name == "anthropic" else "content_filter"
+    assert reasons == {"clip0": "stop", "clip1": "length", "clip2": filtered}
     whole = found["clip0"]
     assert isinstance(whole, Response)
     assert (whole.text, whole.prompt_tokens, whole.cached_tokens, whole.output_tokens) == (
@@ -171,7 +187,11 @@ def test_a_batch_that_the_queue_has_no_room_for_is_told_in_the_vendors_words(
         there.batches[batch] |= {"status": "failed", "errors": {"object": "list", "data": [told]}}
         state = engine.state(batch)
         assert (state.ended, state.full, state.word) == (True, True, f"failed: {words}")
-    path = "/v1/batches" if name == "openai" else "/v1beta/models/m:batchGenerateContent"
+    path = {
+        "openai": "/v1/batches",
+        "gemini": "/v1beta/models/m:batchGenerateContent",
+        "anthropic": "/v1/messages/batches",
+    }[name]
     refusal = there.server.wire.error(429, words, "token_limit_exceeded")
     there.server.routes["POST", path] = lambda call: (429, refusal)
     with pytest.raises(QueueFullError, match="429: Enqueued token limit reached for m"):
@@ -194,14 +214,18 @@ def test_odd_results_fail_alone(vendor: tuple[Any, BatchEngine, str], fault: str
 
 def test_a_level_of_thinking_that_is_not_known_is_told(vendor: tuple[Any, BatchEngine, str]) -> None:
     there, engine, name = vendor
-    engine.thinking = {"reasoning_effort": "low"} if name == "openai" else {"thinking_level": "low"}
+    engine.thinking = {
+        "openai": {"reasoning_effort": "low"},
+        "gemini": {"thinking_level": "low"},
+        "anthropic": {"thinking": "adaptive"},
+    }[name]
     engine.start()
     batch = send(engine, 1)
     there.end(batch, lambda request: "thinking", WORDS[name][0])
     (outcome,) = engine.collect(batch)
     assert isinstance(outcome, Failure)
     assert "level of thinking that is asked for is not known there" in outcome.reason
-    assert engine.rejected == set()
+    assert engine.rejected <= {"seed"}
 
 
 def test_a_setting_that_is_rejected_in_other_words_is_left_out_of_the_next_batch(
@@ -209,12 +233,14 @@ def test_a_setting_that_is_rejected_in_other_words_is_left_out_of_the_next_batch
 ) -> None:
     there, engine, name = vendor
     batch = send(engine, 1)
-    there.end(batch, lambda request: "seed", WORDS[name][0])
+    setting = "temperature" if name == "anthropic" else "seed"
+    assert setting in json.dumps(there.requests(batch))
+    there.end(batch, lambda request: setting, WORDS[name][0])
     (outcome,) = engine.collect(batch)
     assert isinstance(outcome, Failure)
-    assert engine.rejected == {"seed"}
+    assert engine.rejected == {"seed", setting}
     (sent,) = there.requests(send(engine, 1, "token-2"))
-    assert "seed" not in json.dumps(sent)
+    assert setting not in json.dumps(sent)
 
 
 def test_a_redirect_does_not_carry_the_key_to_another_server(vendor: tuple[Any, BatchEngine, str]) -> None:

@@ -10,7 +10,7 @@ from microg_bench.adapters.registry import registered
 from microg_bench.engines import vendors
 from microg_bench.engines.vendors import VendorModel, announced_end, is_snapshot, undated
 
-TODAY = date(2026, 11, 26)
+TODAY = date(2026, 11, 27)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_end_of_a_retired_adapter_is_past() -> None:
 
 def test_every_entry_of_the_file_has_its_date_and_its_source() -> None:
     content = tomllib.loads(Path(vendors.__file__).with_name("vendors.toml").read_text(encoding="utf-8"))
-    assert set(content) == {"openai", "gemini"}
+    assert set(content) == {"openai", "gemini", "anthropic"}
     for models in content.values():
         for name, given in models.items():
             entry = VendorModel.model_validate(given)

@@ -21,7 +21,31 @@ import openpyxl
 import polars
 
 from microg_bench import har, storage
+from microg_bench.annotation.agreement import agreements, read_agreement, write_agreement
+from microg_bench.annotation.judgement import (
+    JudgeCounts,
+    JudgedItem,
+    JudgeEntry,
+    Judgement,
+    judgements,
+    scored,
+    signature_of,
+    text_hash,
+)
+from microg_bench.annotation.questions import Candidate, Ratings
+from microg_bench.annotation.ratings import COLUMNS as RATED
+from microg_bench.annotation.ratings import Rating, answer_key, answer_keys, read_ratings
+from microg_bench.annotation.reviews import COLUMNS as PAIR_COLUMNS
+from microg_bench.annotation.reviews import (
+    merge_pair_reviews,
+    pair_fingerprint,
+    pairs,
+    read_candidates,
+    read_pair_reviews,
+)
+from microg_bench.annotation.rubrics import rubric_like
 from microg_bench.cli.options import read_toml
+from microg_bench.curation.detectors.base import DetectorFacts, Thresholds
 from microg_bench.curation.folder import (
     Box,
     ClipBoxes,
@@ -34,7 +58,7 @@ from microg_bench.curation.folder import (
 from microg_bench.curation.footage import read_manifest
 from microg_bench.curation.recipe import FOLDER as RECIPES
 from microg_bench.curation.recipe import STAGES, read_curation_recipe
-from microg_bench.curation.release import write_card
+from microg_bench.curation.release import DatasetFacts, write_card
 from microg_bench.curation.reviews import COLUMNS, fingerprint, merge_reviews, read_reviews
 from microg_bench.curation.run import box_tables
 from microg_bench.curation.tables import table_text
@@ -50,7 +74,7 @@ from microg_bench.har.convert import BOXES
 from microg_bench.har.reports import read_scorecards
 from microg_bench.metrics.sentence import check_modules
 from microg_bench.pages.review_page import read_prefill
-from microg_bench.prompts import read_template
+from microg_bench.prompts import PROMPTS, read_template
 from microg_bench.records import Answer, Failure, Request, TaskName
 from microg_bench.runs.batches import Batches
 from microg_bench.runs.budget import find_price
@@ -61,6 +85,7 @@ from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.submissions import load as submissions
 from microg_bench.submissions.actions import load_actions
 from microg_bench.submissions.pack import pack
+from microg_bench.tables.judged import judged_tables, to_json, to_markdown
 from microg_bench.tables.probes import read_report
 from microg_bench.tasks import Item
 from microg_bench.video.decode import decode
@@ -238,11 +263,17 @@ def _predictions() -> dict[str, Reader]:
 LABELS = read_label_map()
 
 
+RECIPE = read_curation_recipe("paper")
+DETECTOR = DetectorFacts(
+    name="hog", facts={}, thresholds=Thresholds(present=0.6, track=0.55, high=0.5, new=0.6)
+)
+
+
 def _write_curation(path: Path) -> None:
     """Two clips with a person each, of which the second was rejected."""
     folder = CurationFolder(path)
     footage = Footage(name="orbit", file="orbit.mp4", size=1, modified=1, key="k", more={"place": "Cupola"})
-    folder.write_facts(CurationFacts(recipe={}, detector={"name": "hog"}, footage={"orbit": footage}))
+    folder.write_facts(CurationFacts(recipe=RECIPE, detector=DETECTOR, footage={"orbit": footage}))
     box = Box(frame=50, person=1, xmin=1, ymin=2, xmax=30, ymax=40.5, confidence=0.9)
     for clip in ("orbit_000", "orbit_001"):
         folder.add(Verdict(clip=clip, stage="trim", key="k", passed=True, numbers={"sha256": "0" * 64}))
@@ -289,9 +320,92 @@ def _read_review(file: Path) -> None:
     merge_reviews(folder, read_reviews([file], folder, LABELS).found)
 
 
+def _judged() -> dict[str, bytes]:
+    """The files of a run, of its judgement, of the agreement of its judge and of the ratings behind that."""
+    judge = JudgeEntry(model="m", title="M", engine="server", checkpoint="m", commit=None)
+    item = JudgedItem(id="a_001#1", source="a", answer=text_hash("Yes."), counts={"rating": (1.0, 1.0)})
+    scores, made = scored([item], ["rating"])
+    found = Judgement(
+        task="vqa",
+        rubric="short-answer",
+        judge=judge,
+        dataset="d",
+        fingerprint="f" * 64,
+        counts=JudgeCounts(judged=1),
+        scores=scores,
+        interval=made,
+        signature=signature_of("short-answer", judge, [], "0a1b2c", 1, 0),
+        items=(item,),
+    )
+    key = answer_key(make_settings(task="vqa", fingerprint="f" * 64), "a_001#1", "Yes.")
+    rows = [[key, "a_001#1", rater, "right", 'a "note"'] for rater in ("ann", "ben")]
+    with tempfile.TemporaryDirectory() as name:
+        for file in ("run.json", "journal.jsonl"):
+            Path(name, file).write_bytes(RUN[file])
+        judged = Path(name, "judge/m")
+        storage.write_json(judged / "judgement.json", found.model_dump(mode="json", by_alias=True))
+        reports = agreements([RunRecord.read(Path(name))], [Rating(key, "ann", "right")])
+        write_agreement(judged, reports[judged])
+        files = {str(file.relative_to(name)): file.read_bytes() for file in Path(name).rglob("*.json*")}
+    return {**files, "ratings.csv": table_text(RATED, rows).encode()}
+
+
+JUDGED = _judged()
+
+
+def _read_judgements(file: Path) -> None:
+    run = RunRecord.read(file.parents[2])
+    for folder, one in judgements(run).items():
+        read_agreement(folder, one)
+    for table in judged_tables([run])[0]:
+        to_markdown(table), to_json(table)
+
+
+def _read_ratings(file: Path) -> None:
+    run = RunRecord.read(file.parent)
+    agreements([run], read_ratings([file], answer_keys(run).values()))
+
+
+def _pairs() -> dict[str, bytes]:
+    """The files of a set of questions, and a review of it."""
+    with tempfile.TemporaryDirectory() as name:
+        annotations = _as_json([record("orbit_000")])
+        place = Path(name, "set.json")
+        place.write_bytes(annotations)
+        rows = [
+            (item, "ann", "edit", "", 'What, "two"?', "A man.", pair_fingerprint(clip, pair))
+            for item, clip, pair in pairs(load(place))
+        ]
+    made = Candidate(
+        id="orbit_000#c1",
+        video_id="orbit_000",
+        question="Who is it?",
+        answer="A man.",
+        form="who",
+        scope="broad",
+        ratings=Ratings(reason="", logical_consistency=5, fluency=4, relevance=4, information_value=3),
+        outcome="chosen",
+    )
+    return {
+        "vqa_and_captioning.json": annotations,
+        "review.csv": table_text(PAIR_COLUMNS, rows).encode(),
+        "candidates.jsonl": f"{made.model_dump_json()}\n".encode(),
+    }
+
+
+PAIRS = _pairs()
+
+
+def _read_pair_review(file: Path) -> None:
+    dataset = load(file.parent)
+    merge_pair_reviews(dataset, read_pair_reviews([file], dataset).found)
+
+
 DATASET = {
     "footage.csv": b"name,kind,origin,licence,mission\norbit,real,NASA,public domain,ISS-40\n",
-    "curation.json": b'{"schema": 1, "recipe": {}, "detector": {"name": "hog"}}',
+    "curation.json": _as_json(
+        DatasetFacts(recipe=RECIPE, detector=DETECTOR, clips={}).model_dump(by_alias=True)
+    ),
     "annotation_files/actions.csv": b"video_id,movie_or_real,person_id,action\norbit_000,r,1,12\n",
     "annotation_files/disagreements.csv": b"video_id,what,said,outcome\norbit_000,decision,1 of 3,rejected\n",
     "annotation_files/vqa_and_captioning.json": _as_json([{"video_id": "orbit_000", "qa_pairs": []}]),
@@ -338,6 +452,11 @@ READERS: dict[str, Reader] = {
     "statistics": Reader(read_statistics, RUN["statistics.npz"]),
     "probes": Reader(read_report, _probes()),
     "archive": Reader(_unpack, _archive(), "a.zip"),
+    **{
+        f"judged run: {name}": Reader(_read_judgements, JUDGED[f"judge/m/{name}"], f"judge/m/{name}", JUDGED)
+        for name in ("judgement.json", "agreement.json")
+    },
+    "ratings": Reader(_read_ratings, JUDGED["ratings.csv"], "ratings.csv", JUDGED),
     "modules of an encoder": Reader(
         lambda file: check_modules(file.parent),
         _as_json([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]),
@@ -359,7 +478,18 @@ READERS: dict[str, Reader] = {
     },
     **{f"curation: {name}": Reader(_read_curation, CURATION[name], name, CURATION) for name in JOURNALS},
     "review": Reader(_read_review, CURATION["review.csv"], "review.csv", CURATION),
-    "prefill": Reader(read_prefill, b"video_id,caption,crew\norbit_000,A man.,Ann\n"),
+    "review of pairs": Reader(_read_pair_review, PAIRS["review.csv"], "review.csv", PAIRS),
+    "candidates": Reader(
+        lambda file: read_candidates(file.parent), PAIRS["candidates.jsonl"], "candidates.jsonl", PAIRS
+    ),
+    "rubric": Reader(
+        lambda file: rubric_like("annotate", "check", str(file)),
+        (PROMPTS / "annotate/check.toml").read_bytes(),
+        "r.toml",
+    ),
+    "prefill": Reader(
+        lambda file: read_prefill(file, {"orbit_000"}), b"video_id,caption,crew\norbit_000,A man.,Ann\n"
+    ),
     "manifest": Reader(read_manifest, DATASET["footage.csv"]),
     "recipe of a curation": Reader(read_curation_recipe, (RECIPES / "paper.toml").read_bytes(), "a.toml"),
     "taxonomy": Reader(

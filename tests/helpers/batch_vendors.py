@@ -1,4 +1,4 @@
-"""The batch APIs of both vendors on loopback, as their guides and the clients' types describe them.
+"""The batch APIs of the vendors on loopback, as their guides and the clients' types describe them.
 
 A batch waits until the test ends it; its requests are then answered one by one by `script`, as the fault
 server's are, or left out.
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
+from tests.helpers.fault_server import AnthropicWire, FaultServer, GeminiWire, OpenAIWire
 
 Call = tuple[str, bytes, Any]
 
@@ -201,3 +201,76 @@ class GeminiVendor:
         if content:
             self.files["files/results"] = content
             metadata["output"] = {"responsesFile": "files/results"}
+
+
+class AnthropicVendor:
+    """`/v1/messages/batches`, whose results hold the ids that were sent and nothing else of ours."""
+
+    def __init__(self, server: FaultServer) -> None:
+        self.server = server
+        self.says: Callable[[str], str] = "text: {}".format
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.results: dict[str, bytes] = {}
+        self._sent: dict[str, list[dict[str, Any]]] = {}
+        server.routes["POST", "/v1/messages/batches"] = self._create
+        server.routes["GET", "/v1/messages/batches/"] = self._get
+        server.routes["GET", "/v1/messages/batches"] = self._list
+
+    def _create(self, call: Call) -> tuple[int, Any]:
+        assert call[2]["Content-Type"] == "application/json"
+        requests = json.loads(call[1])["requests"]
+        ids = [request["custom_id"] for request in requests]
+        assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", one) for one in ids)
+        assert len(set(ids)) == len(ids)
+        name = f"msgbatch_{len(self.batches)}"
+        self._sent[name] = requests
+        counts = dict.fromkeys(("succeeded", "errored", "canceled", "expired"), 0)
+        self.batches[name] = {
+            "id": name, "type": "message_batch", "processing_status": "in_progress", "results_url": None,
+            "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z",
+            "request_counts": {"processing": len(requests), **counts},
+        }  # fmt: skip
+        return 200, self.batches[name]
+
+    def _get(self, call: Call) -> tuple[int, Any]:
+        name = call[0].removesuffix("/results").rpartition("/")[2]
+        return 200, self.results[name] if call[0].endswith("/results") else self.batches[name]
+
+    def _list(self, call: Call) -> tuple[int, Any]:
+        return 200, {"data": list(self.batches.values())[::-1], "has_more": False}
+
+    def requests(self, name: str) -> list[dict[str, Any]]:
+        return self._sent[name]
+
+    def end(self, name: str, script: Callable[[str], str], status: str = "ended") -> None:
+        """End a batch. Faults: as the fault server's; "left" (out altogether), "expired", "torn"; a
+        setting (not supported); "thinking" (a level that is not known)."""
+        content, batch = b"", self.batches[name]
+        counts = dict.fromkeys(batch["request_counts"], 0)
+        for request in self._sent[name]:
+            key = request["custom_id"].partition("-")[2]
+            fault = script(key)
+            if fault in ("left", "torn"):
+                content += b'{"custom_id": "\n' if fault == "torn" else b""
+                continue
+            result = self._result(key, fault)
+            counts[result["type"]] += 1
+            line = {"custom_id": request["custom_id"], "result": result}
+            content += json.dumps(line).encode() + b"\n"
+        self.results[name] = content
+        url = f"{self.server.url}/v1/messages/batches/{name}/results" if content else None
+        batch |= {"processing_status": status, "results_url": url, "request_counts": counts}
+
+    def _result(self, key: str, fault: str) -> dict[str, Any]:
+        if fault == "expired":
+            return {"type": "expired"}
+        if fault.isdigit():
+            return {"type": "errored", "error": AnthropicWire.error(int(fault), f"fault {fault}")}
+        if fault in ("thinking", *_SETTINGS):
+            words = {"thinking": "adaptive thinking is not supported on this model"}
+            told = words.get(fault, f"`{fault}` is deprecated for this model.")
+            return {"type": "errored", "error": AnthropicWire.error(400, told)}
+        message = AnthropicWire.answer("" if fault == "filter" else self.says(key), fault)
+        if (odd := AnthropicWire.odd(message, fault)) is not None:
+            message = odd[1]
+        return {"type": "succeeded", "message": message}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from microg_bench.curation.detectors.base import DetectorFacts, Thresholds
 from microg_bench.curation.folder import (
     Box,
     ClipBoxes,
@@ -15,10 +16,14 @@ from microg_bench.curation.folder import (
     clip_id,
 )
 from microg_bench.curation.recipe import STAGES, read_curation_recipe
+from microg_bench.curation.stages import keys
 from microg_bench.storage import file_sha256
 from tests.helpers.videos import write_clip
 
-DETECTOR = {"name": "ssd", "facts": {}, "thresholds": {}}
+RECIPE = read_curation_recipe("paper")
+DETECTOR = DetectorFacts(
+    name="ssd", facts={}, thresholds=Thresholds(present=0.6, track=0.55, high=0.5, new=0.6)
+)
 
 
 def make_curation(path: Path, *, origin: str = "NASA", persons: int = 2) -> CurationFolder:
@@ -41,8 +46,7 @@ def make_curation(path: Path, *, origin: str = "NASA", persons: int = 2) -> Cura
         )
         for name, kind in (("orbit", "real"), ("film", "movie"))
     }
-    recipe = read_curation_recipe("paper").model_dump(mode="json")
-    folder.write_facts(CurationFacts(recipe=recipe, detector=DETECTOR, footage=footage))
+    folder.write_facts(CurationFacts(recipe=RECIPE, detector=DETECTOR, footage=footage))
     source = write_clip(path / "source.mp4", 90, size=(640, 480))
     for name, count in (("orbit", 3), ("film", 2)):
         for number in range(count):
@@ -59,10 +63,12 @@ def _add(
     place = folder.path / clip_file(footage.kind, clip)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(source.read_bytes())
-    folder.add(Verdict(clip=clip, stage="trim", key="k", passed=True, numbers={"sha256": file_sha256(place)}))
+    sha256 = file_sha256(place)
+    folder.add(Verdict(clip=clip, stage="trim", key="k", passed=True, numbers={"sha256": sha256}))
+    key = keys(RECIPE, DETECTOR, sha256)
     if rejected:
         reason = "a person in 3% of the frames, less than 60%"
-        folder.add(Verdict(clip=clip, stage="person", key="k", passed=False, reason=reason))
+        folder.add(Verdict(clip=clip, stage="person", key=key["person"], passed=False, reason=reason))
         return
     boxes = tuple(
         Box(
@@ -77,6 +83,6 @@ def _add(
         for frame in range(15, 91)
         for person in range(1, persons + 1)
     )
-    folder.add(ClipBoxes(clip=clip, of="tracks", key="k", boxes=boxes))
+    folder.add(ClipBoxes(clip=clip, of="tracks", key=key["tracks"], boxes=boxes))
     for stage in STAGES[1:]:
-        folder.add(Verdict(clip=clip, stage=stage, key="k", passed=True))
+        folder.add(Verdict(clip=clip, stage=stage, key=key[stage], passed=True))

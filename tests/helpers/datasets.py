@@ -46,13 +46,14 @@ def make_dataset(root: Path, ids: Sequence[str]) -> Path:
 
 
 def bench(
-    *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None
+    *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, typed: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run `microg-bench` as a user does, offline, in `cwd`."""
     return subprocess.run(
         [sys.executable, "-m", "microg_bench", *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200", **(env or {})},
+        input=typed,
         capture_output=True,
         text=True,
         timeout=300,

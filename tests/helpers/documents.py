@@ -20,6 +20,7 @@ REASONS = {
     "needs a vendor",
     "needs MicroG-4M",
     "needs footage",
+    "needs reviews",
     "needs the network",
     "installs packages",
     "takes minutes",

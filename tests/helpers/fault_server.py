@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar
 
-from tests.helpers.odd_answers import gemini_reply, openai_reply
+from tests.helpers.odd_answers import anthropic_reply, gemini_reply, openai_reply
 
 Script = Callable[[str, int], str]  # (question, which attempt at it, from 1) → the fault; "" answers
 
@@ -132,6 +132,65 @@ class GeminiWire:
             details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": param}]
         named = names.get(status, "RESOURCE_EXHAUSTED" if status == 429 else "UNAVAILABLE")
         return {"error": {"code": status, "message": message, "status": named, "details": details}}
+
+
+class AnthropicWire:
+    """The interface of Anthropic's messages."""
+
+    asks = "/v1/messages"
+    odd = staticmethod(anthropic_reply)
+    settings: ClassVar[dict[str, str]] = {}
+    errors: ClassVar[dict[int, str]] = {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        402: "billing_error",
+        403: "permission_error",
+        404: "not_found_error",
+        429: "rate_limit_error",
+        529: "overloaded_error",
+    }
+
+    @staticmethod
+    def question(body: dict[str, Any]) -> str:
+        return str(body["messages"][-1]["content"][-1]["text"])
+
+    @staticmethod
+    def key(headers: Any) -> str:
+        return str(headers.get("x-api-key") or headers.get("Authorization", "")).removeprefix("Bearer ")
+
+    @staticmethod
+    def model(name: str) -> dict[str, Any]:
+        made = "2026-01-01T00:00:00Z"
+        return {"type": "model", "id": name, "display_name": name, "created_at": made, "lifecycle": "active"}
+
+    @classmethod
+    def models(cls, names: list[str]) -> dict[str, Any]:
+        return {"data": [cls.model(name) for name in names], "has_more": False}
+
+    @staticmethod
+    def answer(text: str, ended: str = "") -> dict[str, Any]:
+        reasons = {"filter": "refusal", "refusal": "refusal", "length": "max_tokens"}
+        return {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "model": "m",
+            "content": "" if ended == "empty" else [{"type": "text", "text": text}],
+            "stop_reason": reasons.get(ended, "end_turn"),
+            "stop_sequence": None,
+            "usage": {
+                "input_tokens": 30,
+                "cache_creation_input_tokens": 6,
+                "cache_read_input_tokens": 64,
+                "output_tokens": 7,
+                "output_tokens_details": {"thinking_tokens": 2},
+            },
+        }
+
+    @classmethod
+    def error(cls, status: int, message: str, code: str = "", param: str = "") -> dict[str, Any]:
+        kind = "billing_error" if code == "insufficient_quota" else cls.errors.get(status, "api_error")
+        return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
 
 
 class FaultServer:

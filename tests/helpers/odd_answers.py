@@ -17,6 +17,7 @@ ANSWERED = {
         "finish object", "blocks", "thoughts beside", "no counts", "written counts", "text/plain", "nul",
     ),
     "gemini": ("thoughts beside", "written counts", "text/plain", "nul"),
+    "anthropic": ("thoughts beside", "encrypted", "blocks", "written counts", "text/plain", "nul"),
 }  # fmt: skip
 RETRIED = {
     "openai": (
@@ -29,6 +30,10 @@ RETRIED = {
         "500 inside", "mapping", "two", "odd text", "odd parts", "no content", "number", "deep", "latin1",
         "sse", "nothing",
     ),
+    "anthropic": (
+        "unfinished", "tool_use", "pause_turn", "odd finish", "429 inside", "500 inside", "mapping",
+        "odd text", "odd parts", "no content", "picture", "number", "deep", "latin1", "sse", "nothing",
+    ),
 }  # fmt: skip
 REFUSED = {
     "openai": (
@@ -38,6 +43,10 @@ REFUSED = {
     "gemini": (
         "negative", "cached", "fraction", "big integer", "list of counts", "huge", "400 inside", "403 page",
         "redirect", "compressed", "picture",
+    ),
+    "anthropic": (
+        "negative", "fraction", "big integer", "list of counts", "huge", "400 inside", "403 page", "redirect",
+        "compressed", "large",
     ),
 }  # fmt: skip
 BIG = 5000  # digits
@@ -129,6 +138,42 @@ def gemini_reply(said: dict[str, Any], fault: str) -> Reply | None:
     return _changed(said, fault, changes, usage, "promptTokenCount") or _failed(fault, errors)
 
 
+def anthropic_reply(said: dict[str, Any], fault: str) -> Reply | None:
+    """The same for Anthropic's format."""
+    usage, text = said["usage"], "".join(block["text"] for block in said["content"])
+    thought = {"type": "thinking", "thinking": "Let me see.", "signature": "c2ln"}
+    block = {"type": "text", "text": text}
+    changes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "thoughts beside": (said, {"content": [thought, block]}),
+        "thoughts only": (said, {"content": [thought]}),
+        "encrypted": (said, {"content": [{"type": "redacted_thinking", "data": "c2ln"}, block]}),
+        "blocks": (said, {"content": [{**block, "text": text[:5]}, {**block, "text": text[5:]}]}),
+        "written counts": (said, {"usage": {**usage, "input_tokens": 30.0, "output_tokens": "7"}}),
+        "unfinished": (said, {"stop_reason": None}),
+        "tool_use": (said, {"stop_reason": "tool_use"}),
+        "pause_turn": (said, {"stop_reason": "pause_turn", "content": [{**block, "text": text[:5]}]}),
+        "odd finish": (said, {"stop_reason": {"type": "end_turn"}}),
+        "402 inside": (said, _anthropic("billing_error", "no credit left")),
+        "429 inside": (said, _anthropic("rate_limit_error", "slow down")),
+        "500 inside": (said, _anthropic("api_error", "the engine died")),
+        "400 inside": (said, _anthropic("invalid_request_error", "too long a prompt")),
+        "mapping": (said, {"content": {"0": block}}),
+        "odd text": (said, {"content": [{**block, "text": {"answer": text}}]}),
+        "odd parts": (said, {"content": [text]}),
+        "no content": (said, {"content": None}),
+        "picture": (said, {"content": [{"type": "image", "source": {"type": "url", "url": "data:,"}}]}),
+        "negative": (said, {"usage": {**usage, "output_tokens": -5}}),
+        "fraction": (said, {"usage": {**usage, "input_tokens": 99.5}}),
+        "list of counts": (said, {"usage": {**usage, "input_tokens": [100]}}),
+        "huge": (said, {"content": [{**block, "text": "word " * 2_000_000}]}),
+        "nul": (said, {"content": [{**block, "text": f"{text}\0\ud83d\x1b[31m\u202e"}]}),
+    }  # fmt: skip
+    errors: dict[str, tuple[int, Any]] = {
+        "large": (413, _anthropic("request_too_large", "Request exceeds the maximum size")),
+    }
+    return _changed(said, fault, changes, usage, "input_tokens") or _failed(fault, errors)
+
+
 def _changed(
     said: dict[str, Any], fault: str, changes: dict[str, Any], usage: dict[str, Any], prompt: str
 ) -> Reply | None:
@@ -179,3 +224,7 @@ def _inside(message: str, code: Any) -> dict[str, Any]:
 def _google(code: int, message: str) -> dict[str, Any]:
     names = {400: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED"}
     return {"error": {"code": code, "message": message, "status": names.get(code, "INTERNAL")}}
+
+
+def _anthropic(kind: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from microg_bench.torchvision_repair import ensure_torchvision
+from tests.helpers.tiny_newer import NEWER
 from tests.helpers.tiny_own import OWN
 from tests.helpers.tiny_parts import TINY, Tiny
 from tests.helpers.tiny_tokenizer import generation, make_tokenizer, silence
@@ -30,7 +31,7 @@ def build_tiny(name: str, folder: Path, seed: int = 0) -> Path:
         if name in OWN:
             OWN[name](folder)
         else:
-            _write(TINY[name], folder)
+            _write({**TINY, **NEWER}[name], folder)
     return folder
 
 

@@ -30,6 +30,15 @@ VISION = {
     "patch_size": 14,
     "initializer_range": 0.1,
 }
+QWEN3_VISION = {
+    "depth": 3,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_heads": 2,
+    "out_hidden_size": 64,
+    "num_position_embeddings": 64,
+    "initializer_range": 0.1,
+}
 
 LLAMA_STOPS = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
 QWEN_STOPS = {"pad_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
@@ -48,24 +57,24 @@ class Tiny:
     parts: Callable[[Any, str], tuple[Any, Any]]
 
 
-def _ids(tokenizer: Any, **tokens: str) -> dict[str, int]:
+def ids(tokenizer: Any, **tokens: str) -> dict[str, int]:
     return {name: tokenizer.convert_tokens_to_ids(token) for name, token in tokens.items()}
 
 
-def _text(tokenizer: Any, model_type: str, **other: Any) -> dict[str, Any]:
+def text_config(tokenizer: Any, model_type: str, **other: Any) -> dict[str, Any]:
     stops = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
     return {"model_type": model_type, "vocab_size": len(tokenizer), **TEXT, **stops, **other}
 
 
-def _square() -> dict[str, Any]:
-    return {"height": SIDE, "width": SIDE}
+def square(side: int = SIDE) -> dict[str, Any]:
+    return {"height": side, "width": side}
 
 
 def _llava_next_video(tokenizer: Any, template: str) -> tuple[Any, Any]:
     import transformers as t
 
     side = 7  # of a patch: vLLM divides the picture's side by the square of it, and needs more than 0
-    size = {"size": {"shortest_edge": SIDE}, "crop_size": _square()}
+    size = {"size": {"shortest_edge": SIDE}, "crop_size": square()}
     pinpoints = [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]
     processor = t.LlavaNextVideoProcessor(
         t.LlavaNextVideoVideoProcessor(**size),
@@ -77,13 +86,13 @@ def _llava_next_video(tokenizer: Any, template: str) -> tuple[Any, Any]:
         num_additional_image_tokens=1,
     )
     config = t.LlavaNextVideoConfig(
-        text_config=_text(tokenizer, "llama"),
+        text_config=text_config(tokenizer, "llama"),
         vision_config={"model_type": "clip_vision_model", "projection_dim": 64, **VISION, "patch_size": side},
         image_grid_pinpoints=pinpoints,
         image_seq_length=64,
         video_seq_length=16,
         dtype="float32",
-        **_ids(tokenizer, image_token_index="<image>", video_token_index="<video>"),
+        **ids(tokenizer, image_token_index="<image>", video_token_index="<video>"),
     )
     return processor, t.LlavaNextVideoForConditionalGeneration(config)
 
@@ -91,7 +100,7 @@ def _llava_next_video(tokenizer: Any, template: str) -> tuple[Any, Any]:
 def _video_llava(tokenizer: Any, template: str) -> tuple[Any, Any]:
     import transformers as t
 
-    size = {"size": {"shortest_edge": SIDE}, "crop_size": _square()}
+    size = {"size": {"shortest_edge": SIDE}, "crop_size": square()}
     processor = t.VideoLlavaProcessor(
         t.VideoLlavaImageProcessor(**size),
         t.VideoLlavaVideoProcessor(**size),
@@ -102,12 +111,12 @@ def _video_llava(tokenizer: Any, template: str) -> tuple[Any, Any]:
         num_additional_image_tokens=1,
     )
     config = t.VideoLlavaConfig(
-        text_config=_text(tokenizer, "llama"),
+        text_config=text_config(tokenizer, "llama"),
         vision_config={"model_type": "clip_vision_model", "projection_dim": 64, **VISION},
         image_seq_length=16,
         video_seq_length=8 * 17,
         dtype="float32",
-        **_ids(tokenizer, image_token_index="<image>", video_token_index="<video>"),
+        **ids(tokenizer, image_token_index="<image>", video_token_index="<video>"),
     )
     return processor, t.VideoLlavaForConditionalGeneration(config)
 
@@ -117,57 +126,60 @@ def _llava_onevision(tokenizer: Any, template: str) -> tuple[Any, Any]:
 
     pinpoints = [[SIDE, SIDE], [SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]
     processor = t.LlavaOnevisionProcessor(
-        t.LlavaOnevisionImageProcessor(size=_square(), image_grid_pinpoints=pinpoints),
+        t.LlavaOnevisionImageProcessor(size=square(), image_grid_pinpoints=pinpoints),
         tokenizer,
-        t.LlavaOnevisionVideoProcessor(size=_square()),
+        t.LlavaOnevisionVideoProcessor(size=square()),
         num_image_tokens=16,
         vision_feature_select_strategy="full",
         chat_template=template,
     )
     config = t.LlavaOnevisionConfig(
-        text_config=_text(tokenizer, "qwen2"),
+        text_config=text_config(tokenizer, "qwen2"),
         vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, **VISION},
         image_grid_pinpoints=pinpoints,
         dtype="float32",
-        **_ids(tokenizer, image_token_index="<image>", video_token_index="<video>"),
+        **ids(tokenizer, image_token_index="<image>", video_token_index="<video>"),
     )
     return processor, t.LlavaOnevisionForConditionalGeneration(config)
 
 
-def _qwen3_vl(tokenizer: Any, template: str) -> tuple[Any, Any]:
+def qwen3_processor(tokenizer: Any, template: str) -> Any:
     import transformers as t
 
     pixels = {"shortest_edge": 4 * 32 * 32, "longest_edge": 32 * 32 * 32}
     options = {"patch_size": 16, "temporal_patch_size": 2, "merge_size": 2}
-    processor = t.Qwen3VLProcessor(
+    return t.Qwen3VLProcessor(
         t.Qwen2VLImageProcessor(size=dict(pixels), **options),
         tokenizer,
         t.Qwen3VLVideoProcessor(size=dict(pixels), **options),
         chat_template=template,
     )
-    rope = {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [6, 5, 5], "mrope_interleaved": True}
-    config = t.Qwen3VLConfig(
-        text_config=_text(tokenizer, "qwen3_vl_text", rope_parameters=rope),
-        vision_config={
-            "depth": 3,
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_heads": 2,
-            "out_hidden_size": 64,
-            "num_position_embeddings": 64,
-            "deepstack_visual_indexes": [0, 1],
-            "initializer_range": 0.1,
-        },
-        dtype="float32",
-        **_ids(
-            tokenizer,
-            image_token_id="<|image_pad|>",
-            video_token_id="<|video_pad|>",
-            vision_start_token_id="<|vision_start|>",
-            vision_end_token_id="<|vision_end|>",
-        ),
+
+
+def qwen3_rope() -> dict[str, Any]:
+    return {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [6, 5, 5], "mrope_interleaved": True}
+
+
+def vision_ids(tokenizer: Any) -> dict[str, int]:
+    return ids(
+        tokenizer,
+        image_token_id="<|image_pad|>",
+        video_token_id="<|video_pad|>",
+        vision_start_token_id="<|vision_start|>",
+        vision_end_token_id="<|vision_end|>",
     )
-    return processor, t.Qwen3VLForConditionalGeneration(config)
+
+
+def _qwen3_vl(tokenizer: Any, template: str) -> tuple[Any, Any]:
+    import transformers as t
+
+    config = t.Qwen3VLConfig(
+        text_config=text_config(tokenizer, "qwen3_vl_text", rope_parameters=qwen3_rope()),
+        vision_config={**QWEN3_VISION, "deepstack_visual_indexes": [0, 1]},
+        dtype="float32",
+        **vision_ids(tokenizer),
+    )
+    return qwen3_processor(tokenizer, template), t.Qwen3VLForConditionalGeneration(config)
 
 
 def _smolvlm2(tokenizer: Any, template: str) -> tuple[Any, Any]:
@@ -186,12 +198,12 @@ def _smolvlm2(tokenizer: Any, template: str) -> tuple[Any, Any]:
         chat_template=template,
     )
     config = t.SmolVLMConfig(
-        text_config=_text(tokenizer, "llama"),
+        text_config=text_config(tokenizer, "llama"),
         vision_config={"model_type": "smolvlm_vision", **VISION},
         scale_factor=2,
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
-        **_ids(tokenizer, image_token_id="<image>"),
+        **ids(tokenizer, image_token_id="<image>"),
     )
     return processor, t.SmolVLMForConditionalGeneration(config)
 
@@ -200,14 +212,14 @@ def _gemma3(tokenizer: Any, template: str) -> tuple[Any, Any]:
     import transformers as t
 
     processor = t.Gemma3Processor(
-        t.Gemma3ImageProcessor(size=_square()), tokenizer, chat_template=template, image_seq_length=4
+        t.Gemma3ImageProcessor(size=square()), tokenizer, chat_template=template, image_seq_length=4
     )
     config = t.Gemma3Config(
-        text_config=_text(tokenizer, "gemma3_text", sliding_window=512, query_pre_attn_scalar=32),
+        text_config=text_config(tokenizer, "gemma3_text", sliding_window=512, query_pre_attn_scalar=32),
         vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, **VISION},
         mm_tokens_per_image=4,
         dtype="float32",
-        **_ids(
+        **ids(
             tokenizer,
             boi_token_index="<start_of_image>",
             eoi_token_index="<end_of_image>",
@@ -221,14 +233,14 @@ def _internvl(tokenizer: Any, template: str) -> tuple[Any, Any]:
     import transformers as t
 
     processor = t.InternVLProcessor(
-        t.GotOcr2ImageProcessor(size=_square(), crop_to_patches=True, max_patches=4),
+        t.GotOcr2ImageProcessor(size=square(), crop_to_patches=True, max_patches=4),
         tokenizer,
-        t.InternVLVideoProcessor(size=_square()),
+        t.InternVLVideoProcessor(size=square()),
         image_seq_length=4,
         chat_template=template,
     )
     config = t.InternVLConfig(
-        text_config=_text(tokenizer, "qwen3"),
+        text_config=text_config(tokenizer, "qwen3"),
         vision_config={
             "model_type": "internvl_vision",
             **VISION,
@@ -240,13 +252,14 @@ def _internvl(tokenizer: Any, template: str) -> tuple[Any, Any]:
         image_seq_length=4,
         tie_word_embeddings=False,
         dtype="float32",
-        **_ids(tokenizer, image_token_id="<IMG_CONTEXT>"),
+        **ids(tokenizer, image_token_id="<IMG_CONTEXT>"),
     )
     return processor, t.InternVLForConditionalGeneration(config)
 
 
 LLAVA_TOKENS = {**LLAMA_STOPS, "pad_token": "<pad>", "image_token": "<image>", "video_token": "<video>"}
 QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 TINY = {
     "llava-next-video": Tiny(LLAVA_TOKENS, (), templates.VICUNA, _llava_next_video),
     "video-llava": Tiny(LLAVA_TOKENS, (), templates.VICUNA, _video_llava),
@@ -258,7 +271,7 @@ TINY = {
     ),
     "qwen3-vl": Tiny(
         QWEN_STOPS,
-        (*QWEN_TOKENS, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+        (*QWEN_TOKENS, *VISION_TOKENS),
         templates.QWEN,
         _qwen3_vl,
     ),

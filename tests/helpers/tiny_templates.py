@@ -42,3 +42,26 @@ GEMMA = """\
 {% else %}{{ part.text | trim }}{% endif %}{% endfor %}<end_of_turn>
 {% endfor %}{% if add_generation_prompt %}<start_of_turn>model
 {% endif %}"""
+# It opens a thought, or writes an empty one to prevent it.
+QWEN_THINKS = QWEN.removesuffix("{% endif %}") + (
+    "{{ '<think>\\n' }}{% if enable_thinking is defined and not enable_thinking %}{{ '\\n</think>\\n\\n' }}"
+    "{% endif %}{% endif %}"
+)
+MINICPM = CHATML.format(image="<|image_pad|>", video="<|video_pad|>")
+MOLMO = CHATML.format(image="<|image|>", video="<|video|>")
+GEMMA_4 = """\
+{{ bos_token }}{% if enable_thinking is defined and enable_thinking %}<|turn>system
+<|think|>
+<turn|>
+{% endif %}{% for message in messages %}<|turn>{{ 'model' if message.role == 'assistant' else message.role }}
+{% for part in message.content %}{% if part.type == 'text' %}{{ part.text | trim }}\
+{% else %}<|{{ part.type }}|>{% endif %}{% endfor %}<turn|>
+{% endfor %}{% if add_generation_prompt %}<|turn>model
+{% if not enable_thinking | default(false) %}{{ '<|channel>thought\\n<channel|>' }}{% endif %}{% endif %}"""
+GLM = """\
+[gMASK]<sop>{% for message in messages %}<|{{ message.role }}|>
+{% for part in message.content %}{% if part.type == 'text' %}{{ part.text }}\
+{% else %}<|begin_of_{{ part.type }}|><|{{ part.type }}|><|end_of_{{ part.type }}|>{% endif %}{% endfor %}\
+{% if message.role == 'user' and enable_thinking is defined and not enable_thinking %}/nothink{% endif %}\
+{% endfor %}{% if add_generation_prompt %}<|assistant|>
+{% if enable_thinking is defined and not enable_thinking %}{{ '<think></think>\\n' }}{% endif %}{% endif %}"""

@@ -42,6 +42,8 @@ def misfit(value: Any, hint: Any, place: str = "") -> Misfit | None:
         return None if isinstance(value, dict) else _wrong(value, "object", place)
     if origin is not None and (issubclass(origin, Iterable) or origin.__name__ == "SequenceNotStr"):
         return _of_items(value, inner[0], place)
+    if origin is not None:  # such as a path, which JSON has not
+        return _wrong(value, str(hint), place)
     return None if _is(value, hint) else _wrong(value, getattr(hint, "__name__", str(hint)), place)
 
 

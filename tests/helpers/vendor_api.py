@@ -1,8 +1,9 @@
-"""The interfaces of both vendors on loopback, which answer only what their descriptions allow.
+"""The interfaces of the vendors on loopback, which answer only what their descriptions allow.
 
-What may be asked of OpenAI is read from the types of its client, which are generated from its published
-description and which the client itself does not enforce. Gemini's client does enforce its own types: its
-requests are held here against what the vendor publishes apart from them (`gemini_messages.py`).
+What may be asked of OpenAI and Anthropic is read from the types of their clients, which are generated
+from published descriptions and which the clients themselves do not enforce. Gemini's client does enforce
+its own types: its requests are held here against what the vendor publishes apart from them
+(`gemini_messages.py`).
 """
 
 from __future__ import annotations
@@ -206,6 +207,40 @@ class GeminiApi(VendorApi):
                 del answer["usageMetadata"]["thoughtsTokenCount"]
             if candidate["finishReason"] == "SAFETY":
                 del candidate["content"]["parts"]
+        return answer
+
+
+class AnthropicApi(VendorApi):
+    """`POST /v1/messages`."""
+
+    def read(self, path: str, body: Any, headers: Any) -> Asked:
+        from anthropic.types import message_create_params as described
+
+        if path != "/v1/messages":
+            raise Refused(404, "Not Found")
+        if not (headers.get("x-api-key") or headers.get("Authorization", "").startswith("Bearer ")):
+            raise Refused(401, "x-api-key header is required")
+        if not headers.get("anthropic-version"):
+            raise Refused(400, "anthropic-version: header is required")
+        if (wrong := misfit(body, described.MessageCreateParamsNonStreaming)) is not None:
+            told = "Extra inputs are not permitted" if wrong.wanted == NO_SUCH else str(wrong)
+            raise Refused(400, f"{wrong.place}: {told}")
+        if body["model"] not in self._server.models:
+            raise Refused(404, f"model: {body['model']}")
+        last = body["messages"][-1]
+        if last["role"] != "user":
+            raise Refused(400, "This model does not support assistant message prefill.")
+        settings = {name: value for name, value in body.items() if name not in ("model", "messages")}
+        return Asked(body["model"], tuple(self._part(part) for part in last["content"]), settings)
+
+    def _part(self, part: dict[str, Any]) -> str | np.ndarray:
+        if part["type"] == "text":
+            return str(part["text"])
+        return picture(part["source"]["media_type"], part["source"]["data"])
+
+    def written(self, answer: dict[str, Any]) -> dict[str, Any]:
+        if not answer["content"][0]["text"]:
+            answer |= {"content": [], "usage": {**answer["usage"], "output_tokens_details": None}}
         return answer
 
 

@@ -24,19 +24,29 @@ from microg_bench.prompts import find_template
 from microg_bench.records import Clip, TaskName
 from microg_bench.tasks import TASKS, items_of
 from tests.helpers.datasets import bench
-from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
-from tests.helpers.vendor_api import Asked, GeminiApi, OpenAIApi, VendorApi
+from tests.helpers.fault_server import AnthropicWire, FaultServer, GeminiWire, OpenAIWire
+from tests.helpers.vendor_api import AnthropicApi, Asked, GeminiApi, OpenAIApi, VendorApi
 from tests.model_adapters.cases import ADAPTERS
 
 pytestmark = pytest.mark.heavy
 
 pytest.importorskip("openai", reason="the extra openai is not installed")
 pytest.importorskip("google.genai", reason="the extra gemini is not installed")
+pytest.importorskip("anthropic", reason="the extra anthropic is not installed")
 
 KEY = "key-0123456789abcdef"
-ENV = {"OPENAI_API_KEY": KEY, "GEMINI_API_KEY": KEY, "GOOGLE_API_KEY": ""}
-VENDORS = {"openai": (OpenAIWire, OpenAIApi), "gemini": (GeminiWire, GeminiApi)}
-CLOSED = ("gpt_4o", "gpt_5_4", "gemini_1_5_pro", "gemini_2_5_pro", "gemini_3_1_pro")
+ENV = {"OPENAI_API_KEY": KEY, "GEMINI_API_KEY": KEY, "GOOGLE_API_KEY": "", "ANTHROPIC_API_KEY": KEY}
+VENDORS: dict[str, tuple[Any, type[VendorApi]]] = {
+    "openai": (OpenAIWire, OpenAIApi),
+    "gemini": (GeminiWire, GeminiApi),
+    "anthropic": (AnthropicWire, AnthropicApi),
+}
+LIMITS = {"openai": "max_completion_tokens", "gemini": "maxOutputTokens", "anthropic": "max_tokens"}
+CLOSED = (
+    *("gpt_4o", "gpt_5_4", "gpt_6_1_sol", "gpt_6_luna"),
+    *("gemini_1_5_pro", "gemini_2_5_pro", "gemini_3_1_pro", "gemini_3_8_flash", "gemini_4_carbon"),
+    *("claude_opus_5", "claude_sonnet_5"),
+)
 CLIPS = ("astronaut-drift_000", "rocket-roll_001")  # where the camera moves: no frame looks like another
 ITSELF_DB, OTHERS_DB = 38.0, 33.0  # a frame after JPEG at quality 90 has 40 or more, any other 32.2 or less
 EVERY = 4  # of the rows and columns of pixels, which are compared
@@ -135,10 +145,12 @@ def test_each_item_is_asked_once_as_its_vendor_describes(proof: Proof) -> None:
 def test_its_settings_are_sent_under_the_vendors_names(proof: Proof) -> None:
     caption, vqa = (proof.adapter.generation[task].max_tokens for task in TASK_NAMES)
     captions = {text for name, (_, text) in wanted().items() if "#" not in name}
-    limit = "max_completion_tokens" if proof.adapter.engines == ("openai",) else "maxOutputTokens"
+    (engine,) = proof.adapter.engines
+    sampling = {} if engine == "anthropic" else {"temperature": 0, "seed": 0}
     for asked in proof.api.asked:
-        assert asked.settings[limit] == (caption if asked.question in captions else vqa)
-        assert (asked.settings["temperature"], asked.settings["seed"]) == (0, 0)
+        assert asked.settings[LIMITS[engine]] == (caption if asked.question in captions else vqa)
+        known = {name: asked.settings[name] for name in ("temperature", "seed") if name in asked.settings}
+        assert known == sampling
 
 
 def test_the_frames_that_the_journal_names_come_in_order_before_the_question(proof: Proof) -> None:
@@ -173,7 +185,8 @@ def test_its_answers_are_the_vendors_words_and_an_empty_one_is_no_failure(proof:
         line = recorded.pop(name)
         empty = text in (wanted()[blank][1], wanted()[filtered][1])
         assert line["answer"] == ("" if empty else f"It is so: {text}")
-        assert line["finish_reason"] == ("content_filter" if text == wanted()[filtered][1] else "stop")
+        stopped = "refusal" if proof.adapter.engines == ("anthropic",) else "content_filter"
+        assert line["finish_reason"] == (stopped if text == wanted()[filtered][1] else "stop")
     assert not recorded
     scorecard = json.loads((proof.run / "vqa" / "scorecard.json").read_text())
     assert (scorecard["status"], scorecard["counts"]["failed"]) == ("complete", 0)

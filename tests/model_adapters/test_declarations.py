@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = {find_adapter(str(path)).name: path for path in sorted((ROOT / "model_adapters").glob("[a-z]*.py"))}
 ADAPTERS = {name: find_adapter(str(path)) for name, path in FILES.items()}
 MODELS = {name: adapter for name, adapter in ADAPTERS.items() if not isinstance(adapter, Baseline)}
-CLOSED = {"openai", "gemini"}
+CLOSED = {"openai", "gemini", "anthropic"}
+UNPINNED = {"llava-onevision-2"}  # no commit of it could be found
 PAPER = {  # as its tables name them
     "Video-ChatGPT": "video-chatgpt",
     "mPLUG-Owl3": "mplug-owl3",
@@ -46,7 +47,8 @@ def test_it_says_what_a_user_must_know(name: str) -> None:
     if not open_weights(adapter):
         assert adapter.revision is None
     else:
-        assert re.fullmatch(r"[0-9a-f]{40}", adapter.revision or "")
+        assert bool(re.fullmatch(r"[0-9a-f]{40}", adapter.revision or "")) == (name not in UNPINNED)
+        assert name not in UNPINNED or "not pinned" in adapter.note
 
 
 @pytest.mark.parametrize("name", [name for name, adapter in MODELS.items() if open_weights(adapter)])

@@ -41,6 +41,12 @@ CLIP = sizes(1024, 4096, 24, 16, patch_size=14)
 SIGLIP = sizes(1152, 4304, 27, 16, patch_size=14)
 INTERN_VIT = sizes(1024, 4096, 24, 16, image_size=448, patch_size=14, layer_norm_eps=1e-6)
 QWEN_VIT = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "out_hidden_size": 3584}
+QWEN3_5 = sizes(4096, 12288, 32, 16, num_key_value_heads=4, head_dim=256, vocab_size=248320)
+QWEN3_8 = {**QWEN3_5, **sizes(5120, 17408, 64, 24), "linear_num_value_heads": 48}
+QWEN3_6 = {"hidden_size": 2048, "num_hidden_layers": 40, "num_attention_heads": 16, "num_key_value_heads": 2}
+QWEN3_6 |= {"head_dim": 256, "vocab_size": 248320, "num_experts": 256, "moe_intermediate_size": 512}
+GLM = sizes(4096, 13696, 40, 32, num_key_value_heads=2, vocab_size=151552)
+GLM_VIT = {"depth": 24, "hidden_size": 1536, "intermediate_size": 13696, "out_hidden_size": 4096}
 QWEN3_VIT = {"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "out_hidden_size": 4096}
 
 
@@ -101,6 +107,11 @@ MODELS: dict[str, Callable[[], Any]] = {
         "llava-onevision", {**QWEN2, "vocab_size": 152000}, siglip(384, num_hidden_layers=26)
     ),
     "gemma-3": lambda: library("gemma-3", GEMMA, siglip(896)),
+    "qwen3.5": lambda: library("qwen3.5", QWEN3_5, QWEN3_VIT),
+    "qwen3.6": lambda: library("qwen3.6", QWEN3_6, {**QWEN3_VIT, "out_hidden_size": 2048}),
+    "qwen3.8": lambda: library("qwen3.8", QWEN3_8, {**QWEN3_VIT, "out_hidden_size": 5120}),
+    "cosmos3": lambda: library("cosmos3", QWEN3, QWEN3_VIT),
+    "glm-4.6v-flash": lambda: library("glm-4.6v-flash", GLM, GLM_VIT),
     "smolvlm2": lambda: library("smolvlm2", SMOL, {**SIGLIP, "image_size": 384}, scale_factor=3),
 }
 

@@ -12,25 +12,38 @@ from microg_bench.options import Options
 if ENGINES["transformers"].missing():
     pytest.skip("the extra transformers is not installed", allow_module_level=True)
 
+from microg_bench.adapters.base import split_thoughts
 from microg_bench.api import check_model
+from microg_bench.engines.chat_template import opened_thought
 from microg_bench.engines.transformers.engine import TransformersEngine
-from microg_bench.records import Failure, Response
+from microg_bench.records import Failure, Response, ThinkingLevel
 from tests.engines.conftest import AnswerAll
+from tests.helpers.tiny_newer import NEWER
 from tests.helpers.tiny_own import OWN
 from tests.helpers.tiny_parts import TINY
-from tests.model_adapters.cases import ADAPTERS, CASES, LEVELS, Case, instruction_of, job_for, levels_of
+from tests.model_adapters.cases import (
+    ADAPTERS,
+    CASES,
+    LEVELS,
+    Case,
+    instruction_of,
+    job_for,
+    levels_of,
+    switches,
+)
 from tests.model_adapters.conftest import Tiny
 
 pytestmark = pytest.mark.slow
 
-Start = Callable[[str], TransformersEngine]
+Start = Callable[..., TransformersEngine]
 
 
 @pytest.fixture
 def start(tiny: Tiny) -> Start:
-    def make(name: str) -> TransformersEngine:
+    def make(name: str, level: ThinkingLevel | None = None) -> TransformersEngine:
         options = Options(checkpoint=str(tiny(name)))
-        engine = TransformersEngine(options, loader=CASES[name].adapter().loader)
+        adapter = CASES[name].adapter()
+        engine = TransformersEngine(options, loader=adapter.loader, thinking=switches(name, level))
         engine.start()
         return engine
 
@@ -74,7 +87,7 @@ def responses(outcomes: list[Response | Failure]) -> list[Response]:
 
 
 def test_every_tiny_checkpoint_is_of_an_adapter() -> None:
-    assert set(CASES) == {*TINY, *OWN}
+    assert set(CASES) == {*TINY, *NEWER, *OWN}
     assert [case.adapter().name for case in CASES.values()] == list(CASES)
 
 
@@ -108,7 +121,12 @@ def test_the_model_is_given_its_own_template_with_the_video_first(
 def test_no_special_token_is_left_in_an_answer(name: str, start: Start, answer_all: AnswerAll) -> None:
     engine = start(name)
     tokenizer = engine._ready.processor.tokenizer
-    special = [token for token in tokenizer.all_special_ids if token not in engine._ready.stops]
+    marks = " ".join(sum(engine.marks, ()))
+    special = [
+        token
+        for token in tokenizer.all_special_ids
+        if token not in engine._ready.stops and tokenizer.convert_ids_to_tokens(token) not in marks
+    ]
     assert special
     words = tokenizer("A man.", add_special_tokens=False)["input_ids"]
     script = [*special, *words, *special, tokenizer.eos_token_id]
@@ -124,6 +142,20 @@ def test_an_empty_generation_is_an_empty_answer(name: str, start: Start, answer_
     job = job_for(adapter)
     (answer,) = responses(answer_all(engine, [job]))
     assert (adapter.parse(job.request, answer.text), answer.finish_reason) == ("", "stop")
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.adapter().thinking])
+def test_its_thoughts_are_kept_apart_from_its_answer(name: str, start: Start, answer_all: AnswerAll) -> None:
+    engine, adapter = start(name, "on"), CASES[name].adapter()
+    processor = engine._ready.processor
+    tokenizer, opened = processor.tokenizer, opened_thought(processor, engine.thinking, engine.marks)
+    opening, closing = next(pair for pair in engine.marks if pair[1] in tokenizer.get_vocab())
+    thought = f"{'' if opened else opening}The man.{closing}A man."
+    script = tokenizer(thought, add_special_tokens=False)["input_ids"]
+    write(engine, [*script, tokenizer.eos_token_id])
+    (said,) = responses(answer_all(engine, [job_for(adapter, max_tokens=64)]))
+    thoughts, answer = split_thoughts(said.text, adapter.thinking)
+    assert (thoughts, answer) == ("The man.", "A man.")
 
 
 @pytest.mark.heavy
@@ -144,7 +176,7 @@ def test_a_batch_gives_the_texts_of_single_prompts_also_with_a_clip_of_fewer_fra
     jobs.append(job_for(adapter, "Who is here?", frames=adapter.frames // 2))
     for batch_size in (1, 4):
         options = Options(checkpoint=str(tiny(name)), batch_size=batch_size, dtype="float32")
-        engine = TransformersEngine(options, loader=adapter.loader)
+        engine = TransformersEngine(options, loader=adapter.loader, thinking=switches(name))
         engine.start()
         texts.append([(answer.text, answer.prompt_tokens) for answer in responses(answer_all(engine, jobs))])
     assert texts[0] == texts[1]

@@ -14,10 +14,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
-from tests.helpers.vendor_api import GeminiApi, OpenAIApi
+from tests.helpers.fault_server import AnthropicWire, FaultServer, GeminiWire, OpenAIWire
+from tests.helpers.vendor_api import AnthropicApi, GeminiApi, OpenAIApi
 
 pytest.importorskip("openai", reason="its client's types describe the interface")
+pytest.importorskip("anthropic", reason="its client's types describe the interface")
 
 KEY = "key-0123456789abcdef"
 GONE = object()
@@ -47,14 +48,33 @@ GENERATE: dict[str, Any] = {
     "generationConfig": {"maxOutputTokens": 8, "temperature": 0.0, "topP": 1.0, "seed": 0},
 }
 OPENAI, GEMINI = "/v1/chat/completions", "/v1beta/models/gemini-2.5-pro:generateContent"
-HEADERS = {"Authorization": f"Bearer {KEY}", "x-goog-api-key": KEY, "Content-Type": "application/json"}
+BLOCKS = [
+    {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": jpeg()}},
+    {"type": "text", "text": "Who?"},
+]
+MESSAGE: dict[str, Any] = {
+    "model": "claude-opus-5",
+    "system": "Be brief.",
+    "messages": [{"role": "user", "content": BLOCKS}],
+    "max_tokens": 8,
+    "thinking": {"type": "adaptive", "display": "summarized"},
+    "output_config": {"effort": "low"},
+}
+ANTHROPIC, SOURCE = "/v1/messages", "messages.0.content.0.source"
+HEADERS = {
+    "anthropic-version": "2023-06-01",
+    "Authorization": f"Bearer {KEY}",
+    "x-goog-api-key": KEY,
+    "Content-Type": "application/json",
+}
 
 
 def post(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, dict[str, Any], Any]:
     """Status and body of the response, and the server that gave it."""
-    wire, vendor = (OpenAIWire, OpenAIApi) if "chat" in path else (GeminiWire, GeminiApi)
+    wires: dict[str, Any] = {"chat": (OpenAIWire, OpenAIApi), "messages": (AnthropicWire, AnthropicApi)}
+    wire, vendor = next((one for part, one in wires.items() if part in path), (GeminiWire, GeminiApi))
     with FaultServer(wire) as server:
-        server.models = ["gpt-4o", "gpt-5.4", "gemini-2.5-pro"]
+        server.models = ["gpt-4o", "gpt-5.4", "gemini-2.5-pro", "claude-opus-5"]
         api = vendor(server, lambda asked: ("An answer.", ""))
         place = f"http://127.0.0.1:{server.port}{path}"
         request = urllib.request.Request(place, json.dumps(body).encode(), headers)
@@ -79,7 +99,7 @@ def changed(body: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
     return own
 
 
-@pytest.mark.parametrize(("path", "body"), [(OPENAI, CHAT), (GEMINI, GENERATE)])
+@pytest.mark.parametrize(("path", "body"), [(OPENAI, CHAT), (GEMINI, GENERATE), (ANTHROPIC, MESSAGE)])
 def test_what_the_vendor_describes_is_answered(path: str, body: dict[str, Any]) -> None:
     status, said, api = post(path, body, HEADERS)
     assert status == 200
@@ -146,6 +166,29 @@ def test_gemini_refuses_a_wrong_request(place: str, value: Any, told: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        ("seed", 0, "seed: Extra inputs are not permitted"),
+        ("temperature", 0.0, "temperature: Extra inputs are not permitted"),
+        ("max_tokens", GONE, "max_tokens"),
+        ("messages.0.role", "human", "messages[0].role"),
+        ("messages.0.content.0.type", "image_url", "messages[0].content[0]"),
+        ("messages.0.content.1.text", GONE, "messages[0].content[1].text"),
+        ("thinking.type", "on", "thinking"),
+        ("output_config.effort", "lowest", "output_config.effort"),
+        (f"{SOURCE}.media_type", "image/jpg", "media_type"),
+        (f"{SOURCE}.media_type", "image/png", "the image is no image/png"),
+        (f"{SOURCE}.data", "QUJD", "Unable to process input image"),
+    ],
+)
+def test_anthropic_refuses_a_wrong_request(place: str, value: Any, told: str) -> None:
+    status, said, api = post(ANTHROPIC, changed(MESSAGE, place, value), HEADERS)
+    assert (status, said["error"]["type"]) == (400, "invalid_request_error")
+    assert told in said["error"]["message"]
+    assert api.asked == []
+
+
+@pytest.mark.parametrize(
     ("path", "headers", "status"),
     [
         (OPENAI, {"Authorization": KEY}, 401),
@@ -155,8 +198,13 @@ def test_gemini_refuses_a_wrong_request(place: str, value: Any, told: str) -> No
         (GEMINI, {"Content-Type": "text/plain"}, 400),
         (GEMINI.replace("v1beta", "v2"), {}, 404),
         (GEMINI.replace("gemini-2.5", "gemini-0.1"), {}, 404),
+        (ANTHROPIC, {"Authorization": KEY}, 401),
+        (ANTHROPIC, {"anthropic-version": ""}, 400),
+        ("/v2/messages", {}, 404),
     ],
 )
 def test_headers_and_address_count(path: str, headers: dict[str, str], status: int) -> None:
-    got, _, api = post(path, CHAT if "chat" in path else GENERATE, {**HEADERS, **headers})
+    bodies = {"chat": CHAT, "messages": MESSAGE}
+    body = next((one for part, one in bodies.items() if part in path), GENERATE)
+    got, _, api = post(path, body, {**HEADERS, **headers})
     assert (got, api.asked) == (status, [])

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from microg_bench.curation.folder import CurationFolder
+from microg_bench.curation.folder import CurationFolder, Verdict
 from microg_bench.curation.key_frames import choose_key_frames
 from microg_bench.curation.reviews import merge_reviews, read_reviews
 from microg_bench.curation.taxonomy import read_taxonomy
 from microg_bench.dataset.labels import read_label_map
-from microg_bench.errors import DataError
+from microg_bench.errors import DataError, RunError
 from microg_bench.pages import review_page
 from microg_bench.pages.review_page import read_prefill, write_review_page
 from microg_bench.progress import Progress
@@ -268,7 +268,7 @@ def test_a_second_pass_shows_only_what_is_asked_for(
     browser: Browser, curation: CurationFolder, tmp_path: Path
 ) -> None:
     (tmp_path / "fill.csv").write_text('video_id,caption,mission\norbit_000,"From ""a file"".",ISS-40\n')
-    prefill = read_prefill(tmp_path / "fill.csv")
+    prefill = read_prefill(tmp_path / "fill.csv", curation.clips)
     only = written(curation, tmp_path / "only", only={"orbit_000"}, prefill=prefill)
     with visited(browser, only) as shown:
         assert shown.locator(".row").count() == 1
@@ -277,9 +277,34 @@ def test_a_second_pass_shows_only_what_is_asked_for(
         assert shown.input_value("[data-source=mission]") == "ISS-40"
     (tmp_path / "short.csv").write_text("mission,video_id\nISS-40\n")
     with pytest.raises(DataError, match="short.csv: row 1: has another number of fields than the header"):
-        read_prefill(tmp_path / "short.csv")
+        read_prefill(tmp_path / "short.csv", curation.clips)
     with pytest.raises(DataError, match="there is no clip orbit_009"):
         written(curation, tmp_path / "none", only={"orbit_009"})
+
+
+def test_a_clip_that_could_not_be_cut_is_shown_with_the_reason(browser: Browser, tmp_path: Path) -> None:
+    own = make_curation(tmp_path / "station")
+    own.add(
+        Verdict(clip="orbit_003", stage="trim", key="k", passed=False, reason="is damaged after second 9.1")
+    )
+    own.close()
+    with visited(browser, written(own, tmp_path / "page", rejected=True)) as shown:
+        find(shown, "orbit_003")
+        assert "no pictures: is damaged after second 9.1" in shown.inner_text(".row")
+
+
+def test_a_clip_whose_file_has_changed_is_not_shown(tmp_path: Path) -> None:
+    own = make_curation(tmp_path / "station")
+    own.video("orbit_001").write_bytes(own.video("orbit_000").read_bytes() + b"0")
+    with pytest.raises(RunError, match="orbit_001.mp4: is gone, or has changed since it was cut"):
+        written(own, tmp_path / "page")
+    assert written(own, tmp_path / "page", only={"orbit_000"}).is_file()
+
+
+def test_a_file_of_captions_names_clips_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "fill.csv").write_text("video_id,caption\norbit_000,One.\norbit_0,Two.\n")
+    with pytest.raises(DataError, match="fill.csv: row 2: there is no clip 'orbit_0'"):
+        read_prefill(tmp_path / "fill.csv", ["orbit_000"])
 
 
 def test_the_same_curation_gives_the_same_bytes(curation: CurationFolder, page: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ from microg_bench.runs.budget import (
     expected_frames,
     find_price,
     open_budget,
+    price_day,
     unshown_prompts,
 )
 from microg_bench.runs.execute import ask, open_work
@@ -371,7 +373,11 @@ class Asked(Progress):
 
 
 def confirmed(
-    root: Path, budget: Budget, yes: bool = False, frames: tuple[int | None, ...] = (None,)
+    root: Path,
+    budget: Budget,
+    yes: bool = False,
+    frames: tuple[int | None, ...] = (None,),
+    today: date | None = None,
 ) -> Asked:
     """What is told and asked before ten questions of 8 tokens, in a variant for each number of frames."""
     clips = [Clip(video_id="a_0", source="a", questions=[Question(text="q?", answer="a")] * 10)]
@@ -382,7 +388,7 @@ def confirmed(
             spec = None if count is None else FrameSpec(count=count)
             one = make_configuration(clips, ("vqa",), frames=spec, prompt="plain")
             variants.append(stack.enter_context(opened(root / str(number), one)))
-        confirm(budget, open_work(variants), progress, yes)
+        confirm(budget, open_work(variants), progress, yes, today)
     return progress
 
 
@@ -402,6 +408,16 @@ def test_more_than_a_dollar_without_a_limit_is_asked_for(tmp_path: Path) -> None
         assert [dollars_words(1.1) in question for question in found.questions] == [True] * asked
 
 
+@pytest.mark.parametrize(("today", "old"), [(date(2026, 4, 1), ""), (date(2026, 4, 2), "91 days old")])
+def test_a_price_of_more_than_ninety_days_is_marked(tmp_path: Path, today: date, old: str) -> None:
+    price = Price(date="2026-01-01", input=0, output=1e6)
+    asked = confirmed(tmp_path, Budget(price), today=today)
+    for told in (price_day(price, today), asked.notes[0], asked.questions[0]):
+        assert "prices of 2026-01-01" in told
+        assert old in told
+        assert bool(old) == ("days old" in told)
+
+
 def test_the_cost_is_told_for_the_most_frames_of_all_variants_and_for_the_batch_interface(
     tmp_path: Path,
 ) -> None:
@@ -411,7 +427,7 @@ def test_the_cost_is_told_for_the_most_frames_of_all_variants_and_for_the_batch_
     assert told == alone
     half = confirmed(tmp_path / "3", Budget(price, batch=True), frames=(5, 5)).questions[0]
     whole = confirmed(tmp_path / "4", Budget(price), frames=(5, 5)).questions[0]
-    dollars = [float(text.rpartition("$")[2].replace(",", "")) for text in (half, whole)]
+    dollars = [float(text.rpartition("$")[2].split()[0].replace(",", "")) for text in (half, whole)]
     assert dollars[1] == 2 * dollars[0] > 10 * 5 * 1000
 
 

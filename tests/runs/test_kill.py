@@ -101,7 +101,7 @@ def test_a_second_process_on_the_same_run_is_refused(data: Path, tmp_path: Path)
         wait_until(lambda: bool(answered(tmp_path / "r")), first)
         second = bench(*arguments(data, "r"), cwd=tmp_path)
         assert second.returncode == 1
-        assert "another process is writing to this run" in second.stderr
+        assert "another process is writing to this folder" in second.stderr
     finally:
         first.kill()
         first.communicate()

@@ -1,5 +1,6 @@
 """What a run would ask and cost, without a model."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -31,8 +32,11 @@ def test_the_cost_is_estimated_before_anything_is_asked(tmp_path: Path) -> None:
     found = mb.dry_run("openai:m", "sample", prices=str(prices), max_tokens=5)
     assert found.estimate is not None
     assert (found.estimate.requests, found.estimate.output_tokens, found.estimate.dollars) == (98, 490, 490)
-    assert "prices of 2026-01-01" in str(found)
     assert "<video>" in str(found)
+    for today, old in ((date(2026, 4, 1), False), (date(2026, 4, 2), True)):
+        told = str(replace(found, today=today))
+        assert "prices of 2026-01-01" in told
+        assert ("days old" in told) == old
 
 
 def test_what_the_user_must_know_comes_first() -> None:

@@ -52,7 +52,14 @@ def test_the_published_checkpoints_are_those_of_the_adapters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "access"), [("vllm", "open"), ("server", "open"), ("openai", "closed"), ("gemini", "closed")]
+    ("engine", "access"),
+    [
+        ("vllm", "open"),
+        ("server", "open"),
+        ("openai", "closed"),
+        ("gemini", "closed"),
+        ("anthropic", "closed"),
+    ],
 )
 def test_the_engine_tells_open_from_closed(engine: str, access: str) -> None:
     assert rows(with_settings(ours("New"), engine=engine))[0].access == access

@@ -38,6 +38,14 @@ class Thresholds(Record):
     new: float = Field(ge=0, le=1)
 
 
+class DetectorFacts(Record):
+    """What moves the boxes of a detector, and its thresholds."""
+
+    name: str
+    facts: dict[str, str]
+    thresholds: Thresholds
+
+
 class PersonDetector(ABC):
     """Finds persons in the frames of a clip, and follows them from frame to frame.
 

@@ -13,12 +13,13 @@ from microg_bench.errors import EngineError
 CORNERS = ("x1", "y1", "x2", "y2")
 DETECTED = (*CORNERS, "confidence")
 TRACKED = (*DETECTED, "track")
+_LEAST = 1e-3  # pixels: what is narrower or lower has no area
 
 
 def checked_boxes(
     found: Any, shape: tuple[int, ...], columns: tuple[str, ...], detector: str
 ) -> list[NDArray[np.float64]]:
-    """The persons in each frame, with boxes that overhang the picture cut to it.
+    """The persons in each frame, with boxes that overhang the picture cut to it, without those of no area.
 
     Args:
         found: what `PersonDetector.detect` or `track` returned. An empty array of any shape is no person.
@@ -32,8 +33,8 @@ def checked_boxes(
     Raises:
         EngineError: there is not an array for each frame, an array has another shape or holds something else
             than finite numbers, a box is turned around or outside of the picture, a confidence is not from 0
-            to 1, or a track is no whole number from -1. The detector, the frame (from 1) and the value are
-            named.
+            to 1, or a track is no whole number from -1 or in a frame twice. The detector, the frame (from 1)
+            and the value are named.
     """
     count, height, width = shape[:3]
     said = f"detector {detector}"
@@ -47,10 +48,10 @@ def checked_boxes(
     for number, array in enumerate(arrays, start=1):
         item = f"{said}: frame {number}"
         rows = _numbers(array, columns, item)
-        if fault := _fault(rows, width, height):
+        if fault := _fault(rows, width, height) or _repeated(rows[:, len(DETECTED) :]):
             raise EngineError(fault, item=item)
         rows[:, :4] = rows[:, :4].clip(0, [width, height, width, height])
-        checked.append(rows)
+        checked.append(rows[(rows[:, 2:4] - rows[:, :2] >= _LEAST).all(axis=1)])
     return checked
 
 
@@ -65,6 +66,12 @@ def _numbers(array: Any, columns: tuple[str, ...], item: str) -> NDArray[np.floa
         reason = f"has shape {rows.shape}, not (n, {len(columns)}): {', '.join(columns)}"
         raise EngineError(reason, item=item)
     return rows
+
+
+def _repeated(tracks: NDArray[np.float64]) -> str:
+    """Which track is there twice; "" where none is."""
+    numbers, counts = np.unique(tracks[tracks >= 0], return_counts=True)
+    return f"track {numbers[counts > 1][0]:g} is there twice" if (counts > 1).any() else ""
 
 
 def _fault(rows: NDArray[np.float64], width: int, height: int) -> str:

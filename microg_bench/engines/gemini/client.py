@@ -10,22 +10,25 @@ from google import genai
 from google.genai import errors, types
 
 from microg_bench.engines.base import Job
-from microg_bench.engines.chat_template import PromptError
+from microg_bench.engines.chat_template import system_text
 from microg_bench.engines.http.errors import RequestError, no_answer
 from microg_bench.engines.http.faults import Fault
-from microg_bench.engines.http.media import JpegFrames, clip_file
+from microg_bench.engines.http.media import JpegFrames, check_size, clip_file
 from microg_bench.engines.http.reading import (
     OddError,
     checked,
     dicts,
     mapping,
     name_in,
+    odd_answer,
+    oddly_ended,
     parsed,
     something,
     text_in,
 )
 from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.secrets import Access
+from microg_bench.engines.http.vendor import VendorServer
 from microg_bench.options import flag
 from microg_bench.records import FinishReason, Generation, Image, Response, Text, Video
 from microg_bench.structured import read_schema
@@ -65,7 +68,7 @@ class GeminiBody:
     def __post_init__(self) -> None:
         self._rejections = Rejections(self.model, self.rejected, self.thinking, "gemini")
 
-    def contents(self, job: Job) -> list[types.Content]:
+    def content(self, job: Job) -> list[types.Content]:
         """The turns of the prompt, but for the system's.
 
         Raises:
@@ -82,22 +85,12 @@ class GeminiBody:
         pieces = [piece for turn in turns for piece in turn.parts or []]
         size = sum(len(piece.inline_data.data or b"") * 4 // 3 for piece in pieces if piece.inline_data)
         size += sum(len((piece.text or "").encode()) for piece in pieces)
-        if size > MOST_BYTES:
-            raise PromptError(
-                f"the request is {size / 1e6:.1f} MB, Gemini takes {MOST_BYTES / 1e6:.0f} MB: send fewer or"
-                " smaller frames"
-            )
+        check_size(size, MOST_BYTES, "Gemini")
         return turns
 
     def settings(self, job: Job) -> types.GenerateContentConfig:
         """The system's turn, and how the answer is to be written."""
-        system = "".join(
-            part.text
-            for turn in job.prompt.messages
-            if turn.role == "system"
-            for part in turn.parts
-            if isinstance(part, Text)
-        )
+        system = system_text(job.prompt)
         return types.GenerateContentConfig(
             system_instruction=types.Content(parts=[types.Part(text=system)]) if system else None,
             max_output_tokens=job.generation.max_tokens,
@@ -119,10 +112,10 @@ class GeminiBody:
         return self._rejections.leave_out(fault, names, access)
 
     def line(self, job: Job) -> bytes:
-        """The line of a batch's file of requests for `job`; raises as `contents` does."""
+        """The line of a batch's file of requests for `job`; raises as `content` does."""
         settings = as_json(self.settings(job))
         system = settings.pop("systemInstruction", None)
-        request = {"contents": [as_json(turn) for turn in self.contents(job)], "generationConfig": settings}
+        request = {"contents": [as_json(turn) for turn in self.content(job)], "generationConfig": settings}
         if system is not None:
             request["systemInstruction"] = system
         line = {"key": job.request.id, "request": request}
@@ -165,7 +158,7 @@ def read_answer(request_id: str, said: Any, access: Access, max_tokens: int | No
     Raises:
         RequestError: there is none in it.
     """
-    where, said = access.where, mapping(said)
+    said = mapping(said)
     response = Response(
         id=request_id, text="", served_model=name_in(said.get("modelVersion"), access.secrets)
     )
@@ -178,22 +171,19 @@ def read_answer(request_id: str, said: Any, access: Access, max_tokens: int | No
         text, thoughts = _texts(parts := _parts(candidate))
     except OddError as odd:
         bare = checked(response, access, **counts)
-        raise RequestError(
-            "retryable", f"{where}: {access.secrets.line(odd)}", response=something(bare)
-        ) from None
+        raise odd_answer(odd, bare, access) from None
     clean = access.secrets.clean
     told = {"text": clean(text), "reasoning": clean(thoughts) or None}
     response = checked(response.model_copy(update=told), access, max_tokens, **counts)
     ended = candidate.get("finishReason")
     finish_reason = _FINISH_REASONS.get(ended.removeprefix("IMAGE_")) if isinstance(ended, str) else None
-    words = f"with finish reason {access.secrets.line(ended)}" if ended else "without a finish reason"
-    if candidate.get("finishMessage"):
-        words += f": {access.secrets.line(candidate['finishMessage'])}"
     if finish_reason == "stop" and not any("text" in part for part in parts):
-        finish_reason, words = None, "without a text"
-    if finish_reason is None:
-        reason = f"{where}: the answer ended {words}"
+        reason = f"{access.where}: the answer ended without a text"
         raise RequestError("retryable", reason, response=something(response))
+    if finish_reason is None:
+        told_why = candidate.get("finishMessage")
+        more = f": {access.secrets.line(told_why)}" if told_why else ""
+        raise oddly_ended(ended, response, access, more)
     return response.model_copy(update={"finish_reason": finish_reason})
 
 
@@ -232,46 +222,22 @@ def _counts(usage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@dataclass
-class GeminiServer:
-    """Gemini's model `body.model`. `timeout` is what a request may take, in seconds."""
+class GeminiServer(VendorServer):
+    """Gemini's model `body.model`."""
 
-    access: Access
     client: genai.Client
     body: GeminiBody
-    timeout: float
 
-    @property
-    def label(self) -> str:
-        """Its address, where one was given."""
-        return self.access.where
-
-    async def ask(self, job: Job) -> Response:
-        """Send one request; a setting that the model rejects is left out and the request sent again.
-
-        Raises:
-            PromptError: see `GeminiBody.contents`.
-            RequestError: there is no answer.
-        """
-        contents = await asyncio.to_thread(self.body.contents, job)
-        while True:
-            settings = self.body.settings(job)
-            said = await self._send(contents, settings)
-            if not isinstance(said, Fault):
-                return read_answer(job.request.id, said, self.access, job.generation.max_tokens)
-            if not self.body.leave_out(said, dict(settings), self.access):
-                raise error_of(said, self.access)
-
-    async def _send(self, contents: list[Any], settings: types.GenerateContentConfig) -> Any:
-        """The response, as JSON or as the fault that it tells."""
+    async def send(self, content: list[Any], settings: types.GenerateContentConfig) -> Any:
+        """See `VendorServer.send`."""
         whole = settings.model_copy(update={"should_return_http_response": True})
         asking = self.client.aio.models.generate_content(
-            model=self.body.model, contents=contents, config=whole
+            model=self.body.model, contents=content, config=whole
         )
         try:
             said = (await asyncio.wait_for(asking, self.timeout)).sdk_http_response
-            content = parsed(((said and said.body) or "").encode("latin-1"))
-            return Fault.inside(content) or content
+            told = parsed(((said and said.body) or "").encode("latin-1"))
+            return Fault.inside(told) or told
         except errors.APIError as error:
             return fault_of(error)
         except OddError as odd:
@@ -279,6 +245,14 @@ class GeminiServer:
         except Exception as error:  # the client lets the errors of several libraries through
             failed = no_answer(error, self.access, self.timeout)
         raise failed
+
+    def read(self, job: Job, said: Any) -> Response:
+        """See `read_answer`."""
+        return read_answer(job.request.id, said, self.access, job.generation.max_tokens)
+
+    def error(self, fault: Fault) -> RequestError:
+        """See `error_of`."""
+        return error_of(fault, self.access)
 
 
 def fault_of(error: errors.APIError) -> Fault:

@@ -9,7 +9,6 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
 import httpx2
@@ -32,24 +31,21 @@ from microg_bench.engines.gemini.client import (
     read_answer,
     request_error,
 )
-from microg_bench.engines.http.clients import MOST_BYTES, async_http_client, http_client, within
-from microg_bench.engines.http.errors import RequestError
+from microg_bench.engines.http.clients import MOST_BYTES, async_http_client, http_client
+from microg_bench.engines.http.errors import RequestError, at_start, unknown_model
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames
-from microg_bench.engines.http.pool import HttpEngine, ServerPool
+from microg_bench.engines.http.pool import HttpEngine
 from microg_bench.engines.http.reading import mapping
-from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
+from microg_bench.engines.http.secrets import Access, vendor_access
 from microg_bench.errors import EngineError
 from microg_bench.records import Generation, ThinkingLevel
-from microg_bench.text import unknown
 
 T = TypeVar("T")
 
 _KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # in the order in which the client prefers them
 _URL = "https://generativelanguage.googleapis.com"
 _MOST_BYTES = 4 * 1000**3  # of a file of answers
-_CHECK_S = 30.0
-_NAMED = 8  # models that are named where one is not known
 _VERSION = "v1beta"  # whose published description has all that is sent; that of v1 has no system's turn
 _ENDED = ("SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")
 # Results of batches carry codes of google.rpc.Code, or HTTP's; both are read as HTTP's here.
@@ -83,11 +79,7 @@ class GeminiEngine(HttpEngine, BatchEngine):
         if len(self.options.url) > 1:
             raise EngineError("engine gemini asks one address")
         given = next(iter(self.options.url), "") or os.environ.get("GOOGLE_GEMINI_BASE_URL", "").strip()
-        where, url = base_url(given) if given else "Gemini", base_url(given or _URL)
-        if (found := read_key(_KEYS, url)) is None:
-            raise EngineError(f"no key: set the environment variable {' or '.join(_KEYS)} to yours")
-        secrets = Secrets(*(os.environ.get(name) for name in _KEYS))
-        self._access = Access(where, found[1], found[0], secrets, url)
+        self._access = vendor_access("Gemini", given, _URL, _KEYS)
         self._check_model(self.options.checkpoint)
         self._body = GeminiBody(
             self.options.checkpoint,
@@ -98,8 +90,6 @@ class GeminiEngine(HttpEngine, BatchEngine):
         )
 
     def _check_model(self, model: str) -> None:
-        seconds = min(self.options.timeout, _CHECK_S)
-
         def others(client: genai.Client) -> list[str] | None:
             """None where the model is known, else the names of those that are."""
             try:
@@ -110,14 +100,10 @@ class GeminiEngine(HttpEngine, BatchEngine):
                     raise
             return [(one.name or "").removeprefix("models/") for one in client.models.list()]
 
-        try:
-            names = within(seconds, lambda: self._asking(seconds, others))
-        except TimeoutError:
-            reason = f"{self._access.where}: no answer within {seconds:g} s"
-            raise EngineError(reason) from None
+        timeout = self.options.timeout
+        names = at_start(self._access, timeout, lambda seconds: self._asking(seconds, others))
         if names is not None:
-            near = get_close_matches(model, names, n=_NAMED, cutoff=0.0)
-            raise EngineError(unknown("model", model, near), item=self._access.where)
+            raise unknown_model(model, names, self._access)
 
     async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
         """See `ServerPool.answer`."""
@@ -125,8 +111,7 @@ class GeminiEngine(HttpEngine, BatchEngine):
         async with async_http_client(address, seconds) as http:
             client = self._client(seconds, http_client(address, seconds), http)
             server = GeminiServer(self._access, client, self._body, seconds)
-            pool = ServerPool([server], self.options.max_concurrency, self.policy, self.clock)
-            async with aclosing(pool.answer(jobs)) as answers:
+            async with aclosing(self.pooled(server, jobs)) as answers:
                 async for answered in answers:
                     yield answered
 

@@ -23,7 +23,7 @@ _KEPT = 100  # connections that are kept for the next request
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=_KEPT)
 _PROXY = re.compile(r"((https?|socks5h?)://)?([^/]*@)?([\w.-]+|\[[\da-f:.]+\])(:\d+)?(/.*)?", re.IGNORECASE)
 _HEADERS = {"Accept-Encoding": "identity"}
-_KEY_HEADERS = ("authorization", "x-goog-api-key")
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
 class BodyError(Exception):

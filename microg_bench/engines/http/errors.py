@@ -4,14 +4,19 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from microg_bench.engines.http.clients import BodyError
+from microg_bench.engines.http.clients import BodyError, within
 from microg_bench.engines.http.secrets import Access
+from microg_bench.errors import EngineError
 from microg_bench.records import Failure, Response
+from microg_bench.text import unknown
+
+T = TypeVar("T")
 
 # refused: this request will never be answered. denied: the same for this key, and perhaps all requests.
 # retryable: it may be answered if it is sent again. rate-limited: the same, and the server wants fewer
@@ -20,6 +25,8 @@ Kind = Literal["refused", "denied", "retryable", "rate-limited", "unreachable", 
 
 _FATAL = frozenset({401, 402, 404})
 _RETRYABLE = frozenset({408, 409, 425})
+CHECK_S = 30.0  # what a question of the check at the start may take
+_NAMED = 8  # models that are named where one is not known
 _CONNECTING = frozenset({"ConnectError", "ConnectTimeout", "ProxyError"})  # of the SDKs' HTTP library
 
 
@@ -48,6 +55,25 @@ class RequestError(Exception):
             retryable=self.kind != "refused",
             response=self.response,
         )
+
+
+def at_start(access: Access, timeout: float, ask: Callable[[float], T]) -> T:
+    """What `ask` returns, which is given the seconds that it may take: `timeout`, or `CHECK_S`.
+
+    Raises:
+        EngineError: it takes longer.
+    """
+    seconds = min(timeout, CHECK_S)
+    try:
+        return within(seconds, lambda: ask(seconds))
+    except TimeoutError:
+        raise EngineError(f"{access.where}: no answer within {seconds:g} s") from None
+
+
+def unknown_model(model: str, names: Collection[str], access: Access) -> EngineError:
+    """That a server has no `model`, with the nearest of the `names` that it has."""
+    near = get_close_matches(model, names, n=_NAMED, cutoff=0.0)
+    return EngineError(unknown("model", model, near), item=access.where)
 
 
 def kind_of(status: int) -> Kind:

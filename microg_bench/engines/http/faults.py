@@ -10,7 +10,19 @@ from microg_bench.engines.http.reading import OddError, dicts, glimpse, mapping,
 from microg_bench.engines.http.secrets import Access
 from microg_bench.records import Response
 
-_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_QUOTA = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error"}
+)
+# The statuses that stand for Anthropic's names of errors; 500 for others.
+_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+}
 _FILTERED = frozenset(
     {
         *("content_filter", "content_policy_violation", "invalid_prompt", "moderation_blocked"),
@@ -39,6 +51,7 @@ _THOUGHT = ("thinking", "reasoning")
 _SCHEMA = (
     *("response_format", "json_schema", "json_mode", "structured_output", "structured_outputs"),
     *("response_json_schema", "response_schema", "response_mime_type", "guided_json", "guided_decoding"),
+    *("output_config_format", "output_format"),
 )
 
 
@@ -216,6 +229,8 @@ def _fields(told: dict[str, Any]) -> list[str]:
 
 def _status(names: set[str]) -> int:
     """The status that stands for the names of an error."""
+    if known := names & _STATUSES.keys():
+        return _STATUSES[min(known)]
     said = " ".join(names)
     if names & _QUOTA or _BUSY.search(said):
         return 429

@@ -90,6 +90,19 @@ def clip_file(job: Job) -> tuple[str, bytes]:
         raise PromptError(str(error)) from None
 
 
+def check_size(size: int, most: int, vendor: str) -> None:
+    """Refuse a request of `size` bytes where its vendor takes at most `most`.
+
+    Raises:
+        PromptError: it is larger.
+    """
+    if size > most:
+        raise PromptError(
+            f"the request is {size / 1e6:.1f} MB, {vendor} takes {most / 1e6:.0f} MB: send fewer or"
+            " smaller frames"
+        )
+
+
 def data_url(kind: str, *contents: bytes) -> str:
     """A content of a media type as a `data:` URL; several, with commas between, as vLLM reads JPEG frames."""
     return f"data:{kind};base64," + ",".join(base64.b64encode(one).decode("ascii") for one in contents)

@@ -152,6 +152,13 @@ class HttpEngine(Engine):
             reason = f"engine {cls.name} has no {options.media} (it has: {', '.join(cls.medias)})"
             raise UsageError(reason, item=flag("media"))
 
+    async def pooled(self, server: Server, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
+        """What `server` alone answers; see `ServerPool.answer`."""
+        pool = ServerPool([server], self.options.max_concurrency, self.policy, self.clock)
+        async with aclosing(pool.answer(jobs)) as answers:
+            async for answered in answers:
+                yield answered
+
 
 @dataclass(eq=False)
 class _Member:

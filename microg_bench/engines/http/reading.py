@@ -114,6 +114,19 @@ def something(response: Response) -> Response | None:
     return response if said else None
 
 
+def odd_answer(odd: OddError, response: Response, access: Access) -> RequestError:
+    """What a response means in which no answer is found."""
+    reason = f"{access.where}: {access.secrets.line(odd)}"
+    return RequestError("retryable", reason, response=something(response))
+
+
+def oddly_ended(ended: Any, response: Response, access: Access, more: str = "") -> RequestError:
+    """What a response means whose answer `ended` for a reason that is missing or not known."""
+    words = f"with finish reason {access.secrets.line(ended)}" if ended else "without a finish reason"
+    reason = f"{access.where}: the answer ended {words}{more}"
+    return RequestError("retryable", reason, response=something(response))
+
+
 def _counts(**told: Any) -> dict[str, int | None]:
     counts = {name: _count(name, found) for name, found in told.items()}
     total, prompt = counts.pop("total_tokens", None), counts.get("prompt_tokens")

@@ -88,6 +88,20 @@ def read_key(names: Sequence[str], url: str) -> tuple[str, str] | None:
     return None
 
 
+def vendor_access(vendor: str, given: str, default: str, keys: Sequence[str]) -> Access:
+    """The access to a `vendor` at the address `given`, or at `default` where that is empty.
+
+    `keys` are the environment variables that may hold its key, the first that is set counts.
+
+    Raises:
+        EngineError: there is no key, or `read_key` or `base_url` refuses key or address.
+    """
+    where, url = base_url(given) if given else vendor, base_url(given or default)
+    if (found := read_key(keys, url)) is None:
+        raise EngineError(f"no key: set the environment variable {' or '.join(keys)} to yours")
+    return Access(where, found[1], found[0], Secrets(*(os.environ.get(name) for name in keys)), url)
+
+
 def base_url(url: str) -> str:
     """`url` where it may be written down as it is, without a slash at its end.
 

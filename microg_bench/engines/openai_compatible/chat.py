@@ -9,17 +9,17 @@ import openai
 
 from microg_bench.engines.base import Answered, Job
 from microg_bench.engines.http.clients import async_http_client, http_client, within
-from microg_bench.engines.http.errors import RequestError
+from microg_bench.engines.http.errors import CHECK_S, RequestError
 from microg_bench.engines.http.pool import HttpEngine, ServerPool
 from microg_bench.engines.http.reading import OddError, dicts, mapping, parsed
+from microg_bench.engines.http.sdk import request_error
 from microg_bench.engines.http.secrets import Access
-from microg_bench.engines.openai_compatible.client import ChatBody, ChatServer, arguments, request_error
+from microg_bench.engines.openai_compatible.client import ChatBody, ChatServer, arguments
 from microg_bench.errors import EngineError
 from microg_bench.records import ThinkingLevel
 
 T = TypeVar("T")
 
-CHECK_S = 30.0  # what a question of the check at the start may take
 EFFORTS: Mapping[ThinkingLevel, Mapping[str, Any]] = {
     "low": {"reasoning_effort": "low"},
     "medium": {"reasoning_effort": "medium"},
@@ -117,7 +117,7 @@ def checked_at_start(access: Access, timeout: float, ask: Callable[[openai.OpenA
     except (RequestError, EngineError):
         raise
     except Exception as error:  # the client lets the errors of several libraries through
-        failed = request_error(error, access, seconds)
+        failed = request_error(error, access, seconds, openai.APIStatusError)
     raise failed
 
 

@@ -14,12 +14,22 @@ import openai
 
 from microg_bench.engines.base import Job
 from microg_bench.engines.chat_template import delivered, parts
-from microg_bench.engines.http.errors import RequestError, kind_of, no_answer
+from microg_bench.engines.http.errors import RequestError, kind_of
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames, clip_file, data_url
 from microg_bench.engines.http.pool import remember
-from microg_bench.engines.http.reading import OddError, checked, mapping, name_in, parsed, something, text_in
+from microg_bench.engines.http.reading import (
+    OddError,
+    checked,
+    mapping,
+    name_in,
+    odd_answer,
+    oddly_ended,
+    something,
+    text_in,
+)
 from microg_bench.engines.http.rejections import Rejections
+from microg_bench.engines.http.sdk import said
 from microg_bench.engines.http.secrets import Access
 from microg_bench.options import Options
 from microg_bench.records import FinishReason, Generation, Image, Message, Response, Text, Video
@@ -193,32 +203,21 @@ class ChatServer:
         by_id = media in self._kept
         while True:
             settings = self.body.settings(job.generation)
-            said = await self._send((_without_media(content) if by_id else content) | settings)
-            if not isinstance(said, Fault):
+            found = await self._send((_without_media(content) if by_id else content) | settings)
+            if not isinstance(found, Fault):
                 if media:
                     remember(self._kept, media, None)
-                return read_completion(name, said, self.access, self.version, longest)
-            if by_id and kind_of(said.status) == "refused":
+                return read_completion(name, found, self.access, self.version, longest)
+            if by_id and kind_of(found.status) == "refused":
                 self._kept.pop(media, None)
                 by_id = False
-            elif not self.body.leave_out(said, settings, self.access):
-                return unanswered(name, said, self.access)
+            elif not self.body.leave_out(found, settings, self.access):
+                return unanswered(name, found, self.access)
 
     async def _send(self, body: dict[str, Any]) -> Any:
         """The response, as JSON or as the fault that it tells."""
-        chat = self.client.chat.completions.with_raw_response
-        try:
-            asking = chat.create(**arguments(body))
-            raw = await asyncio.wait_for(asking, self.timeout)
-            said = parsed(raw.http_response.content)
-            return Fault.inside(said) or said
-        except openai.APIStatusError as error:
-            return Fault.of(error.status_code, error.response.content, error.response.headers)
-        except OddError as odd:
-            failed = RequestError("retryable", f"{self.access.where}: {self.access.secrets.line(odd)}")
-        except Exception as error:  # the client lets the errors of several libraries through
-            failed = no_answer(error, self.access, self.timeout)
-        raise failed
+        asking = self.client.chat.completions.with_raw_response.create(**arguments(body))
+        return await said(asking, self.access, self.timeout, openai.APIStatusError)
 
 
 def arguments(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,13 +261,6 @@ def unanswered(request_id: str, fault: Fault, access: Access) -> Response:
     raise fault.error(access)
 
 
-def request_error(error: Exception, access: Access, seconds: float) -> RequestError:
-    """What an error of the client means."""
-    if isinstance(error, openai.APIStatusError):
-        return Fault.of(error.status_code, error.response.content, error.response.headers).error(access)
-    return no_answer(error, access, seconds)
-
-
 def read_completion(
     request_id: str, said: Any, access: Access, version: str | None = None, max_tokens: int | None = None
 ) -> Response:
@@ -284,7 +276,7 @@ def read_completion(
     Raises:
         RequestError: there is none in it.
     """
-    where, clean = access.where, access.secrets.clean
+    clean = access.secrets.clean
     response = Response(
         id=request_id,
         text="",
@@ -297,9 +289,7 @@ def read_completion(
         text, refusal, thoughts = _message(choice.get("message"))
     except OddError as odd:
         bare = checked(response, access, **counts)
-        raise RequestError(
-            "retryable", f"{where}: {access.secrets.line(odd)}", response=something(bare)
-        ) from None
+        raise odd_answer(odd, bare, access) from None
     told = {"text": clean(text or refusal), "reasoning": clean(thoughts) or None}
     response = checked(response.model_copy(update=told), access, max_tokens, **counts)
     if (fault := Fault.inside(choice)) is not None:
@@ -308,9 +298,7 @@ def read_completion(
     ended = mapping(ended).get("type", ended)
     finish_reason = _FINISH_REASONS.get(ended.lower()) if isinstance(ended, str) else None
     if finish_reason is None:
-        words = f"with finish reason {access.secrets.line(ended)}" if ended else "without a finish reason"
-        reason = f"{where}: the answer ended {words}"
-        raise RequestError("retryable", reason, response=something(response))
+        raise oddly_ended(ended, response, access)
     return response.model_copy(update={"finish_reason": "refusal" if refusal else finish_reason})
 
 

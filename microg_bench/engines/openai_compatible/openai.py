@@ -8,26 +8,24 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import openai
 
 from microg_bench.engines.base import BatchEngine, BatchState, Job, Outcome, QueueFullError, batch_results
 from microg_bench.engines.http.clients import MOST_BYTES, http_client
-from microg_bench.engines.http.errors import RequestError
+from microg_bench.engines.http.errors import RequestError, unknown_model
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.reading import mapping
+from microg_bench.engines.http.sdk import engine_errors
 from microg_bench.engines.http.secrets import Access, Secrets, base_url, read_key
 from microg_bench.engines.openai_compatible.chat import EFFORTS, ChatEngine, checked_at_start, served
-from microg_bench.engines.openai_compatible.client import ChatBody, read_completion, request_error, unanswered
+from microg_bench.engines.openai_compatible.client import ChatBody, read_completion, unanswered
 from microg_bench.errors import EngineError
 from microg_bench.records import Generation, ThinkingLevel
-from microg_bench.text import unknown
 
 _KEY = "OPENAI_API_KEY"
 _URL = "https://api.openai.com/v1"
-_NAMED = 8  # models that are named where one is not known
 _METADATA = "microg-bench"  # the name under which a batch's metadata carries our token
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _OK = 200
@@ -77,8 +75,7 @@ class OpenAIEngine(ChatEngine, BatchEngine):
             raise EngineError(failed.reason) from None
         names = [one.id for one in served(access, self.options.timeout)]
         if model not in names:
-            near = get_close_matches(model, names, n=_NAMED, cutoff=0.0)
-            raise EngineError(unknown("model", model, near), item=access.where)
+            raise unknown_model(model, names, access)
 
     def encoded(self, job: Job) -> bytes:
         """The line of the file of requests for `job`."""
@@ -156,16 +153,12 @@ class OpenAIEngine(ChatEngine, BatchEngine):
     def _client(self, most_bytes: int = MOST_BYTES) -> Iterator[openai.OpenAI]:
         """A client that sends each request once: a batch that is sent twice is paid twice."""
         access, seconds = self._access[0], self.options.timeout
-        try:
+        with engine_errors(access, seconds, openai.APIStatusError):
             http = http_client(access.where, seconds, most_bytes, redirects=True)
             with openai.OpenAI(
                 api_key=access.key, base_url=access.where, max_retries=0, timeout=seconds, http_client=http
             ) as client:
                 yield client
-        except EngineError:
-            raise
-        except Exception as error:  # the client lets the errors of several libraries through
-            raise EngineError(request_error(error, access, seconds).reason) from None
 
 
 def _is_known(client: openai.OpenAI, model: str) -> bool:

@@ -29,6 +29,19 @@ def test_boxes_that_overhang_are_cut_to_the_picture() -> None:
     assert given[0, 0] == -3, "what the detector keeps is not changed"
 
 
+def test_boxes_without_area_are_left_out() -> None:
+    rows = [[64, 2, 80, 40, 0.5], GOOD, [3, 4, 3, 9, 0.5], [3, 4, 9, 4.0004, 0.5], [1, -9, 30, 0, 0.5]]
+    first, second = checked_boxes([rows, rows[:1]], SHAPE, DETECTED, "lab")
+    assert (first.tolist(), second.shape) == ([GOOD], (0, 5))
+
+
+def test_a_track_is_in_a_frame_once() -> None:
+    rows = [[*GOOD, -1], [*GOOD, -1], [*GOOD, 3]]
+    assert len(checked_boxes([rows, rows[2:]], SHAPE, TRACKED, "lab")[0]) == 3
+    with pytest.raises(EngineError, match="detector lab: frame 2: track 3 is there twice"):
+        checked_boxes([rows, [*rows, [*GOOD, 3]]], SHAPE, TRACKED, "lab")
+
+
 def test_an_empty_array_is_no_person_whatever_its_shape() -> None:
     assert [one.shape for one in checked_boxes([[], np.zeros((0, 4))], SHAPE, TRACKED, "lab")] == [(0, 6)] * 2
 

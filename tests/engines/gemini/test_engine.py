@@ -1,7 +1,6 @@
 import base64
 import io
 import json
-import logging
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +14,6 @@ import pytest
 from microg_bench.engines.gemini.client import MOST_BYTES
 from microg_bench.engines.gemini.engine import GeminiEngine
 from microg_bench.engines.http.pool import RetryPolicy
-from microg_bench.engines.registry import engine_class
 from microg_bench.errors import EngineError, UsageError
 from microg_bench.options import Options
 from microg_bench.records import (
@@ -32,7 +30,7 @@ from microg_bench.records import (
 from tests.engines.conftest import AnswerAll, grey_frames, job_of
 from tests.helpers.fault_server import FaultServer, GeminiWire
 from tests.helpers.gemini_messages import ThinkingConfig
-from tests.helpers.odd_answers import ANSWERED, REFUSED, RETRIED
+from tests.helpers.odd_answers import ANSWERED
 from tests.helpers.videos import write_clip
 
 pytestmark = pytest.mark.slow
@@ -175,17 +173,6 @@ def test_thoughts_are_no_part_of_the_answer(server: FaultServer, answer_all: Ans
     assert outcome.text == "Ann\ufffd\ufffd"
 
 
-@pytest.mark.parametrize("fault", ["empty", "malformed", "html", "500", "reset"])
-def test_what_has_no_answer_in_it_is_a_failure_worth_another_start(
-    server: FaultServer, answer_all: AnswerAll, fault: str
-) -> None:
-    outcome = one(server, answer_all, fault)
-    assert isinstance(outcome, Failure)
-    assert outcome.retryable
-    assert outcome.reason.endswith("(asked 3 times)")
-    assert server.asked.total() == 3, "the client's own retries are off"
-
-
 def test_the_wait_that_the_server_asks_for_is_kept(server: FaultServer, answer_all: AnswerAll) -> None:
     engine = started(server)
     busy = server.wire.error(429, "slow down", "", "86400s")
@@ -210,20 +197,6 @@ def test_a_rejected_key_is_told_without_the_key(server: FaultServer, status: int
     assert f"{status}: API key not valid: [key]: check the key in GEMINI_API_KEY" in told
 
 
-def test_an_unknown_model_is_told_with_those_that_are_near(server: FaultServer) -> None:
-    server.models = ["gemini-2.5-pro", "gemini-2.5-flash"]
-    told = refusal(make(server, checkpoint="gemini-2.5-por"))
-    assert "unknown model 'gemini-2.5-por': did you mean gemini-2.5-pro" in told
-
-
-def test_a_wrong_address_is_told(server: FaultServer) -> None:
-    server.routes["GET", "/"] = lambda call: (404, b"<html>not here</html>")
-    assert "404" in refusal(make(server))
-    with FaultServer(GeminiWire) as gone:
-        pass
-    assert refusal(make(server, url=(gone.url,))) == f"{gone.url} cannot be reached: connection refused"
-
-
 def test_the_address_may_end_in_the_version_of_the_interface(
     server: FaultServer, answer_all: AnswerAll
 ) -> None:
@@ -237,30 +210,12 @@ def test_the_address_may_end_in_the_version_of_the_interface(
     assert seen == ["/v7beta/models/m:generateContent"]
 
 
-def test_the_key_appears_nowhere(
-    server: FaultServer, answer_all: AnswerAll, caplog: pytest.LogCaptureFixture
-) -> None:
-    engine = started(server)
-    echo = server.wire.error(400, f"bad header x-goog-api-key: {KEY}")
-    server.routes["POST", "/"] = lambda call: (400, echo)
-    with caplog.at_level(logging.DEBUG):
-        (outcome,) = answer_all(engine, [job_of(0)])
-    assert isinstance(outcome, Failure)
-    assert "[key]" in outcome.reason
-    for text in (repr(outcome), repr(engine), str(engine.provenance()), caplog.text):
-        assert KEY not in text
-
-
 def test_options_of_other_engines_are_refused_by_name() -> None:
     with pytest.raises(UsageError, match="--detail: engine gemini does not take it"):
         GeminiEngine.check(Options(detail="low"))
     with pytest.raises(UsageError, match="--media: engine gemini has no video"):
         GeminiEngine.check(Options(media="video"))
     GeminiEngine.check(Options(media="clip", max_concurrency=3))
-
-
-def test_it_is_found_by_name() -> None:
-    assert engine_class("gemini") is GeminiEngine
 
 
 @pytest.mark.parametrize("fault", ANSWERED["gemini"])
@@ -270,23 +225,6 @@ def test_an_answer_is_read_in_every_form(server: FaultServer, answer_all: Answer
     assert outcome.text.startswith("text: is fixing the cable?")
     assert outcome.reasoning == ("Let me see." if fault == "thoughts beside" else None)
     assert (outcome.prompt_tokens, outcome.output_tokens, outcome.reasoning_tokens) == (100, 7, 2)
-
-
-@pytest.mark.parametrize("fault", RETRIED["gemini"])
-def test_what_is_no_answer_is_asked_again(server: FaultServer, answer_all: AnswerAll, fault: str) -> None:
-    outcome = one(server, answer_all, fault)
-    assert isinstance(outcome, Failure)
-    assert outcome.retryable
-    assert server.asked.total() == 3
-
-
-@pytest.mark.parametrize("fault", (*REFUSED["gemini"], "endless"))
-def test_what_would_fail_again_is_not_asked_again(
-    server: FaultServer, answer_all: AnswerAll, fault: str
-) -> None:
-    outcome = one(server, answer_all, fault)
-    assert isinstance(outcome, Failure)
-    assert server.asked.total() == 1
 
 
 @pytest.mark.parametrize(
@@ -308,13 +246,6 @@ def test_why_there_is_no_answer_is_told(
     outcome = one(server, answer_all, fault)
     assert isinstance(outcome, Failure)
     assert told in outcome.reason
-
-
-def test_half_an_answer_is_kept_with_its_failure(server: FaultServer, answer_all: AnswerAll) -> None:
-    outcome = one(server, answer_all, "MALFORMED_FUNCTION_CALL")
-    assert isinstance(outcome, Failure)
-    assert outcome.response is not None
-    assert (outcome.response.text, outcome.response.output_tokens) == ("text:", 7)
 
 
 def test_why_generation_ended_is_told_in_the_vendors_words(
@@ -374,20 +305,3 @@ def test_a_level_of_thinking_that_is_not_known_ends_the_run(
     server.routes["POST", "/"] = lambda call: (400, said)
     with pytest.raises(EngineError, match="level of thinking that is asked for is not known there"):
         answer_all(engine, [job_of(0)])
-
-
-def test_the_address_in_the_environment_counts(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch, answer_all: AnswerAll
-) -> None:
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
-    engine = started(server, url=())
-    assert engine.provenance()["servers"] == server.url
-    assert isinstance(answer_all(engine, [job_of(0)])[0], Response)
-
-
-def test_a_key_is_sent_over_https_or_to_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GEMINI_API_KEY", "AIzaSy0123456789")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://gateway.example")
-    for options in (Options(checkpoint="m"), Options(checkpoint="m", url=("http://10.0.0.3/v1",))):
-        with pytest.raises(EngineError, match="API_KEY would be sent unencrypted: use https"):
-            GeminiEngine(options).start()

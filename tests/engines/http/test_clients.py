@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from microg_bench.engines.anthropic.engine import AnthropicEngine
 from microg_bench.engines.base import Engine
 from microg_bench.engines.gemini.engine import GeminiEngine
 from microg_bench.engines.http.clients import check_proxy, proxy_of, within
@@ -15,19 +16,24 @@ from microg_bench.errors import EngineError
 from microg_bench.options import Options
 from microg_bench.records import Response
 from tests.engines.conftest import answers, job_of
-from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
+from tests.helpers.fault_server import AnthropicWire, FaultServer, GeminiWire, OpenAIWire
 from tests.helpers.tls import self_signed
 
 pytestmark = pytest.mark.slow
 
-KINDS: list[Any] = [(ServerEngine, OpenAIWire), (GeminiEngine, GeminiWire)]
+KINDS: list[Any] = [
+    (ServerEngine, OpenAIWire),
+    (GeminiEngine, GeminiWire),
+    (AnthropicEngine, AnthropicWire),
+]
 NOBODY = "http://127.0.0.1:9"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GEMINI_API_KEY", "AIzaSy0123456789")
+    for name in ("GEMINI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, "AIzaSy0123456789")
     for name in ("GOOGLE_API_KEY", "OPENAI_API_KEY", *PROXIES, *map(str.upper, PROXIES)):
         monkeypatch.delenv(name, raising=False)
 
@@ -54,7 +60,8 @@ def test_a_server_on_this_machine_is_asked_without_a_proxy(
 
 
 @pytest.mark.parametrize(
-    ("kind", "scheme"), [(ServerEngine, "http"), (ServerEngine, "https"), (GeminiEngine, "https")]
+    ("kind", "scheme"),
+    [(ServerEngine, "http"), (ServerEngine, "https"), (GeminiEngine, "https"), (AnthropicEngine, "https")],
 )
 def test_a_proxy_that_fails_is_named_without_its_login(
     monkeypatch: pytest.MonkeyPatch, kind: Any, scheme: str
@@ -65,7 +72,7 @@ def test_a_proxy_that_fails_is_named_without_its_login(
     assert told(kind, url) == way
 
 
-@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
+@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine, AnthropicEngine])
 def test_what_a_proxy_says_is_told(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
     class Proxy(BaseHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
@@ -100,7 +107,7 @@ def test_the_proxy_of_an_address_is_that_of_the_environment(monkeypatch: pytest.
     assert proxy_of("http://127.0.0.1/v1") is None
 
 
-@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
+@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine, AnthropicEngine])
 @pytest.mark.parametrize("value", ["htp:/bad", "htp://bad", "nonsense:::", "http://", "://h:1"])
 def test_what_is_no_address_of_a_proxy_is_refused(
     monkeypatch: pytest.MonkeyPatch, kind: Any, value: str
@@ -122,12 +129,12 @@ def test_what_may_be_a_proxy_is_taken(monkeypatch: pytest.MonkeyPatch, value: st
     check_proxy("https://example.com/v1")
 
 
-@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
+@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine, AnthropicEngine])
 def test_a_host_without_an_address_is_told(kind: Any) -> None:
     assert "cannot be reached: the host is not known" in told(kind, "https://nobody.invalid/v1")
 
 
-@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
+@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine, AnthropicEngine])
 def test_why_a_certificate_is_refused_is_told(
     kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,13 +146,13 @@ def test_why_a_certificate_is_refused_is_told(
         assert "501" in told(kind, f"https://localhost:{port}/v1")
 
 
-@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
+@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine, AnthropicEngine])
 def test_a_server_that_wants_tls_is_told(kind: Any, tmp_path: Path) -> None:
     with self_signed(tmp_path) as (port, _):
         assert "give an address of https" in told(kind, f"http://localhost:{port}/v1")
 
 
-@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine])
+@pytest.mark.parametrize("kind", [ServerEngine, GeminiEngine, AnthropicEngine])
 def test_a_server_without_tls_is_told(kind: Any) -> None:
     with FaultServer() as plain:
         assert "cannot be reached: TLS failed" in told(kind, plain.url.replace("http:", "https:"))

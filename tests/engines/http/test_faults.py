@@ -12,7 +12,7 @@ from microg_bench.engines.base import Engine
 from microg_bench.engines.registry import engine_class
 from microg_bench.options import Options
 from microg_bench.runs.record import RunRecord
-from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
+from tests.helpers.fault_server import AnthropicWire, FaultServer, GeminiWire, OpenAIWire
 from tests.helpers.odd_answers import ANSWERED, REFUSED, RETRIED
 from tests.helpers.remote_runs import SHORT, clips, run_all
 
@@ -33,12 +33,12 @@ PASSING = (
     "trickle",
 )
 KEY = "sk-the-key-of-this-test"
-KINDS = [("openai", OpenAIWire), ("gemini", GeminiWire)]
+KINDS = [("openai", OpenAIWire), ("gemini", GeminiWire), ("anthropic", AnthropicWire)]
 
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(name, KEY)
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
 
@@ -104,12 +104,12 @@ def test_every_request_ends_once_and_a_second_start_asks_the_rest_again(
         assert len(answers(states)) == 7 * len(CLIPS) - len(failed)
         assert Counter(answer.finish_reason for answer in answers(states).values()) == {
             "stop": 7 * len(CLIPS) - len(failed) - 2,
-            "content_filter": 1,
+            "refusal" if name == "anthropic" else "content_filter": 1,
             "length": 1,
         }
         assert set(server.answered.values()) == {1}
         assert all(answer.text.startswith(f"text: {request}") for request, answer in answers(states).items()
-                   if answer.finish_reason != "content_filter")  # fmt: skip
+                   if answer.finish_reason not in ("content_filter", "refusal"))  # fmt: skip
         asked = {request: server.asked[request] for request in answers(states)}
 
         server.script = lambda question, attempt: ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from microg_bench.engines.anthropic.client import read_message
 from microg_bench.engines.gemini.client import read_answer
 from microg_bench.engines.http.errors import RequestError
 from microg_bench.engines.http.faults import Fault
@@ -15,7 +16,7 @@ from microg_bench.engines.http.secrets import Access, Secrets
 from microg_bench.engines.openai_compatible.client import read_completion
 from microg_bench.records import Response
 from microg_bench.runs.budget import Price
-from tests.helpers.fault_server import GeminiWire, OpenAIWire
+from tests.helpers.fault_server import AnthropicWire, GeminiWire, OpenAIWire
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,10 @@ def check(read: Callable[[Any], Response], said: Any) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("read", "wire"), [(read_completion, OpenAIWire), (read_answer, GeminiWire)])
+@pytest.mark.parametrize(
+    ("read", "wire"),
+    [(read_completion, OpenAIWire), (read_answer, GeminiWire), (read_message, AnthropicWire)],
+)
 def test_a_response_of_any_shape_is_an_answer_or_a_failure(read: Any, wire: Any) -> None:
     chance, said = random.Random(7), wire.answer("A man.")
     assert check(lambda one: read("a", one, ACCESS), said)
@@ -79,7 +83,7 @@ def test_a_response_of_any_shape_is_an_answer_or_a_failure(read: Any, wire: Any)
         assert not check(lambda one: read("a", one, ACCESS), odd)
 
 
-@pytest.mark.parametrize("wire", [OpenAIWire, GeminiWire])
+@pytest.mark.parametrize("wire", [OpenAIWire, GeminiWire, AnthropicWire])
 def test_an_error_of_any_shape_is_a_failure(wire: Any) -> None:
     chance, said = random.Random(7), wire.error(429, "slow down", "insufficient_quota", "seed")
     for _ in range(3000):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from microg_bench.engines.anthropic.engine import AnthropicEngine
 from microg_bench.engines.base import BatchEngine, Job
 from microg_bench.engines.gemini.engine import GeminiEngine
 from microg_bench.engines.http.faults import Fault
@@ -22,8 +23,8 @@ from microg_bench.progress import Progress
 from microg_bench.records import Clip, FinishReason, Generation, Request
 from microg_bench.runs.execute import Asked, Execution
 from microg_bench.runs.record import RunRecord
-from tests.helpers.batch_vendors import GeminiVendor, OpenAIVendor
-from tests.helpers.fault_server import FaultServer, GeminiWire, OpenAIWire
+from tests.helpers.batch_vendors import AnthropicVendor, GeminiVendor, OpenAIVendor
+from tests.helpers.fault_server import AnthropicWire, FaultServer, GeminiWire, OpenAIWire
 from tests.helpers.runs import execute, make_configuration, opened, read
 from tests.helpers.schemas import FITS, MISFITS, VERDICT, Judge
 
@@ -33,6 +34,18 @@ ENGINES: dict[str, type[HttpEngine]] = {
     "openai": OpenAIEngine,
     "server": ServerEngine,
     "gemini": GeminiEngine,
+    "anthropic": AnthropicEngine,
+}
+WIRES: dict[str, Any] = {
+    "openai": OpenAIWire,
+    "server": OpenAIWire,
+    "gemini": GeminiWire,
+    "anthropic": AnthropicWire,
+}
+VENDORS: dict[str, Any] = {
+    "openai": OpenAIVendor,
+    "gemini": GeminiVendor,
+    "anthropic": AnthropicVendor,
 }
 FAULTS: dict[FinishReason, str] = {
     "stop": "",
@@ -50,10 +63,10 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def server(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
-    for key in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+    for key in ("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(key, "sk-the-key-of-this-test")
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
-    with FaultServer(GeminiWire if name == "gemini" else OpenAIWire) as running:
+    with FaultServer(WIRES[name]) as running:
         yield running
 
 
@@ -75,6 +88,9 @@ def sent_schema(name: str, body: dict[str, Any]) -> Any:
         settings = body["generationConfig"]
         assert settings["responseMimeType"] == "application/json"
         return settings["responseJsonSchema"]
+    if name == "anthropic":
+        assert body["output_config"]["format"]["type"] == "json_schema"
+        return body["output_config"]["format"]["schema"]
     kind = body["response_format"]
     assert (kind["type"], kind["json_schema"]["strict"], kind["json_schema"]["name"]) == (
         "json_schema", True, "answer",
@@ -88,7 +104,21 @@ def test_the_schema_is_sent_as_it_is_written(name: str, server: FaultServer, tmp
     assert [answer.answer for answer in record.answers.values()] == [FITS] * 3
     assert len(server.bodies) == 3
     for body in server.bodies:
-        assert json.dumps(sent_schema(name, body)) == VERDICT, "in the order of its properties"
+        assert json.dumps(sent_schema(name, body)) == written(name), "in the order of its properties"
+
+
+def written(name: str) -> str:
+    """The schema as the engine sends it: Anthropic refuses bounds, which go into descriptions."""
+    if name != "anthropic":
+        return VERDICT
+    schema = json.loads(VERDICT)
+    facts = schema["properties"]["facts"]
+    del facts["maxItems"]
+    facts["description"] = '{"maxItems": 2}'
+    facts["items"]["properties"]["n"] = {
+        "type": "integer", "description": '{"minimum": 1, "maximum": 3}',
+    }  # fmt: skip
+    return json.dumps(schema)
 
 
 def test_nothing_is_sent_of_a_schema_where_there_is_none(
@@ -103,10 +133,9 @@ def test_nothing_is_sent_of_a_schema_where_there_is_none(
     )
 
 
-# Gemini ends no answer as a refusal.
-PAIRS = [
-    (name, case) for name in ENGINES for case in MISFITS if (name, MISFITS[case][1]) != ("gemini", "refusal")
-]
+# Gemini ends no answer as a refusal, and Anthropic none as filtered.
+NEVER = {("gemini", "refusal"), ("anthropic", "content_filter")}
+PAIRS = [(name, case) for name in ENGINES for case in MISFITS if (name, MISFITS[case][1]) not in NEVER]
 
 
 @pytest.mark.parametrize(("name", "case"), PAIRS)
@@ -119,8 +148,8 @@ def test_a_misfit_fails_alone_with_its_reason(
     record = judged(tmp_path, name, server)
     assert sorted(record.answers) == ["c0", "c2"]
     failure = record.failures["c1"]
-    # Gemini's wire counts thoughts beside the answer.
-    only_thoughts = (name, case) == ("gemini", "nothing")
+    # The wires of Gemini and Anthropic count thoughts beside the answer.
+    only_thoughts = case == "nothing" and name in ("gemini", "anthropic")
     assert (failure.stage, server.asked["c1"]) == ("thinking" if only_thoughts else "parse", 1)
     assert only_thoughts or word in failure.reason
     assert failure.response is not None
@@ -134,20 +163,21 @@ REFUSING = {
     ),
     "server": OpenAIWire.error(400, "This response_format type is unavailable now"),
     "gemini": GeminiWire.error(400, 'Unknown name "responseJsonSchema" at generation_config: no such field.'),
+    "anthropic": AnthropicWire.error(400, "output_config.format: structured outputs are not supported on m"),
 }  # fmt: skip
 
 
 def test_a_server_without_schemas_ends_the_run_in_one_line(
     name: str, server: FaultServer, tmp_path: Path
 ) -> None:
-    asks = "/v1beta/models/m:generateContent" if name == "gemini" else "/v1/chat/completions"
+    asks = {"gemini": "/v1beta/models/m:generateContent", "anthropic": "/v1/messages"}
     asked = []
 
     def refuse(call: tuple[str, bytes, Any]) -> tuple[int, Any]:
         asked.append(call)
         return 400, REFUSING[name]
 
-    server.routes["POST", asks] = refuse
+    server.routes["POST", asks.get(name, "/v1/chat/completions")] = refuse
     with pytest.raises(EngineError) as caught:
         judged(tmp_path, name, server)
     assert f"engine {name} gets no structured answers (JSON schema) from m" in str(caught.value)
@@ -174,17 +204,18 @@ def test_what_is_about_something_else_is_not_taken_for_it(said: str) -> None:
     assert not Fault.of(400, OpenAIWire.error(400, said)).of_schemas
 
 
-@pytest.mark.parametrize("name", ["openai", "gemini"], indirect=True)
+@pytest.mark.parametrize("name", VENDORS, indirect=True)
 def test_a_batch_carries_the_schema_and_its_answers_are_checked(
     name: str, server: FaultServer, tmp_path: Path
 ) -> None:
-    vendor: Any = GeminiVendor(server) if name == "gemini" else OpenAIVendor(server)
+    vendor = VENDORS[name](server)
     engine = started(name, server)
     assert isinstance(engine, BatchEngine)
     one = make_configuration(CLIPS, adapter=Judge(), engine=ENGINES[name])
     batch = engine.submit([(job.request.id, engine.encoded(job)) for job in jobs()], "token")
     for sent in vendor.requests(batch):
-        assert json.dumps(sent_schema(name, sent.get("body", sent.get("request")))) == VERDICT
+        body = next(sent[field] for field in ("body", "request", "params") if field in sent)
+        assert json.dumps(sent_schema(name, body)) == written(name)
     vendor.says = lambda key: FITS if key == "c0" else f"Sure! {FITS}"
     vendor.end(batch, lambda key: "length" if key == "c2" else "")
     record = collected(tmp_path, one, engine, batch)

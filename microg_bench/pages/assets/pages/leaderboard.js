@@ -49,13 +49,14 @@
     return (row) => { const text = row.labels[label]; return text !== "" && !isNaN(text) ? Number(text) : text.toLowerCase(); };
   }
 
-  // 1 for the best and 2 for the second best of each column, as shown, among rows that are ranked; a score with
+  // 1 for the best and 2 for the second best of each column, as shown, among rows that are ranked: the highest, but
+  // for the columns in `lower`. A score with
   // another signature than the published one takes no part.
-  function ranks(rows, columns) {
-    return columns.map((_, place) => {
+  function ranks(rows, { columns, lower }) {
+    return columns.map((name, place) => {
       const counts = (row) => row.ranked && !row.faults[place] && row.values[place] !== null;
       const shown = rows.filter(counts).map((row) => number(row.values[place]));
-      const top = [...new Set(shown)].sort((a, b) => b - a).slice(0, 2);
+      const top = [...new Set(shown)].sort((a, b) => (lower.includes(name) ? a - b : b - a)).slice(0, 2);
       return (row) => shown.length < 2 || !counts(row) ? 0 : 1 + top.indexOf(number(row.values[place]));
     });
   }
@@ -94,7 +95,7 @@
   }
 
   function groupBody(board, group, top, notes) {
-    const rank = ranks(group.rows, board.columns);
+    const rank = ranks(group.rows, board);
     const lines = group.rows.map((row) => el("tr", { class: group.kind },
       nameCell(row, row.notes.map((note) => notes.indexOf(note) + 1)),
       ...row.labels.slice(1).map((label) => el("td", {}, textNodes(label))),
@@ -115,7 +116,8 @@
     byId("warning").hidden = !board.warning;
     byId("warning").textContent = board.warning;
     byId("about").textContent = board.about ?? [
-      `Scores ${board.unit}, higher is better; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
+      ...(board.told ? [board.told] : []),
+      `Scores ${board.unit}, higher is better${board.lower.length ? `, lower for ${board.lower.join(", ")}` : ""}; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
       ...(groups.some((group) => group.kind === "baseline") ? ["Baselines ignore the filters and are never ranked best."] : []),
       ...(notes.length ? ["Notes say which numbers are not comparable with the paper, and what else to know of them; they are tooltips of the names, too."] : []),
     ].join(" ");

@@ -2,69 +2,33 @@
 // The page on which clips are reviewed: a list of clips, and a dialog in which one is decided, labelled and captioned.
 {
   const { byId, readData, el, textNodes, textBox } = microg.dom;
-  const { setOptions, values, listen, predicate, withWords } = microg.filters;
+  const { withWords } = microg.filters;
+  const { choice, plain } = microg.Reviewing;
 
   const data = readData();
-  const { clips, actions, reasons, sources, columns, most, longest } = data;
+  const { clips, actions, reasons, sources, most, longest } = data;
   const byNumber = new Map(actions.map((one) => [one.id, one]));
-  const STATES = { "": "all", open: "open", accept: "accepted", reject: "rejected" };
-  const NAME = `microg-bench-review-name`;
-
-  // What was said, by clip: {decision, reason, actions: {person: [id, ...]}, caption, mission, ...}. It is kept in the
-  // browser for each clip as it was shown, and each annotator. What was said before a name was given becomes that of the name.
-
-  let said = {};
-  let unnamed = []; // the clips of which something was said before a name was given
   let person = 0; // the place of the current person in the opened clip
-  const annotator = () => plain(byId("annotator").value);
-  const keyOf = (clip, name) => `microg-bench-review:${clip.fingerprint}:${name}`;
-  const stored = (clip, name) => JSON.parse(localStorage.getItem(keyOf(clip, name)));
 
-  // It stands where it is seen: in the dialog, if that is open.
-  function problem(text) {
-    const box = byId("problem");
-    (viewer.shown ? viewer.dialog.querySelector(".head") : byId("tools")).after(box);
-    box.hidden = !text;
-    box.replaceChildren(textNodes(text));
-  }
-
-  function load() {
-    try {
-      const name = annotator();
-      unnamed = name ? clips.filter((clip) => stored(clip, "")) : [];
-      said = Object.fromEntries(clips.map((clip) => [clip.id, stored(clip, name) || stored(clip, "")]).filter(([, own]) => own));
-      localStorage.setItem(NAME, byId("annotator").value);
-    } catch (error) {
-      said = {};
-      problem(`This browser keeps nothing for this page (${error.name}): export before you close it.`);
-    }
-  }
-
-  function keep(...changed) {
-    try {
-      const name = annotator();
-      for (const clip of [...changed, ...unnamed]) localStorage.setItem(keyOf(clip, name), JSON.stringify(said[clip.id]));
-      for (const clip of unnamed.splice(0)) localStorage.removeItem(keyOf(clip, ""));
-    } catch (error) {
-      problem(`This browser cannot keep more (${error.name}): export what you have now.`);
-    }
-  }
-
-  const known = (clip) => said[clip.id] || { decision: "", reason: "", actions: {}, ...clip.prefill };
-  const state = (clip) => known(clip).decision || "open";
-
-  function change(clip, changes) {
-    said[clip.id] = { ...known(clip), ...changes };
-    keep(clip);
-    refresh(clip);
-  }
+  // What is said of a clip is {decision, reason, actions: {person: [id, ...]}, caption, mission, ...}.
+  const review = new microg.Reviewing({
+    items: clips,
+    noun: "clips",
+    worked: "have labels or a caption",
+    columns: data.columns,
+    decisions: { accept: "accepted", reject: "rejected" },
+    blank: (clip) => ({ actions: {}, ...clip.prefill }),
+    text: (clip) => `${clip.id} ${clip.verdicts.map((one) => `${one.stage} ${one.reason}`).join(" ")}`,
+    lacks: (clip) => (state(clip) === "reject" && !known(clip).reason ? "is rejected without a reason: choose one" : ""),
+    row, opened, redraw, rows, pressed,
+  });
+  const viewer = review.viewer;
+  const known = (clip) => review.known(clip);
+  const state = (clip) => review.state(clip);
+  const change = (clip, changes) => review.change(clip, changes);
+  const problem = (text) => review.problem(text);
 
   // The list.
-
-  function badge(clip) {
-    const now = known(clip), words = { accept: "accepted", reject: `rejected: ${now.reason || "no reason yet"}` }[now.decision] || "open";
-    return el("span", { class: `badge state ${now.decision}` }, textNodes(words));
-  }
 
   // The actions of a person are those at its key frame.
   function caption(frame) {
@@ -80,48 +44,12 @@
     const open = el("button", { type: "button", class: "open", tabindex: "-1", "aria-haspopup": "dialog" }, textNodes(clip.id));
     const failed = clip.verdicts.find((one) => !one.passed);
     return [el("article", { class: "row", "data-place": String(place) },
-      el("div", {}, open, el("div", {}, badge(clip))),
+      el("div", {}, open, el("div", {}, review.badge(clip))),
       clip.frames.length ? el("div", { class: "thumbs" }, ...clip.frames.filter((_, k) => k % 2).map((frame) => scene(clip, frame))) : el("p", { class: "note" }, textNodes(`no pictures: ${clip.why}`)),
       el("div", { class: "note" }, textNodes(failed ? `${failed.stage}: ${failed.reason}` : `${clip.persons.length} ${clip.persons.length === 1 ? "person" : "people"}, ${clip.kind} footage`)))];
   }
 
-  const list = new microg.List(byId("list"), byId("end"), row);
-  const viewer = new microg.Viewer(list, (clip) => ({ title: clip.id, nodes: opened(clip) }));
-
-  const TESTS = {
-    state: (wanted) => (clip) => state(clip) === wanted,
-    search: (text) => withWords(text, (clip) => `${clip.id} ${clip.verdicts.map((one) => `${one.stage} ${one.reason}`).join(" ")}`),
-  };
-
-  function count() {
-    const done = clips.filter((clip) => state(clip) !== "open").length;
-    byId("count").textContent = `${list.items.length} shown, ${done} of ${clips.length} decided`;
-  }
-
-  function refill() {
-    const { state: wanted, search } = values(byId("tools"));
-    const found = clips.filter(predicate({ state: wanted, search }, TESTS));
-    // Rows that stay are not built again: one that is being clicked would lose the click.
-    if (found.length === list.items.length && found.every((clip, place) => clip === list.items[place])) found.forEach(refresh);
-    else list.fill(found);
-    count();
-  }
-
-  function refresh(clip) {
-    const place = list.items.indexOf(clip);
-    const old = list.box.querySelector(`[data-place="${place}"] .state`);
-    if (old) old.replaceWith(badge(clip));
-    count();
-    if (viewer.shown && list.item === clip) redraw(clip);
-  }
-
   // The opened clip. What is typed is not drawn again, so that the cursor stays.
-
-  function choice(name, pressed, action, text = name) {
-    const made = el("button", { type: "button", "aria-pressed": String(pressed) }, textNodes(text));
-    made.addEventListener("click", action);
-    return made;
-  }
 
   function decide(clip, decision) {
     if (decision === "accept" && !clip.persons.length) return problem(`${clip.id} has no person with a box: it cannot be accepted.`);
@@ -131,8 +59,8 @@
 
   function decisions(clip) {
     const now = known(clip);
-    const given = [choice("accept", now.decision === "accept", () => decide(clip, "accept"), "Accept"), choice("reject", now.decision === "reject", () => decide(clip, "reject"), "Reject")];
-    const why = reasons.map((reason, k) => choice(reason, now.reason === reason, () => change(clip, { decision: "reject", reason }), `${k + 1} ${reason}`));
+    const given = [choice("Accept", now.decision === "accept", () => decide(clip, "accept")), choice("Reject", now.decision === "reject", () => decide(clip, "reject"))];
+    const why = reasons.map((reason, k) => choice(`${k + 1} ${reason}`, now.reason === reason, () => change(clip, { decision: "reject", reason })));
     return [el("div", { class: "choices", role: "group", "aria-label": "Decision" }, ...given),
       now.decision === "reject" ? el("div", { class: "choices", role: "group", "aria-label": "Reason" }, ...why) : null];
   }
@@ -241,55 +169,12 @@
     for (const number of clip.persons) viewer.body.querySelector(`[data-person="${number}"] .taken`).replaceChildren(...takenOf(clip, number));
   }
 
-  // Export.
-
-  function quoted(text) {
-    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  }
-
-  // A field that a spreadsheet would take for a formula is none.
-  const plain = (text) => String(text ?? "").trim().replace(/^[=+\-@\t]+/, "");
-
-  function rowsOf(clip) {
-    const now = known(clip);
-    const own = { video_id: clip.id, annotator: annotator(), decision: now.decision, fingerprint: clip.fingerprint };
+  // The rows of a clip in the file: one a person.
+  function rows(clip, now) {
+    const own = { video_id: clip.id };
     if (now.decision === "reject") return [{ ...own, reason: now.reason }];
     const told = Object.fromEntries(["caption", ...sources].map((name) => [name, plain(now[name])]));
     return clip.persons.map((number) => ({ ...own, ...told, person_id: String(number), actions: (now.actions[number] || []).join(" ") }));
-  }
-
-  function exported() {
-    const decided = clips.filter((clip) => state(clip) !== "open");
-    const lines = decided.flatMap(rowsOf).map((one) => columns.map((name) => quoted(one[name] ?? "")).join(","));
-    return [columns.join(","), ...lines].join("\n") + "\n";
-  }
-
-  function save() {
-    const name = annotator();
-    if (!name) { byId("annotator").focus(); return problem("Give your name first: it goes with each row."); }
-    const without = clips.find((clip) => state(clip) === "reject" && !known(clip).reason);
-    if (without) { openClip(without); return problem(`${without.id} is rejected without a reason: choose one.`); }
-    keep();
-    const undecided = clips.filter((clip) => said[clip.id] && state(clip) === "open");
-    problem(undecided.length ? `${undecided.length} clips have labels or a caption but no decision, and are left out; the first is ${undecided[0].id}.` : "");
-    const link = el("a", { href: URL.createObjectURL(new Blob([exported()], { type: "text/csv" })), download: `review-${name.replace(/[^\w-]+/g, "-")}.csv` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  }
-
-  // Keys and start.
-
-  function openClip(clip) {
-    if (!list.items.includes(clip)) { byId("tools").elements.state.value = ""; byId("search").value = ""; refill(); }
-    list.select(list.items.indexOf(clip), !viewer.shown);
-    viewer.open();
-  }
-
-  function nextOpen() {
-    const start = list.items.indexOf(list.item);
-    const order = [...list.items.slice(start + 1), ...list.items.slice(0, start)];
-    const next = order.find((clip) => state(clip) === "open");
-    if (next) openClip(next);
   }
 
   function focusSearch(step = 0) {
@@ -305,48 +190,15 @@
     "/": () => focusSearch(),
     p: () => focusSearch(1),
     c: () => byId("caption").focus(),
-    n: nextOpen,
   };
 
-  function pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const inField = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
-    if (inField) {
-      if (event.key === "Escape") { event.target.blur(); viewer.title.focus(); event.preventDefault(); }
-      return;
-    }
-    const step = { j: 1, ArrowDown: viewer.shown ? 0 : 1, ArrowRight: 1, k: -1, ArrowUp: viewer.shown ? 0 : -1, ArrowLeft: -1 }[event.key];
-    const digit = Number(event.key);
-    if (step) viewer.move(step);
-    else if (viewer.shown && state(list.item) === "reject" && digit >= 1 && digit <= reasons.length) change(list.item, { reason: reasons[digit - 1] });
-    else if (viewer.shown && Object.hasOwn(KEYS, event.key)) KEYS[event.key](list.item);
-    else if (event.key === "n") nextOpen();
-    else if (event.key === "/") byId("search").focus();
-    else return;
-    event.preventDefault();
+  function pressed(key, clip) {
+    const digit = Number(key);
+    if (state(clip) === "reject" && digit >= 1 && digit <= reasons.length) change(clip, { reason: reasons[digit - 1] });
+    else if (Object.hasOwn(KEYS, key)) KEYS[key](clip);
+    else return false;
+    return true;
   }
 
-  setOptions(byId("state"), Object.entries(STATES));
-  try { byId("annotator").value = localStorage.getItem(NAME) || ""; } catch { /* load() says that nothing is kept */ }
-  load();
-  byId("annotator").addEventListener("input", load); // the list follows a moment later, and stays while it is clicked
-  byId("export").addEventListener("click", save);
-  byId("list").addEventListener("click", (event) => {
-    const clicked = event.target.closest(".row");
-    if (!clicked) return;
-    list.select(Number(clicked.dataset.place));
-    viewer.open();
-  });
-  document.addEventListener("keydown", pressed);
-  addEventListener("storage", (event) => { // another tab works on the same clips
-    if (!clips.some((clip) => event.key === keyOf(clip, annotator()))) return;
-    load();
-    if (viewer.shown) redraw(list.item);
-    else refill();
-  });
-  listen(byId("tools"), refill, 120);
-  refill();
-  const linked = clips.find((clip) => clip.id === viewer.linked);
-  if (linked) openClip(linked);
-  document.documentElement.dataset.ready = "yes";
+  review.start();
 }
