@@ -28,6 +28,7 @@ __all__ = [
     "load_run",
     "merge_runs",
     "probe",
+    "repeat",
     "score",
     "sweep",
 ]
@@ -40,6 +41,7 @@ _PLACES = {
     "drift": "microg_bench.drifts",
     "merge_runs": "microg_bench.merges",
     "probe": "microg_bench.probes",
+    "repeat": "microg_bench.repeats",
 }
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError
     from microg_bench.probes import probe
+    from microg_bench.repeats import repeat
     from microg_bench.runs.record import RunRecord
     from microg_bench.scorecard import Scorecard
 

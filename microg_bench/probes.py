@@ -6,8 +6,6 @@ the decoding of each clip.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from microg_bench.pages.probes_page import write_probes_page
 from microg_bench.progress import Progress, Show, shown
 from microg_bench.records import TaskName
 from microg_bench.runs.configure import Configuration, configure
-from microg_bench.runs.preview import Preview, preview
+from microg_bench.runs.preview import Previews, preview
 from microg_bench.scoring.probes import PLAIN, PROBES, ProbeReport, conditions_of, folder_name, report_of
 from microg_bench.storage import write_json, write_text
 from microg_bench.tables.probes import PROBES_FILE, ProbedRuns, probes_table
@@ -46,27 +44,6 @@ class Probes:
 
     def _repr_markdown_(self) -> str:
         return self.table()  # what a notebook shows
-
-
-@dataclass(frozen=True)
-class ProbesPreview:
-    """What probes would ask, and what it would cost: under each condition, and all together."""
-
-    conditions: Mapping[str, Preview]
-
-    def __str__(self) -> str:
-        every = self.conditions.values()
-        lines = [str(self.conditions[PLAIN]), "", "conditions"]
-        for label, one in self.conditions.items():
-            lines.append(f"  {label:<11} {one.requests} requests, cost: {one.cost}")
-        lines.append(f"  {'together':<11} {sum(one.requests for one in every)} requests, cost: {self.cost}")
-        return "\n".join(lines)
-
-    @property
-    def cost(self) -> str:
-        """The cost of all conditions together, in words."""
-        known = [one.estimate for one in self.conditions.values() if one.estimate]
-        return str(reduce(add, known)) if known else self.conditions[PLAIN].cost
 
 
 def probe(  # noqa: PLR0913 - the arguments of `evaluate`, and what is probed
@@ -124,7 +101,7 @@ def preview_probes(
     *,
     probes: str | Sequence[str] = tuple(PROBES),
     **options: Any,
-) -> ProbesPreview:
+) -> Previews:
     """What `probe` would ask with the same arguments, and what it would cost; loads no model.
 
     Raises:
@@ -132,7 +109,7 @@ def preview_probes(
         DecodeError: a first clip cannot be decoded.
     """
     found = configured(model, data, tasks, read_probes(probes), options, Progress())
-    return ProbesPreview({label: preview(one) for label, one in found.items()})
+    return Previews({label: preview(one) for label, one in found.items()})
 
 
 def read_probes(given: str | Sequence[str]) -> tuple[str, ...]:

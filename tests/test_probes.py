@@ -320,11 +320,11 @@ def test_a_dry_run_tells_the_cost_of_all_conditions_together(data: Path, tmp_pat
         "frames": 3,
     }
     found = probes.preview_probes("openai:m", data, probes="mirror,no-frames", **given)
-    alone = [one.estimate for one in found.conditions.values()]
+    alone = [one.estimate for one in found.runs.values()]
     assert len(alone) == 3
     assert all(alone)
     plain, mirror, none = (one.dollars for one in alone if one)
     assert plain == mirror
     assert plain - none == pytest.approx(30 * 2 * len(IDS), rel=0.05)
-    (line,) = (line for line in str(found).splitlines() if line.startswith("  together"))
+    (line,) = (line for line in str(found).splitlines() if line.startswith("together"))
     assert f"${plain + mirror + none:,.2f} at most for {3 * 2 * len(IDS)} requests" in line

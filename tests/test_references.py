@@ -41,6 +41,7 @@ from microg_bench.scorecard import (
     SliceEntry,
 )
 from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
+from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
 from microg_bench.settings import Media, PromptId, Settings
 from microg_bench.submissions.load import PackedReparse, PackedRequest, PackedStart, PackedUsage
 from microg_bench.video.sampling import FrameSpec
@@ -111,6 +112,9 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("probes", "Fields"): ProbeReport,
     ("probes", "ProbeEffect"): ProbeEffect,
     ("probes", "MetricEffect"): MetricEffect,
+    ("repeats", "Fields"): RepeatsReport,
+    ("repeats", "TaskRepeats"): TaskRepeats,
+    ("repeats", "RepeatedScore"): RepeatedScore,
     ("annotation", "Candidate"): Candidate,
     ("annotation", "Ratings"): Ratings,
     ("annotation", "AnswerComparison"): AnswerComparison,

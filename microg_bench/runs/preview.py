@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from microg_bench.adapters.base import blamed, made_prompt
@@ -100,6 +102,28 @@ class Preview:
         if self.estimate is None or price is None:
             return "unknown (no price listed)" if one.engine.name in CLOSED else "none"
         return f"{self.estimate}; {price_day(price, self.today)}"
+
+
+@dataclass(frozen=True)
+class Previews:
+    """What several runs of a model would ask, and what they would cost: each, and all together.
+
+    `runs` are by name; the first is shown in full.
+    """
+
+    runs: Mapping[str, Preview]
+
+    def __str__(self) -> str:
+        rows = {name: (one.requests, one.cost) for name, one in self.runs.items()}
+        rows["together"] = sum(one.requests for one in self.runs.values()), self.cost
+        lines = [f"{name:<11} {requests} requests, cost: {cost}" for name, (requests, cost) in rows.items()]
+        return "\n".join([str(next(iter(self.runs.values()))), "", *lines])
+
+    @property
+    def cost(self) -> str:
+        """The cost of all together, in words."""
+        known = [one.estimate for one in self.runs.values() if one.estimate]
+        return str(reduce(add, known)) if known else next(iter(self.runs.values())).cost
 
 
 def preview(one: Configuration, today: date | None = None) -> Preview:

@@ -77,7 +77,7 @@ def interval(
     if clusters.count < 2:
         return None
     found = linearised(metric, [clusters.sums(statistics)], clusters.sizes(), weights)
-    return _cut(bootstrap_t(*found), *metric.extremes)
+    return cut(bootstrap_t(*found), *metric.extremes)
 
 
 def with_sample(weights: Array) -> Array:
@@ -86,7 +86,11 @@ def with_sample(weights: Array) -> Array:
 
 
 def linearised(
-    metric: type[SumScore], systems: Sequence[Array], sizes: Array, weights: Array
+    metric: type[SumScore],
+    systems: Sequence[Array],
+    sizes: Array,
+    weights: Array,
+    factors: Sequence[float] = (1.0, -1.0),
 ) -> tuple[Array, Array]:
     """The scores of weighted clusters, and the linearised standard error of each.
 
@@ -95,10 +99,11 @@ def linearised(
 
     Args:
         metric: whose statistics they are.
-        systems: the statistics of one system summed within each cluster, shape (clusters, k); or of two, for
-            the difference of their scores.
+        systems: the statistics of each system summed within each cluster, shape (clusters, k).
         sizes: items in each cluster, shape (clusters,).
         weights: shape (r, clusters).
+        factors: by which the score of each system counts in the sum; by default the score of one system, or
+            the difference of two.
 
     Returns:
         Scores and errors ×100, each of shape (r,).
@@ -107,7 +112,10 @@ def linearised(
     for start in range(0, len(weights), _BLOCK):
         part = slice(start, start + _BLOCK)
         found = [_influences(metric, np.column_stack([sums, sizes]), weights[part]) for sums in systems]
-        scores[part], influences = (reduce(np.subtract, both) for both in zip(*found, strict=True))
+        scores[part], influences = (
+            reduce(np.add, [factor * own for factor, own in zip(factors, every, strict=False)])
+            for every in zip(*found, strict=True)
+        )
         errors[part] = np.sqrt(np.einsum("rc,rc,rc->r", weights[part], influences, influences))
     return scores, errors
 
@@ -150,7 +158,7 @@ def bootstrap_t(scores: Array, errors: Array) -> tuple[float, float] | None:
     return score - reach, score + reach
 
 
-def _cut(found: tuple[float, float] | None, lowest: float, highest: float) -> tuple[float, float] | None:
+def cut(found: tuple[float, float] | None, lowest: float, highest: float) -> tuple[float, float] | None:
     """The part of an interval that is possible, None where that is all that is possible."""
     if found is None or (found[0] <= lowest and found[1] >= highest):
         return None
@@ -216,7 +224,7 @@ def paired(
         kept @ b + (1 - kept) @ a, items
     )
     smaller = np.abs(exchanged) < abs(value) - _TIE
-    return Difference(value, _cut(found, -width, width), float((~smaller).mean()), clusters.count)
+    return Difference(value, cut(found, -width, width), float((~smaller).mean()), clusters.count)
 
 
 def exchanges(clusters: int, tries: int = RESAMPLES, seed: int = 0) -> Array:

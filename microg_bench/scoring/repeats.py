@@ -1,0 +1,146 @@
+"""How much of a score is chance: variance between repeated answers of a model, apart from that between clips.
+
+A model that samples gives other answers to the same clip each time. With K repeats of all requests, the score
+of a repeat varies by the chance of sampling (within the model), and by which source videos were asked about
+(between clips). The interval of the mean score holds both: it resamples source videos with their answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from microg_bench.errors import DataError
+from microg_bench.metrics import METRICS
+from microg_bench.metrics.base import Array, Metric
+from microg_bench.records import BenchmarkTask, Record
+from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.intervals import Clusters, bootstrap_t, cut, linearised, resample, with_sample
+from microg_bench.tasks import TASKS
+
+Repeats = Sequence[Mapping[BenchmarkTask, RunRecord]]
+
+
+class RepeatedScore(Record):
+    """A score ×100 over repeats: the `mean` of the `scores` of all, and what it varies by.
+
+    `interval` holds the bounds of the 95% interval of the mean, over source videos and sampling; None where
+    there are fewer than two source videos, or where it would hold every possible score. `within` is the
+    standard deviation of the score of one repeat by the chance of sampling, `between` that by the choice of
+    source videos, None with fewer than two; a repeat varies by the root of the sum of their squares.
+    """
+
+    mean: float
+    interval: tuple[float, float] | None
+    within: float
+    between: float | None
+    scores: tuple[float, ...]
+
+
+class TaskRepeats(Record):
+    """The repeats of one task: the scores by metric, and how often all repeats agree.
+
+    Of `items` requests, which have an answer in each repeat, `same` is the share, from 0 to 1, whose answers
+    are the same text in all; None where there are none.
+    """
+
+    task: BenchmarkTask
+    items: int
+    same: float | None
+    metrics: dict[str, RepeatedScore]
+
+
+class RepeatsReport(Record):
+    """The content of repeats.json."""
+
+    schema_: Literal["microg-bench/repeats/1"] = Field(default="microg-bench/repeats/1", alias="schema")
+    title: str
+    dataset: str
+    fingerprint: str
+    repeats: int
+    tasks: tuple[TaskRepeats, ...]
+
+
+def repeats_report(repeats: Repeats) -> RepeatsReport:
+    """What repeats of the same requests come to.
+
+    Args:
+        repeats: scored runs by task, two or more, which differ in the seed alone.
+
+    Raises:
+        DataError: two differ in more than the seed.
+        RunError: a run is damaged.
+    """
+    first = next(iter(repeats[0].values())).settings
+    return RepeatsReport(
+        title=first.title,
+        dataset=first.dataset,
+        fingerprint=first.fingerprint,
+        repeats=len(repeats),
+        tasks=tuple(_task([one[task] for one in repeats], task) for task in repeats[0]),
+    )
+
+
+def _task(runs: Sequence[RunRecord], task: BenchmarkTask) -> TaskRepeats:
+    for other in runs[1:]:
+        seed = {"seed": runs[0].settings.generation.seed}
+        generation = other.settings.generation.model_copy(update=seed)
+        same = other.settings.model_copy(update={"generation": generation})
+        if difference := runs[0].settings.difference(same):
+            raise DataError(f"is no repeat: {difference}", path=other.path)
+    common = [name for name in runs[0].answers if all(name in run.answers for run in runs)]
+    same_texts = sum(len({run.answers[name].answer for run in runs}) == 1 for name in common)
+    return TaskRepeats(
+        task=task,
+        items=len(common),
+        same=same_texts / len(common) if common else None,
+        metrics=_metrics(runs, task),
+    )
+
+
+def _metrics(runs: Sequence[RunRecord], task: BenchmarkTask) -> dict[str, RepeatedScore]:
+    """The scores that all repeats have, over the same items; none where one lacks answers."""
+    if not all(run.is_scored for run in runs):
+        return {}
+    statistics = [run.statistics for run in runs]
+    first = statistics[0]
+    if not first.ids or any(one.ids != first.ids for one in statistics):
+        return {}
+    clusters = Clusters.of(first.sources)
+    return {
+        name: repeated_score(METRICS[name], [one.metrics[name] for one in statistics], clusters)
+        for name in TASKS[task].metrics
+        if all(name in one.metrics for one in statistics)
+    }
+
+
+def repeated_score(metric: type[Metric], repeats: Sequence[Array], clusters: Clusters) -> RepeatedScore:
+    """The mean score of repeats, its interval, and the two variances.
+
+    `within` is the sample variance W of the scores. The squared linearised error of the mean over K repeats
+    estimates B + W / K, since answers of different clips are sampled independently; `between` is the B that
+    follows, and 0 where W / K alone is more.
+
+    Args:
+        metric: whose statistics they are.
+        repeats: the statistics of each repeat, shape (n, k), the same items in the same order; two or more.
+        clusters: the items' clusters.
+    """
+    scores = [metric.aggregate(rows) for rows in repeats]
+    within = float(np.var(scores, ddof=1))
+    found: dict[str, float | tuple[float, float] | None] = {"interval": None, "between": None}
+    if clusters.count > 1:
+        weights = with_sample(resample(clusters.count))
+        factors = [1 / len(repeats)] * len(repeats)
+        sums = [clusters.sums(rows) for rows in repeats]
+        means, errors = linearised(metric, sums, clusters.sizes(), weights, factors)
+        found["interval"] = cut(bootstrap_t(means, errors), *metric.extremes)
+        found["between"] = sqrt(max(0.0, float(errors[0]) ** 2 - within / len(repeats)))
+    mean = float(np.mean(scores))
+    return RepeatedScore.model_validate(
+        {"mean": mean, "within": sqrt(within), "scores": tuple(scores), **found}
+    )
