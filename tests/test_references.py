@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from microg_bench.__main__ import VERBS
+from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.dataset.annotations import FIELDS as ANNOTATION_FIELDS
 from microg_bench.dataset.labels import LAYOUT
 from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
@@ -23,8 +24,6 @@ from microg_bench.runs.batches import _Line
 from microg_bench.runs.record import RunFile
 from microg_bench.scorecard import (
     Abstention,
-    ActionEntry,
-    ActionFacts,
     BaselineEntry,
     Counts,
     FailedStage,
@@ -34,9 +33,9 @@ from microg_bench.scorecard import (
     ScoreEntry,
     ServedModel,
     Signature,
-    SliceEntry,
 )
 from microg_bench.settings import Media, PromptId, Settings
+from microg_bench.slices import SliceDifference, SliceEntry
 from microg_bench.submissions.load import PackedReparse, PackedRequest, PackedStart, PackedUsage
 from microg_bench.video.sampling import FrameSpec
 
@@ -90,6 +89,7 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("scorecard", "ServedModel"): ServedModel,
     ("scorecard", "BaselineEntry"): BaselineEntry,
     ("scorecard", "SliceEntry"): SliceEntry,
+    ("scorecard", "SliceDifference"): SliceDifference,
     ("scorecard", "Abstention"): Abstention,
     ("scorecard", "ActionFacts"): ActionFacts,
     ("scorecard", "ActionEntry"): ActionEntry,
