@@ -135,6 +135,14 @@ class ScoringOptions(Record):
         Literal["source", "clip"],
         About("What the intervals resample: source videos or single clips.", "Scoring"),
     ] = "source"
+    actions: Annotated[
+        str | None,
+        About(
+            "Table of action labels, by which scores are sliced.",
+            "Scoring",
+            default="actions.csv of the dataset folder",
+        ),
+    ] = None
     sentence_model: Annotated[
         str | None,
         About("Local folder of the encoder of S-BERT and S-VQA.", "Scoring", default="all-MiniLM-L6-v2"),
@@ -163,8 +171,8 @@ class ScoringOptions(Record):
         A `Path` is taken as its text.
 
         Raises:
-            UsageError: an unknown option, a value that has the wrong type or is out of range, or an encoder's
-                folder that does not exist.
+            UsageError: an unknown option, a value that has the wrong type or is out of range, or a path that
+                does not exist.
         """
         given = {
             key: str(value) if isinstance(value, Path) else value
@@ -178,6 +186,8 @@ class ScoringOptions(Record):
         for name in ENCODER_FOLDERS:
             if name in given and not Path(str(given[name])).is_dir():
                 raise UsageError(f"no such folder: {given[name]}", item=flag(name))
+        if "actions" in given and not Path(str(given["actions"])).is_file():
+            raise UsageError(f"no such file: {given['actions']}", item=flag("actions"))
         try:
             return cls.model_validate(given)
         except ValidationError as error:

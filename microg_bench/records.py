@@ -19,6 +19,7 @@ BenchmarkTask = Literal["caption", "vqa"]
 TaskName = Literal[BenchmarkTask, "text"]
 Stage = Literal["decode", "prompt", "engine", "thinking", "parse"]
 ThinkingLevel = Literal["on", "off", "low", "medium", "high"]
+SHA256 = r"^[0-9a-f]{64}$"
 
 
 class Record(BaseModel):

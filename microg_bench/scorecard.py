@@ -13,15 +13,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from microg_bench.actions import ActionFacts
 from microg_bench.options import flag
-from microg_bench.records import BenchmarkTask, Record, Stage
+from microg_bench.records import SHA256, BenchmarkTask, Record, Stage
 from microg_bench.settings import Settings
+from microg_bench.slices import SliceEntry, slice_notes
 from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec
 
 SCORECARD_SCHEMA = "microg-bench/scorecard/2"
 COMPLETE = "complete"
-_SHA256 = r"^[0-9a-f]{64}$"
 FEW = 20  # clusters below which intervals are often too narrow
 IntervalMethod = Literal["percentile", "symmetric bootstrap-t"]
 # The references of the sample set, whatever the folder is called that they are read from.
@@ -235,13 +236,6 @@ def _of(count: int, total: int, what: str) -> str:
     return f"{count:,} of {total:,} {what}{'s' * (total != 1)}"
 
 
-class SliceEntry(Record):
-    """The scores, ×100, of part of the items; document frequencies are those of all items."""
-
-    items: int
-    scores: dict[str, float]
-
-
 class BaselineEntry(Record):
     """What a baseline that needs no model reaches on the same items, ×100."""
 
@@ -304,50 +298,15 @@ class Abstention(Record):
                 yield f'"Not mentioned." was answered to {share} ({judged})'
 
 
-class ActionEntry(Record):
-    """One action: true boxes (`examples`), boxes whose frame shows it (`shown`), and its scores in %.
-
-    AP is None without examples; AUROC is None where all boxes, or none, show the action.
-    """
-
-    id: int
-    name: str
-    examples: int
-    shown: int
-    AP: float | None
-    F1: float
-    recall: float
-    AUROC: float | None
-
-
-class ActionFacts(Record):
-    """What is particular to a scorecard of action recognition.
-
-    `detections` and `groundtruth` are names of files without their folder; `map_over_ties` the lowest and
-    highest mAP in %, over all orders of equal scores, None where it is not known; `counts` videos, frames,
-    boxes and what was left out. `detections_sha256` is of the file of the detections, None where it is not
-    known. `checkpoint` names the weights where the detections were made here, `checkpoint_sha256` is of their
-    file.
-    """
-
-    detections: str
-    detections_sha256: str | None = Field(default=None, pattern=_SHA256)
-    groundtruth: str
-    checkpoint: str | None = None
-    checkpoint_sha256: str | None = Field(default=None, pattern=_SHA256)
-    map_over_ties: tuple[float, float] | None
-    counts: dict[str, int]
-    actions: tuple[ActionEntry, ...]
-
-
 class Scorecard(Record):
     """The result of one task. `status` is "complete", or says what keeps it off a leaderboard.
 
     `items` are the answers (of actions: the boxes) that were scored; `counts` tells what became of all
     requests, and `failures` at which stage they failed and why. `rejected` names the generation settings that
     the model rejected, so that it was asked without them. `served` are the models that answered as their
-    server names them. `recipe` names how a trained model was evaluated. `warnings` are what a reader must
-    know, a line each.
+    server names them. `recipe` names how a trained model was evaluated. `action_labels` is the SHA-256 of the
+    action labels by which items are sliced, None where they are not. `warnings` are what a reader must know,
+    a line each.
     """
 
     schema_: Literal["microg-bench/scorecard/2"] = Field(default="microg-bench/scorecard/2", alias="schema")
@@ -364,6 +323,7 @@ class Scorecard(Record):
     interval: IntervalEntry | None = None
     baselines: dict[str, BaselineEntry] = Field(default_factory=dict)
     slices: dict[str, dict[str, SliceEntry]] = Field(default_factory=dict)
+    action_labels: str | None = Field(default=None, pattern=SHA256)
     abstention: Abstention | None = None
     settings: Settings | None = None
     rejected: tuple[str, ...] = ()
@@ -405,6 +365,11 @@ class Scorecard(Record):
     def is_benchmark(self) -> bool:
         """Whether the references are others than those of the sample set."""
         return self.fingerprint != SAMPLE_FINGERPRINT
+
+    @property
+    def compares_slices(self) -> bool:
+        """Whether any slice is compared with the other items."""
+        return any(one.differences for labels in self.slices.values() for one in labels.values())
 
     def doubts(self) -> Iterator[str]:
         """Why the scores say little, one line each: most of the requests failed, or most answers are none."""
@@ -478,6 +443,8 @@ class Scorecard(Record):
         if self.abstention:
             yield from self.abstention.notes()
         yield from self.interval_notes()
+        if self.compares_slices:
+            yield from slice_notes(self.slices)
         yield from self.warnings
 
     def interval_notes(self) -> Iterator[str]:

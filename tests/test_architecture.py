@@ -25,6 +25,8 @@ ORDER = (
         "options",
         "video",
         "settings",
+        "slices",
+        "actions",
         "scorecard",
     ),
     *(

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from microg_bench.__main__ import VERBS
+from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.annotation.agreement import AgreementReport, RateEntry, ScoreAgreement
 from microg_bench.annotation.judgement import JudgeCounts, JudgedItem, JudgeEntry, Judgement
 from microg_bench.annotation.question_stages import QuestionFacts
@@ -27,8 +28,6 @@ from microg_bench.runs.batches import _Line
 from microg_bench.runs.record import RunFile
 from microg_bench.scorecard import (
     Abstention,
-    ActionEntry,
-    ActionFacts,
     BaselineEntry,
     Counts,
     FailedStage,
@@ -38,11 +37,11 @@ from microg_bench.scorecard import (
     ScoreEntry,
     ServedModel,
     Signature,
-    SliceEntry,
 )
 from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
 from microg_bench.settings import Media, PromptId, Settings
+from microg_bench.slices import SliceDifference, SliceEntry
 from microg_bench.submissions.load import PackedReparse, PackedRequest, PackedStart, PackedUsage
 from microg_bench.video.sampling import FrameSpec
 
@@ -96,6 +95,7 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("scorecard", "ServedModel"): ServedModel,
     ("scorecard", "BaselineEntry"): BaselineEntry,
     ("scorecard", "SliceEntry"): SliceEntry,
+    ("scorecard", "SliceDifference"): SliceDifference,
     ("scorecard", "Abstention"): Abstention,
     ("scorecard", "ActionFacts"): ActionFacts,
     ("scorecard", "ActionEntry"): ActionEntry,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from microg_bench.actions import ActionFacts
 from microg_bench.cli import conversion, training
 from microg_bench.cli.console import (
     AsJson,
@@ -34,7 +35,9 @@ from microg_bench.har import (
 from microg_bench.har.recipe import MAX_SEED, MODELS
 from microg_bench.har.zoo import read_zoo
 from microg_bench.progress import RichProgress
-from microg_bench.scorecard import ActionFacts, Scorecard
+from microg_bench.scorecard import (
+    Scorecard,
+)
 from microg_bench.storage import write_json, write_text
 from microg_bench.text import printable
 

@@ -28,7 +28,7 @@ from microg_bench.curation.run import box_tables
 from microg_bench.curation.stages import judged_otherwise
 from microg_bench.curation.tables import read_rows, table_text
 from microg_bench.dataset.annotations import read_annotations
-from microg_bench.dataset.labels import FOOTAGE
+from microg_bench.dataset.labels import FOOTAGE, LAYOUT
 from microg_bench.dataset.tabular import MAX_TEXT
 from microg_bench.errors import DataError, RunError
 from microg_bench.folders import absent, whole_folder
@@ -77,18 +77,7 @@ def write_dataset(folder: CurationFolder, merged: Merged, out: Path) -> None:
             _link(folder.video(clip), new / clip_file(folder.footage_of(clip).kind, clip))
         for path, text in box_tables(folder, merged.accepted).items():
             write_text(new / path, text)
-        write_text(
-            new / ACTIONS_TABLE,
-            table_text(
-                ("video_id", "movie_or_real", "person_id", "action"),
-                [
-                    (clip, FOOTAGE[folder.footage_of(clip).kind], person, action)
-                    for clip in merged.accepted
-                    for person, actions in merged.actions[clip].items()
-                    for action in sorted(actions)
-                ],
-            ),
-        )
+        write_text(new / ACTIONS_TABLE, _actions(folder, merged))
         # An annotation file has one record at least: without any caption, the clips have records without one.
         records: list[dict[str, Any]] = [
             {"video_id": clip, "caption": caption, "qa_pairs": []}
@@ -112,6 +101,20 @@ def _dataset_facts(folder: CurationFolder, clips: Sequence[str]) -> DatasetFacts
         clips={clip: folder.sha256(clip) for clip in clips},
         otherwise=tuple(judged_otherwise(folder, clips)),
     )
+
+
+def _actions(folder: CurationFolder, merged: Merged) -> str:
+    """The table of action labels, with the motion of the clips where it was measured of all."""
+    verdicts = {clip: folder.verdicts[clip].get("motion") for clip in merged.accepted}
+    motions = {clip: one.numbers.get("motion") if one else None for clip, one in verdicts.items()}
+    complete = None not in motions.values()
+    rows = [
+        (clip, FOOTAGE[folder.footage_of(clip).kind], person, action, *([motions[clip]] if complete else []))
+        for clip in merged.accepted
+        for person, actions in merged.actions[clip].items()
+        for action in sorted(actions)
+    ]
+    return table_text([column.name for column in LAYOUT if complete or not column.optional], rows)
 
 
 def _link(video: Path, place: Path) -> None:

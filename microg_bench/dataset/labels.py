@@ -22,8 +22,10 @@ LAYOUT = (
     TableColumn("movie_or_real", "word"),
     TableColumn("person_id", "count"),
     TableColumn("action", "count"),
+    TableColumn("motion", "word", optional=True),
 )
 FOOTAGE = {"movie": "m", "real": "r"}
+MOTION = ("high", "low")
 _GROUP = re.compile(r"\bid:\s*(\d+)\s+label_type:\s*(\w+)")
 _ITEM = re.compile(r"\b(?:item|label)\s*\{([^}]*)\}")
 _NAME = re.compile(r'\bname\s*:\s*"([^"\n]*)"')
@@ -104,18 +106,24 @@ def read_actions(path: Path, labels: LabelMap, *, others: bool = False) -> Table
     Rows of actions that are not in the label map are left out if `others`, else refused.
 
     Raises:
-        DataError: see `read_table`; or a row has an action that is not in the label map, or a
-            `movie_or_real` that is not m or r.
+        DataError: see `read_table`; or a row has an action that is not in the label map, a `movie_or_real`
+            that is not m or r, or a `motion` that is not high or low.
     """
     table = read_table(path, LAYOUT)
     known = labels.positions(table["action"]) >= 0
     if others and known.any():
         table = table.only(known)
     check_actions(table, "action", labels)
-    footage = table["movie_or_real"]
-    wrong = ~np.isin(footage, list(FOOTAGE.values()))
+    _check_words(table, "movie_or_real", tuple(FOOTAGE.values()))
+    if "motion" in table.frame.columns:
+        _check_words(table, "motion", MOTION)
+    return table
+
+
+def _check_words(table: Table, column: str, words: tuple[str, ...]) -> None:
+    found = table[column]
+    wrong = ~np.isin(found, words)
     if wrong.any():
         index = int(wrong.argmax())
-        reason = f"movie_or_real {footage[index][:20]!r} is not m or r"
-        raise DataError(reason, path=path, item=table.place(index))
-    return table
+        reason = f"{column} {found[index][:20]!r} is not {' or '.join(words)}"
+        raise DataError(reason, path=table.path, item=table.place(index))

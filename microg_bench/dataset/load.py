@@ -50,13 +50,15 @@ class Dataset:
 
     `fingerprint` identifies the references (ids, captions, questions, answers), not the video files, so that
     an annotation file alone and a full folder of the same references agree. `repeated` names the ids that
-    occur in more than one record. `source_notes` are what a reader of intervals over source videos must know.
+    occur in more than one record. `actions` is the table of action labels beside them, if there is one.
+    `source_notes` are what a reader of intervals over source videos must know.
     """
 
     name: str
     clips: tuple[Clip, ...]
     fingerprint: str
     repeated: tuple[str, ...] = ()
+    actions: Path | None = None
     source_notes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +110,7 @@ def load(data: str | Path | None = None) -> Dataset:
     clips = tuple(_with_video(clip, layout.videos, rejected) for clip in merge(annotations))
     records = Counter(annotation.video_id for annotation in annotations)
     repeated = tuple(video_id for video_id, count in records.items() if count > 1)
-    return Dataset(_name(path), clips, fingerprint(clips), repeated)
+    return Dataset(_name(path), clips, fingerprint(clips), repeated, layout.actions)
 
 
 def _with_video(clip: Clip, videos: Mapping[str, Path], rejected: Mapping[str, str]) -> Clip:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from microg_bench.actions import ActionEntry
 from microg_bench.dataset.labels import FOOTAGE, LAYOUT, LabelMap
 from microg_bench.dataset.load import ACTION_NAMES, find_table
 from microg_bench.dataset.tabular import read_table
@@ -21,7 +22,6 @@ from microg_bench.har.convert import footage_of
 from microg_bench.har.keyframes import KeyFrames
 from microg_bench.metrics.base import Array
 from microg_bench.metrics.detection import THRESHOLD, Flags
-from microg_bench.scorecard import ActionEntry
 
 Counts = NDArray[np.int64]
 

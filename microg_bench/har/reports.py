@@ -10,13 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationError
 
+from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.errors import DataError
 from microg_bench.records import Record, first_fault
 from microg_bench.scorecard import (
     COMPLETE,
     SCORECARD_SCHEMA,
-    ActionEntry,
-    ActionFacts,
     Counts,
     IntervalEntry,
     Scorecard,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench import __version__
+from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.dataset.annotations import source_notes
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError
@@ -33,8 +34,6 @@ from microg_bench.metrics.detection import (
 )
 from microg_bench.scorecard import (
     COMPLETE,
-    ActionEntry,
-    ActionFacts,
     Counts,
     IntervalEntry,
     Scorecard,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microg_bench.actions import ActionEntry
 from microg_bench.dataset.labels import FOOTAGE, LabelMap, read_groups, read_label_map
 from microg_bench.dataset.load import SAMPLE_FOLDER, locate
 from microg_bench.errors import DataError, DecodeError, RunError
@@ -32,7 +33,9 @@ from microg_bench.pages.shell import render
 from microg_bench.plots.draw import numbered
 from microg_bench.privacy import outgoing
 from microg_bench.progress import Progress
-from microg_bench.scorecard import ActionEntry, Scorecard
+from microg_bench.scorecard import (
+    Scorecard,
+)
 from microg_bench.text import one_line
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool

@@ -18,6 +18,7 @@ from microg_bench.records import Failure, Request
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RunRecord
 from microg_bench.scorecard import Scorecard
+from microg_bench.slices import slice_notes
 from microg_bench.tasks import TASKS, is_unanswerable
 
 COMPONENTS = ("filters", "table", "frames", "difference", "charts", "items", "list", "viewer", "keys")
@@ -124,6 +125,7 @@ def run_page(
         note=note or _some_missing(strips.values()),
         provenance=[_provenance(run) for run in runs],
         pretty=partial(json.dumps, indent=2),
+        slice_notes=slice_notes,
     )
 
 

@@ -10,8 +10,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from microg_bench.plots.canvas import COLOURS, clean
-from microg_bench.scorecard import Scorecard, ScoreEntry, SliceEntry
+from microg_bench.scorecard import Scorecard, ScoreEntry
 from microg_bench.settings import Settings
+from microg_bench.slices import SliceEntry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

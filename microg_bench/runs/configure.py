@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from microg_bench.adapters.base import Adapter, without_media
 from microg_bench.adapters.registry import adapters_of, is_generic, source_sha256, usable_adapter
+from microg_bench.dataset.clip_labels import read_clip_labels
 from microg_bench.dataset.load import SAMPLE, SAMPLE_FOLDER, Dataset, load, locate, select
 from microg_bench.engines.base import BatchEngine, Engine
 from microg_bench.engines.registry import CLOSED, choose_engine
@@ -288,21 +289,22 @@ def configure(
 
     Raises:
         UsageError: an unknown or unfitting name or option, or a key would go where a file says.
-        DataError: a dataset or prompt that cannot be read, or that has nothing to ask.
+        DataError: a dataset, prompt or table that cannot be read, or that has nothing to ask.
         MissingExtraError: the engine's packages are not installed.
         EngineError: the weights in a local folder cannot be read.
     """
     one = resolve(options, named_by_file)
     dataset = dataset or load(options.data)
-    clips = select(dataset, options.clips, options.limit)
-    one = replace(one, dataset=dataset, clips=clips)
+    one = replace(one, dataset=dataset, clips=select(dataset, options.clips, options.limit))
     _check_work(one)
+    if options.actions:
+        read_clip_labels(Path(options.actions))
     check_cost(one)
     if options.shard:
         from microg_bench.dataset.shards import divide_clips, numbers
 
         number, count = numbers(options.shard)
-        one = replace(one, clips=divide_clips(clips, count)[number - 1])
+        one = replace(one, clips=divide_clips(one.clips, count)[number - 1])
     return identified(one, note)
 
 
@@ -360,11 +362,7 @@ def resolve(
 
 
 def _check_secrets(options: Options) -> None:
-    """Refuse options that hold a secret: run.json would keep it.
-
-    Raises:
-        UsageError: naming the option, not the secret.
-    """
+    """Refuse options that hold a secret, which run.json would keep; the UsageError names the option alone."""
     held = (flag(name) for name, value in options if SECRET.search(str(value)))
     arguments = secrets_in(options.engine_args) if options.engine_args else ()
     if found := next((f"{flag('engine_args')} {name}" for name in arguments), next(held, None)):

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from microg_bench.dataset.clip_labels import ClipLabels
 from microg_bench.metrics import METRICS, Score, Unavailable, score_tasks
 from microg_bench.metrics.base import Array
 from microg_bench.options import ScoringOptions
 from microg_bench.records import TaskName
 from microg_bench.runs.statistics import Statistics
-from microg_bench.scorecard import Abstention, IntervalEntry, ScoreEntry, SliceEntry
+from microg_bench.scorecard import Abstention, IntervalEntry, ScoreEntry
 from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, Clusters, interval, resample, with_sample
+from microg_bench.scoring.slices import Key, LargeSlices, Places
+from microg_bench.slices import LABELLED, SMALLEST, SliceEntry
 from microg_bench.tasks import TASKS, Item, is_unanswerable, question_word
 
-Places = NDArray[np.intp]
 SENTENCE_METRICS = ("S-BERT", "S-VQA")  # one computation under the name of its task
 
 
@@ -62,32 +63,45 @@ class Evaluation:
             method=METHOD, level=LEVEL, clusters=kind, cluster_count=count, resamples=RESAMPLES, seed=0
         )
 
-    @cached_property
-    def _rows(self) -> dict[tuple[str, str], Places]:
-        return slice_rows(self.items)
-
-    def slices(self) -> dict[str, dict[str, SliceEntry]]:
+    def slices(self, labels: ClipLabels | None = None) -> dict[str, dict[str, SliceEntry]]:
         """The scores of each slice, from the statistics of its items alone; kinds as in `slice_rows`."""
+        rows = slice_rows(self.items, labels)
+        requests = [item.request for item in self.items]
+        clips = {key: len({requests[row].video_id for row in own}) for key, own in rows.items()}
+        sources = {key: len({requests[row].source for row in own}) for key, own in rows.items()}
+        large = [key for key, count in clips.items() if count >= SMALLEST]
+        shown = {key: own for key, own in rows.items() if key in large or key[0] not in LABELLED}
         values = {
-            name: {key: METRICS[name].aggregate(one.statistics[rows]) for key, rows in self._rows.items()}
+            name: {key: METRICS[name].aggregate(one.statistics[own]) for key, own in shown.items()}
             for name, one in self.scores.items()
         }
+        details = LargeSlices(self.items, rows, large, self.scores)
+        intervals = details.intervals(self._clusters) if large else {}
+        differences = details.differences() if large else {}
         found: dict[str, dict[str, SliceEntry]] = {}
-        for (kind, label), rows in self._rows.items():
-            scores = {name: own[kind, label] for name, own in values.items()}
-            found.setdefault(kind, {})[label] = SliceEntry(items=len(rows), scores=scores)
+        for key, own in shown.items():
+            found.setdefault(key[0], {})[key[1]] = SliceEntry(
+                items=len(own),
+                sources=sources[key],
+                scores={name: one[key] for name, one in values.items()},
+                intervals=intervals.get(key, {}),
+                differences=differences.get(key, {}),
+            )
         return found
 
     def abstention(self) -> Abstention | None:
         """How often the model answered "Not mentioned."; None where there are no questions."""
-        rows = [self._rows.get(("answerable", label), ()) for label in ("unanswerable", "answerable")]
-        if not any(map(len, rows)):
+        asked = [item for item in self.items if item.request.question is not None]
+        if not asked:
             return None
-        said = np.array(list(map(is_unanswerable, [self.answers[item.request.id] for item in self.items])))
-        on_unanswerable, on_answerable = (float(said[one].mean()) if len(one) else None for one in rows)
+        texts = [text for item in asked for text in (item.reference, self.answers[item.request.id])]
+        unanswerable, said = np.array(list(map(is_unanswerable, texts))).reshape(-1, 2).T
+        on_unanswerable, on_answerable = (
+            float(said[rows].mean()) if rows.any() else None for rows in (unanswerable, ~unanswerable)
+        )
         return Abstention(
-            unanswerable=len(rows[0]),
-            answerable=len(rows[1]),
+            unanswerable=int(unanswerable.sum()),
+            answerable=int((~unanswerable).sum()),
             rate_on_unanswerable=on_unanswerable,
             rate_on_answerable=on_answerable,
         )
@@ -153,21 +167,24 @@ def _nothing(names: Sequence[str]) -> dict[str, Score | Unavailable]:
     return {name: Unavailable(name, "no item was answered") for name in names}
 
 
-def slice_rows(items: Sequence[Item]) -> dict[tuple[str, str], Places]:
+def slice_rows(items: Sequence[Item], labels: ClipLabels | None = None) -> dict[Key, Places]:
     """The positions of the items of each slice, by kind and label of the slice, in their order.
 
     Questions are sliced by whether the clip answers them ("answerable", "unanswerable"), by their first word
-    and by source video; captions by source video.
+    and by source video; captions by source video; both by the `labels` of their clips.
     """
     references = [item.reference for item in items]
     questions = [item.request.question or "" for item in items]
     unanswerable, words = list(map(is_unanswerable, references)), list(map(question_word, questions))
-    rows: dict[tuple[str, str], list[int]] = {}
+    told = labels.by_kind if labels else {}
+    rows: dict[Key, list[int]] = {}
     for row, item in enumerate(items):
         keys = [("source", item.request.source)]
         if item.request.question is not None:
             label = "unanswerable" if unanswerable[row] else "answerable"
             keys += [("answerable", label), ("question_word", words[row])]
+        for kind, clips in told.items():
+            keys += [(kind, label) for label in clips.get(item.request.video_id, ())]
         for key in keys:
             rows.setdefault(key, []).append(row)
     return {key: np.array(rows[key]) for key in sorted(rows)}

@@ -37,7 +37,7 @@ class Clusters:
     count: int
 
     @classmethod
-    def of(cls, labels: Sequence[str]) -> Clusters:
+    def of(cls, labels: Sequence[str] | NDArray[np.intp]) -> Clusters:
         """Group items by label, one label an item."""
         names, member = np.unique(np.asarray(labels), return_inverse=True)
         return cls(member, len(names))
@@ -132,6 +132,18 @@ def _influences(metric: type[SumScore], rows: Array, weights: Array) -> tuple[Ar
     slopes = np.zeros_like(totals)  # a total of zero is one of zeros: no cluster with a weight has influence
     np.divide((above - below).T, 2 * _STEP * totals, out=slopes, where=totals != 0)
     return metric.combine(totals[:, :-1], totals[:, -1]), slopes @ rows.T
+
+
+def influences(metric: type[SumScore], statistics: Array) -> Array:
+    """What each item adds to the score of all items, ×100, to first order, shape (n,); they sum to 0.
+
+    Args:
+        metric: whose statistics they are.
+        statistics: shape (n, k), one row an item.
+    """
+    rows = np.column_stack([statistics, np.ones(len(statistics))])
+    found: Array = _influences(metric, rows, np.ones((1, len(rows))))[1][0]
+    return found
 
 
 def bootstrap_t(scores: Array, errors: Array) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench.adapters.base import flags
+from microg_bench.dataset.clip_labels import ClipLabels, read_clip_labels
 from microg_bench.dataset.load import Dataset
 from microg_bench.engines.vendors import is_snapshot
 from microg_bench.errors import DataError, MicrogError
@@ -34,9 +36,12 @@ from microg_bench.scoring.baselines import baseline_entries
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.scoring.predictions import read_predictions
 from microg_bench.settings import Settings
+from microg_bench.slices import SMALLEST
 from microg_bench.storage import write_json
 from microg_bench.tasks import TASKS, Item, items_of
 from microg_bench.text import first_line, listed, one_line
+
+log = logging.getLogger(__name__)
 
 PREDICTIONS_FILE = "predictions.json"
 LONGEST_REASON, LONGEST_NAME = 160, 200  # characters in a scorecard, of a failure and of a served model
@@ -234,6 +239,8 @@ def _card(
     dataset: Dataset, evaluation: Evaluation, counts: Counts, baselines: dict[str, BaselineEntry]
 ) -> Scorecard:
     """The scorecard of what was measured on a dataset, without the model."""
+    clips = {item.request.video_id for item in evaluation.items}
+    labels = _clip_labels(dataset, evaluation.options) if len(clips) >= SMALLEST else None
     return Scorecard(
         task=TASKS[evaluation.task].name,
         status=_status(counts),
@@ -246,9 +253,25 @@ def _card(
         scores=evaluation.entries(),
         interval=evaluation.interval_entry(),
         baselines=baselines,
-        slices=evaluation.slices(),
+        slices=evaluation.slices(labels),
+        action_labels=labels.sha256(clips) if labels else None,
         warnings=dataset.source_notes if evaluation.options.clusters == "source" else (),
     )
+
+
+def _clip_labels(dataset: Dataset, options: ScoringOptions) -> ClipLabels | None:
+    """The action labels that were named, else those beside the dataset, if there are any that can be read.
+
+    Raises:
+        DataError: those that were named cannot be read.
+    """
+    if options.actions is not None:
+        return read_clip_labels(Path(options.actions))
+    try:
+        return read_clip_labels(dataset.actions) if dataset.actions else None
+    except DataError as error:
+        log.warning("no slices by action: %s", error)
+        return None
 
 
 def _status(counts: Counts) -> str:

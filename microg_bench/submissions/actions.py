@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, get_args
 
+from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import DataError
@@ -16,7 +17,9 @@ from microg_bench.har.scoring import RULES, signature
 from microg_bench.privacy import outgoing, without_private
 from microg_bench.runs.migration import read_object, scorecard_of
 from microg_bench.runs.record import SCORECARD_FILE
-from microg_bench.scorecard import ActionEntry, ActionFacts, Scorecard
+from microg_bench.scorecard import (
+    Scorecard,
+)
 from microg_bench.storage import write_bytes, write_json
 from microg_bench.submissions.claims import ROUNDING
 from microg_bench.submissions.faults import Said, incomplete, text_faults

@@ -277,7 +277,10 @@ def numbers(card: Scorecard) -> Iterator[tuple[str, str, float]]:
         yield from ((f"scores.{name}.interval", name, bound) for bound in one.interval or ())
     parts = [(f"baselines.{name}", one.scores) for name, one in card.baselines.items()]
     for kind, slices in card.slices.items():
-        parts += [(f"slices.{kind}.{label}", one.scores) for label, one in slices.items()]
+        for label, part in slices.items():
+            parts.append((f"slices.{kind}.{label}", part.scores))
+            for name, bounds in part.intervals.items():
+                yield from ((f"slices.{kind}.{label}.intervals.{name}", name, bound) for bound in bounds)
     for place, scores in parts:
         yield from ((f"{place}.scores.{name}", name, value) for name, value in scores.items())
 

@@ -18,6 +18,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import COMPLETE, REFERENCES, Counts, IntervalEntry, Scorecard, ScoreEntry
 from microg_bench.scoring.score import answer_facts, score_records
+from microg_bench.slices import LABELLED
 from microg_bench.submissions.actions import ActionSubmission, public_card, with_origin
 from microg_bench.submissions.load import RunSubmission, Submission
 from microg_bench.text import first_line
@@ -30,7 +31,8 @@ _NEW = {
     *(("scores", name, "notes") for name in METRICS),
     *(("served",), ("warnings",)),
 }
-# All fields of a scorecard, but settings and the name of the dataset, which are looked at on their own.
+# All fields of a scorecard, but settings, action labels and the name of the dataset, which are looked at on
+# their own.
 _TOLD = {"task", "status", "items", "counts", "failures", "fingerprint", "model", "rejected", "served"}
 _TOLD |= {"recipe"}
 _SCORED = {"protocol", "scores", "interval", "baselines", "slices", "abstention", "warnings", "har"}
@@ -169,7 +171,12 @@ def compared(submission: Submission, ours: Scorecard) -> Outcome:
     versions: dict[str, None] = {}
     found.refuse(_signatures(claimed, ours, both, versions), schema)
     found.refuse(_differences(_told(claimed), _told(ours)), schema)
-    found.refuse(_differences(_scored(claimed, both, sound), _scored(ours, both, sound)), schema)
+    shared = _Shared(both, sound, claimed.action_labels == ours.action_labels, _has_details(claimed))
+    found.refuse(_differences(shared.of(claimed), shared.of(ours)), schema)
+    if not shared.labels:
+        found.notes.append(
+            "its action labels are others than here: slices by these take the place of its own"
+        )
     if versions:
         found.notes.append(f"scored with other versions than here: {', '.join(versions)}")
     scores = {name: _shown(one, ours.scores[name], sound) for name, one in claimed.scores.items()}
@@ -209,18 +216,56 @@ def _told(card: Scorecard) -> dict[str, Any]:
     return card.model_dump(mode="json", include=_TOLD, exclude={"served": {"__all__": {"expected"}}})
 
 
-def _scored(card: Scorecard, metrics: Collection[str], intervals: bool) -> dict[str, Any]:
-    """What answers give beside references: scores by `metrics`, and intervals where both are alike."""
-    left_out = {"signature", *(() if intervals else ("interval",))}
-    include = _SCORED if intervals else _SCORED - {"interval", "warnings"}  # some of which are about them
-    facts = card.model_dump(mode="json", include=include, exclude={"scores": {"__all__": left_out}})
-    if har := facts["har"]:  # whose file of the ground truth may be called as its owner likes
-        del har["groundtruth"]
-        har["actions"] = {one["name"]: one for one in har["actions"]}
-    slices = (part for kind in facts["slices"].values() for part in kind.values())
-    for part in (facts, *facts["baselines"].values(), *slices):
-        part["scores"] = {name: one for name, one in part["scores"].items() if name in metrics}
-    return facts
+@dataclass(frozen=True)
+class _Shared:
+    """What answers give beside references in two scorecards, as far as both can tell the same.
+
+    `metrics` are those that could be computed, `intervals` whether both have them of the same kind, `labels`
+    whether their items are sliced by the same action labels, and `details` whether the claimed slices have
+    more than scores.
+    """
+
+    metrics: Collection[str]
+    intervals: bool
+    labels: bool
+    details: bool
+
+    def of(self, card: Scorecard) -> dict[str, Any]:
+        """That of one of them."""
+        left_out = {"signature", *(() if self.intervals else ("interval",))}
+        include = (
+            _SCORED if self.intervals else _SCORED - {"interval", "warnings"}
+        )  # some of which are about them
+        facts = card.model_dump(mode="json", include=include, exclude={"scores": {"__all__": left_out}})
+        if har := facts["har"]:  # whose file of the ground truth may be called as its owner likes
+            del har["groundtruth"]
+            har["actions"] = {one["name"]: one for one in har["actions"]}
+        for part in (facts, *facts["baselines"].values()):
+            part["scores"] = self._by_metric(part["scores"])
+        facts["slices"] = {
+            kind: {label: self._slice(one) for label, one in slices.items()}
+            for kind, slices in facts["slices"].items()
+            if self.labels or kind not in LABELLED
+        }
+        return facts
+
+    def _slice(self, entry: dict[str, Any]) -> dict[str, Any]:
+        found = {"items": entry["items"], "scores": self._by_metric(entry["scores"])}
+        if not self.details:
+            return found
+        differences = self._by_metric(entry["differences"])
+        if not self.labels:  # which move the correction of all slices
+            differences = {name: {**one, "corrected": None} for name, one in differences.items()}
+        intervals = self._by_metric(entry["intervals"]) if self.intervals else {}
+        return {**found, "sources": entry["sources"], "intervals": intervals, "differences": differences}
+
+    def _by_metric(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: one for name, one in values.items() if name in self.metrics}
+
+
+def _has_details(card: Scorecard) -> bool:
+    """Whether slices have more than scores, as those of earlier versions do not."""
+    return any(one.sources is not None for slices in card.slices.values() for one in slices.values())
 
 
 def _signatures(

@@ -5,8 +5,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
+from microg_bench.actions import ActionFacts
 from microg_bench.errors import DataError
-from microg_bench.scorecard import ActionFacts, Scorecard, ScoreEntry
+from microg_bench.scorecard import (
+    Scorecard,
+    ScoreEntry,
+)
 from microg_bench.tables.published import Column, Facts, PublishedTable
 from microg_bench.tables.rows import OwnRow, fault_of
 

@@ -6,6 +6,7 @@ from itertools import chain
 from operator import attrgetter
 
 from microg_bench.scorecard import Scorecard
+from microg_bench.slices import SliceDifference, differing
 from microg_bench.tables.paper import Cell, Line, PaperTable
 from microg_bench.tasks import get_task
 from microg_bench.text import lettered, markdown, markdown_code
@@ -38,6 +39,7 @@ class _Shown:
         self.task = get_task(card.task).title
         title, self.frames, self.extent, self.values = card.title, card.frames, card.extent, card.values()
         headlines, remarks, notes = list(card.headlines()), list(card.remarks()), list(card.notes())
+        self.differing = list(differing(card.slices)) if card.compares_slices else []
         signatures = list(map(str, signed))
         self.card, self.name = card, markdown(title)
         self.headlines, self.remarks, self.notes = map(list, map(_escaped, (headlines, remarks, notes)))
@@ -59,8 +61,8 @@ def scorecard_table(cards: Sequence[Scorecard]) -> str:
 
     Values are ×100 with two decimals. Below each model are its 95% intervals, below all models the baselines
     on the same items, and each model's gain over the blind baseline. A metric that could not be computed
-    shows `n/a`. Letters mark what a reader of a row must know. Below the table they are explained, before
-    other notes and the signatures.
+    shows `n/a`. A second table has the slices that differ from the other items. Letters mark what a reader of
+    a row must know. Below the tables they are explained, before other notes and the signatures.
     """
     columns = list(cards[0].scores)
     shown = list(map(_Shown, cards))
@@ -80,9 +82,38 @@ def scorecard_table(cards: Sequence[Scorecard]) -> str:
         if BLIND in one.card.baselines and BLIND not in own
     ]
     lines += table(["Model", "#f", *columns], rows, "lr" + "r" * len(columns))
+    lines += _slice_table(shown, columns)
     notes = [note for one in shown for note in one.notes]
     codes = dict.fromkeys(code for one in shown for code in one.signatures)
     return _with_notes(lines, [*_explained(letters.items()), *notes, *_signatures(codes)])
+
+
+def _slice_table(shown: Sequence[_Shown], columns: Sequence[str]) -> list[str]:
+    """A table of the slices that differ from the other items, with these differences; empty for none."""
+    rows = [
+        [
+            *([one.name] if len(shown) > 1 else []),
+            markdown(f"{kind.replace('_', ' ')}: {label}"),
+            f"{entry.items:,}",
+            str(entry.sources),
+            *(_difference(entry.differences.get(name)) for name in columns),
+        ]
+        for one in shown
+        for kind, label, entry in one.differing
+    ]
+    headings = [
+        *(["Model"] if len(shown) > 1 else []),
+        "Slice less other items",
+        "items",
+        "sources",
+        *columns,
+    ]
+    alignment = "l" * (len(headings) - len(columns) - 2) + "rr" + "r" * len(columns)
+    return ["", *table(headings, rows, alignment)] if rows else []
+
+
+def _difference(found: SliceDifference | None) -> str:
+    return f"{found.value:+.2f} (p {found.corrected:.4f})" if found and found.differs else ""
 
 
 def _marks(remarks: Iterable[str], letters: Mapping[str, str]) -> str:

@@ -72,6 +72,7 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "metrics": (("CIDEr,METEOR",), ("CIDEr", "METEOR")),
     "protocol": (("coco",), "coco"),
     "clusters": (("clip",), "clip"),
+    "actions": ((__file__,), __file__),
     "sentence_model": ((".",), "."),
     "bertscore_model": ((".",), "."),
     "bertscore_layers": (("17",), 17),

@@ -45,11 +45,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_dataset_has_what_was_accepted_and_no_more(dataset: Path) -> None:
     assert sorted(one.name for one in dataset.rglob("*.mp4")) == ["film_000.mp4", "orbit_000.mp4"]
     assert (dataset / "annotation_files" / "actions.csv").read_text().splitlines() == [
-        "video_id,movie_or_real,person_id,action",
-        "film_000,m,1,12",
-        "orbit_000,r,1,12",
-        "orbit_000,r,1,79",
-        "orbit_000,r,2,17",
+        "video_id,movie_or_real,person_id,action,motion",
+        "film_000,m,1,12,low",
+        "orbit_000,r,1,12,low",
+        "orbit_000,r,1,79,low",
+        "orbit_000,r,2,17,low",
     ]
     boxes = (dataset / "annotation_files" / "bounding_boxes.csv").read_text()
     assert "orbit_001" not in boxes and boxes.count("orbit_000,") == 2 * 76

@@ -167,7 +167,7 @@ def test_every_spreadsheet_writes_the_same_table(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"video_id|movie_or_real|person_id|action\na_1|r|1|12\n", "1 columns where 4 are expected"),
+        (b"video_id|movie_or_real|person_id|action\na_1|r|1|12\n", "1 columns where 4 or 5 are expected"),
         (b"video_id,movie_or_real,person_id,action,action\na_1,r,1,12,13\n", "has the column 'action' twice"),
         (b"video_id;movie_or_real;person_id\na_1;r;1\n", "lacks the column 'action' (found: video_id, movie"),
         (b"a_1;r;1;12\na_2;r;1\n", "row 2: lacks 'action'"),

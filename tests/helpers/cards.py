@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from microg_bench.scorecard import (
-    BaselineEntry,
-    Counts,
-    ModelEntry,
-    Scorecard,
-    ScoreEntry,
-    Signature,
-    SliceEntry,
-)
+from microg_bench.scorecard import BaselineEntry, Counts, ModelEntry, Scorecard, ScoreEntry, Signature
 from microg_bench.settings import PromptId
+from microg_bench.slices import SliceEntry
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.runs import make_settings
 

@@ -85,4 +85,5 @@ def _add(
     )
     folder.add(ClipBoxes(clip=clip, of="tracks", key=key["tracks"], boxes=boxes))
     for stage in STAGES[1:]:
-        folder.add(Verdict(clip=clip, stage=stage, key=key[stage], passed=True))
+        numbers = {"motion": "low"} if stage == "motion" else {}
+        folder.add(Verdict(clip=clip, stage=stage, key=key[stage], passed=True, numbers=numbers))

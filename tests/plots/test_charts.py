@@ -16,14 +16,8 @@ from microg_bench.errors import DataError, MissingExtraError, UsageError
 from microg_bench.plots.canvas import canvas
 from microg_bench.plots.charts import CHARTS, MOST, draw_charts, draw_sweep
 from microg_bench.plots.draw import MOST_ROWS, draw_bars, draw_heat, draw_over_frames, labels
-from microg_bench.scorecard import (
-    NO_BENCHMARK,
-    SAMPLE_FINGERPRINT,
-    Counts,
-    Scorecard,
-    ScoreEntry,
-    SliceEntry,
-)
+from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, Counts, Scorecard, ScoreEntry
+from microg_bench.slices import SliceEntry
 from tests.helpers.cards import METRICS, SLICES, make_card, signature, with_settings
 from tests.helpers.figures import crowded, svg_words
 

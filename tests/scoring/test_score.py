@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from microg_bench.dataset.load import Dataset, load
-from microg_bench.errors import DataError, RunError
+from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, Failure
 from microg_bench.runs.record import RunRecord
-from microg_bench.scorecard import Counts, FailedStage, ServedModel
+from microg_bench.scorecard import Counts, FailedStage, Scorecard, ServedModel
 from microg_bench.scoring.predictions import read_predictions
 from microg_bench.scoring.score import ScoredRun, score_records
+from microg_bench.slices import SMALLEST
 from tests.helpers.datasets import record, write_annotations
 from tests.helpers.runs import begun_run, content, open_run
 
@@ -187,3 +188,54 @@ def test_a_run_that_cannot_be_scored_leaves_the_others_alone(
     assert "journal.jsonl: line 1: damaged" in str(damaged)
     assert isinstance(sound, ScoredRun)
     assert sound.scorecard == scored(records[1], dataset).scorecard
+
+
+def many(folder: Path, actions: str | None) -> Dataset:
+    """A dataset of more clips than the smallest slice has, half of which show an action that is labelled."""
+    names = [f"{source}_{k:03d}" for source in "abcd" for k in range(SMALLEST // 2)]
+    folder.mkdir()
+    write_annotations(folder / "vqa_and_captioning.json", [record(name, n) for n, name in enumerate(names)])
+    if actions is not None:
+        lines = [f"{name},r,1,{12 if k % 2 else actions}" for k, name in enumerate(names)]
+        (folder / "actions.csv").write_text("\n".join(["video_id,movie_or_real,person_id,action", *lines]))
+    return load(folder)
+
+
+def cards_of(folder: Path, dataset: Dataset, **options: Any) -> Scorecard:
+    chosen = ScoringOptions(metrics=("ROUGE-L",), **options)
+    with open_run(folder, task="caption", fingerprint=dataset.fingerprint) as one:
+        one.add(*(answer(clip.video_id, "A clip.") for clip in dataset.clips))
+    (found,) = score_records([RunRecord.read(folder)], chosen, dataset, baselines=False)
+    assert isinstance(found, ScoredRun)
+    return found.scorecard
+
+
+def test_scores_are_sliced_by_the_action_labels_beside_the_dataset(tmp_path: Path) -> None:
+    dataset = many(tmp_path / "d", actions="17")
+    card = cards_of(tmp_path / "r", dataset)
+    assert set(card.slices["action"]) == {"stand", "carry/hold (an object)"}
+    assert (list(card.slices["footage"]), list(card.slices["people"])) == (["real"], ["1"])
+    assert card.slices["action"]["stand"].differences
+    assert card.action_labels is not None
+    assert dataset.actions is not None
+    elsewhere = dataset.actions.rename(tmp_path / "labels.csv")
+    bare = load(tmp_path / "d")
+    assert cards_of(tmp_path / "bare", bare).slices.keys() == {"source"}
+    named = cards_of(tmp_path / "named", bare, actions=str(elsewhere))
+    assert (named.slices, named.action_labels) == (card.slices, card.action_labels)
+
+
+def test_labels_that_cannot_be_read_are_an_error_only_where_they_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = many(tmp_path / "d", actions="99")
+    card = cards_of(tmp_path / "r", dataset)
+    assert (list(card.slices), card.action_labels) == (["source"], None)
+    assert "row 2: action id 99" in caplog.text
+    with pytest.raises(DataError, match="row 2: action id 99"):
+        cards_of(tmp_path / "named", dataset, actions=str(dataset.actions))
+
+
+def test_a_table_of_actions_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="--actions: no such file"):
+        ScoringOptions.of({"actions": "nowhere.csv"})

@@ -594,7 +594,7 @@ def test_all_metrics_say_what_they_can_reach() -> None:
 
 def test_no_field_of_a_scorecard_is_forgotten() -> None:
     """Each is compared with what the answers give, or looked at on its own."""
-    alone = {"schema_", "settings", "dataset"}
+    alone = {"schema_", "settings", "dataset", "action_labels"}
     assert rescore._TOLD | rescore._SCORED | alone == set(Scorecard.model_fields)
 
 

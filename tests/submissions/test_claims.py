@@ -11,7 +11,8 @@ import pytest
 
 from microg_bench.metrics import METRICS
 from microg_bench.metrics.bertscore import published_baseline
-from microg_bench.scorecard import BaselineEntry, IntervalEntry, Scorecard, ScoreEntry, Signature, SliceEntry
+from microg_bench.scorecard import BaselineEntry, IntervalEntry, Scorecard, ScoreEntry, Signature
+from microg_bench.slices import SliceEntry
 from microg_bench.submissions.claims import HIGHEST_BASELINE, claim_faults
 from tests.submissions.small import alone, made, score
 

@@ -15,7 +15,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from microg_bench.errors import MicrogError, RunError
-from microg_bench.scorecard import BaselineEntry, ScoreEntry, SliceEntry
+from microg_bench.scorecard import BaselineEntry, ScoreEntry
+from microg_bench.slices import SliceEntry
 from microg_bench.submissions import load as loading
 from microg_bench.submissions.load import (
     PackedGeneration,

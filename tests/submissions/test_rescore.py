@@ -25,6 +25,7 @@ from microg_bench.scorecard import (
     ServedModel,
 )
 from microg_bench.scoring.intervals import METHOD
+from microg_bench.slices import SliceDifference, SliceEntry
 from microg_bench.submissions.load import RunSubmission, Submission
 from microg_bench.submissions.rescore import (
     Outcome,
@@ -175,6 +176,68 @@ def test_what_schema_1_did_not_hold_is_no_difference_in_it() -> None:
     assert places(against(OURS, ours)) == ["counts.truncated", "counts.flagged"]
     lower = changed(OURS, "scores", "CIDEr", "value", to=19.0)
     assert places(against(lower, ours, SCORECARD_SCHEMA_1)) == ["scores.CIDEr.value"]
+
+
+SLICE = SliceEntry(
+    items=30,
+    scores={"CIDEr": 20.0},
+    sources=4,
+    intervals={"CIDEr": (10.0, 30.0)},
+    differences={"CIDEr": SliceDifference(value=2.0, p=0.02, corrected=0.2)},
+)
+SLICED = OURS.model_copy(
+    update={
+        "slices": {"action": {"stand": SLICE}, "question_word": {"who": SLICE}},
+        "action_labels": "a" * 64,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        (("sources",), 5),
+        (("intervals", "CIDEr"), [11.0, 30.0]),
+        (("intervals",), {}),
+        (("differences", "CIDEr", "value"), 3.0),
+        (("differences", "CIDEr", "p"), 0.01),
+        (("differences",), {}),
+    ],
+)
+def test_the_details_of_slices_are_compared(path: tuple[str, ...], to: Any) -> None:
+    assert against(SLICED, SLICED).problems == []
+    for kind, label in (("action", "stand"), ("question_word", "who")):
+        (place,) = places(against(changed(SLICED, "slices", kind, label, *path, to=to), SLICED))
+        assert place.startswith(".".join(["slices", kind, label, *path]))
+
+
+def test_slices_of_versions_without_details_are_compared_by_their_scores() -> None:
+    plain = SliceEntry(items=30, scores={"CIDEr": 20.0})
+    claim = SLICED.model_copy(
+        update={"slices": {"action": {"stand": plain}, "question_word": {"who": plain}}}
+    )
+    assert against(claim, SLICED).problems == []
+    lower = changed(claim, "slices", "action", "stand", "scores", "CIDEr", to=19.0)
+    assert places(against(lower, SLICED)) == ["slices.action.stand.scores.CIDEr"]
+
+
+@pytest.mark.parametrize("labels", [None, "b" * 64])
+def test_slices_by_other_action_labels_are_replaced_and_told(labels: str | None) -> None:
+    claim = changed(SLICED, "action_labels", to=labels)
+    claim = changed(claim, "slices", "action", "stand", "items", to=31)
+    claim = changed(claim, "slices", "question_word", "who", "differences", "CIDEr", "corrected", to=0.1)
+    found = against(claim, SLICED)
+    assert (found.problems, len(found.notes)) == ([], 1)
+    assert "action labels" in found.notes[0]
+    assert found.scorecard.slices == SLICED.slices
+    other = changed(claim, "slices", "question_word", "who", "items", to=31)
+    assert places(against(other, SLICED)) == ["slices.question_word.who.items"]
+
+
+def test_intervals_of_slices_are_compared_only_where_they_are_of_one_kind() -> None:
+    claim = changed(SLICED, "interval", "clusters", to="clip")
+    claim = changed(claim, "slices", "action", "stand", "intervals", to={})
+    assert against(claim, SLICED).problems == []
 
 
 def test_signatures_may_differ_in_versions_and_in_nothing_else() -> None:

@@ -12,6 +12,7 @@ from microg_bench.scorecard import (
     ScoreEntry,
     Signature,
 )
+from microg_bench.slices import SliceDifference, SliceEntry
 from microg_bench.tables.markdown import scorecard_table, sweep_table
 from microg_bench.video.sampling import FrameSpec
 
@@ -61,6 +62,32 @@ def test_a_table_has_the_papers_columns_with_intervals_baselines_and_signatures(
         "- intervals: percentile, 1,000 resamples of 3 source videos (fewer than 20: often too narrow)",
         "- signatures: `CIDEr|p:paper`",
     ]
+
+
+def test_slices_that_differ_have_a_table_of_their_own() -> None:
+    differs = SliceDifference(value=-4.256, p=0.0004, corrected=0.0123)
+    alike = SliceDifference(value=3.0, p=0.4, corrected=1.0)
+    entries = {
+        "sit|up": SliceEntry(
+            items=1200, sources=12, scores={}, differences={"CIDEr": differs, "METEOR": alike}
+        ),
+        "walk": SliceEntry(items=30, sources=3, scores={}, differences={"CIDEr": alike}),
+    }
+    one = card(slices={"action_group": entries})
+    lines = scorecard_table([one]).splitlines()
+    place = lines.index("| Slice less other items | items | sources | CIDEr | METEOR |")
+    assert lines[place - 1 : place + 4] == [
+        "",
+        "| Slice less other items | items | sources | CIDEr | METEOR |",
+        "|---|---:|---:|---:|---:|",
+        "| action group: sit\\|up | 1,200 | 12 | -4.26 (p 0.0123) |  |",
+        "",
+    ]
+    assert sum(line.startswith("- 1 of 2 slices") for line in lines) == 1
+    several = scorecard_table([card("Other"), one]).splitlines()
+    assert "| Model | action group: sit\\|up | 1,200 | 12 | -4.26 (p 0.0123) |  |" in several
+    alone = scorecard_table([card(slices={"action": {"walk": entries["walk"]}})])
+    assert "Slice less" not in alone and "- 0 of 1 slices" in alone
 
 
 def test_without_intervals_the_table_does_not_speak_of_them() -> None:

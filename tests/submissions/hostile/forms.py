@@ -188,7 +188,9 @@ TYPED = places(
         "interval.cluster_count interval.resamples interval.seed baselines baselines.blind "
         "baselines.blind.title baselines.blind.scores baselines.blind.scores.CIDEr slices "
         "slices.source slices.source.rocket-roll slices.source.rocket-roll.items "
-        "slices.source.rocket-roll.scores slices.source.rocket-roll.scores.CIDEr abstention "
+        "slices.source.rocket-roll.scores slices.source.rocket-roll.scores.CIDEr "
+        "slices.source.rocket-roll.sources slices.source.rocket-roll.intervals "
+        "slices.source.rocket-roll.differences action_labels abstention "
         "abstention.unanswerable abstention.answerable abstention.rate_on_unanswerable "
         "abstention.rate_on_answerable settings rejected served recipe har warnings"
     ),
