@@ -37,6 +37,7 @@ NEAR = {
     "microg_bench/scoring/intervals.py": ["tests/scoring/test_intervals.py"],
     "microg_bench/scoring/compare.py": ["tests/scoring/test_compare.py"],
     "microg_bench/scoring/probes.py": ["tests/scoring/test_probes.py"],
+    "microg_bench/scoring/repeats.py": ["tests/scoring/test_repeats.py", "tests/test_repeats.py"],
     "microg_bench/scoring/rates.py": ["tests/scoring/test_rates.py"],
     "microg_bench/scoring/rank_correlation.py": ["tests/scoring/test_rank_correlation.py"],
     "microg_bench/runs/budget.py": ["tests/runs/test_budget.py"],

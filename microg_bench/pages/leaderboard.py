@@ -75,7 +75,7 @@ def build(  # noqa: PLR0913 - what stands on a leaderboard
         RunError: a file cannot be written.
     """
     with new_folder(out) as folder:
-        entries, errors = read_entries((run for run in runs if not run.settings.transforms), dataset)
+        entries, errors = read_entries(runs, dataset)
         names = [f"runs/{_name(entry)}" for entry in entries]
         pages = [f"{name}/index.html" for name in names]
         judged, unread = judged_boards(entries, pages)

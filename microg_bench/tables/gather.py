@@ -14,6 +14,7 @@ from microg_bench.privacy import without_private
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
 from microg_bench.scorecard import Scorecard
+from microg_bench.settings import Settings
 from microg_bench.submissions.check import check
 from microg_bench.submissions.claims import ROUNDING, claim_faults
 from microg_bench.submissions.load import check_finite, find_submissions, is_submission
@@ -38,7 +39,8 @@ def gather(
     """The scored runs and submissions in folders of any depth.
 
     What was given twice, a run and its submission for example, counts once, as the run. A run that asks a
-    sample of requests measures drift, and is no row of a table. The order is that of the content, so that it
+    sample of requests measures drift, and one that shows changed frames is part of a probe: neither is a row
+    of a table. The order is that of the content, so that it
     does not matter where a run is stored.
 
     Args:
@@ -69,8 +71,12 @@ def gather(
             actions.append(checked.actions)
         else:
             errors.append(checked.error)
-    whole = ((key, one) for key, one in found if one.settings.requests is None)
-    return Gathered(_unique(whole), actions, errors)
+    rows = ((key, one) for key, one in found if _is_row(one.settings))
+    return Gathered(_unique(rows), actions, errors)
+
+
+def _is_row(settings: Settings) -> bool:
+    return settings.requests is None and not settings.transforms
 
 
 def read_scored(path: Path, dataset: Dataset | None = None) -> RunRecord:

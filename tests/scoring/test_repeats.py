@@ -74,6 +74,23 @@ def test_chance_within_is_told_from_clips() -> None:
         assert (many[1] - many[0] < 0.6 * (few[1] - few[0])) == narrower
 
 
+def test_known_variances_are_found_and_the_interval_holds_the_true_mean() -> None:
+    generator, clusters, times = np.random.default_rng(5), grouped(20), 60
+    within, between, held = 0.0, 0.0, 0
+    for _ in range(times):
+        clips = np.repeat(generator.normal(0.5, 0.05, 20), 10)
+        found = repeated_score(
+            Given, list((clips + generator.normal(0, 0.3, (3, 200)))[:, :, None]), clusters
+        )
+        assert found.interval is not None
+        within += found.within**2 / times
+        between += (found.between or 0.0) ** 2 / times
+        held += found.interval[0] <= 50 <= found.interval[1]
+    assert np.sqrt(within) == pytest.approx(100 * 0.3 / np.sqrt(200), rel=0.15)
+    assert np.sqrt(between) == pytest.approx(100 * 0.05 / np.sqrt(20), rel=0.25)
+    assert held >= 0.88 * times
+
+
 def test_one_source_video_has_no_interval() -> None:
     found = repeated_score(Given, list(drawn(0.0, 0.1, 3, clusters=1)), grouped(clusters=1))
     assert (found.interval, found.between) == (None, None)

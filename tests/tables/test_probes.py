@@ -9,6 +9,7 @@ import pytest
 
 import microg_bench as mb
 from microg_bench.scoring.probes import PROBES
+from microg_bench.tables.gather import gather
 from microg_bench.tables.probes import gather_probes, probes_table
 from tests.helpers.datasets import record, write_annotations
 
@@ -35,6 +36,13 @@ def test_probes_are_found_at_any_depth_each_once(runs: Path) -> None:
     written = json.loads((runs / "blind" / "probes.json").read_text())
     assert found[0].report.to_json() == written
     assert probes_table(found[0].report) == (runs / "blind" / "probes.md").read_text()
+
+
+def test_runs_with_changed_frames_are_no_rows_of_other_tables(runs: Path) -> None:
+    found = gather([runs])
+    assert found.errors == []
+    assert len(found.runs) == 4, "two models, two tasks"
+    assert {run.settings.transforms for run in found.runs} == {()}
 
 
 def test_numbers_that_a_file_claims_are_not_believed(runs: Path) -> None:
