@@ -135,6 +135,18 @@ def _compiled(text: str) -> jinja2.Template:
     return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False).from_string(text)
 
 
+def _names(text: str) -> set[str]:
+    """The names that a jinja text uses and does not set; none where it is not valid jinja."""
+    from jinja2 import TemplateError
+    from jinja2.meta import find_undeclared_variables
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    try:
+        return find_undeclared_variables(ImmutableSandboxedEnvironment().parse(text))
+    except TemplateError:
+        return set()
+
+
 def read_template(path: Path) -> Template:
     """Read one template file.
 
@@ -208,5 +220,8 @@ def find_rubric(kind: Literal["annotate", "judge"], name: str) -> Rubric:
         path = names[name]
     rubric = _parsed(Rubric, read_text(path, MAX_BYTES).decode(), path)
     read_schema(rubric.schema_text)
+    if unknown_names := sorted(_names(rubric.user) - set(rubric.fields)):
+        reason = f"uses {unknown_names[0]}, which is not among its fields"
+        raise DataError(reason, path=path, item=rubric.id)
     rubric.fill(**dict.fromkeys(rubric.fields, ""))
     return rubric

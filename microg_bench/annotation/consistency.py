@@ -1,7 +1,8 @@
 """Consistency of captions with questions and answers: rules, and what a language model finds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from microg_bench.annotation.inquiry import Query, Replies
 from microg_bench.dataset.annotations import Annotation
@@ -97,6 +98,17 @@ def _numbered(clip: Clip) -> list[dict[str, object]]:
     ]
 
 
+def verdict_fault(dataset: Dataset) -> Callable[[str, Any], str | None]:
+    """Why a verdict on a clip cannot be used though it fits the schema: it names a pair that there is not."""
+    pairs = {clip.video_id: len(clip.questions) for clip in dataset.clips}
+
+    def fault(clip: str, verdict: Any) -> str | None:
+        wrong = [one["pair"] for one in verdict["findings"] if one["pair"] > pairs[clip]]
+        return f"the verdict names pair {wrong[0]} of {pairs[clip]}" if wrong else None
+
+    return fault
+
+
 @dataclass(frozen=True)
 class Judged:
     """What a language model found.
@@ -114,13 +126,14 @@ def judged(dataset: Dataset, replies: Replies) -> Judged:
     """The findings in the answers to `queries`; a verdict that names a pair that there is not is not read."""
     unread = {name: failure.reason for name, failure in replies.failures.items()}
     found: list[TextFinding] = []
+    fault = verdict_fault(dataset)
     for clip in dataset.clips:
         if clip.video_id not in replies.answers:
             continue
-        own = replies.answers[clip.video_id]["findings"]
-        if wrong := [one["pair"] for one in own if one["pair"] > len(clip.questions)]:
-            unread[clip.video_id] = f"the verdict names pair {wrong[0]} of {len(clip.questions)}"
+        if reason := fault(clip.video_id, replies.answers[clip.video_id]):
+            unread[clip.video_id] = reason
             continue
+        own = replies.answers[clip.video_id]["findings"]
         found += [
             TextFinding(
                 item=f"{clip.video_id}#{one['pair']}" if one["pair"] else clip.video_id,

@@ -5,7 +5,7 @@ and no answer to another text counts.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from microg_bench.errors import UsageError
 from microg_bench.options import Options, about, flag
 from microg_bench.progress import Progress
 from microg_bench.prompts import Rubric
-from microg_bench.records import Clip, Failure, Record, Request
+from microg_bench.records import Clip, Failure, Record, Request, Withdrawal
 from microg_bench.runs.budget import open_budget
 from microg_bench.runs.configure import Configuration, check_cost, identified, resolve
 from microg_bench.runs.execute import Variant, ask
@@ -122,9 +122,17 @@ class Inquiry:
             yield one.name, Request(id=name, task="text", video_id=name, source=one.source, question=text)
 
     async def ask(
-        self, queries: Sequence[Query], folder: Path, progress: Progress, yes: bool = False
+        self,
+        queries: Sequence[Query],
+        folder: Path,
+        progress: Progress,
+        yes: bool = False,
+        fault: Callable[[str, Any], str | None] = lambda name, answer: None,
     ) -> Replies:
         """Ask what has no answer yet in the run at `folder`.
+
+        `fault` says why an answer to the query of a name cannot be used though it fits the schema; the next
+        start withdraws it and asks again.
 
         Raises:
             UsageError, EngineError, RunError, DataError: as `evaluate`.
@@ -132,10 +140,19 @@ class Inquiry:
         one = self.configured(queries)
         options = {**one.given, "rubric": str(one.templates["text"].identity)}
         with TextRecord.open(folder, one.settings("text"), options, provenance()) as record:
+            record.add(*self._faulty(queries, record, fault))
             variant = Variant(one, {"text": record})
             outcomes = await ask([variant], folder, progress, yes)
         budget = open_budget(one, [record])
         return self._found(queries, record, outcomes, variant.usage, budget.spent if budget else None)
+
+    def _faulty(
+        self, queries: Sequence[Query], record: RunRecord, fault: Callable[[str, Any], str | None]
+    ) -> Iterator[Withdrawal]:
+        for name, request in self._requests(queries):
+            answer = record.answers.get(request.id)
+            if answer and (reason := fault(name, read_json(answer.answer))):
+                yield Withdrawal(id=request.id, reason=reason)
 
     def _found(
         self,

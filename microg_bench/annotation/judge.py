@@ -250,11 +250,12 @@ class Judge:
         )
 
     def _items(self, verdicts: Mapping[str, Any]) -> Iterator[JudgedItem]:
-        """The items with a readable verdict; what several verdicts on one item count is added up."""
+        """The items whose verdicts can all be read; what several verdicts on one item count is added up."""
         for one in self.candidates:
             names = [query.name for query in self.scheme.queries(one)]
             own = [self.scheme.counts(verdicts[name]) for name in names if name in verdicts]
-            if own and one.answer is not None:
+            # What is left of an item would not be what is left of it in another run.
+            if names and len(own) == len(names) and one.answer is not None:
                 total = {name: _total(own, name) for name in self.scheme.scores}
                 yield JudgedItem(id=one.id, source=one.source, answer=text_hash(one.answer), counts=total)
 

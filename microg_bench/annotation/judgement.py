@@ -84,9 +84,10 @@ class JudgedItem(Record):
 class Judgement(Record):
     """The content of judgement.json: the scores ×100 of one run by one judge and rubric.
 
-    `items` are those with a readable verdict, `fingerprint` is that of the references. `signature` tells the
-    judge with the commit of its weights, the models that its server named, the rubrics, a hash of all other
-    settings of the judge, and how much was judged. `flags` are what a reader must know, a line each.
+    `items` are those whose verdicts can all be read, `fingerprint` is that of the references. `signature`
+    tells the judge with the commit of its weights, the models that its server named, the rubrics, a hash of
+    all other settings of the judge, and how much was judged. `flags` are what a reader must know, a line
+    each.
     """
 
     schema_: Literal["microg-bench/judgement/1"] = Field(default="microg-bench/judgement/1", alias="schema")

@@ -141,6 +141,9 @@ def _review(row: Mapping[str, str], pair: Question, path: Path, place: str) -> P
         raise DataError("names no annotator", path=path, item=place)
     match told["decision"]:
         case "accept":
+            words = told["question"] or pair.text.strip(), told["answer"] or pair.answer.strip()
+            if words != (pair.text.strip(), pair.answer.strip()):
+                raise DataError("is accepted with other words: its decision is edit", path=path, item=place)
             return PairReview(told["item"], told["annotator"], "accept", "", pair)
         case "edit":
             if not (told["question"] and told["answer"]):

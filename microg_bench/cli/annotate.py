@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.annotation.consistency import TextFinding, judged, queries, text_findings
+from microg_bench.annotation.consistency import TextFinding, judged, queries, text_findings, verdict_fault
 from microg_bench.annotation.inquiry import OPTIONS, Inquiry
 from microg_bench.annotation.question_stages import PAIRS_FILE, Made, QuestionMaker
 from microg_bench.annotation.questions import PER_CLIP, UNANSWERABLE_SHARE
@@ -112,7 +112,7 @@ def check(
     folder = run or FOLDER / model.default_folder.name / "check"
     note(f"{model.title} on {dataset.name}, into {folder}")
     with interruptible(), RichProgress() as progress:
-        replies = in_loop(inquiry.ask(asked, folder, progress, yes))
+        replies = in_loop(inquiry.ask(asked, folder, progress, yes, verdict_fault(dataset)))
     verdicts = judged(dataset, replies)
     finish(replies.outcomes, replies.usage.lines())
     note(*(f"no verdict on {clip}: {why}" for clip, why in verdicts.unread.items()))
@@ -151,7 +151,7 @@ def _tell(
             table.add_row(*map(printable, (one.item, one.kind, one.reason)))
         output().print(table)
     else:
-        output().print("no findings")
+        output().print(f"no findings{f', but {len(unread):,} clips have no verdict' if unread else ''}")
     if found or unread:
         raise typer.Exit(1)
 

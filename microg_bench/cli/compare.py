@@ -43,7 +43,9 @@ def compare_runs(
     if len(runs) > len(ascii_uppercase):
         raise UsageError(f"give at most {len(ascii_uppercase)} runs to compare")
     if as_json:
-        return print_json([_json(one) for records in comparable(runs).values() for one in compare(records)])
+        return print_json(
+            [comparison_json(one) for records in comparable(runs).values() for one in compare(records)]
+        )
     for task, records in comparable(runs).items():
         found = compare(records)
         letters = dict(zip((record.path for record in records), ascii_uppercase, strict=False))
@@ -56,7 +58,8 @@ def compare_runs(
         output().print()
 
 
-def _json(one: Comparison) -> dict[str, Any]:
+def comparison_json(one: Comparison) -> dict[str, Any]:
+    """A comparison of two runs, as JSON."""
     return {
         "task": one.first.settings.task,
         "metric": one.metric,

@@ -25,8 +25,8 @@ from microg_bench.annotation.judgement import JUDGEMENT_FILE, how_of
 from microg_bench.annotation.ratings import answer_keys, draw_answers, read_ratings
 from microg_bench.annotation.verdicts import SCHEMES
 from microg_bench.api import in_loop
-from microg_bench.cli.compare import difference_notes, difference_table
-from microg_bench.cli.console import alarm, columns, interruptible, note, output
+from microg_bench.cli.compare import comparison_json, difference_notes, difference_table
+from microg_bench.cli.console import AsJson, alarm, columns, interruptible, note, output, print_json
 from microg_bench.cli.options import with_options
 from microg_bench.cli.run import PENDING, Yes
 from microg_bench.errors import UsageError
@@ -216,10 +216,14 @@ COMPARE_EPILOG = """Examples:
 @app.command("compare", epilog=COMPARE_EPILOG)
 def compare_verdicts(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Two or more judged runs.")],
+    as_json: AsJson = False,
 ) -> None:
     """Compare judged runs item by item, where one judge judged all of them by the same rubric."""
     if len(runs) > len(ascii_uppercase):
         raise UsageError(f"give at most {len(ascii_uppercase)} runs to compare")
+    if as_json:
+        print_json([one for records in comparable(runs).values() for one in _json(records)])
+        return
     for task, records in comparable(runs).items():
         letters = dict(zip((one.path for one in records), ascii_uppercase, strict=False))
         lines = [f"{letter}  {path}" for path, letter in letters.items()]
@@ -228,6 +232,12 @@ def compare_verdicts(
             output().print("\n".join(["", *_head(one)]))
             output().print(difference_table(one.comparisons, letters))
             output().print("\n".join(difference_notes(one.comparisons, letters)))
+
+
+def _json(records: Sequence[RunRecord]) -> Iterator[dict[str, Any]]:
+    for one in compare_judged(records):
+        how = {"signature": one.how.long(), "items": one.items, "left_out": one.left_out}
+        yield from ({**how, **comparison_json(pair)} for pair in one.comparisons)
 
 
 def _head(one: JudgedComparison) -> Iterator[str]:

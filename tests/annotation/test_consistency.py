@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from microg_bench.annotation.consistency import judged, queries, text_findings
+from microg_bench.annotation.consistency import Judged, judged, queries, text_findings, verdict_fault
 from microg_bench.annotation.inquiry import Inquiry
 from microg_bench.api import in_loop
 from microg_bench.dataset.annotations import Annotation, parse_annotations, read_annotations
@@ -109,8 +109,15 @@ def test_a_verdict_on_a_pair_that_there_is_not_is_not_read(server: FaultServer, 
     inquiry = Inquiry(
         find_rubric("annotate", "check"), Options.of({"model": "server:m", "url": server.url}), dataset
     )
-    found = judged(dataset, in_loop(inquiry.ask(queries(dataset), tmp_path / "run", Progress())))
+
+    def ask() -> Judged:
+        asked = inquiry.ask(queries(dataset), tmp_path / "run", Progress(), fault=verdict_fault(dataset))
+        return judged(dataset, in_loop(asked))
+
+    found = ask()
     assert not found.findings and sorted(found.unread) == ["a_001", "a_002"]
+    server.says = lambda asked: json.dumps({"findings": []})
+    assert not ask().unread, "the next start asks for both again"
 
 
 def test_a_dataset_without_captions_is_refused(tmp_path: Path) -> None:

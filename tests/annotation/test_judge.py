@@ -289,7 +289,7 @@ def test_a_rubric_in_other_words_leads_to_another_folder(
         ("nothing", "rubric"),
         (lambda text: text.replace("judge-short-answer", "mine"), "no rubric of a judge"),
         (lambda text: text.replace('"wrong"]', '"wrong", "so so"]'), "needs the schema"),
-        (lambda text: text.replace("{{ answer", "{{ nobody"), "rendered"),
+        (lambda text: text.replace("{{ answer", "{{ nobody"), "uses nobody"),
     ],
 )
 def test_a_rubric_that_cannot_be_used_is_told_before_anything_is_asked(
@@ -330,6 +330,20 @@ def test_items_that_one_verdict_lacks_are_left_out_of_a_comparison(
         for each in (first, second)
     ]
     assert one.comparisons[0].difference.value == pytest.approx(means[0] - means[1])
+
+
+def test_captions_with_a_question_that_is_not_read_are_left_out_of_a_comparison(
+    server: FaultServer, runs: tuple[Path, Path]
+) -> None:
+    for run in runs:
+        replaced(run / "caption", **{one["video_id"]: one["caption"] for one in records()})
+    first = whole(judged(server, runs[0] / "caption", "caption-questions").judgement)
+    some = lambda prompt: "no" if "Tool 1" in prompt else by_rules(prompt)  # noqa: E731
+    second = whole(judged(server, runs[1] / "caption", "caption-questions", some).judgement)
+    assert len(first.items) == len(CLIPS) and second.counts.unreadable == 1
+    assert sorted(item.id for item in second.items) == ["a_001", "b_001", "c_001"]
+    (one,) = compare_judged([RunRecord.read(run / "caption") for run in runs])
+    assert (one.items, one.left_out, one.comparisons[0].difference.value) == (3, 1, 0.0)
 
 
 def test_runs_of_different_judges_are_not_compared(server: FaultServer, runs: tuple[Path, Path]) -> None:

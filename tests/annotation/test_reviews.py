@@ -139,6 +139,7 @@ def test_a_pair_that_has_changed_needs_a_new_review(dataset: Dataset, tmp_path: 
         ({"decision": "maybe"}, "row 1: decision 'maybe' is none of accept, edit, reject"),
         ({"decision": "reject", "reason": "dull"}, "row 1: reason 'dull' is none of"),
         ({"decision": "edit", "question": "What?"}, "row 1: is edited, but question or answer is empty"),
+        ({"question": "Who?", "answer": "Ben."}, "row 1: is accepted with other words"),
         ({"annotator": " "}, "row 1: names no annotator"),
         ({"answer": "w" * 2001}, "row 1: answer is too long"),
     ],

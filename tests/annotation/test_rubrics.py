@@ -32,7 +32,7 @@ def test_a_file_takes_the_place_of_the_rubric_of_its_stage(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("{{ caption |", "{{ captions |", "cannot be rendered"),
+        ("{{ caption |", "{{ captions |", "uses captions"),
         ('fields = ["caption", "question"', 'fields = ["question", "caption", "more"', "needs the fields"),
         ("maximum = 5", "maximum = 7", "needs the schema of annotate-ratings"),
         ('user = """', 'user = "', "cannot be read"),

@@ -66,7 +66,7 @@ def test_a_model_is_asked_as_a_run(server: FaultServer, tmp_path: Path) -> None:
         (("check", "sample", "--max-tokens", "9"), "--max-tokens: applies to a model only"),
         (("check", "sample", "--model", "blind"), "blind: is a baseline, which reads no text"),
         (("check", "sample", "--model", "server:m", "--rubric", "nothing"), "unknown rubric 'nothing'"),
-        (("check", "sample", "--model", "server:m", "--rubric", "own.toml"), "cannot be rendered"),
+        (("check", "sample", "--model", "server:m", "--rubric", "own.toml"), "uses captions"),
         (("check", "bare.json", "--model", "server:m"), "no clip has a caption"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from microg_bench.api import evaluate
 from microg_bench.errors import RunError
 from microg_bench.folders import remove_folder
-from microg_bench.runs.listing import list_runs, remove_run, summary
+from microg_bench.runs.listing import list_runs, read_any, remove_run, summary
 from microg_bench.runs.record import RUN_FILE, RunRecord
 
 pytestmark = pytest.mark.slow
@@ -76,3 +76,15 @@ def test_a_run_with_requests_in_a_batch_stays(root: Path, monkeypatch: pytest.Mo
 def test_a_folder_that_cannot_be_removed_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot be removed"):
         remove_folder(tmp_path / "none")
+
+
+def test_what_a_language_model_was_asked_is_listed_too(root: Path) -> None:
+    run = root / "blind/vqa"
+    content = json.loads((run / RUN_FILE).read_text())
+    content["settings"]["task"] = "text"
+    (run / RUN_FILE).write_text(json.dumps(content))
+    (run / "scorecard.json").unlink()
+    found, errors = list_runs(root)
+    assert not errors and [one.task for one in found] == ["caption", "text"]
+    remove_run(read_any(run))
+    assert not run.exists()
