@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microg_bench.metrics.base import Array, Metric
 from microg_bench.scorecard import IntervalMethod
+
+if TYPE_CHECKING:
+    from microg_bench.metrics.texts import Texts
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -78,6 +82,39 @@ def interval(
         return None
     found = linearised(metric, [clusters.sums(statistics)], clusters.sizes(), weights)
     return _cut(bootstrap_t(*found), *metric.extremes)
+
+
+class _Ratio(Metric):
+    """The ratio of the sums of two statistics, from 0 to 1; no text is measured."""
+
+    extremes = (0.0, 1.0)
+
+    def measure(self, texts: Texts) -> Array:
+        """Not applicable."""
+        raise NotImplementedError
+
+    @classmethod
+    def combine(cls, totals: Array, items: Array | float) -> Array:
+        """NaN where the second sum is 0; see `Metric.combine`."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found: Array = np.divide(totals[..., 0], totals[..., 1])
+        return found
+
+
+def ratio(
+    above: NDArray[Any], below: NDArray[Any], clusters: Clusters, weights: Array
+) -> tuple[float, tuple[float, float] | None]:
+    """The ratio of two sums over items, NaN where the second is 0, and its 95% interval.
+
+    Args:
+        above: what is summed above the line, shape (n,), at most `below`.
+        below: what is summed below it, shape (n,).
+        clusters: the items' clusters.
+        weights: see `interval`.
+    """
+    statistics = np.column_stack([above, below]).astype(np.float64)
+    value = float(_Ratio.combine(statistics.sum(axis=0), len(statistics)))
+    return value, interval(_Ratio, statistics, clusters, weights)
 
 
 def with_sample(weights: Array) -> Array:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,7 +19,16 @@ from microg_bench.engines.http.errors import RequestError, kind_of, no_answer
 from microg_bench.engines.http.faults import Fault
 from microg_bench.engines.http.media import JpegFrames, clip_file, data_url
 from microg_bench.engines.http.pool import remember
-from microg_bench.engines.http.reading import OddError, checked, mapping, name_in, parsed, something, text_in
+from microg_bench.engines.http.reading import (
+    OddError,
+    checked,
+    dicts,
+    mapping,
+    name_in,
+    parsed,
+    something,
+    text_in,
+)
 from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.secrets import Access
 from microg_bench.options import Options
@@ -30,7 +40,7 @@ log = logging.getLogger(__name__)
 _TIMES = "media_io_kwargs"  # vLLM's field for the times of the frames of a video
 _SETTINGS = ("top_p", "seed", "temperature")  # the most dispensable first
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-_STANDARD = {"model", "messages", "response_format", *_SETTINGS, *_LIMITS}
+_STANDARD = {"model", "messages", "response_format", "logprobs", *_SETTINGS, *_LIMITS}
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")  # fields of a message
 _THOUGHT_BLOCKS = ("thinking", "reasoning", "reasoning_content", "redacted_thinking")
 _TEXT_BLOCKS = ("text", "output_text")
@@ -85,6 +95,7 @@ class ChatBody:
     def settings(self, wanted: Generation) -> dict[str, Any]:
         """How the answer is to be written, without what the model rejects."""
         asked = {**self.extra, **{name: getattr(wanted, name) for name in _SETTINGS}}
+        asked |= {"logprobs": True} if self.options.logprobs else {}
         limit = {self.limit: wanted.max_tokens}
         return self._rejections.without(asked) | limit | dict(self.thinking) | _response_format(wanted)
 
@@ -96,7 +107,7 @@ class ChatBody:
         """
         if any(name in sent and fault.rejects_limit(name) and self._rename_limit(name) for name in _LIMITS):
             return True
-        names = (name for name in (*self.extra, *_SETTINGS) if name in sent)
+        names = (name for name in ("logprobs", *self.extra, *_SETTINGS) if name in sent)
         return self._rejections.leave_out(fault, names, access)
 
     def _rename_limit(self, name: str) -> bool:
@@ -311,7 +322,16 @@ def read_completion(
         words = f"with finish reason {access.secrets.line(ended)}" if ended else "without a finish reason"
         reason = f"{where}: the answer ended {words}"
         raise RequestError("retryable", reason, response=something(response))
-    return response.model_copy(update={"finish_reason": "refusal" if refusal else finish_reason})
+    read = {"finish_reason": "refusal" if refusal else finish_reason, "logprob": _logprob(choice)}
+    return response.model_copy(update=read)
+
+
+def _logprob(choice: Mapping[str, Any]) -> float | None:
+    """The sum of the log-probabilities of the tokens; None where one of them is no such number."""
+    tokens = dicts(mapping(choice.get("logprobs")).get("content"))
+    told = [token.get("logprob") for token in tokens]
+    found = [float(one) for one in told if isinstance(one, int | float) and math.isfinite(one)]
+    return min(0.0, sum(found)) if found and len(found) == len(told) else None
 
 
 def _choice(said: Any) -> dict[str, Any]:
