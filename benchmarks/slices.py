@@ -3,10 +3,10 @@
 Usage: ``python benchmarks/slices.py [--shared DIR] [--draws 1000] [--shift 1.0]``. The slices are those by
 action of the captioned clips of MicroG-4M, and random halves of the source videos. A draw gives each clip a
 score: the effect of its source video, and noise that runs on from clip to clip. The scores of a slice are
-moved by ``--shift`` standard deviations of the noise, or by nothing. Prints for each kind of slice and size of
-the effects the share of p-values up to 0.05, of two tests over source videos: flipping the signs of what each
-contributes, and exchanging its items of the slice with its others (source videos that have only one kind of
-items exchange their places).
+moved by ``--shift`` standard deviations of the noise, or by nothing. Prints for each kind of slice and size
+of the effects the share of p-values up to 0.05, of two tests over source videos: flipping the signs of what
+each contributes, and exchanging its items of the slice with its others (source videos that have only one kind
+of items exchange their places).
 """
 
 from __future__ import annotations
