@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pydantic import Field
 
 from microg_bench.records import Record
@@ -18,10 +16,6 @@ class Share(Record):
 
     value: float = Field(ge=0, le=1)
     interval: tuple[float, float] | None = None
-
-    def __str__(self) -> str:
-        bounds = f" ({self.interval[0]:.3f}–{self.interval[1]:.3f})" if self.interval else ""
-        return f"{self.value:.3f}{bounds}"
 
 
 class Confidence(Record):
@@ -43,11 +37,3 @@ class Confidence(Record):
     area: Share
     bins: int
     calibration_error: Share
-
-    def notes(self) -> Iterator[str]:
-        """The area and the error in words."""
-        yield (
-            f"{self.items:,} answers by confidence: area below risk over coverage {self.area}, calibration "
-            f"error {self.calibration_error} of {self.bins} bins; right from {RIGHT_BY} {self.right_from:g}: "
-            f"{self.right}"
-        )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from microg_bench.abstention import Confidence, Share
+from microg_bench.abstention import RIGHT_BY, Confidence, Share
 from microg_bench.actions import ActionFacts
 from microg_bench.options import flag
 from microg_bench.records import SHA256, BenchmarkTask, Record, Stage
@@ -308,10 +308,19 @@ class Abstention(Record):
     def details(self) -> Iterator[str]:
         """F1, precision, recall and what the confidence is worth, in words."""
         told = {"F1": self.F1, "precision": self.precision, "recall": self.recall}
-        if words := [f"{name} {share}" for name, share in told.items() if share]:
+        if words := [f"{name} {_share(one)}" for name, one in told.items() if one]:
             yield f'"Not mentioned.": {", ".join(words)}'
-        if self.confidence:
-            yield from self.confidence.notes()
+        if one := self.confidence:
+            yield (
+                f"{one.items:,} answers by confidence: area below risk over coverage {_share(one.area)}, "
+                f"calibration error {_share(one.calibration_error)} of {one.bins} bins; right from "
+                f"{RIGHT_BY} {one.right_from:g}: {_share(one.right)}"
+            )
+
+
+def _share(one: Share) -> str:
+    bounds = f" ({one.interval[0]:.3f}–{one.interval[1]:.3f})" if one.interval else ""
+    return f"{one.value:.3f}{bounds}"
 
 
 class Scorecard(Record):
