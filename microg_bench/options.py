@@ -383,6 +383,14 @@ class Options(ScoringOptions):
             default="as the adapter declares; without one, as the engine does by itself",
         ),
     ] = None
+    logprobs: Annotated[
+        bool,
+        About(
+            "Keep how probable each answer was to the model, from which its confidence follows.",
+            "Engine",
+            engines=("transformers", "vllm", "server", "openai"),
+        ),
+    ] = False
     seed: Annotated[int, Moves("Seed of sampling; greedy decoding does not use it.", "Engine")] = 0
     cache: Annotated[
         str | None,

@@ -182,6 +182,10 @@ def template_switches(
     return {"vllm": levels, "transformers": levels, "server": asked}
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 FinishReason = Literal["stop", "length", "content_filter", "refusal"]
 
 
@@ -194,7 +198,9 @@ class Response(Record):
     an answer that an earlier run was given to the very same question. `reasoning` are thoughts that are no
     part of the answer, and `reasoning_tokens` those of `output_tokens` that were spent on them.
     `served_model` is the model that the server says it asked, `served_version` its version or fingerprint.
-    They are None where there is no such thing or it is not told.
+    `logprob` is the sum of the natural logarithms of the probabilities of the tokens that were written, where
+    it was asked for and there were no thoughts; nothing is written of it where there is none. They are None
+    where there is no such thing or it is not told.
     """
 
     id: str
@@ -209,6 +215,7 @@ class Response(Record):
     reasoning: str | None = None
     served_model: str | None = None
     served_version: str | None = None
+    logprob: float | None = Field(default=None, le=0, exclude_if=_is_none)
 
 
 class Answer(Response):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from microg_bench.abstention import RIGHT_BY, Confidence, Share
 from microg_bench.actions import ActionFacts
 from microg_bench.options import flag
 from microg_bench.records import SHA256, BenchmarkTask, Record, Stage
@@ -279,16 +280,22 @@ class Abstention(Record):
     """How often the model answered "Not mentioned.", with the numbers of questions of each kind.
 
     The rates are shares from 0 to 1 of the unanswerable and of the answerable questions, None where there is
-    no such question.
+    no such question. `precision` is the share of such answers that are right, `recall` that of the
+    unanswerable questions that get one, `F1` their harmonic mean; None where they are not defined, and in
+    files of versions that do not tell them. `confidence` is None where it is not known.
     """
 
     unanswerable: int
     answerable: int
     rate_on_unanswerable: float | None
     rate_on_answerable: float | None
+    precision: Share | None = None
+    recall: Share | None = None
+    F1: Share | None = None
+    confidence: Confidence | None = None
 
     def notes(self) -> Iterator[str]:
-        """The rates in words."""
+        """The rates in words, and the details."""
         for kind, rate, count, judged in (
             ("unanswerable", self.rate_on_unanswerable, self.unanswerable, "correctly"),
             ("answerable", self.rate_on_answerable, self.answerable, "wrongly"),
@@ -296,6 +303,24 @@ class Abstention(Record):
             if rate is not None:
                 share = f"{rate:.1%} of the {count:,} {kind} questions"
                 yield f'"Not mentioned." was answered to {share} ({judged})'
+        yield from self.details()
+
+    def details(self) -> Iterator[str]:
+        """F1, precision, recall and what the confidence is worth, in words."""
+        told = {"F1": self.F1, "precision": self.precision, "recall": self.recall}
+        if words := [f"{name} {_share(one)}" for name, one in told.items() if one]:
+            yield f'"Not mentioned.": {", ".join(words)}'
+        if one := self.confidence:
+            yield (
+                f"{one.items:,} answers by confidence: area below risk over coverage {_share(one.area)}, "
+                f"calibration error {_share(one.calibration_error)} of {one.bins} bins; right from "
+                f"{RIGHT_BY} {one.right_from:g}: {_share(one.right)}"
+            )
+
+
+def _share(one: Share) -> str:
+    bounds = f" ({one.interval[0]:.3f}–{one.interval[1]:.3f})" if one.interval else ""
+    return f"{one.value:.3f}{bounds}"
 
 
 class Scorecard(Record):

@@ -26,6 +26,7 @@ ORDER = (
         "video",
         "settings",
         "slices",
+        "abstention",
         "actions",
         "scorecard",
     ),

@@ -1,8 +1,9 @@
 import hashlib
 
 import pytest
+from pydantic import ValidationError
 
-from microg_bench.records import REJECTABLE, Generation, validated
+from microg_bench.records import REJECTABLE, Generation, Response, validated
 from tests.helpers.runs import make_settings
 
 SCHEMA = '{"type": "object", "properties": {}, "required": [], "additionalProperties": false}'
@@ -29,3 +30,12 @@ def test_a_schema_is_a_setting_of_its_run() -> None:
 def test_a_model_may_reject_how_it_should_write(name: str) -> None:
     assert name in REJECTABLE
     assert "answer_schema" not in REJECTABLE
+
+
+def test_a_response_without_log_probability_is_written_as_before_there_were_any() -> None:
+    known = {"id", "text", "finish_reason", "prompt_tokens", "cached_tokens", "output_tokens"}
+    known |= {"reasoning_tokens", "seconds", "from_cache", "reasoning", "served_model", "served_version"}
+    assert set(Response(id="a", text="").model_dump(mode="json")) == known
+    assert Response(id="a", text="", logprob=-2.5).model_dump()["logprob"] == -2.5
+    with pytest.raises(ValidationError):
+        Response(id="a", text="", logprob=0.1)

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from microg_bench.__main__ import VERBS
+from microg_bench.abstention import Confidence, Share
 from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.annotation.agreement import AgreementReport, RateEntry, ScoreAgreement
 from microg_bench.annotation.judgement import JudgeCounts, JudgedItem, JudgeEntry, Judgement
@@ -97,6 +98,8 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("scorecard", "SliceEntry"): SliceEntry,
     ("scorecard", "SliceDifference"): SliceDifference,
     ("scorecard", "Abstention"): Abstention,
+    ("scorecard", "Share"): Share,
+    ("scorecard", "Confidence"): Confidence,
     ("scorecard", "ActionFacts"): ActionFacts,
     ("scorecard", "ActionEntry"): ActionEntry,
     ("drift", "Fields"): DriftReport,

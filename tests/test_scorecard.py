@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from microg_bench.abstention import Confidence, Share
 from microg_bench.dataset.load import load
 from microg_bench.scorecard import (
     FEW,
@@ -193,6 +194,28 @@ def test_rates_of_abstention_are_noted_where_there_are_such_questions() -> None:
     assert "50.0% of the 80 answerable" in only
     card = make_card(abstention=one, warnings=("look here",), interval=interval())
     assert [*card.notes()] == [only, *card.interval_notes(), "look here"]
+
+
+def test_the_details_of_abstention_are_noted_where_they_are_known() -> None:
+    share = Share(value=0.5, interval=(0.25, 0.75))
+    confidence = Confidence(
+        items=1200,
+        right=share,
+        right_from=50.0,
+        risk_coverage=((1.0, 0.5),),
+        area=Share(value=0.125),
+        bins=10,
+        calibration_error=share,
+    )
+    rates = {"unanswerable": 4, "answerable": 0, "rate_on_unanswerable": None, "rate_on_answerable": None}
+    assert list(Abstention.model_validate(rates).notes()) == []
+    one = Abstention.model_validate(
+        {**rates, "F1": share, "recall": Share(value=1), "confidence": confidence}
+    )
+    words, confident = one.notes()
+    assert words == '"Not mentioned.": F1 0.500 (0.250–0.750), recall 1.000'
+    assert "1,200 answers" in confident and "0.125" in confident and "10 bins" in confident
+    assert "ROUGE-L 50: 0.500 (0.250–0.750)" in confident
 
 
 def test_a_failed_stage_tells_how_often_its_most_frequent_reason_was() -> None:

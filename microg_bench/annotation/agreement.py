@@ -21,7 +21,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import FEW, Signature
 from microg_bench.scoring.intervals import Clusters
 from microg_bench.scoring.rank_correlation import kendall_tau_b
-from microg_bench.scoring.rates import Share, corrected_rate
+from microg_bench.scoring.rates import Proportion, corrected_rate
 from microg_bench.storage import write_json
 
 AGREEMENT_FILE = "agreement.json"
@@ -184,9 +184,9 @@ def _report(judgement: Judgement, rated: Mapping[str, _Rated], ratings: Sequence
     levels = [(one, one.judged_level) for one in people if one.judged_level]
     right = [level == "right" for one, level in levels if one.is_right]
     wrong = [level != "right" for one, level in levels if not one.is_right]
-    sensitivity, specificity = (Share(sum(one), len(one)) for one in (right, wrong))
+    sensitivity, specificity = (Proportion(sum(one), len(one)) for one in (right, wrong))
     called = [one.counts["rating"][0] == 1 for one in judgement.items if "rating" in one.counts]
-    judged = Share(sum(called), len(called))
+    judged = Proportion(sum(called), len(called))
     corrected = corrected_rate(judged, specificity, sensitivity)
     units = [[*one.levels, level] for one, level in levels]
     return AgreementReport(
@@ -207,7 +207,7 @@ def _report(judgement: Judgement, rated: Mapping[str, _Rated], ratings: Sequence
     )
 
 
-def _rate(share: Share) -> RateEntry:
+def _rate(share: Proportion) -> RateEntry:
     return RateEntry(value=share.value, interval=share.interval(), of=share.of)
 
 

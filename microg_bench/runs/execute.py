@@ -457,7 +457,8 @@ class Execution:
             if text is None or cut or (ended and thought and not text.strip()):
                 found.append((one, self._only_thoughts(one, outcome)))
                 continue
-            said = outcome.model_copy(update={"text": text, "reasoning": reasoning})
+            without = {"logprob": None} if thought else {}  # that of the thoughts cannot be told apart
+            said = outcome.model_copy(update={"text": text, "reasoning": reasoning, **without})
             shown = one.indices, one.clip_sha256, one.shown_clip if one.indices else None
             read = read_answer(adapter, one.request, said, *shown)
             if isinstance(read, Answer):

@@ -1,11 +1,14 @@
 """Scores sets of answers against their references: values, intervals, slices and statistics of each item."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from microg_bench.abstention import RIGHT_BY, Confidence, Share
 from microg_bench.dataset.clip_labels import ClipLabels
 from microg_bench.metrics import METRICS, Score, Unavailable, score_tasks
 from microg_bench.metrics.base import Array
@@ -13,7 +16,17 @@ from microg_bench.options import ScoringOptions
 from microg_bench.records import TaskName
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import Abstention, IntervalEntry, ScoreEntry
-from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, Clusters, interval, resample, with_sample
+from microg_bench.scoring.abstention import confidence_in
+from microg_bench.scoring.intervals import (
+    LEVEL,
+    METHOD,
+    RESAMPLES,
+    Clusters,
+    interval,
+    ratio,
+    resample,
+    with_sample,
+)
 from microg_bench.scoring.slices import Key, LargeSlices, Places
 from microg_bench.slices import LABELLED, SMALLEST, SliceEntry
 from microg_bench.tasks import TASKS, Item, is_unanswerable, question_word
@@ -23,11 +36,15 @@ SENTENCE_METRICS = ("S-BERT", "S-VQA")  # one computation under the name of its 
 
 @dataclass(frozen=True)
 class AnswerSet:
-    """The answers to items of one task, by the id of their request; not every item needs one."""
+    """The answers to items of one task, by the id of their request; not every item needs one.
+
+    `logprobs` are natural logarithms of how probable answers were to the model, where that is known.
+    """
 
     task: TaskName
     items: Sequence[Item]
     answers: Mapping[str, str]
+    logprobs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def answered(self) -> tuple[Item, ...]:
@@ -44,6 +61,7 @@ class Evaluation:
     answers: Mapping[str, str]
     found: Mapping[str, Score | Unavailable]
     options: ScoringOptions
+    logprobs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -99,12 +117,36 @@ class Evaluation:
         on_unanswerable, on_answerable = (
             float(said[rows].mean()) if rows.any() else None for rows in (unanswerable, ~unanswerable)
         )
+        both = unanswerable & said
+        sums = {
+            "precision": (both, said),
+            "recall": (both, unanswerable),
+            "F1": (2 * both, unanswerable.astype(int) + said),
+        }
         return Abstention(
             unanswerable=int(unanswerable.sum()),
             answerable=int((~unanswerable).sum()),
             rate_on_unanswerable=on_unanswerable,
             rate_on_answerable=on_answerable,
+            confidence=self._confidence(),
+            **{name: self._share(*pair) for name, pair in sums.items()},
         )
+
+    def _share(self, above: NDArray[Any], below: NDArray[Any]) -> Share | None:
+        """The ratio of two sums over the items; None where the second is 0."""
+        if not below.any():
+            return None
+        value, within = ratio(above, below, self._clusters, self._weights)
+        return Share(value=value, interval=within)
+
+    def _confidence(self) -> Confidence | None:
+        """What the confidence in answers is worth; None where it is not known, or ROUGE-L is not scored."""
+        rows = [row for row, item in enumerate(self.items) if item.request.id in self.logprobs]
+        rouge = self.scores.get(RIGHT_BY)
+        if not rows or rouge is None:
+            return None
+        logprobs = np.array([self.logprobs[self.items[row].request.id] for row in rows])
+        return confidence_in(logprobs, rouge.per_item[rows], Clusters.of(self._clusters.member[rows]))
 
     def statistics(self) -> Statistics:
         """The statistics of each item by metric, in the order of `items`."""
@@ -158,7 +200,9 @@ def evaluate_sets(sets: Sequence[AnswerSet], options: ScoringOptions) -> list[Ev
     }
     found = score_tasks(texts, names, options.protocol, options)
     return [
-        Evaluation(one.task, items, one.answers, found.get(place) or _nothing(names[place]), options)
+        Evaluation(
+            *(one.task, items, one.answers, found.get(place) or _nothing(names[place]), options, one.logprobs)
+        )
         for (place, items), one in zip(scored.items(), sets, strict=True)
     ]
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microg_bench.metrics.base import Array, SumScore
+from microg_bench.metrics.base import Array, Ratio, SumScore
 from microg_bench.scorecard import IntervalMethod
+
+if TYPE_CHECKING:
+    pass
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -78,6 +82,23 @@ def interval(
         return None
     found = linearised(metric, [clusters.sums(statistics)], clusters.sizes(), weights)
     return cut(bootstrap_t(*found), *metric.extremes)
+
+
+def ratio(
+    above: NDArray[Any], below: NDArray[Any], clusters: Clusters, weights: Array
+) -> tuple[float, tuple[float, float] | None]:
+    """The ratio of two sums over items, NaN where the second is 0, and its 95% interval.
+
+    Args:
+        above: what is summed above the line, shape (n,), at most `below`.
+        below: what is summed below it, shape (n,).
+        clusters: the items' clusters.
+        weights: see `interval`.
+    """
+    statistics = np.column_stack([above, below]).astype(np.float64)
+    bounds = interval(Ratio, statistics, clusters, weights)
+    counted, total = statistics.sum(axis=0).tolist()
+    return counted / total if total else float("nan"), bounds and (bounds[0] / 100, bounds[1] / 100)
 
 
 def with_sample(weights: Array) -> Array:

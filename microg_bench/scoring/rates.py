@@ -11,7 +11,7 @@ from microg_bench.scoring.intervals import LEVEL
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """How many of so many; `of` may be 0."""
 
     count: int
@@ -46,7 +46,7 @@ class CorrectedRate:
 
 
 def corrected_rate(
-    judged: Share, specificity: Share, sensitivity: Share, level: float = LEVEL
+    judged: Proportion, specificity: Proportion, sensitivity: Proportion, level: float = LEVEL
 ) -> CorrectedRate | None:
     """The share of right answers, by the share that a judge called right and by how the judge errs.
 
@@ -71,7 +71,9 @@ def corrected_rate(
     return CorrectedRate(_cut((p + q0 - 1) / (q0 + q1 - 1)), (low, high))
 
 
-def _interval(judged: Share, specificity: Share, sensitivity: Share, z: float) -> tuple[float, float] | None:
+def _interval(
+    judged: Proportion, specificity: Proportion, sensitivity: Proportion, z: float
+) -> tuple[float, float] | None:
     """Equations (4) to (6) of Lee et al.: each share is moved to the middle before its variance is taken."""
     n, m0, m1 = judged.of + z**2, specificity.of + 2, sensitivity.of + 2
     p, q0, q1 = (judged.count + z**2 / 2) / n, (specificity.count + 1) / m0, (sensitivity.count + 1) / m1

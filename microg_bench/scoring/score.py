@@ -134,7 +134,9 @@ class _Readable:
         dataset = record.dataset(data)
         items, held, failures = record.items(dataset), record.answers, record.failures
         rejected = record.rejected
-        answered = AnswerSet(record.settings.task, items, {name: one.answer for name, one in held.items()})
+        logprobs = {name: one.logprob for name, one in held.items() if one.logprob is not None}
+        texts = {name: one.answer for name, one in held.items()}
+        answered = AnswerSet(record.settings.task, items, texts, logprobs)
         return cls(record, dataset, answered, held, failures, rejected)
 
     def scored(self, evaluation: Evaluation, baselines: dict[str, BaselineEntry]) -> ScoredRun:

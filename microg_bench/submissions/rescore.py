@@ -36,6 +36,7 @@ _NEW = {
 _TOLD = {"task", "status", "items", "counts", "failures", "fingerprint", "model", "rejected", "served"}
 _TOLD |= {"recipe"}
 _SCORED = {"protocol", "scores", "interval", "baselines", "slices", "abstention", "warnings", "har"}
+_RATES = {"unanswerable", "answerable", "rate_on_unanswerable", "rate_on_answerable"}  # of any version
 Place = tuple[str, ...]
 
 
@@ -221,8 +222,8 @@ class _Shared:
     """What answers give beside references in two scorecards, as far as both can tell the same.
 
     `metrics` are those that could be computed, `intervals` whether both have them of the same kind, `labels`
-    whether their items are sliced by the same action labels, and `details` whether the claimed slices have
-    more than scores.
+    whether their items are sliced by the same action labels, and `details` whether the claimed slices and
+    abstention have more than those of earlier versions.
     """
 
     metrics: Collection[str]
@@ -247,7 +248,13 @@ class _Shared:
             for kind, slices in facts["slices"].items()
             if self.labels or kind not in LABELLED
         }
+        facts["abstention"] = facts["abstention"] and self._abstention(facts["abstention"])
         return facts
+
+    def _abstention(self, entry: dict[str, Any]) -> dict[str, Any]:
+        if not self.details:
+            return {name: one for name, one in entry.items() if name in _RATES}
+        return entry if self.intervals else _without_intervals(entry)
 
     def _slice(self, entry: dict[str, Any]) -> dict[str, Any]:
         found = {"items": entry["items"], "scores": self._by_metric(entry["scores"])}
@@ -263,8 +270,16 @@ class _Shared:
         return {name: one for name, one in values.items() if name in self.metrics}
 
 
+def _without_intervals(entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_intervals(one) if isinstance(one, dict) else one
+        for name, one in entry.items()
+        if name != "interval"
+    }
+
+
 def _has_details(card: Scorecard) -> bool:
-    """Whether slices have more than scores, as those of earlier versions do not."""
+    """Whether slices and abstention have more than those of earlier versions."""
     return any(one.sources is not None for slices in card.slices.values() for one in slices.values())
 
 

@@ -24,7 +24,7 @@ from microg_bench.annotation.verdicts import POINTS
 from microg_bench.curation.agreement import krippendorff_alpha
 from microg_bench.errors import DataError, RunError
 from microg_bench.runs.record import RunRecord
-from microg_bench.scoring.rates import Share, corrected_rate
+from microg_bench.scoring.rates import Proportion, corrected_rate
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.judged import judged, judged_runs
 
@@ -133,7 +133,7 @@ def test_the_rate_is_corrected_by_the_errors_of_the_judge(server: FaultServer, r
     (run,) = read(runs[1:])
     levels = {name: "right" if name.endswith("#1") and name != "a_001#1" else "wrong" for name in run.answers}
     one = the_report(agreements([run], rated(runs[1:], of_key(runs[1:], levels))))
-    wanted = corrected_rate(Share(4, 12), Share(8, 9), Share(3, 3))
+    wanted = corrected_rate(Proportion(4, 12), Proportion(8, 9), Proportion(3, 3))
     assert wanted is not None and one.corrected is not None and one.uncorrected is not None
     assert (one.corrected.value, one.corrected.interval) == (wanted.value, wanted.interval)
     assert one.uncorrected.value == pytest.approx(1 / 3) and one.corrected.value == pytest.approx(0.25)

@@ -57,6 +57,7 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "temperature": (("0.7",), 0.7),
     "top_p": (("0.9",), 0.9),
     "thinking": (("off",), "off"),
+    "logprobs": ((), True),
     "seed": (("5",), 5),
     "cache": (("kept",), "kept"),
     "url": (("http://a,http://b",), ("http://a", "http://b")),

@@ -232,6 +232,18 @@ def test_thoughts_are_kept_beside_the_answer_and_not_in_it(tmp_path: Path, clips
     assert RunRecord.read(tmp_path / "vqa").answers == records["vqa"].answers
 
 
+def test_the_log_probability_of_thoughts_is_none_of_the_answer(tmp_path: Path, clips: list[Clip]) -> None:
+    engine = Thinker(
+        caption={"text": "A man floats.", "logprob": -2.5},
+        who={"text": "Ann", "reasoning": "Who is it?", "logprob": -2.5},
+        what={"text": "<think>So.</think>A pen", "logprob": -2.5},
+    )
+    records = run(tmp_path, [clips[0]], engine)
+    assert [one.logprob for one in records["caption"].answers.values()] == [-2.5]
+    assert [one.logprob for one in records["vqa"].answers.values()] == [None, None]
+    assert b"logprob" not in (tmp_path / "vqa" / "journal.jsonl").read_bytes()
+
+
 def test_thoughts_without_an_answer_are_a_failure_of_their_own(tmp_path: Path, clips: list[Clip]) -> None:
     engine = Thinker(
         caption={"text": "", "finish_reason": "length", "reasoning_tokens": 256, "output_tokens": 256},

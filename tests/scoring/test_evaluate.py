@@ -202,3 +202,40 @@ def test_abstention_counts_both_kinds() -> None:
     assert only is not None
     assert (only.rate_on_unanswerable, only.rate_on_answerable) == (None, 0.0)
     assert abstention([item(0, None, "Not mentioned.")], {"0": "Not mentioned."}) is None
+
+
+def test_abstention_has_precision_recall_and_f1() -> None:
+    generator = np.random.default_rng(0)
+    truth, said = generator.random(120) < 0.3, generator.random(120) < 0.4
+    items = [item(k, "Q", "Not mentioned." if one else "Ann.", f"s{k % 9}") for k, one in enumerate(truth)]
+    answers = {str(k): "Not mentioned." if one else "Ann." for k, one in enumerate(said)}
+    found = abstention(items, answers)
+    assert found is not None and found.precision and found.recall and found.F1
+    both = (truth & said).sum()
+    precision, recall = both / said.sum(), both / truth.sum()
+    assert (found.precision.value, found.recall.value) == (precision, recall)
+    assert found.F1.value == pytest.approx(2 * precision * recall / (precision + recall))
+    assert found.recall.value == found.rate_on_unanswerable
+    assert all(one.interval for one in (found.precision, found.recall, found.F1))
+    never = abstention(items, dict.fromkeys(answers, "Ann."))
+    assert never is not None and never.recall and never.F1
+    assert (never.precision, never.recall.value, never.F1.value) == (None, 0, 0)
+    assert never.confidence is None
+
+
+def test_confidence_is_told_of_the_answers_whose_probability_is_known() -> None:
+    items = [item(k, "Q", "A red pen floats.", f"s{k % 5}") for k in range(20)]
+    answers = {str(k): "A red pen floats." if k % 2 else "Nobody." for k in range(20)}
+    known = {str(k): -0.01 if k % 2 else -3.0 for k in range(15)}
+    asked = AnswerSet("vqa", items, answers, known)
+    (scored,) = evaluate_sets([asked], ROUGE)
+    found = scored.abstention()
+    assert found is not None and found.confidence is not None
+    assert found.confidence.items == 15
+    assert found.confidence.right.value == pytest.approx(7 / 15)
+    assert found.confidence.calibration_error.value == pytest.approx(
+        (7 * (1 - np.exp(-0.01)) + 8 * np.exp(-3.0)) / 15, abs=0.03
+    )
+    (without,) = evaluate_sets([asked], ScoringOptions(metrics=("CIDEr",)))
+    told = without.abstention()
+    assert told is not None and told.confidence is None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from microg_bench.abstention import Share
 from microg_bench.dataset.load import Dataset, fingerprint
 from microg_bench.errors import MicrogError
 from microg_bench.options import ScoringOptions
@@ -232,6 +233,19 @@ def test_slices_by_other_action_labels_are_replaced_and_told(labels: str | None)
     assert found.scorecard.slices == SLICED.slices
     other = changed(claim, "slices", "question_word", "who", "items", to=31)
     assert places(against(other, SLICED)) == ["slices.question_word.who.items"]
+
+
+def test_the_details_of_abstention_are_compared_where_the_claim_has_any() -> None:
+    share = Share(value=0.5, interval=(0.25, 0.75))
+    known = ABSTENTION.model_copy(update={"F1": share, "precision": share, "recall": share})
+    ours = SLICED.model_copy(update={"abstention": known})
+    higher = changed(ours, "abstention", "F1", "value", to=0.6)
+    assert places(against(higher, ours)) == ["abstention.F1.value"]
+    assert places(against(SLICED, ours)) == [f"abstention.{name}" for name in ("precision", "recall", "F1")]
+    wide = changed(ours, "abstention", "F1", "interval", to=[0.0, 1.0])
+    assert places(against(wide, ours)) == ["abstention.F1.interval"]
+    assert against(changed(wide, "interval", "clusters", to="clip"), ours).problems == []
+    assert against(OURS, OURS.model_copy(update={"abstention": known})).problems == []
 
 
 def test_intervals_of_slices_are_compared_only_where_they_are_of_one_kind() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from microg_bench.engines.http.pool import remember
 from microg_bench.engines.http.reading import (
     OddError,
     checked,
+    dicts,
     mapping,
     name_in,
     odd_answer,
@@ -40,7 +42,7 @@ log = logging.getLogger(__name__)
 _TIMES = "media_io_kwargs"  # vLLM's field for the times of the frames of a video
 _SETTINGS = ("top_p", "seed", "temperature")  # the most dispensable first
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-_STANDARD = {"model", "messages", "response_format", *_SETTINGS, *_LIMITS}
+_STANDARD = {"model", "messages", "response_format", "logprobs", *_SETTINGS, *_LIMITS}
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")  # fields of a message
 _THOUGHT_BLOCKS = ("thinking", "reasoning", "reasoning_content", "redacted_thinking")
 _TEXT_BLOCKS = ("text", "output_text")
@@ -95,6 +97,7 @@ class ChatBody:
     def settings(self, wanted: Generation) -> dict[str, Any]:
         """How the answer is to be written, without what the model rejects."""
         asked = {**self.extra, **{name: getattr(wanted, name) for name in _SETTINGS}}
+        asked |= {"logprobs": True} if self.options.logprobs else {}
         limit = {self.limit: wanted.max_tokens}
         return self._rejections.without(asked) | limit | dict(self.thinking) | _response_format(wanted)
 
@@ -106,7 +109,7 @@ class ChatBody:
         """
         if any(name in sent and fault.rejects_limit(name) and self._rename_limit(name) for name in _LIMITS):
             return True
-        names = (name for name in (*self.extra, *_SETTINGS) if name in sent)
+        names = (name for name in ("logprobs", *self.extra, *_SETTINGS) if name in sent)
         return self._rejections.leave_out(fault, names, access)
 
     def _rename_limit(self, name: str) -> bool:
@@ -299,7 +302,16 @@ def read_completion(
     finish_reason = _FINISH_REASONS.get(ended.lower()) if isinstance(ended, str) else None
     if finish_reason is None:
         raise oddly_ended(ended, response, access)
-    return response.model_copy(update={"finish_reason": "refusal" if refusal else finish_reason})
+    read = {"finish_reason": "refusal" if refusal else finish_reason, "logprob": _logprob(choice)}
+    return response.model_copy(update=read)
+
+
+def _logprob(choice: Mapping[str, Any]) -> float | None:
+    """The sum of the log-probabilities of the tokens; None where one of them is no such number."""
+    tokens = dicts(mapping(choice.get("logprobs")).get("content"))
+    told = [token.get("logprob") for token in tokens]
+    found = [float(one) for one in told if isinstance(one, int | float) and math.isfinite(one)]
+    return min(0.0, sum(found)) if found and len(found) == len(told) else None
 
 
 def _choice(said: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from microg_bench.engines.chat_template import (
     read_tokens,
 )
 from microg_bench.engines.processor import input_facts
-from microg_bench.engines.sampling import sampling
+from microg_bench.engines.sampling import WrittenLogprobs, sampling
 from microg_bench.engines.transformers.loading import LoadedModel, devices, load
 from microg_bench.memory import halving, out_of_memory, release_memory
 from microg_bench.records import ENABLE_THINKING, Failure, Image, Response, Text, Thinking, Video
@@ -140,31 +140,37 @@ class TransformersEngine(Engine):
         inputs = model_inputs(self._ready.processor, jobs, self.thinking, stated)
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         self._check_context(jobs, prompt_tokens)
+        logprobs = WrittenLogprobs() if self.options.logprobs else None
         with torch.inference_mode():
             rows = self._ready.model.generate(
                 **self._placed(inputs),
                 max_new_tokens=generation.max_tokens,
                 do_sample=False,
-                logits_processor=sampling(generation, [job.request.id for job in jobs]),
+                logits_processor=sampling(generation, [job.request.id for job in jobs], logprobs),
                 stopping_criteria=[self._stop_if_cancelled],
             )
-        written = rows[:, inputs["input_ids"].shape[1] :].tolist()
+        rows = rows[:, inputs["input_ids"].shape[1] :]
+        probable = logprobs.of(rows) if logprobs else [None] * len(jobs)
         share = (time.perf_counter() - started) / len(jobs)
         return [
-            self._response(job, row, count, share)
-            for job, row, count in zip(jobs, written, prompt_tokens, strict=True)
+            self._response(job, row, count, share, own)
+            for job, row, count, own in zip(jobs, rows.tolist(), prompt_tokens, probable, strict=True)
         ]
 
-    def _response(self, job: Job, row: list[int], prompt_tokens: int, seconds: float) -> Response:
+    def _response(
+        self, job: Job, row: list[int], prompt_tokens: int, seconds: float, logprobs: list[float] | None
+    ) -> Response:
         # Behind its stop token a row is padded to the length of the longest answer.
         end = next((k for k, token in enumerate(row) if token in self._ready.stops), None)
+        written = len(row) if end is None else end + 1
         return Response(
             id=job.request.id,
             text=self._opened + read_tokens(self._ready.processor.tokenizer, row[:end], self.marks),
             finish_reason="length" if end is None else "stop",
             prompt_tokens=prompt_tokens,
-            output_tokens=len(row) if end is None else end + 1,
+            output_tokens=written,
             seconds=seconds,
+            logprob=sum(logprobs[:written]) if logprobs else None,
         )
 
     def _check_context(self, jobs: Sequence[Job], prompt_tokens: Sequence[int]) -> None:

@@ -99,7 +99,7 @@ class VllmEngine(Engine):
         try:
             prompt = await self._prompt(job)
             number = str(next(self._numbers))
-            answering = self._llm.generate(prompt, _sampling(job), number)
+            answering = self._llm.generate(prompt, _sampling(job, self.options.logprobs), number)
             (output,) = [output async for output in answering]
         except PromptError as error:
             return Failure(id=job.request.id, stage="prompt", reason=str(error))
@@ -164,6 +164,7 @@ class VllmEngine(Engine):
             cached_tokens=output.num_cached_tokens,
             output_tokens=len(tokens),
             seconds=seconds,
+            logprob=None if written.cumulative_logprob is None else min(0.0, written.cumulative_logprob),
         )
 
     def close(self) -> None:
@@ -221,7 +222,7 @@ def _video(frames: Frames) -> Any:
     return frames.pixels, metadata
 
 
-def _sampling(job: Job) -> Any:
+def _sampling(job: Job, logprobs: bool) -> Any:
     parameters: Any = import_module("vllm.sampling_params")
     wanted = job.generation
     return parameters.SamplingParams(
@@ -230,6 +231,7 @@ def _sampling(job: Job) -> Any:
         top_p=wanted.top_p,
         seed=row_seed(wanted.seed, job.request.id),
         structured_outputs=_structured_outputs(wanted),
+        logprobs=0 if logprobs else None,  # of the tokens that are written, and of no others
         detokenize=False,
         output_kind=parameters.RequestOutputKind.FINAL_ONLY,
     )

@@ -495,3 +495,45 @@ def test_a_key_is_sent_over_https_or_to_this_machine_only(monkeypatch: pytest.Mo
     for options in (Options(checkpoint="m"), Options(checkpoint="m", url=("http://10.0.0.3/v1",))):
         with pytest.raises(EngineError, match="OPENAI_API_KEY would be sent unencrypted: use https"):
             OpenAIEngine(options).start()
+
+
+def with_logprobs(server: FaultServer, *found: object) -> Any:
+    """Answer with these log-probabilities of the tokens."""
+    reply = server.wire.answer("A pen.")
+    reply["choices"][0]["logprobs"] = {"content": [{"token": "A", "logprob": one} for one in found]}
+    return lambda call: (200, reply)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ((-0.5, -1.25), -1.75),
+        ((0,), 0.0),
+        ((1e-9,), 0.0),
+        ((), None),
+        (("no", -1.0), None),
+        ((None,), None),
+    ],
+)
+def test_the_log_probability_of_an_answer_is_the_sum_of_those_of_its_tokens(
+    server: FaultServer, answer_all: AnswerAll, found: tuple[object, ...], told: float | None
+) -> None:
+    engine = started(server, logprobs=True)
+    server.routes["POST", "/v1/chat/completions"] = with_logprobs(server, *found)
+    (answered,) = answer_all(engine, [job_of(0)])
+    assert isinstance(answered, Response)
+    assert (answered.text, answered.logprob) == ("A pen.", told)
+
+
+def test_log_probabilities_are_asked_for_only_where_they_are_wanted_and_not_rejected(
+    server: FaultServer, answer_all: AnswerAll
+) -> None:
+    answer_all(started(server), [job_of(0)])
+    assert "logprobs" not in server.bodies[-1]
+    answer_all(started(server, logprobs=True), [job_of(0)])
+    assert server.bodies[-1]["logprobs"] is True
+    server.script = lambda question, attempt: "logprobs" if "logprobs" in server.bodies[-1] else ""
+    (answered,) = answer_all(started(server, logprobs=True), [job_of(0)])
+    assert isinstance(answered, Response)
+    assert answered.logprob is None
+    assert "logprobs" not in server.bodies[-1]

@@ -471,3 +471,39 @@ def test_a_template_without_that_variable_is_refused(tiny_qwen: Path) -> None:
     engine = TransformersEngine(Options(checkpoint=str(tiny_qwen)), thinking={"enable_thinking": False})
     with pytest.raises(EngineError, match="the chat template has no enable_thinking: leave --thinking out"):
         engine.start()
+
+
+def test_the_log_probability_of_an_answer_is_that_of_its_tokens(
+    start: Start, answer_all: AnswerAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start(batch_size=1, logprobs=True)
+    calls = spy_on_generate(engine, monkeypatch)
+    (answered,) = responses(answer_all(engine, [job_of(0)]))
+    inputs = {name: one for name, one in calls[0].items() if torch.is_tensor(one) and name != "rows"}
+    said = engine._ready.model.generate(
+        **inputs, max_new_tokens=16, do_sample=False, output_logits=True, return_dict_in_generate=True
+    )
+    tokens = said.sequences[0, inputs["input_ids"].shape[1] :]
+    scores = torch.stack(said.logits)[:, 0].log_softmax(dim=-1)
+    expected = scores[range(len(tokens)), tokens].sum().item()
+    assert answered.output_tokens == len(tokens)
+    assert answered.logprob == pytest.approx(expected, abs=1e-4)
+
+
+def test_log_probabilities_move_no_text_and_not_the_tokens_behind_the_end(
+    tiny_qwen: Path, start: Start, answer_all: AnswerAll, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jobs = [job_of(k, generation=Generation(max_tokens=16, temperature=0.8)) for k in range(4)]
+    free = start()
+    calls = spy_on_generate(free, monkeypatch)
+    plain = responses(answer_all(free, jobs))
+    assert [one.logprob for one in plain] == [None] * 4
+    stop = int(calls[0]["rows"][0, calls[0]["input_ids"].shape[1] + 2])
+    checkpoint = with_stop_token(tiny_qwen, tmp_path / "stops", stop)
+    together = responses(answer_all(start(checkpoint=checkpoint, logprobs=True), jobs))
+    alone = responses(answer_all(start(checkpoint=checkpoint, logprobs=True, batch_size=1), jobs))
+    assert [one.text for one in together] == [one.text for one in alone]
+    assert len({one.output_tokens for one in together}) > 1
+    assert [one.logprob for one in together] == pytest.approx([one.logprob for one in alone], abs=1e-3)
+    unasked = responses(answer_all(start(checkpoint=checkpoint), jobs))
+    assert [one.text for one in unasked] == [one.text for one in together]

@@ -153,6 +153,19 @@ def test_the_greedy_text_is_that_of_transformers(
     assert [(o.text, o.prompt_tokens) for o in got] == [(o.text, o.prompt_tokens) for o in wanted]
 
 
+def test_the_log_probability_of_an_answer_is_that_of_transformers(
+    engine: VllmEngine, answer_all: AnswerAll, yardstick: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [about(f"probable{k}", job_of(k, frames=noise_frames(k, count=4))) for k in range(3)]
+    plain = responses(answer_all(engine, jobs))
+    assert [one.logprob for one in plain] == [None] * 3
+    for one in (engine, yardstick):
+        monkeypatch.setattr(one, "options", one.options.model_copy(update={"logprobs": True}))
+    wanted, got = responses(answers(yardstick, jobs)), responses(answer_all(engine, jobs))
+    assert [one.text for one in got] == [one.text for one in plain]
+    assert [one.logprob for one in got] == pytest.approx([one.logprob for one in wanted], abs=1e-2)
+
+
 def test_exactly_the_delivered_frames_reach_the_model_in_order(
     engine: VllmEngine, loop: asyncio.Runner
 ) -> None:

@@ -54,6 +54,8 @@ FORGED: dict[str, tuple[object, ...]] = {
     "card.slices.source.zvezda": ({"items": 1, "scores": {"ROUGE-L": 99.0}},),
     "card.abstention.rate_on_unanswerable": (1.0, 2.0),
     "card.abstention.unanswerable": (0, 15),
+    "card.abstention.F1.value": (1.0, 2.0),
+    "card.abstention.confidence": ({"items": 84},),
     "card.counts.answered": (83, 85, -1),
     "card.counts.failed": (1,),
     "card.counts.missing": (1,),

@@ -192,7 +192,10 @@ TYPED = places(
         "slices.source.rocket-roll.sources slices.source.rocket-roll.intervals "
         "slices.source.rocket-roll.differences action_labels abstention "
         "abstention.unanswerable abstention.answerable abstention.rate_on_unanswerable "
-        "abstention.rate_on_answerable settings rejected served recipe har warnings"
+        "abstention.rate_on_answerable abstention.precision abstention.precision.value "
+        "abstention.precision.interval abstention.recall abstention.recall.value "
+        "abstention.recall.interval abstention.F1 abstention.F1.value abstention.F1.interval "
+        "abstention.confidence settings rejected served recipe har warnings"
     ),
     line="type id text finish_reason seconds from_cache answer frames frames.0 clip_sha256",
 )
