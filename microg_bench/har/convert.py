@@ -248,7 +248,7 @@ def from_ava(tables: Sequence[Table], sizes: Sizes) -> tuple[DataFrame, DataFram
         )
     rows = polars.concat(frames).rename({"frame_stamp": "frame_id", "action_id": "action"})
     boxes = rows.select([column.name for column in BOXES]).unique(maintain_order=True)
-    return boxes, rows.select([column.name for column in ACTIONS])
+    return boxes, rows.select([column.name for column in ACTIONS if column.name in rows.columns])
 
 
 def _shares(table: Table, sizes: Sizes) -> NDArray[np.float64]:

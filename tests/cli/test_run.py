@@ -230,7 +230,7 @@ def test_repeated_ids_are_reported_and_the_published_rule_applied(tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--model", "qwen2.5"), "unknown model 'qwen2.5': did you mean qwen2.5-vl"),
+        (("--model", "qwen2.5-v"), "unknown model 'qwen2.5-v': did you mean qwen2.5-vl"),
         ((), "give a model: --model NAME"),
         (("--model", "blind", "--engine", "transfromers"), "did you mean transformers"),
         (

@@ -125,8 +125,12 @@ def test_another_library_does_not_change_what_is_stated(
 
 
 def test_every_adapter_with_weights_of_a_library_states_its_input() -> None:
-    classes = [one.adapter for one in registered() if one.adapter and one.adapter.architecture]
-    assert {one.name for one in classes if one.processor_args} == {one.name for one in classes} == set(MADE)
+    adapters = [one.adapter for one in registered() if one.adapter and one.adapter.architecture]
+    classes = [
+        one for one in adapters if not one.unproved or one.processor_args
+    ]  # its processor can be built
+    assert [one.name for one in classes if not one.processor_args] == []
+    assert set(MADE) <= {one.name for one in classes}
 
 
 @pytest.mark.parametrize("name", MADE)
