@@ -222,8 +222,12 @@ def questions(
     )
     if dry_run:
         return _show_expected(maker)
+    pairs = out / PAIRS_FILE
+    before = pairs.read_bytes() if pairs.is_file() else None
     with interruptible(), RichProgress() as progress:
         made = in_loop(maker.make(progress, yes))
+    if before not in (None, pairs.read_bytes() if pairs.is_file() else None):
+        note(f"{pairs}: these pairs replace others; reviews of pairs that have changed do not count")
     for stage, replies in made.replies.items():
         if replies.outcomes.asked:
             note(f"{stage}:", *replies.usage.lines())

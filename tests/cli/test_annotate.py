@@ -117,6 +117,9 @@ def test_making_questions_is_resumed_after_a_kill(
     assert len(server.bodies) - before < total
     for name in FILES:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert "replace others" not in done.stderr
+    done = bench(*ask, "out", "--per-clip", "3", cwd=tmp_path, env=ENV)
+    assert done.returncode == 0 and "these pairs replace others" in done.stderr
 
 
 def test_a_dry_run_shows_every_stage_and_asks_nothing(
