@@ -242,7 +242,7 @@ def test_the_details_of_abstention_are_compared_where_the_claim_has_any() -> Non
     higher = changed(ours, "abstention", "F1", "value", to=0.6)
     assert places(against(higher, ours)) == ["abstention.F1.value"]
     assert places(against(SLICED, ours)) == [f"abstention.{name}" for name in ("precision", "recall", "F1")]
-    wide = changed(ours, "abstention", "F1", "interval", to=[0.0, 1.0])
+    wide = changed(ours, "abstention", "F1", "interval", to=[0.25, 1.0])
     assert places(against(wide, ours)) == ["abstention.F1.interval"]
     assert against(changed(wide, "interval", "clusters", to="clip"), ours).problems == []
     assert against(OURS, OURS.model_copy(update={"abstention": known})).problems == []
