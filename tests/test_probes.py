@@ -27,7 +27,7 @@ from tests.helpers.oriented import Even, Oriented, answered_by, upright_dataset
 from tests.helpers.runs import wait_until
 from tests.helpers.stand_in import write_adapter
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 IDS = [f"{source}_{k:03}" for source in "abcde" for k in range(2)]
 
 

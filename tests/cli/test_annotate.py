@@ -16,7 +16,7 @@ from tests.helpers.fault_server import FaultServer
 from tests.helpers.runs import start_bench, wait_until
 from tests.helpers.scripted_annotator import ScriptedAnnotator, caption
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 ENV = {"OPENAI_API_KEY": "sk-none"}
 

@@ -9,7 +9,7 @@ import microg_bench as mb
 from tests.helpers.datasets import bench, make_dataset
 from tests.helpers.videos import write_clip
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 FAST = ("--metrics", "CIDEr,BLEU-4,ROUGE-L")
 

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 
 from tests.helpers.datasets import bench
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 
 def test_both_tasks_become_one_model_card(scored: Path, tmp_path: Path) -> None:

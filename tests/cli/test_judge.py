@@ -18,7 +18,7 @@ from tests.helpers.datasets import bench
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.judged import by_rules, judged_runs
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture(scope="module")

@@ -338,12 +338,13 @@ def test_the_scorecard_has_intervals_slices_baselines_and_abstention(data: Path,
     assert set(card["slices"]) == {"answerable", "question_word", "source"}
     assert set(card["baselines"]) == {"constant", "blind"}
     assert card["baselines"]["blind"]["scores"]["ROUGE-L"] == card["scores"]["ROUGE-L"]["value"]
-    assert card["abstention"] == {
+    shares = {
         "unanswerable": 0,
         "answerable": 6,
         "rate_on_unanswerable": None,
         "rate_on_answerable": 0.0,
     }
+    assert shares.items() <= card["abstention"].items()
     done = bench("score", "r", "--clusters", "clip", *FAST, cwd=tmp_path)
     assert "1,000 resamples of 3 clips (fewer than 20: often too narrow)" in done.stdout
 
