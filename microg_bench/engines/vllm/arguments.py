@@ -13,14 +13,14 @@ from typing import Any
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, engine_options, flag
 
-# An option goes to vLLM under its own name, but for these. Thinking is set in each prompt; a replica has a
-# vLLM of its own.
+# An option goes to vLLM under its own name, but for these. Thinking is set in each prompt, log-probabilities
+# are asked for with each; a replica has a vLLM of its own.
 _RENAMED = {
     "checkpoint": "model",
     "max_concurrency": "max_num_seqs",
     "processor_args": "mm_processor_kwargs",
 }
-_APART = ("engine_args", "thinking", "replicas", "ray_address")
+_APART = ("engine_args", "thinking", "logprobs", "replicas", "ray_address")
 OPTION_OF = {_RENAMED.get(name, name): name for name in engine_options("vllm") if name not in _APART}
 # Set otherwise: by vLLM from these options, or as replicas.
 _DERIVED = {"tokenizer": "checkpoint", "tokenizer_revision": "revision", "data_parallel_size": "replicas"}

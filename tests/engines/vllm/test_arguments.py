@@ -191,3 +191,8 @@ def test_arguments_of_the_processor_have_an_option() -> None:
     assert f"--mm-processor-kwargs={json.dumps(kwargs)}" in words
     said = refusal({"mm_processor_kwargs": {}})
     assert said == "engine argument mm_processor_kwargs is set here by --processor-arg"
+
+
+def test_log_probabilities_are_no_argument_of_the_engine() -> None:
+    options = Options.of({"model": "m", "checkpoint": "c", "logprobs": True})
+    assert arguments(options) == arguments(options.model_copy(update={"logprobs": False}))
