@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from microg_bench import variants
 from microg_bench.api import Results, in_loop, run_variants
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import UsageError
-from microg_bench.options import Options, flag
 from microg_bench.pages.probes_page import write_probes_page
 from microg_bench.progress import Progress, Show, shown
-from microg_bench.records import TaskName
-from microg_bench.runs.configure import Configuration, configure
+from microg_bench.runs.configure import Configuration
 from microg_bench.runs.preview import Previews, preview
 from microg_bench.scoring.probes import PLAIN, PROBES, ProbeReport, conditions_of, folder_name, report_of
 from microg_bench.storage import write_json, write_text
 from microg_bench.tables.probes import PROBES_FILE, ProbedRuns, probes_table
 from microg_bench.text import unknown
+from microg_bench.variants import beside, placed, refuse
 
 TABLE_FILE = "probes.md"
 
@@ -80,8 +80,9 @@ def probe(  # noqa: PLR0913 - the arguments of `evaluate`, and what is probed
     chosen = read_probes(probes)
     with shown(progress) as callback:
         found = configured(model, data, tasks, chosen, options, callback)
-        root = Path(run) if run else probes_folder(found)
-        results = in_loop(run_variants(_placed(found, root), root, callback, yes))
+        root = Path(run) if run else beside(found[PLAIN], "probes")
+        named = {folder_name(label): one for label, one in found.items()}
+        results = in_loop(run_variants(placed(named, root), root, callback, yes))
         conditions = {
             label: {task: results[folder_name(label)].records[task] for task in one.options.tasks}
             for label, one in found.items()
@@ -141,28 +142,6 @@ def configured(
     Raises:
         UsageError, DataError, EngineError: see `configure`; an option that probes do not take.
     """
-    for name in ("transforms", "batch", "shard"):
-        if options.get(name):
-            raise UsageError("does not apply to probes", item=flag(name))
-    place, dataset = (None, data) if isinstance(data, Dataset) else (data, None)
-    given = {"model": model, "data": place, "tasks": tasks, **options}
-    found: dict[str, Configuration] = {}
-    for label in conditions_of(probes):
-        transforms = "" if label == PLAIN else label
-        found[label] = configure(Options.of(given, {"transforms": transforms}), dataset, progress.note)
-        dataset = found[label].dataset
-    return found
-
-
-def probes_folder(found: Mapping[str, Configuration]) -> Path:
-    """The folder of probes where none is given: beside that of the run with unchanged frames."""
-    plain = found[PLAIN].default_folder
-    return plain.with_name(f"{plain.name}-probes")
-
-
-def _placed(
-    found: Mapping[str, Configuration], root: Path
-) -> dict[str, tuple[Configuration, Mapping[TaskName, Path]]]:
-    """Each condition with its runs, by the name of its folder."""
-    names = {folder_name(label): one for label, one in found.items()}
-    return {name: (one, {task: root / name / task for task in one.tasks}) for name, one in names.items()}
+    refuse(options, ("transforms", "batch", "shard"), "probes")
+    changes = {label: {"transforms": "" if label == PLAIN else label} for label in conditions_of(probes)}
+    return variants.configured(model, data, tasks, options, changes, progress)

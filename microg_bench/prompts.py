@@ -129,20 +129,24 @@ AnyWording = TypeVar("AnyWording", bound=Wording)
 
 @cache
 def _compiled(text: str) -> jinja2.Template:
+    return _environment().from_string(text)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False).from_string(text)
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
 
 def _names(text: str) -> set[str]:
     """The names that a jinja text uses and does not set; none where it is not valid jinja."""
     from jinja2 import TemplateError
     from jinja2.meta import find_undeclared_variables
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     try:
-        return find_undeclared_variables(ImmutableSandboxedEnvironment().parse(text))
+        return find_undeclared_variables(_environment().parse(text))
     except TemplateError:
         return set()
 

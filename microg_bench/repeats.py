@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from microg_bench import variants
 from microg_bench.api import Results, in_loop, run_variants
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import UsageError
-from microg_bench.options import Options, flag
+from microg_bench.options import flag
 from microg_bench.progress import Progress, Show, shown
-from microg_bench.runs.configure import Configuration, configure
+from microg_bench.runs.configure import Configuration
 from microg_bench.runs.preview import Previews, preview
 from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats, repeats_report
 from microg_bench.storage import write_json, write_text
 from microg_bench.tables.markdown import table
 from microg_bench.tasks import TASKS
 from microg_bench.text import markdown
+from microg_bench.variants import beside, placed, refuse
 
 REPEATS_FILE, TABLE_FILE = "repeats.json", "repeats.md"
 LEAST, MOST = 2, 100
@@ -74,12 +76,8 @@ def repeat(
     with shown(progress) as callback:
         found = configured(model, data, tasks, repeats, options, callback)
         first = found["seed-0"]
-        plain = first.default_folder
-        root = Path(run) if run else plain.with_name(f"{plain.name}-repeats")
-        placed = {
-            name: (one, {task: root / name / task for task in one.tasks}) for name, one in found.items()
-        }
-        results = in_loop(run_variants(placed, root, callback, yes))
+        root = Path(run) if run else beside(first, "repeats")
+        results = in_loop(run_variants(placed(found, root), root, callback, yes))
     records = [{task: one.records[task] for task in first.options.tasks} for one in results.values()]
     report = repeats_report(records)
     write_json(root / REPEATS_FILE, report.model_dump(mode="json", by_alias=True))
@@ -121,15 +119,10 @@ def configured(
     """
     if not LEAST <= repeats <= MOST:
         raise UsageError(f"give {LEAST} to {MOST}", item="--repeats")
-    for name in REFUSED:
-        if options.get(name):
-            raise UsageError("does not apply to repeats", item=flag(name))
-    place, dataset = (None, data) if isinstance(data, Dataset) else (data, None)
-    given = {"model": model, "data": place, "tasks": tasks, **options}
-    found: dict[str, Configuration] = {}
-    for seed in range(repeats):
-        one = configure(Options.of(given, {"seed": seed}), dataset, progress.note)
-        found[f"seed-{seed}"], dataset = one, one.dataset
+    refuse(options, REFUSED, "repeats")
+    changes = {f"seed-{seed}": {"seed": seed} for seed in range(repeats)}
+    found = variants.configured(model, data, tasks, options, changes, progress)
+    one = found["seed-0"]
     if not any(one.generation(task).temperature for task in one.tasks):
         reason = "repeats of greedy decoding are the same: give a temperature above 0"
         raise UsageError(reason, item=flag("temperature"))

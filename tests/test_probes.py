@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 import microg_bench as mb
-from microg_bench import probes
+from microg_bench import probes, variants
 from microg_bench.engines.base import Answered, Engine, Job
 from microg_bench.errors import UsageError
 from microg_bench.probes import Probes
@@ -58,7 +58,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An adapter of a model that answers by the order of its frames."""
-    monkeypatch.setattr(probes, "configure", answered_by(Ordered))
+    monkeypatch.setattr(variants, "configure", answered_by(Ordered))
     return write_adapter(tmp_path)
 
 
@@ -107,7 +107,7 @@ def upright(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_that_sees_the_orientation_is_told_from_one_that_does_not(
     upright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: type[Engine]
 ) -> None:
-    monkeypatch.setattr(probes, "configure", answered_by(engine))
+    monkeypatch.setattr(variants, "configure", answered_by(engine))
     found = ask(write_adapter(tmp_path), upright, tmp_path / "r", tasks="caption", probes="rotation,order")
     told = {one.transforms: one for one in found.report.effects}
     rows = {
@@ -137,7 +137,7 @@ def test_a_clip_is_decoded_once_for_seven_probes(
         return submit(pool, file, spec)
 
     monkeypatch.setattr(DecodePool, "submit", counted)
-    monkeypatch.setattr(probes, "configure", answered_by(Oriented))
+    monkeypatch.setattr(variants, "configure", answered_by(Oriented))
     seven = [name for name in PROBES if name != "swap"]
     given: dict[str, Any] = {"tasks": "caption", "pictures": False}
     ask(write_adapter(tmp_path), upright, tmp_path / "seven", probes=seven, **given)

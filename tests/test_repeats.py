@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import microg_bench as mb
-from microg_bench import repeats
+from microg_bench import variants
 from microg_bench.engines.base import Answered, Job
 from microg_bench.errors import DataError, UsageError
 from microg_bench.records import Response
@@ -46,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(repeats, "configure", answered_by(Sampling))
+    monkeypatch.setattr(variants, "configure", answered_by(Sampling))
     return str(write_adapter(tmp_path))
 
 

@@ -18,7 +18,7 @@ from microg_bench.options import Options, about, flag
 from microg_bench.progress import Progress
 from microg_bench.prompts import Rubric
 from microg_bench.records import Clip, Failure, Record, Request, Withdrawal
-from microg_bench.runs.budget import open_budget
+from microg_bench.runs.budget import Price, open_budget
 from microg_bench.runs.configure import Configuration, check_cost, identified, resolve
 from microg_bench.runs.execute import Variant, ask
 from microg_bench.runs.record import RunRecord, TextRecord
@@ -98,6 +98,11 @@ class Inquiry:
         check_cost(one)
         return one
 
+    @property
+    def price(self) -> Price | None:
+        """What tokens cost; None where it is not known, or nothing is paid for."""
+        return self._plain.price
+
     @cached_property
     def model(self) -> Configuration:
         """The model with the content of its weights; see `configured`."""
@@ -110,7 +115,10 @@ class Inquiry:
             UsageError, EngineError: as `configure`.
             DataError: the rubric does not render.
         """
-        texts = tuple(Item(request, "") for _, request in self._requests(queries))
+        return self._configured(dict(self._requests(queries)), weights)
+
+    def _configured(self, requests: Mapping[str, Request], weights: bool = True) -> Configuration:
+        texts = tuple(Item(request, "") for request in requests.values())
         clips = tuple(Clip(video_id=one.request.video_id, source=one.request.source) for one in texts)
         return replace(self.model if weights else self._plain, clips=clips, texts=texts)
 
@@ -127,7 +135,7 @@ class Inquiry:
         folder: Path,
         progress: Progress,
         yes: bool = False,
-        fault: Callable[[str, Any], str | None] = lambda name, answer: None,
+        fault: Callable[[str, Any], str | None] | None = None,
     ) -> Replies:
         """Ask what has no answer yet in the run at `folder`.
 
@@ -137,41 +145,44 @@ class Inquiry:
         Raises:
             UsageError, EngineError, RunError, DataError: as `evaluate`.
         """
-        one = self.configured(queries)
+        requests = dict(self._requests(queries))
+        one = self._configured(requests)
         options = {**one.given, "rubric": str(one.templates["text"].identity)}
         with TextRecord.open(folder, one.settings("text"), options, provenance()) as record:
-            record.add(*self._faulty(queries, record, fault))
+            if fault:
+                record.add(*_faulty(requests, record, fault))
             variant = Variant(one, {"text": record})
             outcomes = await ask([variant], folder, progress, yes)
         budget = open_budget(one, [record])
-        return self._found(queries, record, outcomes, variant.usage, budget.spent if budget else None)
+        return _found(requests, record, outcomes, variant.usage, budget.spent if budget else None)
 
-    def _faulty(
-        self, queries: Sequence[Query], record: RunRecord, fault: Callable[[str, Any], str | None]
-    ) -> Iterator[Withdrawal]:
-        for name, request in self._requests(queries):
-            answer = record.answers.get(request.id)
-            if answer and (reason := fault(name, read_json(answer.answer))):
-                yield Withdrawal(id=request.id, reason=reason)
 
-    def _found(
-        self,
-        queries: Sequence[Query],
-        record: RunRecord,
-        outcomes: Outcomes,
-        usage: Usage,
-        dollars: float | None,
-    ) -> Replies:
-        requests = {name: request.id for name, request in self._requests(queries)}
-        said = {name: record.answers[one] for name, one in requests.items() if one in record.answers}
-        failed = {name: record.failures[one] for name, one in requests.items() if one in record.failures}
-        return Replies(
-            folder=record.path,
-            answers={name: read_json(one.answer) for name, one in said.items()},
-            failures=failed,
-            missing=tuple(name for name in requests if name not in said and name not in failed),
-            outcomes=outcomes,
-            usage=usage,
-            record=record,
-            dollars=dollars,
-        )
+def _faulty(
+    requests: Mapping[str, Request], record: RunRecord, fault: Callable[[str, Any], str | None]
+) -> Iterator[Withdrawal]:
+    for name, request in requests.items():
+        answer = record.answers.get(request.id)
+        if answer and (reason := fault(name, read_json(answer.answer))):
+            yield Withdrawal(id=request.id, reason=reason)
+
+
+def _found(
+    requests: Mapping[str, Request],
+    record: RunRecord,
+    outcomes: Outcomes,
+    usage: Usage,
+    dollars: float | None,
+) -> Replies:
+    ids = {name: request.id for name, request in requests.items()}
+    said = {name: record.answers[one] for name, one in ids.items() if one in record.answers}
+    failed = {name: record.failures[one] for name, one in ids.items() if one in record.failures}
+    return Replies(
+        folder=record.path,
+        answers={name: read_json(one.answer) for name, one in said.items()},
+        failures=failed,
+        missing=tuple(name for name in ids if name not in said and name not in failed),
+        outcomes=outcomes,
+        usage=usage,
+        record=record,
+        dollars=dollars,
+    )

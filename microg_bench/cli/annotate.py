@@ -1,6 +1,5 @@
 """`microg-bench annotate`: check captions and pairs, make questions, let people review them."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +22,9 @@ from microg_bench.annotation.reviews import (
 )
 from microg_bench.annotation.rubrics import StageRubrics, rubric_like
 from microg_bench.api import in_loop
-from microg_bench.cli.console import columns, interruptible, note, output
+from microg_bench.cli.console import AsJson, columns, interruptible, note, output, print_json
 from microg_bench.cli.options import with_options
-from microg_bench.cli.run import PENDING, Yes
+from microg_bench.cli.run import COLLECT, EXHAUSTED, PENDING, Yes
 from microg_bench.curation.tables import read_rows
 from microg_bench.dataset.annotations import read_annotations
 from microg_bench.dataset.load import Dataset, find_layout, load, locate, select
@@ -79,7 +78,7 @@ CHECK_EPILOG = """Examples:
 @with_options(OPTIONS)
 def check(
     data: DataArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: AsJson = False,
     page: Annotated[Path | None, typer.Option(help="Write a page of the findings into this folder.")] = None,
     run: Annotated[
         Path | None,
@@ -144,7 +143,7 @@ def _tell(
     if as_json:
         head = {"data": dataset.name, "fingerprint": dataset.fingerprint, "model": model}
         told = {**head, "findings": [one.model_dump() for one in found], "unread": dict(unread)}
-        output().print(json.dumps(told, indent=2))
+        print_json(told)
     elif found:
         table = columns("item", "kind", "reason", whole=("item", "kind"))
         for one in found:
@@ -165,11 +164,10 @@ def finish(outcomes: Outcomes, usage: Iterable[str]) -> None:
     if outcomes.asked:
         note(*usage, *([f"cost: {dollars_words(outcomes.dollars)} so far"] if outcomes.dollars else []))
     if outcomes.pending:
-        again = "run the same command again to collect them"
-        note(f"{outcomes.pending} requests are pending in the batch API; {again}")
+        note(f"{outcomes.pending} requests {COLLECT}")
         raise typer.Exit(PENDING)
     if outcomes.exhausted:
-        note("stopped at --max-cost; run the same command with a higher one to continue")
+        note(EXHAUSTED)
         raise typer.Exit(1)
 
 

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from microg_bench.scorecard import Scorecard
 from microg_bench.text import printable, visible
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class DefaultVerb(TyperGroup):
+    """A group whose verb `default` may be left out: `curate VIDEO` is `curate run VIDEO`."""
+
+    default: ClassVar[str]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Add the verb where none is given."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
 
 def output() -> Console:

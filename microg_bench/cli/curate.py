@@ -1,12 +1,11 @@
 """`microg-bench curate`: make a dataset of footage."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from microg_bench.cli.console import columns, interruptible, note, output
+from microg_bench.cli.console import DefaultVerb, columns, interruptible, note, output
 from microg_bench.cli.options import LabelMapOption
 from microg_bench.curation.folder import CurationFolder, read_curation
 from microg_bench.curation.footage import find_footage
@@ -35,14 +34,10 @@ EPILOG = """Examples:
 """
 
 
-class Curate(TyperGroup):
-    """A group whose first verb may be left out: `curate VIDEO` is `curate run VIDEO`."""
+class Curate(DefaultVerb):
+    """`curate VIDEO` is `curate run VIDEO`."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Add the verb where none is given."""
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
+    default = "run"
 
 
 app = typer.Typer(

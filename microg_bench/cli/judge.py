@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from typer.core import TyperGroup
 
 from microg_bench.annotation.agreement import (
     AgreementReport,
@@ -26,9 +25,18 @@ from microg_bench.annotation.ratings import answer_keys, draw_answers, read_rati
 from microg_bench.annotation.verdicts import SCHEMES
 from microg_bench.api import in_loop
 from microg_bench.cli.compare import comparison_json, difference_notes, difference_table
-from microg_bench.cli.console import AsJson, alarm, columns, interruptible, note, output, print_json
+from microg_bench.cli.console import (
+    AsJson,
+    DefaultVerb,
+    alarm,
+    columns,
+    interruptible,
+    note,
+    output,
+    print_json,
+)
 from microg_bench.cli.options import with_options
-from microg_bench.cli.run import PENDING, Yes
+from microg_bench.cli.run import COLLECT, EXHAUSTED, PENDING, Yes
 from microg_bench.errors import UsageError
 from microg_bench.options import Options
 from microg_bench.pages.rating_page import write_rating_page
@@ -54,14 +62,10 @@ EPILOG = """Examples:
 """
 
 
-class JudgeVerbs(TyperGroup):
-    """A group whose first verb may be left out: `judge RUN` is `judge answers RUN`."""
+class JudgeVerbs(DefaultVerb):
+    """`judge RUN` is `judge answers RUN`."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Add the verb where none is given."""
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["answers", *args]
-        return super().parse_args(ctx, args)
+    default = "answers"
 
 
 app = typer.Typer(
@@ -159,7 +163,7 @@ def _planned(judges: Sequence[Judge]) -> Iterator[str]:
 
 
 def _estimate(step: Estimate, one: Judge) -> str:
-    if one.inquiry.configured(one.queries, weights=False).price:
+    if one.inquiry.price:
         return str(step)
     tokens = f"about {step.prompt_tokens:,} prompt tokens, at most {step.output_tokens:,} generated"
     return f"{step.requests:,} requests ({tokens}; no price is known, or nothing is paid for)"
@@ -197,10 +201,10 @@ def _finish(found: Sequence[JudgedRun]) -> None:
     if spent := sum(one.dollars or 0 for one in replies):
         note(f"cost: {dollars_words(spent)} so far")
     if len(judged) < len(found):
-        note("requests are pending in the batch API; run the same command again to collect them")
+        note(f"requests {COLLECT}")
         raise typer.Exit(PENDING)
     if any(one.outcomes.exhausted for one in replies):
-        note("stopped at --max-cost; run the same command with a higher one to continue")
+        note(EXHAUSTED)
         raise typer.Exit(1)
     if failed := sum(one.judgement.counts.failed for one in judged if one.judgement):
         note(f"{failed} requests failed; run the same command again to retry them")

@@ -1,6 +1,6 @@
 """`microg-bench models`: list the models and what each needs, start a new one, check it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.conformance import Check
 from microg_bench.adapters.registry import MARK, Registered, find_adapter, registered, source_sha256
 from microg_bench.adapters.scaffold import write_adapter
 from microg_bench.api import check_model
@@ -135,13 +136,17 @@ def check(
     checks = check_model(name, checkpoint, engine)
     if as_json:
         print_json([{"what": one.what, "problem": one.problem or None} for one in checks])
-    for one in () if as_json else checks:
+    else:
+        _print_checks(checks)
+    if any(one.problem for one in checks):
+        raise typer.Exit(1)
+
+
+def _print_checks(checks: Sequence[Check]) -> None:
+    for one in checks:
         output().print(f"{'FAIL' if one.problem else 'ok  '}  {one.what}")
         if one.problem:
             output().print(f"      {printable(one.problem)}")
-    failed = sum(bool(one.problem) for one in checks)
-    if failed:
-        raise typer.Exit(1)
 
 
 def announced_ends(today: date) -> list[str]:

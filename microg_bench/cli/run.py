@@ -37,6 +37,8 @@ VERBS = {
     "vqa": "Let a model answer questions about the clips, and score the answers.",
     "run": "Caption and answer in one go; each clip is decoded once for both.",
 }
+COLLECT = "are pending in the batch API; run the same command again to collect them"
+EXHAUSTED = "stopped at --max-cost; run the same command with a higher one to continue"
 PENDING = 75  # what sysexits.h calls a temporary failure: run the same command again later
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Spend money without a question.")]
@@ -152,13 +154,12 @@ def finish(results: Iterable[Results], scored: bool = True) -> None:
         lines.append(f"cost: {dollars_words(outcomes.dollars)} so far")
     note(*lines)
     if outcomes.pending:
-        again = "run the same command again to collect them"
-        note(f"{outcomes.pending} requests are pending in the batch API; {again}")
+        note(f"{outcomes.pending} requests {COLLECT}")
         raise typer.Exit(PENDING)
     if failed := max(one.outcomes.failed for one in found):
         note(f"{failed} requests failed; run the same command again to retry them")
     if outcomes.exhausted:
-        note("stopped at --max-cost; run the same command with a higher one to continue")
+        note(EXHAUSTED)
     warn_of_doubts({str(record.path): record.scorecard for record in records})
     if failed or outcomes.exhausted:
         raise typer.Exit(1)

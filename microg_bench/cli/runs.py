@@ -25,7 +25,7 @@ from microg_bench.dataset.labels import DEFAULT, read_label_map
 from microg_bench.har.merge import find_predictions, merge_predictions
 from microg_bench.merges import configurations, merge_runs
 from microg_bench.runs.configure import RUNS_FOLDER
-from microg_bench.runs.listing import RunSummary, details, list_runs, read_any, remove_run, summary
+from microg_bench.runs.listing import AnyRecord, RunSummary, details, list_runs, remove_run, summary
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.tables.markdown import scorecard_table
 from microg_bench.text import printable
@@ -90,7 +90,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show all that is known of a run but its answers: settings, starts, counts and scores."""
-    records = list(map(read_any, find_runs(run)))
+    records = list(map(AnyRecord.read, find_runs(run)))
     if as_json:
         print_json(list(map(details, records)))
         return
@@ -122,7 +122,7 @@ def rm(
     A run that is being written, or that has requests in a batch, stays.
     """
     paths = dict.fromkeys(path for folder in runs for path in find_runs(folder))
-    records = list(map(read_any, paths))
+    records = list(map(AnyRecord.read, paths))
     for record in records:
         note(f"{record.path}: {record.settings.title}, {len(record.answers):,} answers")
     if not yes:

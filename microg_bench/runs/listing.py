@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from microg_bench.errors import MicrogError, RunError
 from microg_bench.folders import remove_folder
 from microg_bench.records import Record, TaskName
 from microg_bench.runs.execute import DESCRIPTORS_FILE
-from microg_bench.runs.record import RunRecord, TextRecord, find_runs, is_pending
+from microg_bench.runs.record import RunRecord, find_runs, is_pending
 from microg_bench.storage import LOCK_FILE, FolderLock
 from microg_bench.text import first_line
 
@@ -40,6 +40,12 @@ class RunSummary(Record):
     scores: dict[str, float | None]
 
 
+class AnyRecord(RunRecord):
+    """A run of the benchmark, or of texts that a language model was asked about."""
+
+    tasks = get_args(TaskName)
+
+
 def list_runs(folder: Path) -> tuple[list[RunSummary], list[MicrogError]]:
     """The runs in `folder`, at any depth, by path; and the error of each that cannot be read.
 
@@ -50,24 +56,12 @@ def list_runs(folder: Path) -> tuple[list[RunSummary], list[MicrogError]]:
     errors: list[MicrogError] = []
     for path in find_runs(folder):
         try:
-            found.append(summary(read_any(path)))
+            found.append(summary(AnyRecord.read(path)))
         except MicrogError as error:
             errors.append(error)
         except Exception as error:  # the run may be a stranger's
             errors.append(RunError(f"cannot be read: {first_line(repr(error))}", path=path))
     return found, errors
-
-
-def read_any(path: Path) -> RunRecord:
-    """The run at `path`, of the benchmark or of texts that a language model was asked about.
-
-    Raises:
-        RunError: as `RunRecord.read`.
-    """
-    try:
-        return TextRecord.read(path)
-    except RunError:
-        return RunRecord.read(path)
 
 
 def summary(record: RunRecord) -> RunSummary:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,14 @@ from numpy.typing import NDArray
 from microg_bench.metrics.base import Array, Ratio, SumScore
 from microg_bench.scorecard import IntervalMethod
 
-if TYPE_CHECKING:
-    pass
-
 RESAMPLES = 1000
 LEVEL = 0.95
 METHOD: IntervalMethod = "symmetric bootstrap-t"
 EXACT = 12  # clusters up to which all exchanges are enumerated
-_BLOCK = 500  # resamples that are worked on at a time, for the memory that they take
+BLOCK = 500  # resamples, exchanges or flips that are worked on at a time, for the memory that they take
 _STEP = 1e-5  # share by which a sum is moved to find its slope
 _NO_ERROR = 1e-6  # points of score; below it is only rounding
-_TIE = 1e-9  # points by which two differences that are equal may be apart
+TIE = 1e-9  # points by which two values that are equal may be apart
 
 
 @dataclass(frozen=True)
@@ -130,8 +127,8 @@ def linearised(
         Scores and errors ×100, each of shape (r,).
     """
     scores, errors = np.empty(len(weights)), np.empty(len(weights))
-    for start in range(0, len(weights), _BLOCK):
-        part = slice(start, start + _BLOCK)
+    for start in range(0, len(weights), BLOCK):
+        part = slice(start, start + BLOCK)
         found = [_influences(metric, np.column_stack([sums, sizes]), weights[part]) for sums in systems]
         scores[part], influences = (
             reduce(np.add, [factor * own for factor, own in zip(factors, every, strict=False)])
@@ -256,7 +253,7 @@ def paired(
     exchanged = metric.combine(kept @ a + (1 - kept) @ b, items) - metric.combine(
         kept @ b + (1 - kept) @ a, items
     )
-    smaller = np.abs(exchanged) < abs(value) - _TIE
+    smaller = np.abs(exchanged) < abs(value) - TIE
     return Difference(value, cut(found, -width, width), float((~smaller).mean()), clusters.count)
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from microg_bench.metrics import METRICS, Score
 from microg_bench.metrics.base import Array, Metric
 from microg_bench.scoring.intervals import (
+    BLOCK,
     EXACT,
+    TIE,
     Clusters,
     exchanges,
     holm,
@@ -26,8 +28,6 @@ from microg_bench.tasks import Item
 Places = NDArray[np.intp]
 Key = tuple[str, str]  # kind and label of a slice
 FLIPS = 9_999  # random ones: with them p can stay below 0.05 after a correction for 400 slices
-_BLOCK = 500  # of them that are worked on at a time, for the memory that they take
-_TIE = 1e-9  # points by which two sums that are equal may be apart
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ def flip_test(found: Array, tries: int = FLIPS, seed: int = 0) -> list[float]:
         tries: how many random flips.
         seed: of these.
     """
-    least = np.abs(found.sum(axis=1)) - _TIE
+    least = np.abs(found.sum(axis=1)) - TIE
     sources = found.shape[1]
     if sources <= EXACT:
         signs = 2 * exchanges(sources) - 1
         return [float(share) for share in (np.abs(signs @ found.T) >= least).mean(axis=0)]
     generator, reached = np.random.default_rng(seed), np.ones(len(found))
-    for start in range(0, tries, _BLOCK):
-        signs = generator.choice([-1.0, 1.0], (min(_BLOCK, tries - start), sources))
+    for start in range(0, tries, BLOCK):
+        signs = generator.choice([-1.0, 1.0], (min(BLOCK, tries - start), sources))
         reached += (np.abs(signs @ found.T) >= least).sum(axis=0)
     return [float(share) for share in reached / (1 + tries)]

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import microg_bench as mb
-from microg_bench import probes
+from microg_bench import variants
 from microg_bench.engines.base import Answered, Engine, Job
 from microg_bench.records import Response
 from microg_bench.runs.configure import Configuration, configure
@@ -82,7 +82,7 @@ def _bright_at_the_top(number: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def answered_by(engine: type[Engine]) -> Callable[..., Configuration]:
-    """What takes the place of `probes.configure`, so that this engine answers."""
+    """What takes the place of `variants.configure`, so that this engine answers."""
 
     def configured(*arguments: Any, **named: Any) -> Configuration:
         return replace(configure(*arguments, **named), engine=engine)
@@ -92,7 +92,7 @@ def answered_by(engine: type[Engine]) -> Callable[..., Configuration]:
 
 def main(adapter: str, data: str, run: str, names: str) -> None:
     """Probe `Oriented`."""
-    probes.configure = answered_by(Oriented)  # type: ignore[attr-defined]
+    variants.configure = answered_by(Oriented)  # type: ignore[attr-defined]
     mb.probe(adapter, data=data, run=run, probes=names, tasks="caption", metrics="ROUGE-L", progress=None)
 
 

@@ -8,7 +8,7 @@ import pytest
 from microg_bench.api import evaluate
 from microg_bench.errors import RunError
 from microg_bench.folders import remove_folder
-from microg_bench.runs.listing import list_runs, read_any, remove_run, summary
+from microg_bench.runs.listing import AnyRecord, list_runs, remove_run, summary
 from microg_bench.runs.record import RUN_FILE, RunRecord
 
 pytestmark = pytest.mark.slow
@@ -86,5 +86,5 @@ def test_what_a_language_model_was_asked_is_listed_too(root: Path) -> None:
     (run / "scorecard.json").unlink()
     found, errors = list_runs(root)
     assert not errors and [one.task for one in found] == ["caption", "text"]
-    remove_run(read_any(run))
+    remove_run(AnyRecord.read(run))
     assert not run.exists()

@@ -24,6 +24,7 @@ from microg_bench.engines.http.reading import (
     odd_answer,
     oddly_ended,
     text_in,
+    with_texts,
 )
 from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.sdk import said
@@ -179,9 +180,7 @@ def read_message(request_id: str, said: Any, access: Access, max_tokens: int | N
     except OddError as odd:
         bare = checked(response, access, **counts)
         raise odd_answer(odd, bare, access) from None
-    clean = access.secrets.clean
-    told = {"text": clean(text), "reasoning": clean(thoughts) or None}
-    response = checked(response.model_copy(update=told), access, max_tokens, **counts)
+    response = with_texts(response, text, thoughts, access, max_tokens, **counts)
     ended = said.get("stop_reason")
     finish_reason = _FINISH_REASONS.get(ended) if isinstance(ended, str) else None
     if finish_reason is None:

@@ -25,6 +25,7 @@ from microg_bench.engines.http.reading import (
     parsed,
     something,
     text_in,
+    with_texts,
 )
 from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.secrets import Access
@@ -172,9 +173,7 @@ def read_answer(request_id: str, said: Any, access: Access, max_tokens: int | No
     except OddError as odd:
         bare = checked(response, access, **counts)
         raise odd_answer(odd, bare, access) from None
-    clean = access.secrets.clean
-    told = {"text": clean(text), "reasoning": clean(thoughts) or None}
-    response = checked(response.model_copy(update=told), access, max_tokens, **counts)
+    response = with_texts(response, text, thoughts, access, max_tokens, **counts)
     ended = candidate.get("finishReason")
     finish_reason = _FINISH_REASONS.get(ended.removeprefix("IMAGE_")) if isinstance(ended, str) else None
     if finish_reason == "stop" and not any("text" in part for part in parts):

@@ -78,6 +78,19 @@ def name_in(found: Any, secrets: Secrets) -> str | None:
     return secrets.line(found) if isinstance(found, str) and found.strip() else None
 
 
+def with_texts(
+    response: Response, text: str, thoughts: str, access: Access, max_tokens: int | None, **counted: Any
+) -> Response:
+    """`response` with an answer and its thoughts, without secrets; see `checked`.
+
+    Raises:
+        RequestError: as `checked`.
+    """
+    clean = access.secrets.clean
+    told = {"text": clean(text), "reasoning": clean(thoughts) or None}
+    return checked(response.model_copy(update=told), access, max_tokens, **counted)
+
+
 def checked(response: Response, access: Access, max_tokens: int | None = None, **counted: Any) -> Response:
     """`response` with what the server counted; thoughts beyond a million characters are cut off.
 

@@ -29,6 +29,7 @@ from microg_bench.engines.http.reading import (
     oddly_ended,
     something,
     text_in,
+    with_texts,
 )
 from microg_bench.engines.http.rejections import Rejections
 from microg_bench.engines.http.sdk import said
@@ -279,7 +280,6 @@ def read_completion(
     Raises:
         RequestError: there is none in it.
     """
-    clean = access.secrets.clean
     response = Response(
         id=request_id,
         text="",
@@ -293,8 +293,7 @@ def read_completion(
     except OddError as odd:
         bare = checked(response, access, **counts)
         raise odd_answer(odd, bare, access) from None
-    told = {"text": clean(text or refusal), "reasoning": clean(thoughts) or None}
-    response = checked(response.model_copy(update=told), access, max_tokens, **counts)
+    response = with_texts(response, text or refusal, thoughts, access, max_tokens, **counts)
     if (fault := Fault.inside(choice)) is not None:
         raise fault.error(access, something(response))
     ended = choice.get("finish_reason")

@@ -3,7 +3,8 @@
 //
 // new Viewer(list, content): content(item) -> {title, nodes}; items have an `id`.
 // .open() shows the current item; .move(step) steps in the list, and in the dialog where it is open; .shown -> whether
-// it is open; .linked -> the id that the address names, null where it names none.
+// it is open; .linked -> the id that the address names, null where it names none; .openLinked(items, find) opens that
+// one of `items`; find(item) fills the list so that it has the item, where its row is not built.
 {
   const { el, textNodes, readAddress, writeAddress } = microg.dom;
 
@@ -34,6 +35,14 @@
 
     get linked() {
       return readAddress().get("item");
+    }
+
+    openLinked(items, find) {
+      const item = items.find((one) => one.id === this.linked);
+      if (!item) return;
+      if (!this.list.has(item)) find(item);
+      this.list.select(this.list.items.indexOf(item), !this.shown);
+      this.open();
     }
 
     open() {

@@ -145,15 +145,11 @@
 
   // Opens what the address names. A key frame far down is searched for by its clip: the list before it is not built.
   function openLinked() {
-    const frame = frames.find((one) => one.id === viewer.linked);
-    if (!frame) return;
-    if (!list.has(frame)) {
+    viewer.openLinked(frames, (frame) => {
       byId("tools").reset();
       byId("search").value = frame.id;
       refill();
-    }
-    list.select(list.items.indexOf(frame), !viewer.shown);
-    viewer.open();
+    });
   }
 
   function openClicked(event) {

@@ -125,15 +125,11 @@
   }
 
   function openLinked() {
-    const item = data.items.find((one) => one.id === viewer.linked);
-    if (!item) return;
-    if (!list.has(item)) {
+    viewer.openLinked(data.items, (item) => {
       byId("tools").reset();
       byId("search").value = clipOf(item).id;
       refill();
-    }
-    list.select(list.items.indexOf(item), !viewer.shown);
-    viewer.open();
+    });
   }
 
   function openClicked(event) {

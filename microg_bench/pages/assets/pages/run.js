@@ -114,15 +114,11 @@
 
   // Opens what the address names. An item far down is searched for by its clip: the list before it is not built.
   function openLinked() {
-    const item = data.items.find((one) => one.id === viewer.linked);
-    if (!item) return;
-    if (!list.has(item)) {
+    viewer.openLinked(data.items, (item) => {
       byId("tools").reset();
       byId("search").value = clipOf(item).id;
       refill();
-    }
-    list.select(list.items.indexOf(item), !viewer.shown);
-    viewer.open();
+    });
   }
 
   function openClicked(event) {
