@@ -92,7 +92,7 @@ def show(
 def _declared(adapter: type[Adapter]) -> dict[str, Any]:
     """What is declared about a model, as JSON."""
     told = ("name", "title", "engines", "checkpoint", "revision", "architecture", "loader", "sees_video")
-    more = ("frames", "sampling", "processor_args", "licence", "memory", "note")
+    more = ("frames", "sampling", "processor_args", "licence", "memory", "note", "unproved")
     return {
         **{name: getattr(adapter, name) for name in (*told, *more)},
         "generation": {task: one.model_dump(mode="json") for task, one in adapter.generation.items()},

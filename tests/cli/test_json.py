@@ -101,6 +101,7 @@ def test_lists_are_lists(runs: Path, arguments: tuple[str, ...], key: str) -> No
 
 def test_one_model_and_one_prompt_are_objects(runs: Path) -> None:
     assert printed("models", "show", "qwen2.5-vl", cwd=runs)["checkpoint"]
+    assert "order of its frames" in printed("models", "show", "molmo2", cwd=runs)["unproved"]
     assert (
         "floats" in printed("prompts", "show", "vqa-default", "--question", "What floats?", cwd=runs)["user"]
     )
