@@ -51,6 +51,6 @@ def _about(name: str, judged: bool) -> str:
     if name in _CONDITIONS:
         return f"Changed: {_CONDITIONS[name]}."
     split, _, score = name.rpartition(" ")
-    if split in _SPLITS:
+    if split in _SPLITS and score in _ABOUT:
         return f"{_ABOUT[score]} {_SPLITS[split]}"
     return (judged and _JUDGED.get(name)) or _ABOUT.get(name, "")

@@ -26,4 +26,4 @@ def test_every_score_of_a_judge_and_every_condition_of_a_probe_is_explained() ->
 
 
 def test_what_is_not_known_is_not_explained() -> None:
-    assert explanations(["<b>", "validation mAP", "last mAP"]).keys() == {"validation mAP"}
+    assert explanations(["<b>", "validation mAP", "last mAP", "test of"]).keys() == {"validation mAP"}
