@@ -346,7 +346,7 @@ def test_a_row_that_is_chosen_marks_what_differs_from_it(
         assert told["<scri"] == ["significantly lower"]
         assert told["Alpha"] == told["Basel"] == []
         cell = page.locator(OWN, has_text="Beta").locator("td", has=page.locator(".mark"))
-        assert help_of(cell).startswith("+50.00 than Alpha\n95% interval 50.00 to 50.00\np = 0.0117\n")
+        assert "\n+50.00 than Alpha, 95% interval 50.00 to 50.00, p = 0.0117\n" in help_of(cell)
         assert "▲ significantly higher and ▼ significantly lower than Alpha, 4" in page.inner_text("#about")
 
 

@@ -60,7 +60,7 @@
   }
 
   function compared(found, name) {
-    return found && told(`${signed(found.value)} than ${name}`, interval(found.bounds), found.p === null ? "" : `p = ${number(found.p, 4)}`);
+    return found && [`${signed(found.value)} than ${name}`, interval(found.bounds), found.p === null ? "" : `p = ${number(found.p, 4)}`].filter(Boolean).join(", ");
   }
 
   function scoreCell(board, row, { name, place }, { top, rank, against }) {
@@ -74,7 +74,7 @@
     cell.append(...[mark(found), el("span", { class: "value" }, number(value))].filter(Boolean));
     if (board.signed) cell.append(microg.charts.gapBar(value, top[place]));
     else if (row.page || bounds) cell.append(microg.charts.scoreBar(value, bounds, top[place]));
-    return explain(cell, told(compared(found, against?.row.labels[0]), interval(bounds), row.signatures[place]));
+    return explain(cell, told(interval(bounds), compared(found, against?.row.labels[0]), row.signatures[place]));
   }
 
   function detailCell(row, { name, number: right }) {
