@@ -1,8 +1,9 @@
 """Times the intervals of all scores on the full oracle against a bootstrap that scores each resample by rows.
 
 Usage: ``python benchmarks/intervals.py [--shared DIR]``. Both use the same resamples of source videos; the
-row-by-row side is timed on a twentieth of them and multiplied. Prints seconds, their ratio and the largest
-difference of a resampled score.
+row-by-row side is timed on a twentieth of them and multiplied. Then times the comparisons of all pairs of a
+hundred systems at once, and one by one, of which it takes some and multiplies. Each system lacks the
+statistics of another half of the source videos. Prints seconds, their ratio and the largest difference.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +23,13 @@ from microg_bench.options import ScoringOptions
 from microg_bench.records import TaskName
 from microg_bench.runs.statistics import Statistics
 from microg_bench.scoring.evaluate import AnswerSet, evaluate_sets
-from microg_bench.scoring.intervals import RESAMPLES, Clusters, linearised, resample
+from microg_bench.scoring.intervals import RESAMPLES, Clusters, linearised, paired, paired_all, resample
 from microg_bench.scoring.predictions import read_predictions
 from microg_bench.tasks import TASKS, items_of
 
 FILES: dict[TaskName, str] = {"caption": "captions.json", "vqa": "vqa.json"}
 PART = 20
+SYSTEMS, SOME = 100, 20
 METRIC_NAMES = ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-BERT")
 
 
@@ -57,12 +60,31 @@ def row_by_row(measured: Statistics, clusters: Clusters, weights: Array) -> list
     ]
 
 
+def comparisons(measured: Statistics, clusters: Clusters) -> tuple[float, float, float]:
+    """Seconds for all pairs at once and one by one, and the largest difference of a bound or p-value."""
+    kept = np.random.default_rng(0).integers(0, 2, (SYSTEMS, clusters.count))
+    at_once = alone = worst = 0.0
+    for name, rows in measured.metrics.items():
+        systems = [rows * own[clusters.member, None] for own in kept]
+        start = time.perf_counter()
+        found = paired_all(METRICS[name], systems, clusters)
+        middle = time.perf_counter()
+        some = [paired(METRICS[name], *pair, clusters) for pair in islice(combinations(systems, 2), SOME)]
+        alone += (time.perf_counter() - middle) * len(found) / SOME
+        at_once += middle - start
+        for one, other in zip(found, some, strict=False):
+            pairs = zip((one.p, *(one.interval or ())), (other.p, *(other.interval or ())), strict=True)
+            worst = max(worst, *(abs((a or 0.0) - (b or 0.0)) for a, b in pairs))
+    return at_once, alone, worst
+
+
 def main() -> int:
-    """Print one line; end with 1 where the two sides differ."""
+    """Print two lines; end with 1 where the two sides differ."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
     shared = parser.parse_args().shared
     ours = plain = worst = 0.0
+    pairs = np.zeros(2)
     for task in FILES:
         measured = measure(shared, task)
         clusters = Clusters.of(measured.sources)
@@ -73,10 +95,16 @@ def main() -> int:
         slow = row_by_row(measured, clusters, weights[: RESAMPLES // PART])
         ours, plain = ours + middle - start, plain + PART * (time.perf_counter() - middle)
         gaps = [np.abs(a[: len(b)] - b).max() for a, b in zip(fast, slow, strict=True)]
-        worst = max(worst, *map(float, gaps))
+        *seconds, gap = comparisons(measured, clusters)
+        pairs += seconds
+        worst = max(worst, gap, *map(float, gaps))
     print(
         f"{RESAMPLES} resamples, {len(measured.metrics)} metrics, both tasks: {ours:.3f} s; "
         f"row by row {plain:.1f} s, {plain / ours:.0f} times as long; largest difference {worst:.1e}"
+    )
+    print(
+        f"all pairs of {SYSTEMS} systems: {pairs[0]:.1f} s; one by one {pairs[1]:.0f} s, "
+        f"{pairs[1] / pairs[0]:.0f} times as long"
     )
     return int(worst > 1e-6)
 

@@ -58,7 +58,8 @@ def build(
         str | None,
         typer.Option(
             help="Dataset with the references (and videos) of the pages: sample, microg-4m, a path. "
-            "Submissions are scored again on it, which takes minutes; without it their scores are unverified."
+            "Submissions are scored again on it, which takes minutes; without it their scores are "
+            "unverified, and they are not compared pair by pair."
         ),
     ] = None,
     groundtruth: GroundTruthOption = None,

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from microg_bench.pages.details import COLUMNS, Json, baseline_details, own_details, published_details
 from microg_bench.pages.entries import Entry
+from microg_bench.pages.headings import explanations
 from microg_bench.progress import Progress
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, Counts, Scorecard, ScoreEntry
@@ -12,9 +13,10 @@ from microg_bench.scoring.compare import Comparison, compare
 from microg_bench.tables.har_rows import action_rows
 from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
 from microg_bench.tables.rows import OwnRow, card_row, text_rows
+from microg_bench.text import first_line
 
-Json = dict[str, Any]
 PUBLISHED = "Published in the paper"
+MOST_COMPARED = 100  # rows of a board under one metric: 4,950 pairs; benchmarks/intervals.py times them
 
 
 def boards(
@@ -73,11 +75,12 @@ def _text_board(
     own = [own_row(table, facts, entry, page, columns) for entry, page in rows]
     baselines = [row for row in text_rows(table, facts, cards)[len(cards) :] if row.access == "baseline"]
     below = [row for row in own if row["access"] == "baseline"] + [
-        row_json(row, columns) for row in baselines
+        {**row_json(row, columns), "details": baseline_details()} for row in baselines
     ]
     models = [{**row, "ranked": row["ranked"] and benchmark} for row in own if row["access"] != "baseline"]
     return {
         **_head(table, columns),
+        "details": COLUMNS,
         "task": task,
         "protocol": protocol,
         "dataset": facts.datasets.get(fingerprint) or (cards[0].dataset if cards else ""),
@@ -90,14 +93,21 @@ def _text_board(
             {"kind": "baseline", "title": "Baselines: no model at all", "rows": below},
             *([_published(table, facts)] if _is_papers(facts, protocol, fingerprint) else []),
         ],
-        "pairs": pair_rows(pairs, {entry.run.path: page for entry, page in rows}),
+        "pairs": pairs_of(pairs, {entry.run.path: page for entry, page in rows}),
     }
 
 
 def _head(table: PublishedTable, columns: Sequence[str]) -> Json:
     title = table.facts.title.split(",")[0]
     labels = list(table.facts.headings)
-    return {"title": title, "labels": labels, "columns": columns, "lower": [], "told": ""}
+    return {
+        "title": title,
+        "labels": labels,
+        "columns": columns,
+        "explanations": explanations([*labels, *columns]),
+        "lower": [],
+        "told": "",
+    }
 
 
 def own_row(table: PublishedTable, facts: Facts, entry: Entry, page: str, columns: Sequence[str]) -> Json:
@@ -110,6 +120,8 @@ def own_row(table: PublishedTable, facts: Facts, entry: Entry, page: str, column
         "page": page,
         "frames": frames,
         "dollars": None if entry.dollars is None else round(entry.dollars, 2),
+        "search": " ".join([entry.run.settings.model, entry.run.settings.engine]),
+        "details": own_details(entry),
     }
 
 
@@ -120,6 +132,7 @@ def row_json(row: OwnRow, columns: Sequence[str]) -> Json:
         "labels": list(row.labels),
         "access": row.access,
         "values": [rounded(one.value) for one in scores],
+        "missing": [why_missing(one) for one in scores],
         "bounds": [_bounds(*(one.interval or ())) for one in scores],
         "signatures": [one.signature.long() if one.signature else "" for one in scores],
         "faults": [row.faults.get(name, "") for name in columns],
@@ -130,13 +143,18 @@ def row_json(row: OwnRow, columns: Sequence[str]) -> Json:
     }
 
 
+def why_missing(score: ScoreEntry) -> str:
+    """Why there is no value; empty where there is one."""
+    return "" if score.value is not None else first_line(score.unavailable or "It was not computed.")
+
+
 def _counted(counts: Counts) -> str:
     return f"{counts.answered:,} of {counts.requests:,} requests answered"
 
 
 def rounded(value: float | None) -> float | None:
     """A score as pages hold it."""
-    return None if value is None else round(value, 4)
+    return None if value is None else round(value, 4) + 0.0  # adding zero turns -0.0 into 0.0
 
 
 def _bounds(*bounds: float | None) -> list[float | None] | None:
@@ -149,28 +167,34 @@ def _published(table: PublishedTable, facts: Facts) -> Json:
     for row in table.rows:
         scores = {name: ScoreEntry(value=float(row.texts[name])) for name in names}
         shown = OwnRow("", row.labels, row.access, scores)
-        frames = None if table.facts.task == "har" else int(row.labels[1])
-        rows.append({**row_json(shown, names), "frames": frames})
+        own = {} if table.facts.task == "har" else _published_own(facts, row.labels)
+        rows.append({**row_json(shown, names), **own})
     source = f"{facts.source}, Table {table.facts.number}"
     return {"kind": "published", "title": PUBLISHED, "source": source, "rows": rows}
+
+
+def _published_own(facts: Facts, labels: Sequence[str]) -> Json:
+    """What a published row of a model has beside its scores."""
+    return {"frames": int(labels[1]), "details": published_details(facts, labels[0])}
 
 
 def comparisons(entries: Sequence[Entry], progress: Progress) -> list[Comparison]:
     """The comparisons of all pairs of entries that can be compared, metric by metric.
 
     Under a metric, entries are compared where task, references, items and the metric's signature are the
-    same, and where the statistics of their items are at hand.
+    same, and where the statistics of their items are at hand. Of more than `MOST_COMPARED` those with the
+    highest scores are, so that neither time nor page grows without bound.
     """
-    groups: dict[tuple[object, ...], list[RunRecord]] = {}
+    groups: dict[tuple[object, ...], list[Entry]] = {}
     for entry in entries:
         if entry.statistics is None:
             continue
         card, ids = entry.card, entry.statistics.ids
         for name, score in card.scores.items():
-            if name in entry.statistics.metrics:
+            if name in entry.statistics.metrics and score.value is not None:
                 signature = score.signature.computed().long() if score.signature else ""
-                groups.setdefault((name, card.task, card.fingerprint, ids, signature), []).append(entry.run)
-    known = [(str(key[0]), runs) for key, runs in groups.items() if len(runs) > 1]
+                groups.setdefault((name, card.task, card.fingerprint, ids, signature), []).append(entry)
+    known = [(str(key[0]), _highest(str(key[0]), own)) for key, own in groups.items() if len(own) > 1]
     progress.stage("comparing", len(known))
     found = []
     for name, runs in known:
@@ -179,20 +203,34 @@ def comparisons(entries: Sequence[Entry], progress: Progress) -> list[Comparison
     return found
 
 
-def pair_rows(pairs: Sequence[Comparison], pages: Mapping[Path, str]) -> list[Json]:
-    """The comparisons of two rows of a board, which are known by their pages."""
-    return [
-        {
-            "metric": one.metric,
-            "first": pages[one.first.path],
-            "second": pages[one.second.path],
-            "value": rounded(one.difference.value),
-            "bounds": _bounds(*(one.difference.interval or ())),
-            "p": one.corrected,
-        }
-        for one in pairs
-        if one.first.path in pages and one.second.path in pages
-    ]
+def _highest(name: str, entries: Sequence[Entry]) -> list[RunRecord]:
+    """The runs that are compared under a metric, in the order of the entries."""
+    scores = [entry.card.scores[name].value or 0.0 for entry in entries]
+    order = sorted(range(len(entries)), key=lambda place: -scores[place])
+    return [entries[place].run for place in sorted(order[:MOST_COMPARED])]
+
+
+def pairs_of(pairs: Sequence[Comparison], pages: Mapping[Path, str]) -> Json:
+    """The comparisons of the rows of a board, by metric: the pages of the rows, and a line for each pair.
+
+    A line holds the places of both pages, the difference, the bounds of its interval, and its p-value.
+    """
+    found: dict[str, Json] = {}
+    for one in pairs:
+        if one.first.path not in pages or one.second.path not in pages:
+            continue
+        own = found.setdefault(one.metric, {"pages": [], "lines": []})
+        places = [_place(own["pages"], pages[run.path]) for run in (one.first, one.second)]
+        bounds = _bounds(*(one.difference.interval or ())) or [None, None]
+        own["lines"].append([*places, rounded(one.difference.value), *bounds, one.corrected])
+    return found
+
+
+def _place(pages: list[str], page: str) -> int:
+    """The place of a page in the list, to which it is added where it is not there yet."""
+    if page not in pages:
+        pages.append(page)
+    return pages.index(page)
 
 
 def _har_board(table: PublishedTable, facts: Facts, own: Sequence[OwnRow]) -> Json:
@@ -211,5 +249,5 @@ def _har_board(table: PublishedTable, facts: Facts, own: Sequence[OwnRow]) -> Js
         "unit": "in %",
         "warning": "",
         "groups": [{"kind": "model", "title": "Models", "rows": rows}, _published(table, facts)],
-        "pairs": [],
+        "pairs": {},
     }

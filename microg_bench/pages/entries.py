@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DataError, MicrogError, RunError
@@ -22,14 +23,16 @@ class Entry:
     """A row of the leaderboard: a run, its references and the statistics of its items where they are at hand.
 
     `dollars` is what its answers cost by list prices, had each been asked for alone: without batches, without
-    answers from the cache. None where no price is known, or tokens were not counted. `identity` is that of
-    the run, by which rows are ordered and named.
+    answers from the cache. None where no price is known, or tokens were not counted. `seconds` is the median
+    of what the engine took for an answer, None where it told none. `identity` is that of the run, by which
+    rows are ordered and named.
     """
 
     run: RunRecord
     statistics: Statistics | None
     dataset: Dataset | None
     dollars: float | None
+    seconds: float | None
     identity: str
 
     @property
@@ -54,7 +57,8 @@ def read_entries(runs: Iterable[RunRecord], dataset: Dataset | None) -> tuple[li
             run = public(record) if record.has_journal else record  # nothing in a submission is private
             check_admissible(run)
             statistics = run.statistics if run.has_statistics else None
-            entry = Entry(run, statistics, references_of(run, dataset), _dollars(run), identity(run))
+            took = _dollars(run), _seconds(run)
+            entry = Entry(run, statistics, references_of(run, dataset), *took, identity(run))
         except MicrogError as error:
             errors.append(error)
         else:
@@ -116,6 +120,11 @@ def _dollars(run: RunRecord) -> float | None:
     except OverflowError:
         raise RunError("damaged: its token counts are out of range", path=run.path / JOURNAL_FILE) from None
     return sum(counted) if counted else None
+
+
+def _seconds(run: RunRecord) -> float | None:
+    told = [one.seconds for one in run.answers.values() if one.seconds > 0 and not one.from_cache]
+    return median(told) if told else None
 
 
 def _fewest(response: Response) -> int:

@@ -6,8 +6,10 @@ from typing import Any
 
 from microg_bench.annotation.judged_pairs import compare_alike
 from microg_bench.errors import DataError, MicrogError
-from microg_bench.pages.boards import Json, own_row, pair_rows, rounded
+from microg_bench.pages.boards import MOST_COMPARED, own_row, pairs_of, rounded, why_missing
+from microg_bench.pages.details import COLUMNS, Json
 from microg_bench.pages.entries import Entry
+from microg_bench.pages.headings import explanations
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
 from microg_bench.tables.judged import JudgedRow, JudgedTable, judged_tables
 from microg_bench.tables.published import PublishedTable, read_facts, read_published
@@ -34,6 +36,8 @@ def _board(
         "title": f"{TASKS[first.task].title}, judged",
         "labels": list(table.facts.headings),
         "columns": list(judged.columns),
+        "explanations": explanations([*table.facts.headings, *judged.columns], judged=True),
+        "details": COLUMNS,
         "lower": list(judged.lower_is_better),
         "told": f"Judged: {judged.name}.",
         "task": f"judged-{first.task}",
@@ -62,6 +66,7 @@ def _row(row: JudgedRow, table: PublishedTable, entry: Entry, page: str, benchma
     return {
         **own,
         "values": [rounded(score.value) for score in scores],
+        "missing": [why_missing(score) for score in scores],
         "bounds": [score.interval and [rounded(bound) for bound in score.interval] for score in scores],
         "signatures": [one.signature.long() for _ in scores],
         "faults": ["" for _ in scores],
@@ -71,12 +76,13 @@ def _row(row: JudgedRow, table: PublishedTable, entry: Entry, page: str, benchma
     }
 
 
-def _pairs(judged: JudgedTable, pages: Mapping[Path, str]) -> list[Json]:
-    """The comparisons of all pairs of rows on the items that were judged in all of them."""
+def _pairs(judged: JudgedTable, pages: Mapping[Path, str]) -> Json:
+    """The comparisons of all pairs of the first rows on the items that were judged in all of them."""
     if len(judged.rows) < 2:
-        return []
+        return {}
+    rows = judged.rows[:MOST_COMPARED]
     try:
-        found = compare_alike([row.run for row in judged.rows], [row.judgement for row in judged.rows])
+        found = compare_alike([row.run for row in rows], [row.judgement for row in rows])
     except DataError:  # no item was judged in all of them
-        return []
-    return pair_rows(found.comparisons, pages)
+        return {}
+    return pairs_of(found.comparisons, pages)

@@ -37,7 +37,7 @@ datasets:
 
 Built by `microg-bench leaderboard build`: the whole folder is the Space.
 """
-COMPONENTS = ("filters", "table", "charts")
+COMPONENTS = ("help", "filters", "table", "charts", "board")
 NO_PICTURES = "Pictures of the frames are on the page that `microg-bench probe` writes."
 
 _Key = tuple[str, str, int]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from microg_bench.pages.boards import row_json
+from microg_bench.pages.headings import explanations
 from microg_bench.records import BenchmarkTask
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, ScoreEntry
@@ -57,6 +58,7 @@ def _board(table: PublishedTable, facts: Facts, task: BenchmarkTask, what: str, 
         "title": "Robustness",
         "labels": list(table.facts.headings),
         "columns": columns,
+        "explanations": explanations([*table.facts.headings, *columns]),
         "task": "robustness",
         "protocol": f"{TASKS[task].title}, {what if what == OTHER else f'difference in {what}'}",
         "dataset": facts.datasets.get(reports[0].fingerprint) or reports[0].dataset,
@@ -70,7 +72,7 @@ def _board(table: PublishedTable, facts: Facts, task: BenchmarkTask, what: str, 
             {"kind": "model", "title": "Models", "rows": models},
             {"kind": "baseline", "title": "Baselines: no model at all", "rows": baselines},
         ],
-        "pairs": [],
+        "pairs": {},
     }
 
 

@@ -15,7 +15,7 @@ from microg_bench.metrics import METRICS
 from microg_bench.metrics.base import Array, SumScore
 from microg_bench.records import TaskName
 from microg_bench.runs.record import RunRecord, find_runs
-from microg_bench.scoring.intervals import RESAMPLES, Clusters, Difference, holm, paired
+from microg_bench.scoring.intervals import RESAMPLES, Clusters, Difference, holm, paired_all
 from microg_bench.text import unknown
 
 
@@ -80,13 +80,12 @@ def pairwise(
         clusters: of the items.
         resamples: of the intervals and of the p-values.
     """
-    pairs = list(combinations(systems, 2))
-    found = [paired(metric, a, b, clusters, resamples) for (_, a), (_, b) in pairs]
+    found = paired_all(metric, [statistics for _, statistics in systems], clusters, resamples)
     known = [one.p for one in found if one.p is not None]
     corrected = iter(holm(known))
     return [
         Comparison(name, a, b, one, None if one.p is None else next(corrected))
-        for ((a, _), (b, _)), one in zip(pairs, found, strict=True)
+        for (a, b), one in zip(combinations((run for run, _ in systems), 2), found, strict=True)
     ]
 
 

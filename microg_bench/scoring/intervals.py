@@ -6,9 +6,10 @@ One set of resamples serves all metrics. CIDEr's document frequencies stay those
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ RESAMPLES = 1000
 LEVEL = 0.95
 METHOD: IntervalMethod = "symmetric bootstrap-t"
 EXACT = 12  # clusters up to which all exchanges are enumerated
+_NUMBERS = 2**25  # influences that are kept at a time
 BLOCK = 500  # resamples, exchanges or flips that are worked on at a time, for the memory that they take
 _STEP = 1e-5  # share by which a sum is moved to find its slope
 _NO_ERROR = 1e-6  # points of score; below it is only rounding
@@ -241,20 +243,73 @@ def paired(
         resamples: how many bootstrap resamples, and how many exchanges where those are drawn.
         seed: of both.
     """
-    a, b, sizes = clusters.sums(first), clusters.sums(second), clusters.sizes()
-    items = sizes.sum()
-    value = float(metric.combine(a.sum(axis=0), items) - metric.combine(b.sum(axis=0), items))
-    if clusters.count < 2 or np.isnan(value):
-        return Difference(value, None, None, clusters.count)
-    weights = with_sample(resample(clusters.count, resamples, seed))
+    (found,) = paired_all(metric, [first, second], clusters, resamples, seed)
+    return found
+
+
+def paired_all(
+    metric: type[SumScore],
+    systems: Sequence[Array],
+    clusters: Clusters,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Difference]:
+    """What `paired` finds of all pairs of systems, in the order of `itertools.combinations`.
+
+    What takes long is computed once for each system: for a hundred systems some seconds.
+
+    Args:
+        metric: whose statistics they are.
+        systems: the statistics of each, shape (n, k), the same items in the same order.
+        clusters: the items' clusters.
+        resamples: see `paired`.
+        seed: see `paired`.
+    """
+    sums, sizes = [clusters.sums(one) for one in systems], clusters.sizes()
+    scores = [metric.combine(one.sum(axis=0), sizes.sum()) for one in sums]
+    values = [float(a - b) for a, b in combinations(scores, 2)]
+    if clusters.count < 2:
+        return [Difference(value, None, None, clusters.count) for value in values]
     width = metric.extremes[1] - metric.extremes[0]
-    found = bootstrap_t(*linearised(metric, [a, b], sizes, weights))
-    kept = exchanges(clusters.count, resamples, seed)
-    exchanged = metric.combine(kept @ a + (1 - kept) @ b, items) - metric.combine(
-        kept @ b + (1 - kept) @ a, items
-    )
-    smaller = np.abs(exchanged) < abs(value) - TIE
-    return Difference(value, cut(found, -width, width), float((~smaller).mean()), clusters.count)
+    weights = with_sample(resample(clusters.count, resamples, seed))
+    reaches = (bootstrap_t(*found) for found in _differences(metric, sums, sizes, weights))
+    p_values = _p_values(metric, sums, sizes.sum(), exchanges(clusters.count, resamples, seed), values)
+    return [
+        Difference(value, None, None, clusters.count)
+        if np.isnan(value)
+        else Difference(value, cut(reach, -width, width), p, clusters.count)
+        for value, reach, p in zip(values, reaches, p_values, strict=True)
+    ]
+
+
+def _differences(
+    metric: type[SumScore], systems: Sequence[Array], sizes: Array, weights: Array
+) -> Iterator[tuple[Array, Array]]:
+    """What `linearised` finds of each pair of systems; the influences of all are computed in parts."""
+    pairs = list(combinations(range(len(systems)), 2))
+    scores, errors = np.empty((2, len(pairs), len(weights)))
+    step = max(1, min(BLOCK, _NUMBERS // (len(systems) * weights.shape[1])))
+    for start in range(0, len(weights), step):
+        part = slice(start, start + step)
+        found = [_influences(metric, np.column_stack([sums, sizes]), weights[part]) for sums in systems]
+        for pair, (first, second) in enumerate(pairs):
+            (score, influences), (other, others) = found[first], found[second]
+            gaps = influences - others
+            scores[pair, part] = score - other
+            errors[pair, part] = np.sqrt(np.einsum("rc,rc,rc->r", weights[part], gaps, gaps))
+    return zip(scores, errors, strict=True)
+
+
+def _p_values(
+    metric: type[SumScore], systems: Sequence[Array], items: float, kept: Array, values: Sequence[float]
+) -> list[float]:
+    """The p-value of each pair of systems, whose differences are `values`; `kept` is of `exchanges`."""
+    own, given = [kept @ sums for sums in systems], [(1 - kept) @ sums for sums in systems]
+    found = []
+    for (a, b), value in zip(combinations(range(len(systems)), 2), values, strict=True):
+        exchanged = metric.combine(own[a] + given[b], items) - metric.combine(own[b] + given[a], items)
+        found.append(float((~(np.abs(exchanged) < abs(value) - TIE)).mean()))
+    return found
 
 
 def exchanges(clusters: int, tries: int = RESAMPLES, seed: int = 0) -> Array:

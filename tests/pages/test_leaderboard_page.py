@@ -8,9 +8,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from microg_bench.runs.record import RunRecord
+from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import ScoreEntry, Signature
 from microg_bench.settings import Media
 from microg_bench.storage import write_json
@@ -21,7 +23,7 @@ from tests.pages.conftest import ROOT, write_site
 pytestmark = pytest.mark.heavy
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 OWN = "#board tbody[data-kind=model] tr.model"
 
@@ -36,6 +38,17 @@ def our_board(page: Page, task: str = "vqa") -> None:
     """Show the board of the test's own references."""
     page.locator(f"#tasks [data-task={task}]").click()
     page.locator("#protocol").select_option(index=1)
+
+
+def published_board(page: Page, task: str) -> None:
+    """Show the board of the paper's references, on which only published rows are."""
+    page.locator(f"#tasks [data-task={task}]").click()
+    page.locator("#protocol").select_option(index=0)
+
+
+def help_of(cell: Locator) -> str:
+    """What a cell or heading says of itself."""
+    return cell.get_attribute("data-help") or ""
 
 
 def sort(page: Page, column: str) -> list[str]:
@@ -85,7 +98,7 @@ def test_filters_leave_the_rows_that_fit(
 
 def test_one_board_holds_one_protocol_and_one_set_of_references(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
-        page.locator("#tasks [data-task=vqa]").click()
+        published_board(page, "vqa")
         assert names(page) == []
         assert names(page, "published")[0] == "GPT-4o"
         boards = page.locator("#protocol option").all_inner_texts()
@@ -97,9 +110,12 @@ def test_one_board_holds_one_protocol_and_one_set_of_references(browser: Browser
 
 def test_published_rows_can_be_left_out(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
+        published_board(page, "caption")
         assert len(names(page, "published")) == 8
+        assert page.locator("#by-frames [role=img] .dot").count() == 8
         page.locator("#published").uncheck()
         assert names(page, "published") == []
+        assert page.locator("#charts .dot").count() == 0
 
 
 def test_scores_intervals_and_ranks_are_those_of_the_scorecards(
@@ -112,9 +128,9 @@ def test_scores_intervals_and_ranks_are_those_of_the_scorecards(
         score = card["scores"]["CIDEr"]
         assert cell.inner_text() == f"{score['value']:.2f}"
         low, high = score["interval"]
-        assert f"95% interval {low:.2f} to {high:.2f}" in (cell.get_attribute("title") or "")
+        assert f"95% interval {low:.2f} to {high:.2f}" in help_of(cell)
         signature = Signature.model_validate(score["signature"])
-        assert signature.long() in (cell.get_attribute("title") or "")
+        assert signature.long() in help_of(cell)
         assert cell.locator("svg .whisker").count() == 1
         first = [
             " ".join(
@@ -129,14 +145,16 @@ def test_scores_intervals_and_ranks_are_those_of_the_scorecards(
 def test_plots_show_frames_and_cost_with_the_baselines(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
         our_board(page)
-        assert page.locator("#by-frames circle").count() == 4
-        assert page.locator("#by-frames .across").count() == 2
+        assert page.locator("#by-frames [role=img] .dot").count() == 4
+        assert page.locator("#by-frames [role=img] .across").count() == 2
         assert page.locator("#by-frames .reach").count() == 4
-        assert page.locator("#by-cost circle title").text_content() == "Beta: " + (
+        assert page.locator("#by-cost .dot title").text_content() == "Beta: " + (
             page.locator(OWN).first.locator("td.score").first.inner_text()
         )
         page.locator("#metric").select_option("ROUGE-L")
-        assert "ROUGE-L against frames" in (page.locator("#by-frames svg").get_attribute("aria-label") or "")
+        assert "ROUGE-L against frames" in (
+            page.locator("#by-frames [role=img]").get_attribute("aria-label") or ""
+        )
 
 
 def test_pairs_are_those_that_compare_finds(browser: Browser, site: Path, runs: Path) -> None:
@@ -155,7 +173,7 @@ def test_pairs_are_those_that_compare_finds(browser: Browser, site: Path, runs: 
         ]
         assert float(there.inner_text()) == pytest.approx(scores[0] - scores[1], abs=0.006)
         assert float(back.inner_text()) == -float(there.inner_text())
-        assert "p = " in (there.get_attribute("title") or "")
+        assert "p = " in help_of(there)
 
 
 def test_a_row_leads_to_the_page_of_its_run_and_back(browser: Browser, site: Path) -> None:
@@ -184,25 +202,111 @@ def test_a_view_can_be_linked(browser: Browser, site: Path) -> None:
         assert page.locator("#access").input_value() == "open"
 
 
-def test_a_wrong_address_shows_the_first_board(browser: Browser, site: Path) -> None:
+def test_it_opens_on_the_board_that_has_rows_of_its_own(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
-        page.goto(f"{page.url.partition('#')[0]}#task=<script>&sort=constructor&frames=x&protocol=__proto__")
+        assert page.locator("#tasks [aria-pressed=true]").inner_text() == "Captioning"
+        assert len(names(page)) == 4
+        page.locator("#tasks [data-task=vqa]").click()
+        assert len(names(page)) == 4
+        assert page.locator("#protocol").input_value().startswith("paper, refs")
+
+
+@pytest.mark.parametrize(
+    "address", ["#task=<script>&sort=constructor&frames=x&protocol=__proto__", "#against=x"]
+)
+def test_a_wrong_address_shows_the_first_board_with_rows(browser: Browser, site: Path, address: str) -> None:
+    with visited(browser, site / "index.html") as page:
+        page.goto(f"{page.url.partition('#')[0]}{address}&columns=<b>,__proto__&search=")
         page.reload()
-        assert names(page, "published")[0] == "Gemini 1.5 Pro"
+        assert names(page)[0] == "Beta"
+        assert page.locator("#board .detail").count() == 0
 
 
-def test_published_numbers_are_not_in_the_plots(browser: Browser, site: Path) -> None:
+def test_published_rows_are_in_the_plots_with_a_mark_of_their_own(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
-        assert len(names(page, "published")) == 8
-        assert page.locator("#charts circle").count() == 0
-        assert "No model of this board" in page.inner_text("#by-frames")
+        published_board(page, "vqa")
+        marks = page.locator("#by-frames [role=img] .dot")
+        assert set(marks.evaluate_all("marks => marks.map(one => one.tagName + ' ' + one.classList)")) == {
+            "path dot published"
+        }
+        shown = page.locator("#board tr.published").count()
+        assert marks.count() == shown > 4
+        assert "published in the paper" in page.inner_text("#by-frames .key-of-marks")
+        assert "No model of this board" in page.inner_text("#by-cost")
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [("gamma", ["Gamma"]), ("ORG/al", ["Alpha"]), ("openai", ["Beta"]), ("org vllm", ["Alpha", "Gamma"])],
+)
+def test_a_search_finds_models_checkpoints_and_organisations(
+    browser: Browser, site: Path, words: str, left: list[str]
+) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        page.locator("#search").fill(words)
+        assert [name for name in names(page) if name != "H"] == left
+        assert names(page, "baseline") == []
+        page.reload()
+        assert page.locator("#search").input_value() == words
+        assert [name for name in names(page) if name != "H"] == left
+
+
+def test_columns_beside_the_scores_are_chosen_and_stand_in_the_address(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        shown = page.locator("#board thead button").evaluate_all("all => all.map(one => one.dataset.sort)")
+        assert shown[8:] == ["parameters", "date", "cost", "latency"]
+        page.locator("summary").click()
+        for name in shown[8:]:
+            page.locator(f"#columns [name={name}]").uncheck()
+        assert page.locator("#board .detail").count() == 0
+        page.locator("#columns [name=checkpoint]").check()
+        assert sort(page, "checkpoint")[:2] == ["H", "Beta"]
+        page.reload()
+        assert page.locator("#board .detail").all_inner_texts()[1:4] == ["gpt-4o", "org/alpha", "org/gamma"]
+    with visited(browser, site / "index.html", viewport={"width": 390, "height": 844}) as page:
+        assert page.locator("#board .detail").count() == 0
+
+
+def test_what_is_missing_says_why_and_every_heading_explains_itself(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        for task in page.locator("#tasks button").evaluate_all("all => all.map(one => one.dataset.task)"):
+            page.locator(f"#tasks [data-task={task}]").click()
+            headings = page.locator("#board thead button").all()
+            assert all(help_of(one) for one in headings)
+            missing = page.locator("#board td", has_text="n/a").all()
+            assert all(help_of(one.locator("button")) for one in missing)
+        our_board(page)
+        cell = page.locator(OWN).nth(1).locator(".detail").nth(2)
+        cell.locator("button").click()
+        assert page.inner_text("#help") == "Only models behind an API of their vendor have a list price."
+
+
+def test_on_paper_a_board_keeps_its_name_and_its_rows(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        our_board(page)
+        page.locator("#access").select_option("open")
+        page.emulate_media(media="print")
+        caption = page.inner_text("#board caption")
+        assert caption.startswith("Question answering: paper, refs")
+        assert caption.endswith("5 rows, only open weights.")
+        assert page.locator("#board tbody tr[class]").count() == 5
+        for control in ("#tools", "#tasks", "#metric", "summary", "#submit"):
+            assert page.locator(control).is_hidden()
+        assert page.inner_text("#charts h2").split() == ["Plots", "of", "CIDEr"]
+
+
+def test_how_to_submit_stands_on_the_page(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html") as page:
+        assert "microg-bench submit pack" in page.inner_text("#submit pre")
 
 
 def test_names_in_a_plot_lie_on_no_other(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
         our_board(page)
         boxes = page.evaluate(
-            "() => [...document.querySelectorAll('#by-frames text.name, #by-frames circle')]"
+            "() => [...document.querySelectorAll('#by-frames text.name, #by-frames [role=img] .dot')]"
             ".map((one) => { const { left, right, top, bottom } = one.getBoundingClientRect();"
             " return { left, right, top: top + 1, bottom: bottom - 1 }; })"
         )
@@ -211,6 +315,39 @@ def test_names_in_a_plot_lie_on_no_other(browser: Browser, site: Path) -> None:
             wide = min(one["right"], other["right"]) - max(one["left"], other["left"])
             high = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
             assert wide <= 0 or high <= 0
+
+
+def with_statistics(path: Path, share: float) -> None:
+    """Give a run statistics of forty items of ten source videos, with scores of ROUGE-L about `share`."""
+    ids = tuple(f"{place % 10}_{place}" for place in range(40))
+    scores = np.linspace(0, 0.1, 40)[:, None] + share
+    Statistics(ids, tuple(name[0] for name in ids), {"ROUGE-L": scores}).write(path / "statistics.npz")
+
+
+def test_a_row_that_is_chosen_marks_what_differs_from_it(
+    browser: Browser, runs: Path, tmp_path: Path
+) -> None:
+    for number, share in enumerate((0.3, 0.8, 0.3, 0.1)):
+        folder = shutil.copytree(runs / f"model{number}" / "vqa", tmp_path / "runs" / str(number))
+        with_statistics(Path(folder), share)
+    shutil.copytree(runs / "blind" / "vqa", tmp_path / "runs" / "blind")
+    with visited(browser, write_site(tmp_path / "site", tmp_path / "runs") / "index.html") as page:
+        our_board(page)
+        page.locator("#against").select_option(label="Alpha, 4")
+        page.reload()
+        assert page.locator("#board tr.chosen th a").inner_text() == "Alpha"
+        told = {
+            row.locator("th").inner_text()[:5]: row.locator(".mark").evaluate_all(
+                "all => all.map(e => e.ariaLabel)"
+            )
+            for row in page.locator("#board tr:has(td)").all()
+        }
+        assert told["Beta "] == ["significantly higher"] and told["Gamma"] == ["no significant difference"]
+        assert told["<scri"] == ["significantly lower"]
+        assert told["Alpha"] == told["Basel"] == []
+        cell = page.locator(OWN, has_text="Beta").locator("td", has=page.locator(".mark"))
+        assert "\n+50.00 than Alpha, 95% interval 50.00 to 50.00, p = 0.0117\n" in help_of(cell)
+        assert "▲ significantly higher and ▼ significantly lower than Alpha, 4" in page.inner_text("#about")
 
 
 def test_rows_without_statistics_are_named_below_the_pairs(browser: Browser, runs: Path) -> None:
@@ -239,9 +376,10 @@ def test_actions_have_their_tables_with_ours_apart_from_the_published(browser: B
 
 def test_what_is_said_of_a_board_fits_it(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
+        published_board(page, "vqa")
         assert "Baselines" not in page.inner_text("#about")
         our_board(page)
-        assert "Baselines ignore the filters and are never ranked best." in page.inner_text("#about")
+        assert "Baselines ignore the filters of weights and frames" in page.inner_text("#about")
 
 
 def test_the_same_runs_give_the_same_bytes(runs: Path, site: Path, tmp_path: Path) -> None:
@@ -306,7 +444,7 @@ def test_what_a_row_rests_on_is_marked_and_told(browser: Browser, runs: Path, tm
         assert cell.locator(".badge.bad").inner_text() == "unreliable"
         told = f"{card['items']} of {card['items']} answers hit the token limit; raise --max-tokens"
         answered = f"{card['items']} of {card['items']} requests answered"
-        assert (cell.get_attribute("title") or "").splitlines() == [answered, told]
+        assert help_of(cell).splitlines() == [answered, told]
         (number,) = cell.locator("sup").inner_text().split(",")
         assert f"{number} {told}" in page.inner_text("#notes")
         assert page.locator("#warning").is_hidden()
@@ -353,7 +491,7 @@ def test_a_score_of_another_encoder_is_told_and_not_ranked(browser: Browser, run
         assert "S-VQA is not the published one" in page.inner_text("#notes")
         first = page.locator(OWN).first
         assert first.locator("td").first.inner_text() == "clip"  # it was sent whole, so it has no place here:
-        assert page.locator("#by-frames circle").count() == 2
+        assert page.locator("#by-frames [role=img] .dot").count() == 2
 
 
 def test_axe_finds_no_serious_fault(browser: Browser, site: Path) -> None:

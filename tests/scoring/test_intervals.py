@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from microg_bench.metrics import METRICS, score
+from microg_bench.scoring import intervals
 from microg_bench.scoring.intervals import (
     Clusters,
     bootstrap_t,
@@ -14,6 +17,7 @@ from microg_bench.scoring.intervals import (
     interval,
     linearised,
     paired,
+    paired_all,
     resample,
     smallest_p,
     with_sample,
@@ -266,6 +270,27 @@ def test_the_same_statistics_give_the_same_bytes(name: str) -> None:
     again = [interval(METRICS[name], rows, clusters, weights(9)) for _ in range(2)]
     assert again[0] == again[1] is not None
     assert paired(METRICS[name], rows, others, clusters) == paired(METRICS[name], rows, others, clusters)
+
+
+@pytest.mark.parametrize("count", [9, 30])
+def test_all_pairs_of_systems_are_what_each_pair_is_alone(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systems = list(NORMAL.random((4, 90, 10)))
+    clusters = Clusters.of([str(number % count) for number in range(90)])
+    alone = [paired(METRICS["BLEU-4"], *pair, clusters) for pair in combinations(systems, 2)]
+    monkeypatch.setattr(intervals, "_NUMBERS", 7 * 4 * count)  # seven resamples at a time
+    together = paired_all(METRICS["BLEU-4"], systems, clusters)
+    for one, other in zip(together, alone, strict=True):
+        assert (one.value, one.p, one.clusters) == (other.value, other.p, other.clusters)
+        assert one.interval == pytest.approx(other.interval)
+
+
+def test_a_single_cluster_has_differences_alone() -> None:
+    systems = [column([0.5, 0.25]), column([0.25, 0.25]), column([0.0, 0.5])]
+    found = paired_all(MEAN, systems, Clusters.of(["a", "a"]))
+    assert [(one.interval, one.p) for one in found] == [(None, None)] * 3
+    assert [one.value for one in found] == pytest.approx([12.5, 12.5, 0.0])
 
 
 def test_the_same_seed_gives_the_same_resamples() -> None:

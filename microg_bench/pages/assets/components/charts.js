@@ -7,6 +7,7 @@
 // lines [{name, y}] across the plot; `label` stands below the axis of x, `described` is read out by screen readers.
 // forest({rows, label, described}) -> differences, one below the other: rows [{name, value, bounds, strong}] with their
 // intervals around a line at 0; those that are `strong` are filled.
+// legend(kinds, lines) -> what the marks of these kinds of points mean, and, where there are `lines`, what they are.
 // Where `joined`, a line joins the points in their order, and their names are tooltips only. `top` ends an axis of y that
 // begins at 0; without it the values give the range. Where `whole`, x has ticks at whole numbers only.
 {
@@ -92,10 +93,24 @@
       .find((box) => box.left > LEFT && box.right < WIDE - RIGHT && taken.every((other) => apart(box, other))) ?? null;
   }
 
+  // Published points are diamonds, all others are circles.
+  function pointMark(kind, x, y, ...inside) {
+    if (kind === "published") return svg("path", { class: "dot published", d: `M${x - 5} ${y}L${x} ${y - 5}L${x + 5} ${y}L${x} ${y + 5}Z` }, ...inside);
+    return svg("circle", { class: `dot ${kind}`, cx: x, cy: y, r: 4 }, ...inside);
+  }
+
+  const KINDS = { open: "open weights", closed: "closed weights", published: "published in the paper" };
+
+  function legend(kinds, lines) {
+    const entry = (mark, words) => el("span", {}, svg("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, mark), words);
+    const marks = Object.keys(KINDS).filter((kind) => kinds.includes(kind)).map((kind) => entry(pointMark(kind, 6, 6), KINDS[kind]));
+    return el("p", { class: "key-of-marks" }, ...marks, lines ? entry(svg("line", { class: "across", x1: 0, x2: 12, y1: 6, y2: 6 }), "baseline") : null);
+  }
+
   function drawPoint(point, x, y, taken) {
     const parts = [];
     if (point.bounds) parts.push(svg("line", { class: `reach ${point.kind}`, x1: x(point.x), x2: x(point.x), y1: y(point.bounds[0]), y2: y(point.bounds[1]) }));
-    parts.push(svg("circle", { class: `dot ${point.kind}`, cx: x(point.x), cy: y(point.y), r: 4 }, svg("title", {}, `${point.name}: ${number(point.y)}`)));
+    parts.push(pointMark(point.kind, x(point.x), y(point.y), svg("title", {}, `${point.name}: ${number(point.y)}`)));
     const text = short(point.name, 24), box = taken && freeBox(text, x(point.x), y(point.y), taken);
     if (!box) return parts;
     taken.push(box);
@@ -159,5 +174,5 @@
       ...rows.flatMap(line));
   }
 
-  microg.charts = { histogram, meter, scoreBar, gapBar, scatter, forest };
+  microg.charts = { histogram, meter, scoreBar, gapBar, scatter, legend, forest };
 }

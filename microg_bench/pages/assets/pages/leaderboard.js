@@ -1,12 +1,15 @@
 "use strict";
 // The leaderboard: which board is shown, what is left of it, how it is sorted. The address names the view.
 {
-  const { byId, readData, el, textNodes, number, interval, tip, readAddress, writeAddress } = microg.dom;
-  const { setOptions, values, listen, predicate } = microg.filters;
+  const { byId, readData, el, textNodes, readAddress, writeAddress } = microg.dom;
+  const { setOptions, values, listen, predicate, withWords } = microg.filters;
+  const { columns, sortKey } = microg.board;
 
   const { boards } = readData();
-  const FILTERS = ["protocol", "access", "frames"];
-  const NAMES = ["task", "sort", "metric", ...FILTERS];
+  const FILTERS = ["protocol", "access", "frames", "search", "against"];
+  const NAMES = ["task", "sort", "metric", "columns", ...FILTERS];
+  const FIRST = ["parameters", "date", "cost", "latency"]; // columns beside the scores where there is room for them
+  const NONE = "none"; // of these columns is shown
   const view = {};
 
   // The board.
@@ -19,12 +22,26 @@
 
   const current = () => boards.find((board) => board.task === view.task && nameOf(board) === view.protocol);
 
+  const rowsOf = (board) => board.groups.flatMap((group) => group.rows);
+
+  // The first board that has rows which are not published ones only; a benchmark before the sample set.
+  function preferred(some) {
+    const own = some.filter((board) => board.groups.some((group) => group.kind !== "published" && group.rows.length));
+    return own.find((board) => !board.warning) ?? own[0] ?? some[0];
+  }
+
   // Tables of actions and of probes have neither plots nor filters of models.
   const ofScores = (board) => ["caption", "vqa"].includes(board.task);
 
   function frameCounts(board) {
-    const counts = board.groups.flatMap((group) => group.rows).map((row) => row.frames).filter((count) => typeof count === "number");
+    const counts = rowsOf(board).map((row) => row.frames).filter((count) => typeof count === "number");
     return ["", ...[...new Set(counts)].sort((a, b) => a - b).map(String)];
+  }
+
+  // Everything by which a row is found.
+  function wordsOf(row) {
+    const details = Object.values(row.details ?? {}).filter((one) => !one.why).map((one) => one.text);
+    return [...row.labels, row.access, row.search, ...details].join(" ");
   }
 
   const TESTS = {
@@ -32,105 +49,88 @@
     frames: (count) => (row) => String(row.frames) === count,
   };
 
-  // The groups of a board with the rows that pass the filters, which baselines ignore.
+  // The groups of a board with the rows that pass the filters, in their order. Baselines pass all but the search.
   function visible(board) {
-    const passes = predicate(view, TESTS);
+    const passes = predicate(view, TESTS), found = withWords(view.search, wordsOf);
+    const sorted = (rows) => microg.table.sorted(rows, sortKey(board, view.sort), view.descending);
     return board.groups
       .filter((group) => group.kind !== "published" || view.published)
-      .map((group) => (group.kind === "baseline" ? group : { ...group, rows: group.rows.filter(passes) }));
+      .map((group) => ({ ...group, rows: sorted(group.rows.filter((row) => found(row) && (group.kind === "baseline" || passes(row)))) }));
+  }
+
+  // Comparisons of the rows of a board.
+
+  function pairsOf(board, metric) {
+    const { pages = [], lines = [] } = board.pairs[metric] ?? {};
+    return lines.map(([first, second, value, low, high, p]) => ({ first: pages[first], second: pages[second], value, bounds: low === null ? null : [low, high], p }));
+  }
+
+  // The rows that were compared with others by one metric, or by any.
+  function comparedRows(board, metrics = board.columns) {
+    const pages = new Set(metrics.flatMap((metric) => board.pairs[metric]?.pages ?? []));
+    return rowsOf(board).filter((row) => pages.has(row.page));
+  }
+
+  const labelled = (row) => row.labels.slice(0, 2).filter(Boolean).join(", ");
+
+  function against(board) {
+    const row = view.against && rowsOf(board).find((one) => one.page === view.against);
+    if (!row) return null;
+    const finders = new Map(board.columns.map((metric) => [metric, microg.table.finder(pairsOf(board, metric))]));
+    return { row, find: (metric) => finders.get(metric) };
   }
 
   // The table.
 
-  // A column is what its name is sorted by: a label, or a score.
-  function sortKey(board) {
-    const label = board.labels.indexOf(view.sort), column = board.columns.indexOf(view.sort);
-    if (label < 0) return (row) => row.values[column];
-    return (row) => { const text = row.labels[label]; return text !== "" && !isNaN(text) ? Number(text) : text.toLowerCase(); };
+  // The names of the columns beside the scores; before any is chosen, those for which the screen has room.
+  function chosenColumns() {
+    if (view.columns) return view.columns.split(",");
+    return matchMedia("(min-width: 64rem)").matches ? FIRST : [];
   }
 
-  // 1 for the best and 2 for the second best of each column, as shown, among rows that are ranked: the highest, but
-  // for the columns in `lower`. A score with
-  // another signature than the published one takes no part.
-  function ranks(rows, { columns, lower }) {
-    return columns.map((name, place) => {
-      const counts = (row) => row.ranked && !row.faults[place] && row.values[place] !== null;
-      const shown = rows.filter(counts).map((row) => number(row.values[place]));
-      const top = [...new Set(shown)].sort((a, b) => (lower.includes(name) ? a - b : b - a)).slice(0, 2);
-      return (row) => shown.length < 2 || !counts(row) ? 0 : 1 + top.indexOf(number(row.values[place]));
-    });
+  function shownColumns(board) {
+    const chosen = chosenColumns();
+    return columns(board).filter((column) => column.kind !== "detail" || chosen.includes(column.name));
   }
 
-  // The highest value or bound of each column, the greatest of all differences where they are signed: the length of a full bar.
-  function tops(board) {
-    const rows = board.groups.flatMap((group) => group.rows);
-    if (board.signed) {
-      const most = Math.max(...rows.flatMap((row) => row.values).map(Math.abs)) || 1;
-      return board.columns.map(() => most);
-    }
-    return board.columns.map((_, place) => rows.reduce((most, row) => Math.max(most, row.values[place] ?? 0, row.bounds[place]?.[1] ?? 0), 0) || 1);
+  function aboutBoard(board, groups, notes) {
+    const other = view.against && rowsOf(board).find((row) => row.page === view.against);
+    const marks = other ? [`▲ significantly higher and ▼ significantly lower than ${labelled(other)}, ≈ neither (p < 0.05, corrected by Holm's method over all pairs of a metric); no mark: not compared.`] : [];
+    if (board.about) return board.about;
+    return [
+      ...(board.told ? [board.told] : []),
+      `Scores ${board.unit}, higher is better${board.lower.length ? `, lower for ${board.lower.join(", ")}` : ""}; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
+      ...marks,
+      ...(groups.some((group) => group.kind === "baseline") ? ["Baselines ignore the filters of weights and frames, and are never ranked best."] : []),
+      ...(notes.length ? ["Notes say which numbers are not comparable with the paper, and what else to know of them."] : []),
+    ].join(" ");
   }
 
-  function scoreCell(board, row, place, top, rank) {
-    const value = row.values[place], bounds = row.bounds[place];
-    const cell = el("td", { class: `number score ${["", "best", "second"][rank]}` }, el("span", { class: "value" }, number(value)));
-    if (value === null) return cell;
-    if (board.signed) cell.append(microg.charts.gapBar(value, top));
-    else if (row.page || bounds) cell.append(microg.charts.scoreBar(value, bounds, top));
-    return tip(cell, interval(bounds), row.signatures[place]);
+  // The board and what is left of it, in words: on paper there are no controls.
+  function caption(board, count) {
+    const filters = [view.access && `${view.access} weights`, view.frames && `${view.frames} frames`, view.search && `“${view.search}”`, view.published ? "" : "without published rows"].filter(Boolean);
+    return `${board.title}: ${nameOf(board)}. ${count} rows${filters.length ? `, only ${filters.join(", ")}` : ""}.`;
   }
 
-  function nameCell(row, marks) {
-    const name = el(row.page ? "a" : "span", { dir: "auto", ...(row.page ? { href: row.page } : {}) }, textNodes(row.labels[0]));
-    const cell = el("th", { scope: "row" }, name);
-    if (row.access === "closed") cell.append(" ", el("span", { class: "badge" }, "closed"));
-    if (row.doubtful) cell.append(" ", el("span", { class: "badge bad" }, "unreliable"));
-    if (marks.length) cell.append(el("sup", {}, marks.join(",")));
-    return tip(cell, row.counts, ...row.notes);
-  }
-
-  // Numbers the notes of all rows in the order of their first appearance.
-  function numbered(rows) {
-    return [...new Set(rows.flatMap((row) => row.notes))];
-  }
-
-  function groupBody(board, group, top, notes) {
-    const rank = ranks(group.rows, board);
-    const lines = group.rows.map((row) => el("tr", { class: group.kind },
-      nameCell(row, row.notes.map((note) => notes.indexOf(note) + 1)),
-      ...row.labels.slice(1).map((label) => el("td", {}, textNodes(label))),
-      ...board.columns.map((_, place) => scoreCell(board, row, place, top[place], rank[place](row)))));
-    const title = group.source ? `${group.title}: ${group.source}` : group.title;
-    const width = board.labels.length + board.columns.length;
-    return el("tbody", { "data-kind": group.kind }, el("tr", {}, el("th", { colspan: width, scope: "rowgroup" }, title)), ...lines);
-  }
-
-  function showTable(board) {
-    const sort = (rows) => microg.table.sorted(rows, sortKey(board), view.descending);
-    const groups = visible(board).filter((group) => group.rows.length).map((group) => ({ ...group, rows: sort(group.rows) }));
-    const rows = groups.flatMap((group) => group.rows), notes = numbered(rows), top = tops(board);
-    const columns = [...board.labels.map((name) => ({ name })), ...board.columns.map((name) => ({ name, number: true }))];
-    const head = microg.table.head(columns, { name: view.sort, descending: view.descending });
-    byId("board").replaceChildren(head, ...groups.map((group) => groupBody(board, group, top, notes)));
+  function showTable(board, groups) {
+    const sort = { name: view.sort, descending: view.descending };
+    const { nodes, notes } = microg.board.table(board, groups, { columns: shownColumns(board), sort, against: against(board) });
+    const count = groups.reduce((sum, group) => sum + group.rows.length, 0);
+    byId("board").replaceChildren(el("caption", {}, textNodes(caption(board, count))), ...nodes);
     byId("notes").replaceChildren(...notes.map((note, place) => el("li", {}, el("sup", {}, String(place + 1)), " ", textNodes(note))));
     byId("warning").hidden = !board.warning;
     byId("warning").textContent = board.warning;
-    byId("about").textContent = board.about ?? [
-      ...(board.told ? [board.told] : []),
-      `Scores ${board.unit}, higher is better${board.lower.length ? `, lower for ${board.lower.join(", ")}` : ""}; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
-      ...(groups.some((group) => group.kind === "baseline") ? ["Baselines ignore the filters and are never ranked best."] : []),
-      ...(notes.length ? ["Notes say which numbers are not comparable with the paper, and what else to know of them; they are tooltips of the names, too."] : []),
-    ].join(" ");
-    byId("count").textContent = `${rows.length} rows`;
+    byId("about").replaceChildren(textNodes(aboutBoard(board, groups, notes)));
+    byId("count").textContent = `${count} rows`;
   }
 
   // The plots.
 
-  // Models of a board that have both numbers; published rows are not among them.
-  function points(board, place, of) {
-    return visible(board).filter((group) => group.kind === "model").flatMap((group) => group.rows
+  // Models of a board that have both numbers, published ones among them.
+  function points(groups, place, of) {
+    return groups.filter((group) => group.kind !== "baseline").flatMap((group) => group.rows
       .filter((row) => typeof of(row) === "number" && row.values[place] !== null)
-      .map((row) => ({ x: of(row), y: row.values[place], bounds: row.bounds[place], name: row.labels[0], kind: row.access })));
+      .map((row) => ({ x: of(row), y: row.values[place], bounds: row.bounds[place], name: row.labels[0], kind: group.kind === "published" ? "published" : row.access })));
   }
 
   function baselines(board, place) {
@@ -139,12 +139,13 @@
       .map((row) => ({ name: row.labels[0], y: row.values[place] }));
   }
 
-  function showPlots(board) {
+  function showPlots(board, groups) {
     const place = board.columns.indexOf(view.metric), lines = baselines(board, place);
     const draw = (id, of, label, none) => {
-      const found = points(board, place, of);
+      const found = points(groups, place, of);
       const described = `${view.metric} against ${label}: ${found.length} points`;
-      byId(id).replaceChildren(found.length ? microg.charts.scatter({ points: found, lines, label, described }) : el("p", { class: "note" }, none));
+      const legend = microg.charts.legend([...new Set(found.map((point) => point.kind))], lines.length > 0);
+      byId(id).replaceChildren(...(found.length ? [microg.charts.scatter({ points: found, lines, label, described }), legend] : [el("p", { class: "note" }, none)]));
     };
     draw("by-frames", (row) => row.frames, "frames", "No model of this board, as filtered, was shown a number of frames.");
     draw("by-cost", (row) => row.dollars, "US dollars", "No model of this board, as filtered, has a known price: only models behind an API have one.");
@@ -152,34 +153,35 @@
 
   // Pairwise significance.
 
-  function showPairs(board) {
-    const rows = board.groups.flatMap((group) => group.rows).filter((row) => row.page);
-    const pairs = board.pairs.filter((pair) => pair.metric === view.metric);
-    const compared = new Set(pairs.flatMap((pair) => [pair.first, pair.second]));
-    const known = rows.filter((row) => compared.has(row.page));
-    const others = rows.filter((row) => !compared.has(row.page)).map((row) => row.labels[0]);
+  function showPairs(board, groups) {
+    const rows = groups.flatMap((group) => group.rows).filter((row) => row.page);
+    const compared = new Set(comparedRows(board, [view.metric]));
+    const known = rows.filter((row) => compared.has(row));
+    const others = rows.filter((row) => !compared.has(row)).map((row) => row.labels[0]);
     byId("pairs").hidden = !rows.length || board.task === "robustness";
-    if (!known.length) {
-      byId("matrix").replaceChildren(el("p", { class: "note" }, "Needs the statistics of single items of at least two rows with the same signatures: runs have them, packed submissions do not."));
+    byId("of-pairs").textContent = view.metric;
+    if (known.length < 2) {
+      byId("matrix").replaceChildren(el("p", { class: "note" }, "Needs the statistics of single items of two rows or more, as filtered, with the same signatures. Scored runs have them; submissions get them where the leaderboard is built with --data."));
       return;
     }
-    const note = others.length ? [el("p", { class: "note" }, "Not compared, because the statistics of single items are missing or the signature is another: ", textNodes(others.join(", ")), ".")] : [];
-    const named = known.map((row) => ({ key: row.page, name: row.labels.slice(0, 2).join(", ") }));
-    byId("matrix").replaceChildren(...note, microg.table.matrix(named, pairs));
+    const note = others.length ? [el("p", { class: "note" }, "Not compared, because the statistics of single items are missing, the signature is another, or too many rows score higher: ", textNodes(others.join(", ")), ".")] : [];
+    const named = known.map((row) => ({ key: row.page, name: labelled(row) }));
+    byId("matrix").replaceChildren(...note, microg.table.matrix(named, pairsOf(board, view.metric)));
   }
 
   // The view.
 
   // What is not given, or not to be had on this board, goes back to its default.
   function settle() {
-    if (!boards.some((board) => board.task === view.task)) view.task = boards[0].task;
-    const names = boards.filter((board) => board.task === view.task).map(nameOf);
-    if (!names.includes(view.protocol)) view.protocol = names[0];
+    if (!boards.some((board) => board.task === view.task)) view.task = preferred(boards).task;
+    const some = boards.filter((board) => board.task === view.task);
+    if (!some.map(nameOf).includes(view.protocol)) view.protocol = nameOf(preferred(some));
     const board = current();
     if (!["open", "closed"].includes(view.access) || !ofScores(board)) view.access = "";
     if (!frameCounts(board).includes(view.frames)) view.frames = "";
-    if (![...board.labels, ...board.columns].includes(view.sort)) [view.sort, view.descending] = [board.columns[0], true];
+    if (!columns(board).some((column) => column.name === view.sort)) [view.sort, view.descending] = [board.columns[0], true];
     if (!board.columns.includes(view.metric)) view.metric = board.columns[0];
+    if (!comparedRows(board).some((row) => row.page === view.against)) view.against = "";
   }
 
   function fillTools(board) {
@@ -187,22 +189,35 @@
     byId("tasks").replaceChildren(...[...tasks].map(([task, title]) => el("button", { type: "button", "data-task": task, "aria-pressed": String(task === view.task) }, title)));
     setOptions(byId("protocol"), boards.filter((one) => one.task === view.task).map((one) => [nameOf(one), nameOf(one)]));
     setOptions(byId("frames"), frameCounts(board).map((count) => [count, count || "any"]));
+    setOptions(byId("against"), [["", "no row"], ...comparedRows(board).map((row) => [row.page, labelled(row)])]);
     setOptions(byId("metric"), board.columns.map((name) => [name, name]));
-    for (const name of [...FILTERS, "metric"]) byId(name).value = view[name];
+    for (const name of [...FILTERS, "metric"]) if (byId(name).value !== view[name]) byId(name).value = view[name];
     for (const name of ["access", "frames"]) byId(name).parentElement.hidden = !ofScores(board);
+    byId("against").parentElement.hidden = byId("against").options.length < 3;
     byId("published").checked = view.published;
     byId("published").parentElement.hidden = !board.groups.some((group) => group.kind === "published");
+    fillColumns(board);
+  }
+
+  function fillColumns({ details = [] }) {
+    const chosen = chosenColumns(), box = byId("columns");
+    box.parentElement.hidden = !details.length;
+    if (box.elements.length !== details.length) {
+      box.replaceChildren(...details.map(({ name, heading }) => el("label", { class: "check" }, el("input", { type: "checkbox", name }), el("span", {}, heading))));
+    }
+    for (const one of box.elements) one.checked = chosen.includes(one.name);
   }
 
   function show(changed = {}) {
     Object.assign(view, changed);
     settle();
-    const board = current();
+    const board = current(), groups = visible(board).filter((group) => group.rows.length);
     fillTools(board);
-    showTable(board);
+    showTable(board, groups);
     byId("charts").hidden = !ofScores(board);
-    if (ofScores(board)) showPlots(board);
-    showPairs(board);
+    byId("of-charts").textContent = view.metric;
+    if (ofScores(board)) showPlots(board, groups);
+    showPairs(board, groups);
     const named = Object.fromEntries(NAMES.map((name) => [name, view[name]]));
     writeAddress({ ...named, published: view.published ? "" : "no", order: view.descending ? "" : "up" });
   }
@@ -223,9 +238,16 @@
     });
   }
 
+  // Numbers are sorted with the highest first, names with the first letter.
+  function sortedBy(name) {
+    const { number } = columns(current()).find((column) => column.name === name);
+    return { sort: name, descending: view.sort === name ? !view.descending : Boolean(number) || name === "date" };
+  }
+
   listenToButtons("tasks", "task", (task) => ({ task }));
-  listenToButtons("board", "sort", (sort) => ({ sort, descending: view.sort === sort ? !view.descending : current().columns.includes(sort) }));
+  listenToButtons("board", "sort", sortedBy);
   listen(byId("tools"), () => show(values(byId("tools"))));
+  listen(byId("columns"), () => show({ columns: [...byId("columns").elements].filter((one) => one.checked).map((one) => one.name).join() || NONE }));
   byId("metric").addEventListener("change", () => show({ metric: byId("metric").value }));
   addEventListener("hashchange", showAddressed);
 
