@@ -353,9 +353,9 @@ def _lines(found: TaskDrift, settings: Settings, report: DriftReport) -> Iterato
 
 
 def _cells(one: MetricDrift) -> list[str]:
-    bounds = "" if one.interval is None else f"{one.interval[0]:+.2f} to {one.interval[1]:+.2f}"
+    bounds = "" if one.interval is None else f"{one.interval[0]:+z.2f} to {one.interval[1]:+z.2f}"
     p = "" if one.p is None else f"{one.p:.4f}"
-    return [f"{one.then:.2f}", f"{one.now:.2f}", f"{one.difference:+.2f}", bounds, p]
+    return [f"{one.then:.2f}", f"{one.now:.2f}", f"{one.difference:+z.2f}", bounds, p]
 
 
 def _notes(found: TaskDrift, settings: Settings, report: DriftReport) -> Iterator[str]:

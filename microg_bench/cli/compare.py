@@ -108,9 +108,9 @@ def difference_table(found: Sequence[Comparison], letters: dict[Path, str]) -> T
     table = columns("metric", "pair", *right, right=right)
     for one in found:
         change, pair = one.difference, _pair(one, letters)
-        bounds = "{:+.2f} to {:+.2f}".format(*change.interval) if change.interval else ""
+        bounds = " to ".join(f"{bound:+z.2f}" for bound in change.interval or ())
         p, corrected = ("" if p is None else f"{p:.4f}" for p in (change.p, one.corrected))
-        table.add_row(one.metric, pair, f"{change.value:+.2f}", bounds, p, corrected)
+        table.add_row(one.metric, pair, f"{change.value:+z.2f}", bounds, p, corrected)
     return table
 
 

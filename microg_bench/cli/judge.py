@@ -307,7 +307,7 @@ def correlations(metrics: Mapping[str, ScoreAgreement], reports: Mapping[Path, A
     judged = {how_of(one.signature).long(): one.scores for one in reports.values()}
     rows += [(f"{name}, {how}", score) for how, scores in judged.items() for name, score in scores.items()]
     for name, one in rows:
-        bounds = "{:+.2f} to {:+.2f}".format(*one.interval) if one.interval else ""
+        bounds = " to ".join(f"{bound:+z.2f}" for bound in one.interval or ())
         table.add_row(printable(name), number(one.tau), bounds, str(one.items))
     return table
 

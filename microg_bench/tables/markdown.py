@@ -113,7 +113,7 @@ def _slice_table(shown: Sequence[_Shown], columns: Sequence[str]) -> list[str]:
 
 
 def _difference(found: SliceDifference | None) -> str:
-    return f"{found.value:+.2f} (p {found.corrected:.4f})" if found and found.differs else ""
+    return f"{found.value:+z.2f} (p {found.corrected:.4f})" if found and found.differs else ""
 
 
 def _marks(remarks: Iterable[str], letters: Mapping[str, str]) -> str:
@@ -137,7 +137,7 @@ def _gains(
     scores: Mapping[str, float | None], level: Mapping[str, float], columns: Sequence[str]
 ) -> list[str]:
     pairs = [(scores.get(name), level.get(name)) for name in columns]
-    return ["n/a" if value is None or base is None else f"{value - base:+.2f}" for value, base in pairs]
+    return ["n/a" if value is None or base is None else f"{value - base:+z.2f}" for value, base in pairs]
 
 
 def _values(scores: Mapping[str, float | None], columns: Sequence[str]) -> list[str]:

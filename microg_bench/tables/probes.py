@@ -63,8 +63,8 @@ def metrics_of(effects: Sequence[ProbeEffect]) -> list[str]:
 def _difference(effect: MetricEffect | None) -> str:
     if effect is None:
         return "n/a"
-    bounds = f" ({effect.interval[0]:+.2f} to {effect.interval[1]:+.2f})" if effect.interval else ""
-    return f"{effect.difference:+.2f}{bounds}"
+    bounds = f" ({effect.interval[0]:+z.2f} to {effect.interval[1]:+z.2f})" if effect.interval else ""
+    return f"{effect.difference:+z.2f}{bounds}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@
 // byId(id) -> element; readData() -> the content of the page's data block.
 // el(name, attributes, ...children), svg(...) -> element; children that are null are left out.
 // textNodes(text) -> fragment; textBox(text, name, className) -> element with a direction of its own.
-// number(value, digits) -> "12.34", or "n/a"; interval(bounds) -> words, or "" for null.
+// number(value, digits) -> "12.34", never "-0.00", or "n/a"; signed(value, digits) -> the same with "+" above 0.
+// interval(bounds) -> words, or "" for null.
 // tip(element, ...lines) -> the element, with the lines that are not empty as its tooltip.
 // readAddress() -> the parameters after # in the address; writeAddress(values) replaces them.
 
@@ -49,7 +50,14 @@ const microg = {}; // the one name that scripts share
   }
 
   function number(value, digits = 2) {
-    return value === null || value === undefined ? "n/a" : value.toFixed(digits);
+    if (value === null || value === undefined) return "n/a";
+    const text = value.toFixed(digits);
+    return Number(text) === 0 ? text.replace("-", "") : text;
+  }
+
+  function signed(value, digits = 2) {
+    const text = number(value, digits);
+    return Number(text) > 0 ? `+${text}` : text;
   }
 
   function interval(bounds) {
@@ -68,5 +76,5 @@ const microg = {}; // the one name that scripts share
     history.replaceState(null, "", told ? `#${told}` : location.href.split("#")[0]);
   }
 
-  microg.dom = { byId, readData, el, svg, textNodes, textBox, number, interval, tip, readAddress, writeAddress };
+  microg.dom = { byId, readData, el, svg, textNodes, textBox, number, signed, interval, tip, readAddress, writeAddress };
 }

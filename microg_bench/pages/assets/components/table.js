@@ -7,7 +7,7 @@
 // matrix(rows, pairs) -> <table> of row minus column; rows are [{key, name}], pairs [{first, second, value, bounds, p}]
 // with the keys of two rows; bounds and p may be null. Differences with p < 0.05 are bold.
 {
-  const { el, textNodes, number, interval, tip } = microg.dom;
+  const { el, textNodes, number, signed, interval, tip } = microg.dom;
 
   function sorted(records, key, descending) {
     const sign = descending ? -1 : 1;
@@ -32,7 +32,7 @@
   function cell(pair, flip) {
     const sign = flip ? -1 : 1, value = sign * pair.value;
     const bounds = pair.bounds && pair.bounds.map((bound) => sign * bound).sort((a, b) => a - b);
-    const td = el("td", { class: pair.p !== null && pair.p < 0.05 ? "number significant" : "number" }, (value > 0 ? "+" : "") + number(value));
+    const td = el("td", { class: pair.p !== null && pair.p < 0.05 ? "number significant" : "number" }, signed(value));
     return tip(td, interval(bounds), pair.p === null ? "" : `p = ${number(pair.p, 4)}`);
   }
 
