@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from microg_bench.cli.console import output
+from microg_bench.pages.clips import ClipFiles
 from microg_bench.pages.run_page import write_run_page
 from microg_bench.progress import RichProgress
 from microg_bench.runs.record import RunRecord, find_runs
@@ -31,10 +32,16 @@ def report(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Show the frames that the model was shown.")
     ] = True,
+    clips: Annotated[
+        ClipFiles,
+        typer.Option(help="Let the page play the clips: linked, if below this folder, or copied beside it."),
+    ] = "link",
 ) -> None:
     """Write a page with everything that a run answered, and the frames that the model was shown."""
     records = [RunRecord.read(path) for path in find_runs(run)]
     dataset = records[0].dataset(data)
     with RichProgress() as progress:
-        page = write_run_page(records, dataset, out or run / "report", pictures=pictures, progress=progress)
+        page = write_run_page(
+            records, dataset, out or run / "report", pictures=pictures, clips=clips, progress=progress
+        )
     output().print(str(page))
