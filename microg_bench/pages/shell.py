@@ -59,8 +59,8 @@ def render(
 def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
     """The content security policy: these very styles and scripts, media beside the page, nothing else."""
     return (
-        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; img-src 'self'; media-src 'self'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
+        "img-src 'self'; media-src 'self'; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -115,7 +115,7 @@
     const clip = clipOf(item);
     const nodes = [
       el("p", { class: "muted" }, "source ", textBox(clip.source, "bdi"), " ", ...badges(item)),
-      microg.frames.player(clip),
+      microg.frames.player(clip, data.pictures),
       microg.frames.allFrames(clip, data.pictures),
       item.question === null ? null : textBox(item.question, "div", "text question"),
       el("div", { class: "pair" }, ...sides(item)),
