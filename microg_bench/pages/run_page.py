@@ -68,7 +68,7 @@ def write_run_page(
     """
     _check_together(runs)
     for run in runs:
-        _check_scored(run)
+        check_scored(run)
         if dataset:
             run.dataset(dataset)
     runs = [public(run) for run in runs]
@@ -81,12 +81,12 @@ def write_run_page(
             progress.stage("drawing frames", len(shown))
             strips = draw(dataset, settings, shown, folder.write, progress.advance)
         scores = [run.item_scores() for run in runs]
-        videos = _videos(runs, dataset, out, folder, clips)
+        videos = videos_of(runs, dataset, out, folder, clips)
         folder.write("index.html", run_page(runs, dataset, scores, strips, note, videos=videos))
     return out / "index.html"
 
 
-def _videos(
+def videos_of(
     runs: Sequence[RunRecord], dataset: Dataset | None, out: Path, folder: PageFolder, how: ClipFiles
 ) -> dict[str, str]:
     """The files of the clips of `runs`, by their ids, as the page at `out` names them."""
@@ -106,7 +106,12 @@ def _check_together(runs: Sequence[RunRecord]) -> None:
             raise RunError(f"these runs differ in {name} ({', '.join(values)}): write a page for each")
 
 
-def _check_scored(run: RunRecord) -> None:
+def check_scored(run: RunRecord) -> None:
+    """Accept a run whose answers and scorecard belong together.
+
+    Raises:
+        RunError: it has not been scored, or holds no answers.
+    """
     if run.scorecard.task != run.settings.task:
         raise RunError(f"its scorecard does not belong to its {RUN_FILE}", path=run.path)
     if not run.has_journal:
@@ -192,7 +197,7 @@ def _data(
         {
             "task": task,
             "clip": clips[request.video_id],
-            **_item(run, request, reference, known[task]),
+            **item_json(run, request, reference, known[task]),
             **({"prompt": places[request.id]} if request.id in places else {}),
         }
         for task, (run, own) in enumerate(zip(runs, asked, strict=True))
@@ -209,7 +214,8 @@ def _data(
             for run, metrics, told in zip(runs, known, messages, strict=True)
         ],
         "clips": [
-            _clip(name, source, shown.get(name), strips, videos.get(name)) for name, source in sources.items()
+            clip_json(name, source, shown.get(name), strips, videos.get(name))
+            for name, source in sources.items()
         ],
         "items": sorted(items, key=lambda item: item["clip"]),
         "prompts": prompts,
@@ -225,9 +231,10 @@ def asked_items(run: RunRecord, dataset: Dataset | None) -> Asked:
     return [(item.request, item.reference) for item in run.items(dataset)]
 
 
-def _clip(
-    name: str, source: str, shown: Recorded | None, strips: Mapping[str, Strip], video: str | None
+def clip_json(
+    name: str, source: str, shown: Recorded | None, strips: Mapping[str, Strip], video: str | None = None
 ) -> dict[str, Any]:
+    """A clip as scripts read it; see `assets/components/frames.js`."""
     clip: dict[str, Any] = {"id": name, "source": source, **({"video": video} if video else {})}
     strip = strips.get(name)
     if strip and strip.folder:
@@ -237,7 +244,8 @@ def _clip(
     return {**clip, "frames": [[index] for index in (shown.indices if shown else ())]}
 
 
-def _item(run: RunRecord, request: Request, reference: str | None, scores: ItemScores) -> dict[str, Any]:
+def item_json(run: RunRecord, request: Request, reference: str | None, scores: ItemScores) -> dict[str, Any]:
+    """An item as scripts read it, with its scores by metric; see `assets/components/items.js`."""
     answer, failure = run.answers.get(request.id), run.failures.get(request.id)
     asked = request.question is not None and reference is not None
     item: dict[str, Any] = {

@@ -5,8 +5,8 @@
 // unanswerable, scores}; question and reference may be null, the others missing. `thoughts` are not part of the answer;
 // an answer that `thinks` looks like thoughts itself. `ended` tells in words why it ended other than by itself. `metrics` are [{name, top}] in the order of `scores`; a full
 // bar is `top` long.
-// row(item, place, name, metrics) -> the row of a list; sides(item) -> [reference, answer], differences marked, the
-// thoughts folded up; side(name, content) -> content below its name; badges(item) -> what is particular about it.
+// row(item, place, name, metrics) -> the row of a list; sides(item, name) -> [reference, answer], differences marked, the
+// thoughts folded up, the answer called `name`; scoreGrid(item, metrics) -> its scores as bars; side(name, content) -> content below its name; badges(item) -> what is particular about it.
 // THINKS: words for an answer that looks like thoughts.
 {
   const { el, textNodes, textBox, number } = microg.dom;
@@ -17,9 +17,9 @@
     return el("div", { class: "side" }, el("span", { class: "label" }, name), ...content);
   }
 
-  function sides(item) {
+  function sides(item, name = "answer") {
     const [reference, answer] = sideTexts(item);
-    return [side("reference", reference), side("answer", answer, thoughtsBox(item.thoughts))];
+    return [side("reference", reference), side(name, answer, thoughtsBox(item.thoughts))];
   }
 
   function thoughtsBox(thoughts) {
@@ -68,5 +68,5 @@
     return node;
   }
 
-  microg.items = { THINKS, row, sides, side, badges };
+  microg.items = { THINKS, row, sides, side, badges, scoreGrid };
 }
