@@ -38,6 +38,7 @@ _PLACES = {
     "MicrogError": "microg_bench.errors",
     "RunRecord": "microg_bench.runs.record",
     "Scorecard": "microg_bench.scorecard",
+    "check_model": "microg_bench.model_checks",
     "drift": "microg_bench.drifts",
     "merge_runs": "microg_bench.merges",
     "probe": "microg_bench.probes",
@@ -47,7 +48,6 @@ _PLACES = {
 if TYPE_CHECKING:
     from microg_bench.api import (
         Results,
-        check_model,
         compare,
         dry_run,
         evaluate,
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from microg_bench.dataset.load import Dataset
     from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError
+    from microg_bench.model_checks import check_model
     from microg_bench.probes import probe
     from microg_bench.repeats import repeat
     from microg_bench.runs.record import RunRecord

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microg_bench.adapters.base import Baseline
-from microg_bench.adapters.conformance import Check, check_adapter, check_import
-from microg_bench.adapters.registry import find_adapter
 from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import MicrogError, RunError, UsageError
 from microg_bench.options import Options, ScoringOptions, flag
-from microg_bench.progress import Progress, Show, shown
+from microg_bench.progress import Periodic, Progress, Show, shown
 from microg_bench.records import TaskName
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.execute import Variant, ask
 from microg_bench.runs.preview import Preview, preview
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.runs.reparse import reparsed
-from microg_bench.runs.start import Outcomes, Usage, provenance
+from microg_bench.runs.start import PAGE_FILE, Outcomes, Usage, provenance
 from microg_bench.scorecard import Scorecard
 from microg_bench.scoring.compare import Comparison, comparable
 from microg_bench.scoring.compare import compare as compare_records
@@ -37,6 +34,8 @@ from microg_bench.tasks import get_task
 
 if TYPE_CHECKING:
     import polars
+
+    from microg_bench.pages.live_page import LivePage
 
 TABLE_FILE = "table.md"
 SWEEP_FILE = "sweep.md"
@@ -117,6 +116,7 @@ def evaluate(
     run: str | Path | None = None,
     progress: Show = "rich",
     yes: bool = False,
+    page: bool | None = None,
     **options: Any,
 ) -> Results:
     """Ask a model about all clips, write its answers down, and score them.
@@ -131,6 +131,8 @@ def evaluate(
             same for the same options.
         progress: ``"rich"`` shows a bar on standard error, None shows nothing; or a callback of your own.
         yes: spend money without a question.
+        page: whether `page.html` in the folder of the runs tells the state as it goes, and in the end what
+            they came to; None writes it where the asking takes more than ten seconds.
         options: any option of `microg_bench.options.Options`, named as its field.
 
     Raises:
@@ -139,7 +141,8 @@ def evaluate(
         EngineError: the engine cannot be started, or cannot go on; what it answered is recorded.
         RunError: a run folder that cannot be resumed or written.
     """
-    return in_loop(evaluate_async(model, data, tasks, run=run, progress=progress, yes=yes, **options))
+    given = {"run": run, "progress": progress, "yes": yes, "page": page, **options}
+    return in_loop(evaluate_async(model, data, tasks, **given))
 
 
 async def evaluate_async(
@@ -150,10 +153,11 @@ async def evaluate_async(
     run: str | Path | None = None,
     progress: Show = "rich",
     yes: bool = False,
+    page: bool | None = None,
     **options: Any,
 ) -> Results:
     """As `evaluate`, to be awaited under a running event loop."""
-    with shown(progress) as callback:
+    with shown(progress, page) as callback:
         one = _configured(model, data, tasks, options, callback.note)
         root = Path(run) if run else one.default_folder
         paths = {task: one.shard_folder(root) / task for task in one.tasks}
@@ -172,19 +176,25 @@ def _configured(
 
 
 async def run_configuration(
-    one: Configuration, paths: Mapping[TaskName, Path], progress: Progress, yes: bool = False
+    one: Configuration,
+    paths: Mapping[TaskName, Path],
+    progress: Progress,
+    yes: bool = False,
 ) -> Results:
     """Ask what is open in the runs at `paths`, one a task, and score them; see `evaluate`.
 
-    A shard is not scored: its part of the clips says nothing by itself.
+    A shard is not scored: its part of the clips says nothing by itself. With a `Periodic` progress callback
+    the runs have a page as they go.
     """
     return (await _pipeline({"": (one, paths)}, _root(paths), progress, yes))[""]
 
 
 async def _pipeline(variants: Variants, root: Path, progress: Progress, yes: bool) -> dict[str, Results]:
     """The pipeline of run variants that share an engine: prepare, ask, score, write."""
+    opened: dict[str, Variant] = {}
     with ExitStack() as stack:
-        opened = {name: _opened(stack, *variant, progress) for name, variant in variants.items()}
+        end = stack.enter_context(_paged(root, opened.values(), progress))
+        opened |= {name: _opened(stack, *variant, progress) for name, variant in variants.items()}
         outcomes = await ask(list(opened.values()), root, progress, yes)
         tables: dict[Path, str] = {}
         first = next(iter(opened.values())).configuration
@@ -193,6 +203,7 @@ async def _pipeline(variants: Variants, root: Path, progress: Progress, yes: boo
                 score_and_save, outcomes.recorded, first.options, first.dataset, progress
             )
             raise_all(errors)
+        end(outcomes)
         return {
             name: Results(
                 _root(variants[name][1]),
@@ -203,6 +214,33 @@ async def _pipeline(variants: Variants, root: Path, progress: Progress, yes: boo
             )
             for name, one in opened.items()
         }
+
+
+@contextmanager
+def _paged(root: Path, opened: Iterable[Variant], progress: Progress) -> Iterator[Callable[[Outcomes], None]]:
+    """Have the page of the first variant written as it goes, if `progress` is `Periodic`.
+
+    The function that is given writes the page of what the start came to. Where an error ends the start, the
+    page says so.
+    """
+    if not isinstance(progress, Periodic):
+        yield lambda _: None
+        return
+
+    @cache
+    def page() -> LivePage:
+        from microg_bench.pages.live_page import LivePage
+
+        first = next(iter(opened))
+        return LivePage(root / PAGE_FILE, first.records, first.configuration, progress)
+
+    progress.act = lambda seconds, steps: page().write(seconds, steps)
+    try:
+        yield lambda outcomes: page().finish(outcomes) if progress.acted else None
+    except BaseException as error:
+        if progress.acted:
+            page().stop(error)
+        raise
 
 
 def _opened(
@@ -445,43 +483,6 @@ def in_loop(coroutine: Coroutine[Any, Any, Found]) -> Found:
         return asyncio.run(coroutine)
     with ThreadPoolExecutor(1, thread_name_prefix="microg-bench") as thread:
         return thread.submit(asyncio.run, coroutine).result()
-
-
-def check_model(name: str, checkpoint: str | None = None, engine: str | None = None) -> list[Check]:
-    """Check an adapter; with a checkpoint, also ask it about two clips of the sample set, in both tasks.
-
-    Args:
-        name: name of a model, or an adapter's .py file.
-        checkpoint: weights to run: a folder or a hub id.
-        engine: what runs them; None takes the first of the adapter's that is usable.
-
-    Raises:
-        UsageError: there is no such model.
-    """
-    adapter, imported = check_import(partial(find_adapter, name))
-    checks = [imported, *check_adapter(adapter)]
-    if checkpoint is not None:
-        problem = _smoke_test(model=name, checkpoint=checkpoint, engine=engine)
-        checks.append(Check("the checkpoint captions and answers about two sample clips", problem))
-    return checks
-
-
-def _smoke_test(**options: Any) -> str:
-    """What goes wrong in a short run; empty where nothing does."""
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            results = evaluate(
-                data="sample", limit=2, metrics="ROUGE-L", run=folder, progress=None, **options
-            )
-            for task, record in results.records.items():
-                for failure in record.failures.values():
-                    return f"{task}: {failure.id} failed: {failure.reason}"
-                frames, shown = record.settings.frames, {len(one.frames) for one in record.answers.values()}
-                if frames and frames.count and shown != {frames.count}:
-                    return f"{task}: {frames.count} frames were asked for, {sorted(shown)} were shown"
-    except MicrogError as error:
-        return str(error)
-    return ""
 
 
 def dry_run(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from microg_bench.records import Failure
 
 MAX_FAILURES_SHOWN = 10
+ASKING = "asking"  # the stage in which requests are sent
 
 
 class Progress:
@@ -35,6 +37,62 @@ class Progress:
     def confirm(self, question: str) -> None:
         """Money is about to be spent; raise `UsageError` to refuse."""
         raise UsageError(f"{question}: give --yes (yes=True) or --max-cost (max_cost=…) to spend it")
+
+
+class Periodic(Progress):
+    """Passes everything on to another callback, and acts now and then while the steps of a stage are taken.
+
+    `act` is called in the stage called `during`, after a step, with the seconds since the stage began and the
+    steps taken in it: first when `first` seconds have passed, then every `EVERY_S`, or less often where it
+    would use more than `MOST_SHARE` of the time.
+
+    Attributes:
+        act: what is done; None for nothing.
+        acted: whether it was done.
+    """
+
+    EVERY_S = 10.0
+    MOST_SHARE = 0.01
+
+    def __init__(self, shown: Progress, during: str, first: float = EVERY_S) -> None:
+        self._shown, self._during, self._first = shown, during, first
+        self.act: Callable[[float, int], None] | None = None
+        self.acted = False
+        self._begun: float | None = None
+        self._steps, self._due = 0, 0.0
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """See `Progress.stage`."""
+        now = time.monotonic()
+        self._begun, self._steps, self._due = (now if name == self._during else None), 0, now + self._first
+        self._shown.stage(name, total, done)
+
+    def advance(self) -> None:
+        """See `Progress.advance`."""
+        self._shown.advance()
+        self._step()
+
+    def failure(self, failure: Failure) -> None:
+        """See `Progress.failure`."""
+        self._shown.failure(failure)
+        self._step()
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._shown.note(text)
+
+    def confirm(self, question: str) -> None:
+        """See `Progress.confirm`."""
+        self._shown.confirm(question)
+
+    def _step(self) -> None:
+        self._steps += 1
+        now = time.monotonic()
+        if self.act and self._begun is not None and now >= self._due:
+            self.acted = True
+            self.act(now - self._begun, self._steps)
+            spent = time.monotonic() - now
+            self._due = now + spent + max(self.EVERY_S, spent / self.MOST_SHARE)
 
 
 class RichProgress(Progress):
@@ -115,16 +173,25 @@ Show = Progress | Literal["rich"] | None
 
 
 @contextmanager
-def shown(progress: Show) -> Iterator[Progress]:
+def shown(progress: Show, page: bool | None = False) -> Iterator[Progress]:
     """The progress callback that a caller asked for; a bar is removed in the end.
+
+    Args:
+        progress: as the caller gives it.
+        page: whether the runs have a page as they are asked, None where that takes long; the callback is
+            `Periodic` then.
 
     Raises:
         UsageError: it is none.
     """
     if progress == "rich":
         with RichProgress() as bar:
-            yield bar
+            yield _periodic(bar, page)
     elif not isinstance(progress, (Progress, NoneType)):
         raise UsageError(f'progress: give "rich", None or a Progress, not {progress!r}')
     else:
-        yield progress or Progress()
+        yield _periodic(progress or Progress(), page)
+
+
+def _periodic(progress: Progress, page: bool | None) -> Progress:
+    return progress if page is False else Periodic(progress, ASKING, 0.0 if page else Periodic.EVERY_S)

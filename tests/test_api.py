@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import microg_bench as mb
+from microg_bench import model_checks
 from microg_bench.errors import DataError, RunError
 from microg_bench.progress import Progress
 from microg_bench.records import Failure
@@ -375,10 +376,10 @@ def test_a_model_that_was_shown_fewer_frames_than_it_takes_fails_its_check(
                 run.answers[name] = answer.model_copy(update={"frames": shown})
         return results
 
-    monkeypatch.setattr(mb.api, "evaluate", dropping)
-    assert mb.api._smoke_test(model="nearest-clip") == ""
+    monkeypatch.setattr(model_checks, "evaluate", dropping)
+    assert model_checks._smoke_test(model="nearest-clip") == ""
     drop = 1
-    assert "4 frames were asked for, [3] were shown" in mb.api._smoke_test(model="nearest-clip")
+    assert "4 frames were asked for, [3] were shown" in model_checks._smoke_test(model="nearest-clip")
 
 
 def test_check_model_tells_what_goes_wrong_with_a_checkpoint() -> None:

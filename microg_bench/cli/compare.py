@@ -1,7 +1,6 @@
 """`microg-bench compare`: is one run really better than another, and where?"""
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Annotated, Any
@@ -12,18 +11,10 @@ from rich.table import Table
 from microg_bench.cli.console import AsJson, columns, output, print_json
 from microg_bench.errors import UsageError
 from microg_bench.runs.record import RunRecord
-from microg_bench.scorecard import IntervalEntry
-from microg_bench.scoring.compare import (
-    Comparison,
-    comparable,
-    compare,
-    most_different,
-    other_clips,
-    other_inputs,
-)
-from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p
+from microg_bench.scoring.compare import Comparison, comparable, compare, most_different
+from microg_bench.scoring.comparison_notes import comparison_remarks, difference_notes, pair_name
 from microg_bench.tasks import TASKS
-from microg_bench.text import listed, printable
+from microg_bench.text import printable
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -52,7 +43,7 @@ def compare_runs(
         lines = [f"{letters[one.path]}  {printable(one.scorecard.title)}  {one.path}" for one in records]
         output().print("\n".join([TASKS[task].title, *lines, ""]))
         output().print(difference_table(found, letters))
-        output().print("\n".join([*difference_notes(found, letters), *_remarks(records, letters)]))
+        output().print("\n".join([*difference_notes(found, letters), *comparison_remarks(records, letters)]))
         if show and len(records) == 2:
             output().print("\n".join(_contrasts(records, by, show)))
         output().print()
@@ -73,41 +64,12 @@ def comparison_json(one: Comparison) -> dict[str, Any]:
     }
 
 
-def _pair(one: Comparison, letters: dict[Path, str]) -> str:
-    return f"{letters[one.first.path]} − {letters[one.second.path]}"
-
-
-def difference_notes(found: Sequence[Comparison], letters: dict[Path, str]) -> Iterator[str]:
-    """What intervals and p-values rest on; all have the same source videos."""
-    count = found[0].difference.clusters
-    how = IntervalEntry(
-        method=METHOD, level=LEVEL, clusters="source", cluster_count=count, resamples=RESAMPLES, seed=0
-    )
-    differences = {f"{one.metric} {_pair(one, letters)}": one.difference for one in found}
-    yield from how.notes({name: one.interval for name, one in differences.items()})
-    if count > 1:
-        yield f"p: exchanges of {count} source videos, never below {smallest_p(count):.4f}"
-
-
-def _remarks(records: Sequence[RunRecord], letters: dict[Path, str]) -> Iterator[str]:
-    """What a reader must know of the answers that are compared, and which clips or inputs were others."""
-    for record in records:
-        yield from (f"{letters[record.path]}: {printable(line)}" for line in record.scorecard.remarks())
-    for first, second in combinations(records, 2):
-        pair = f"{letters[first.path]} and {letters[second.path]}"
-        if clips := other_clips(first, second):
-            yield f"{pair} were shown other files of {len(clips):,} clips: {listed(clips)}"
-        if requests := other_inputs(first, second):
-            of = f"{len(requests):,} requests: {listed(requests)}"
-            yield f"{pair} have inputs of other sizes, by the tokens of the prompts of {of}"
-
-
 def difference_table(found: Sequence[Comparison], letters: dict[Path, str]) -> Table:
     """A row for each pair of runs under each score; `letters` name the runs by their paths."""
     right = ("difference", "95% interval", "p", "p (Holm)")
     table = columns("metric", "pair", *right, right=right)
     for one in found:
-        change, pair = one.difference, _pair(one, letters)
+        change, pair = one.difference, pair_name(one, letters)
         bounds = " to ".join(f"{bound:+z.2f}" for bound in change.interval or ())
         p, corrected = ("" if p is None else f"{p:.4f}" for p in (change.p, one.corrected))
         table.add_row(one.metric, pair, f"{change.value:+z.2f}", bounds, p, corrected)

@@ -24,7 +24,7 @@ from microg_bench.annotation.judgement import JUDGEMENT_FILE, how_of
 from microg_bench.annotation.ratings import answer_keys, draw_answers, read_ratings
 from microg_bench.annotation.verdicts import SCHEMES
 from microg_bench.api import in_loop
-from microg_bench.cli.compare import comparison_json, difference_notes, difference_table
+from microg_bench.cli.compare import comparison_json, difference_table
 from microg_bench.cli.console import (
     AsJson,
     DefaultVerb,
@@ -45,6 +45,7 @@ from microg_bench.runs.budget import Estimate, dollars_words
 from microg_bench.runs.preview import preview
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scoring.compare import comparable
+from microg_bench.scoring.comparison_notes import difference_notes
 from microg_bench.tasks import TASKS
 from microg_bench.text import printable
 

@@ -11,11 +11,11 @@ from microg_bench.adapters.base import Adapter
 from microg_bench.adapters.conformance import Check
 from microg_bench.adapters.registry import MARK, Registered, find_adapter, registered, source_sha256
 from microg_bench.adapters.scaffold import write_adapter
-from microg_bench.api import check_model
 from microg_bench.cli.console import AsJson, columns, output, print_json
 from microg_bench.engines.registry import ENGINES, unsupported
 from microg_bench.engines.vendors import End, announced_end
 from microg_bench.errors import install_command
+from microg_bench.model_checks import check_model
 from microg_bench.options import flag
 from microg_bench.settings import flat
 from microg_bench.text import printable

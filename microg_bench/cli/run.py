@@ -59,6 +59,14 @@ def _command(verb: str) -> Callable[..., None]:
             bool, typer.Option("--dry-run", help="Show what would be asked and what it would cost.")
         ] = False,
         yes: Yes = False,
+        page: Annotated[
+            bool | None,
+            typer.Option(
+                "--page/--no-page",
+                help="Write page.html as the run goes.",
+                show_default="where it takes more than 10 seconds",
+            ),
+        ] = None,
         as_json: AsJson = False,
         **given: Any,
     ) -> None:
@@ -84,7 +92,7 @@ def _command(verb: str) -> Callable[..., None]:
         note(f"{heading}, into {', '.join(map(str, paths.values()))}")
         if one.dataset.repeated:
             note(f"repeated ids, of which the last caption counts: {', '.join(one.dataset.repeated)}")
-        with interruptible(), shown("rich") as progress:
+        with interruptible(), shown("rich", page) as progress:
             results = asyncio.run(run_configuration(one, paths, progress, yes))
         if as_json:
             print_json(runs_json(results))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,20 +11,28 @@ from typing import Any
 from microg_bench.adapters.base import flags
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError
-from microg_bench.pages.folder import new_folder
+from microg_bench.pages.clips import ClipFiles, copied, linked
+from microg_bench.pages.exchange import ENDINGS, TOKENS, exchange, shapes, tokens
+from microg_bench.pages.folder import PageFolder, new_folder
 from microg_bench.pages.frames import Recorded, Strip, draw, recorded, why_none
+from microg_bench.pages.headings import explanations
 from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
 from microg_bench.records import Failure, Request
+from microg_bench.runs.messages import Sent, sent
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RunRecord
 from microg_bench.scorecard import Scorecard
 from microg_bench.slices import slice_notes
 from microg_bench.tasks import TASKS, is_unanswerable
 
-COMPONENTS = ("filters", "table", "frames", "difference", "charts", "items", "list", "viewer", "keys")
+COMPONENTS = (
+    *("help", "filters", "table", "frames", "difference", "charts"),
+    *("items", "messages", "list", "viewer", "keys"),
+)
 
 MAX_THOUGHTS = 8000  # characters of an item
+Asked = list[tuple[Request, str | None]]  # requests with their references
 ItemScores = Mapping[str, Mapping[str, float]]  # ×100, by metric and request id
 
 
@@ -33,6 +42,7 @@ def write_run_page(
     out: Path,
     *,
     pictures: bool = True,
+    clips: ClipFiles = "none",
     progress: Progress,
 ) -> Path:
     """Write the page of one or more scored runs into the folder `out`; the same runs give the same bytes.
@@ -43,6 +53,8 @@ def write_run_page(
         out: a folder that is new, empty, or holds a page that was written here. It is written whole or not at
             all.
         pictures: whether the frames that the model was shown are drawn.
+        clips: whether the files of clips are linked where they are, see `clips.linked`, copied into the
+            folder, or left out; linked or copied, they can be played.
         progress: told of the drawing.
 
     Returns:
@@ -51,12 +63,12 @@ def write_run_page(
     Raises:
         RunError: the runs do not belong together, one has not been scored or is damaged, or a file cannot be
             written.
-        DataError: the dataset is not that of the runs.
+        DataError: the dataset is not that of the runs, or a clip cannot be read.
         UsageError: `out` holds files from elsewhere.
     """
     _check_together(runs)
     for run in runs:
-        _check_scored(run)
+        check_scored(run)
         if dataset:
             run.dataset(dataset)
     runs = [public(run) for run in runs]
@@ -69,8 +81,19 @@ def write_run_page(
             progress.stage("drawing frames", len(shown))
             strips = draw(dataset, settings, shown, folder.write, progress.advance)
         scores = [run.item_scores() for run in runs]
-        folder.write("index.html", run_page(runs, dataset, scores, strips, note))
+        videos = videos_of(runs, dataset, out, folder, clips)
+        folder.write("index.html", run_page(runs, dataset, scores, strips, note, videos=videos))
     return out / "index.html"
+
+
+def videos_of(
+    runs: Sequence[RunRecord], dataset: Dataset | None, out: Path, folder: PageFolder, how: ClipFiles
+) -> dict[str, str]:
+    """The files of the clips of `runs`, by their ids, as the page at `out` names them."""
+    if dataset is None or how == "none":
+        return {}
+    names = {request.video_id for run in runs for request, _ in asked_items(run, dataset)}
+    return linked(dataset, names, out) if how == "link" else copied(dataset, names, folder.write)
 
 
 def _check_together(runs: Sequence[RunRecord]) -> None:
@@ -83,14 +106,19 @@ def _check_together(runs: Sequence[RunRecord]) -> None:
             raise RunError(f"these runs differ in {name} ({', '.join(values)}): write a page for each")
 
 
-def _check_scored(run: RunRecord) -> None:
+def check_scored(run: RunRecord) -> None:
+    """Accept a run whose answers and scorecard belong together.
+
+    Raises:
+        RunError: it has not been scored, or holds no answers.
+    """
     if run.scorecard.task != run.settings.task:
         raise RunError(f"its scorecard does not belong to its {RUN_FILE}", path=run.path)
     if not run.has_journal:
         raise RunError(f"holds no {JOURNAL_FILE}, so there are no answers to show", path=run.path)
 
 
-def run_page(
+def run_page(  # noqa: PLR0913 - what a page is made of
     runs: Sequence[RunRecord],
     dataset: Dataset | None,
     scores: Sequence[ItemScores],
@@ -98,17 +126,21 @@ def run_page(
     note: str | None = None,
     pictures: str = "frames",
     home: str | None = None,
+    videos: Mapping[str, str] | None = None,
 ) -> bytes:
     """The page of runs that belong together; `scores` holds the item scores of each.
 
     `strips` are the frames of each clip, as far as pictures were made, and `note` says why there are none.
-    `pictures`, their folder, and `home`, where "back" leads, are relative to the page.
+    `pictures`, their folder, `home`, where "back" leads, and `videos`, the files of clips by id, are relative
+    to the page.
     """
     settings = runs[0].settings
-    asked = settings.checkpoint or ""
-    checkpoint = "" if asked in settings.title else asked
+    named = settings.checkpoint or ""
+    checkpoint = "" if named in settings.title else named
     title = f"{settings.title} ({checkpoint})" if checkpoint else settings.title
-    data = _data(runs, dataset, scores, strips)
+    asked = [asked_items(run, dataset) for run in runs]
+    messages = [sent(run, [one for one, _ in own]) for run, own in zip(runs, asked, strict=True)]
+    data = _data(runs, asked, messages, scores, strips, videos or {})
     doubts = _said(runs, Scorecard.doubts)
     return render(
         "run",
@@ -126,6 +158,9 @@ def run_page(
         provenance=[_provenance(run) for run in runs],
         pretty=partial(json.dumps, indent=2),
         slice_notes=slice_notes,
+        about=defaultdict(str, explanations({name for run in runs for name in run.scorecard.scores})),
+        exchanges=[exchange(run, TASKS[run.settings.task].title) for run in runs],
+        sent=messages,
     )
 
 
@@ -142,47 +177,65 @@ def _said(runs: Sequence[RunRecord], said: Callable[[Scorecard], Iterable[str]])
 
 def _data(
     runs: Sequence[RunRecord],
-    dataset: Dataset | None,
+    asked: Sequence[Asked],
+    messages: Sequence[Sent],
     scores: Sequence[ItemScores],
     strips: Mapping[str, Strip],
+    videos: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the page's script reads: all items of a clip stand together, in the order of the clips."""
-    asked = [(task, *one) for task, run in enumerate(runs) for one in asked_items(run, dataset)]
-    sources = {request.video_id: request.source for _, request, _ in asked}
+    sources = {request.video_id: request.source for own in asked for request, _ in own}
     clips = {name: place for place, name in enumerate(sources)}
-    asked.sort(key=lambda one: clips[one[1].video_id])
     shown = recorded(runs)
+    prompts, places = shapes(messages, asked)
     # The metrics that score single items, in the order of the scorecard.
     known = [
         {name: items[name] for name in run.scorecard.scores if name in items}
         for run, items in zip(runs, scores, strict=True)
     ]
+    items = [
+        {
+            "task": task,
+            "clip": clips[request.video_id],
+            **item_json(run, request, reference, known[task]),
+            **({"prompt": places[request.id]} if request.id in places else {}),
+        }
+        for task, (run, own) in enumerate(zip(runs, asked, strict=True))
+        for request, reference in own
+    ]
     return {
         "tasks": [
-            {"name": run.settings.task, "title": TASKS[run.settings.task].title, "metrics": list(metrics)}
-            for run, metrics in zip(runs, known, strict=True)
-        ],
-        "clips": [_clip(name, source, shown.get(name), strips) for name, source in sources.items()],
-        "items": [
             {
-                "task": task,
-                "clip": clips[request.video_id],
-                **_item(runs[task], request, reference, known[task]),
+                "name": run.settings.task,
+                "title": TASKS[run.settings.task].title,
+                "metrics": list(metrics),
+                "unsent": told.why,
             }
-            for task, request, reference in asked
+            for run, metrics, told in zip(runs, known, messages, strict=True)
         ],
+        "clips": [
+            clip_json(name, source, shown.get(name), strips, videos.get(name))
+            for name, source in sources.items()
+        ],
+        "items": sorted(items, key=lambda item: item["clip"]),
+        "prompts": prompts,
+        "endings": ENDINGS,
+        "tokens": TOKENS,
     }
 
 
-def asked_items(run: RunRecord, dataset: Dataset | None) -> list[tuple[Request, str | None]]:
+def asked_items(run: RunRecord, dataset: Dataset | None) -> Asked:
     """Everything that the run asked, with its reference; None where no dataset is at hand."""
     if dataset is None:
         return [(request, None) for request in run.requests()]
     return [(item.request, item.reference) for item in run.items(dataset)]
 
 
-def _clip(name: str, source: str, shown: Recorded | None, strips: Mapping[str, Strip]) -> dict[str, Any]:
-    clip: dict[str, Any] = {"id": name, "source": source}
+def clip_json(
+    name: str, source: str, shown: Recorded | None, strips: Mapping[str, Strip], video: str | None = None
+) -> dict[str, Any]:
+    """A clip as scripts read it; see `assets/components/frames.js`."""
+    clip: dict[str, Any] = {"id": name, "source": source, **({"video": video} if video else {})}
     strip = strips.get(name)
     if strip and strip.folder:
         return {**clip, "folder": strip.folder, "frames": strip.frames}
@@ -191,7 +244,8 @@ def _clip(name: str, source: str, shown: Recorded | None, strips: Mapping[str, S
     return {**clip, "frames": [[index] for index in (shown.indices if shown else ())]}
 
 
-def _item(run: RunRecord, request: Request, reference: str | None, scores: ItemScores) -> dict[str, Any]:
+def item_json(run: RunRecord, request: Request, reference: str | None, scores: ItemScores) -> dict[str, Any]:
+    """An item as scripts read it, with its scores by metric; see `assets/components/items.js`."""
     answer, failure = run.answers.get(request.id), run.failures.get(request.id)
     asked = request.question is not None and reference is not None
     item: dict[str, Any] = {
@@ -204,13 +258,17 @@ def _item(run: RunRecord, request: Request, reference: str | None, scores: ItemS
     if answer:
         item["answer"] = answer.answer
         item |= {"said": answer.text} if answer.text != answer.answer else {}
-        item |= {"finish": answer.finish_reason} if answer.finish_reason != "stop" else {}
         item |= {"thinks": True} if "thoughts" in flags(answer.answer) else {}
         item |= {"thoughts": _cut(answer.reasoning)} if answer.reasoning else {}
     if failure:
         text, thoughts = _said_in_vain(failure)
         item["failure"] = {"stage": failure.stage, "reason": failure.reason, "text": text}
         item |= {"thoughts": _cut(thoughts)} if thoughts else {}
+    said = answer or (failure and failure.response)
+    if said:
+        item |= {"ended": ENDINGS[said.finish_reason]} if said.finish_reason != "stop" else {}
+        counts = tokens(said)
+        item |= {"tokens": counts} if any(count is not None for count in counts) else {}
     return item
 
 

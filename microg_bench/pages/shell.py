@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 ASSETS = Path(__file__).with_name("assets")
+GENERATOR = Markup('<meta name="generator" content="microg-bench">')  # by which our pages are known
 COMMON = ("base", "dom")  # components of every page
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 # Control and direction characters, those without width, and halves of a pair; as in assets/components/dom.js.
@@ -51,16 +52,16 @@ def render(
     )
     own = {"styles": list(map(Markup, css)), "scripts": list(map(Markup, code))}  # need no escaping
     page = environment.get_template(f"{name}.html").render(
-        policy=policy(css, code), data=json_block(data), **own, **values
+        policy=policy(css, code), data=json_block(data), generator=GENERATOR, **own, **values
     )
     return page.encode()
 
 
 def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
-    """The content security policy: these very styles and scripts, pictures beside the page, nothing else."""
+    """The content security policy: these very styles and scripts, media beside the page, nothing else."""
     return (
-        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; img-src 'self'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
+        "img-src 'self'; media-src 'self'; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -28,7 +28,7 @@ from microg_bench.adapters.base import (
 from microg_bench.adapters.references import References
 from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEngine, Job, Outcome
 from microg_bench.errors import DecodeError, RunError
-from microg_bench.progress import Progress
+from microg_bench.progress import ASKING, Progress
 from microg_bench.records import (
     Answer,
     Clip,
@@ -191,7 +191,7 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
     if first.options.replicas > 1 or first.options.ray_address:
         from microg_bench.runs.replicas.driver import ask_replicas
 
-        progress.stage("asking", total, total - left)
+        progress.stage(ASKING, total, total - left)
         await ask_replicas(variants, progress)
     else:
         await _ask_engine(variants, root, progress, (total, total - left), batches, budget)
@@ -225,7 +225,7 @@ async def _ask_engine(
         execution = Execution(engine, progress, first.open_cache(provenance), budget)
         for record in _records(variants) if provenance else ():
             note_engine(record, provenance)
-        progress.stage("asking", *steps)
+        progress.stage(ASKING, *steps)
         for variant in variants:
             variant.usage.begin()
         try:

@@ -10,6 +10,7 @@ from microg_bench.folders import remove_folder
 from microg_bench.records import Record, TaskName
 from microg_bench.runs.execute import DESCRIPTORS_FILE
 from microg_bench.runs.record import RunRecord, find_runs, is_pending
+from microg_bench.runs.start import PAGE_FILE
 from microg_bench.storage import LOCK_FILE, FolderLock
 from microg_bench.text import first_line
 
@@ -138,5 +139,5 @@ def remove_run(record: RunRecord) -> None:
     finally:
         lock.release()
     above = record.path.absolute().parent
-    if {one.name for one in above.iterdir()} <= {DESCRIPTORS_FILE}:
+    if {one.name for one in above.iterdir()} <= {DESCRIPTORS_FILE, PAGE_FILE}:
         remove_folder(above)

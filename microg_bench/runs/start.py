@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from microg_bench.runs.record import RunRecord
     from microg_bench.video.decode import Frames
 
+PAGE_FILE = "page.html"  # in the folder of the runs of a start, which it tells of
 SHORT_S = 5.0  # of a start that is too short to tell what limited it
 BUSY = 0.8  # share of the time from which decoders or engine limit a start
 PACKAGES = ("av", "numpy", "torch", "torchvision", "transformers", "accelerate", "vllm")

@@ -13,9 +13,9 @@ if ENGINES["transformers"].missing():
     pytest.skip("the extra transformers is not installed", allow_module_level=True)
 
 from microg_bench.adapters.base import split_thoughts
-from microg_bench.api import check_model
 from microg_bench.engines.chat_template import opened_thought
 from microg_bench.engines.transformers.engine import TransformersEngine
+from microg_bench.model_checks import check_model
 from microg_bench.records import Failure, Response, ThinkingLevel
 from tests.engines.conftest import AnswerAll
 from tests.helpers.tiny_newer import NEWER

@@ -1,7 +1,8 @@
 "use strict";
 // Charts, drawn as SVG.
 //
-// histogram(values) -> how many items score how much. meter(value, top) -> a bar; scoreBar(value, bounds, top) -> a bar
+// histogram(groups) -> how many items score how much, by group: [{name, values}].
+// meter(value, top) -> a bar; scoreBar(value, bounds, top) -> a bar
 // with its interval, where there is one.
 // scatter({points, lines, label, described, joined, top, whole}) -> points [{x, y, bounds, name, kind}] with their intervals, and
 // lines [{name, y}] across the plot; `label` stands below the axis of x, `described` is read out by screen readers.
@@ -13,20 +14,41 @@
 {
   const { el, svg, textNodes, number } = microg.dom;
 
-  // Bars of equal width from the lowest to the highest.
-  function histogram(values, bins = 24) {
+  const BINS = 24;
+
+  // Bars of equal width from the lowest to the highest; groups stand one on the other.
+  function histogram(groups) {
+    const values = groups.flatMap((group) => group.values);
     const low = values.reduce((a, b) => Math.min(a, b), 0), high = values.reduce((a, b) => Math.max(a, b), 100);
-    const counts = new Array(bins).fill(0);
-    for (const value of values) counts[Math.min(bins - 1, Math.floor((bins * (value - low)) / (high - low)))]++;
-    const most = Math.max(...counts);
-    const bars = counts.map((count, k) => {
-      const height = count && Math.max(1, (36 * count) / most);
-      return svg("rect", { x: k * 5, width: 4.4, y: 36 - height, height }, svg("title", {}, `${count} items`));
-    });
+    const counts = groups.map((group) => counted(group.values, low, high));
+    const most = Math.max(...counts[0].map((_, k) => counts.reduce((sum, own) => sum + own[k], 0)));
+    const bars = counts[0].flatMap((_, k) => stack(groups, counts.map((own) => own[k]), k, most));
     const words = `Histogram of ${values.length} items, from ${number(low, 0)} to ${number(high, 0)}`;
     return el("div", { class: "histogram" },
-      svg("svg", { viewBox: "0 0 120 36", preserveAspectRatio: "none", role: "img", "aria-label": words }, ...bars),
-      el("span", {}, number(low, 0)), el("span", {}, "items"), el("span", {}, number(high, 0)));
+      svg("svg", { viewBox: `0 0 ${5 * BINS} 36`, preserveAspectRatio: "none", role: "img", "aria-label": words }, ...bars),
+      el("span", {}, number(low, 0)), el("span", {}, "items"), el("span", {}, number(high, 0)),
+      groups.length > 1 ? key(groups) : null);
+  }
+
+  function counted(values, low, high) {
+    const counts = new Array(BINS).fill(0);
+    for (const value of values) counts[Math.min(BINS - 1, Math.floor((BINS * (value - low)) / (high - low)))]++;
+    return counts;
+  }
+
+  function stack(groups, counts, k, most) {
+    let top = 36;
+    return counts.flatMap((count, group) => {
+      if (!count) return [];
+      const height = Math.max(1, (36 * count) / most);
+      top -= height;
+      return [svg("rect", { class: `group${group}`, x: k * 5, width: 4.4, y: top, height }, svg("title", {}, `${count} items: ${groups[group].name}`))];
+    });
+  }
+
+  function key(groups) {
+    const lines = groups.flatMap(({ name, values }, k) => values.length ? [el("li", {}, el("i", { class: `group${k}` }), `${name}: ${values.length}`)] : []);
+    return el("ul", { class: "key" }, ...lines);
   }
 
   function meter(value, top) {

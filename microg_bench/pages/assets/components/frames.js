@@ -1,8 +1,10 @@
 "use strict";
 // The frames of a clip that a model was shown.
 //
-// A clip is {id, frames: [[index, seconds], ...], folder, why}: the frames in the order in which they were shown, their
-// pictures as `folder`/0.jpg and so on; without `folder` there are no pictures, and `why` may say the reason. `pictures` is the folder of all pictures, relative to the page.
+// A clip is {id, frames: [[index, seconds], ...], folder, why, video}: the frames in the order in which they were shown,
+// their pictures as `folder`/0.jpg and so on; without `folder` there are no pictures, and `why` may say the reason.
+// `video` is the address of its file, relative to the page, where there is one. `pictures` is the folder of all pictures,
+// relative to the page. player(clip, pictures) -> the clip, to be played, or null.
 // strip(clip, pictures) -> some of the frames; allFrames(clip, pictures) -> all of them, with captions. Both give a
 // note where there are no pictures, null where there is nothing to say.
 {
@@ -44,5 +46,15 @@
     return el("p", { class: "note" }, textNodes([indices, reason].filter(Boolean).join(" · ")));
   }
 
-  microg.frames = { strip, allFrames };
+  function player(clip, pictures) {
+    if (!clip.video) return null;
+    const poster = clip.folder ? { poster: `${pictures}/${clip.folder}/0.jpg` } : {};
+    const video = el("video", { src: clip.video, ...poster, controls: "", loop: "", preload: "none", "aria-label": "The clip" });
+    video.muted = true;
+    video.addEventListener("error", () => video.replaceWith(el("p", { class: "note" },
+      "This browser cannot play ", el("a", { href: clip.video }, "the file of the clip"), ".")));
+    return video;
+  }
+
+  microg.frames = { strip, allFrames, player };
 }

@@ -1,26 +1,25 @@
 "use strict";
 // Items: what was asked, the reference, the answer and the scores of one request.
 //
-// An item is {id, question, reference, answer, said, thoughts, thinks, finish, failure: {stage, reason, text},
+// An item is {id, question, reference, answer, said, thoughts, thinks, ended, failure: {stage, reason, text},
 // unanswerable, scores}; question and reference may be null, the others missing. `thoughts` are not part of the answer;
-// an answer that `thinks` looks like thoughts itself. `metrics` are [{name, top}] in the order of `scores`; a full
+// an answer that `thinks` looks like thoughts itself. `ended` tells in words why it ended other than by itself. `metrics` are [{name, top}] in the order of `scores`; a full
 // bar is `top` long.
-// row(item, place, name, metrics) -> the row of a list; sides(item) -> [reference, answer], differences marked, the
-// thoughts folded up; side(name, content) -> content below its name; badges(item) -> what is particular about it.
-// FINISH: words for reasons why an answer ended other than by itself; THINKS: for one that looks like thoughts.
+// row(item, place, name, metrics) -> the row of a list; sides(item, name) -> [reference, answer], differences marked, the
+// thoughts folded up, the answer called `name`; scoreGrid(item, metrics) -> its scores as bars; side(name, content) -> content below its name; badges(item) -> what is particular about it.
+// THINKS: words for an answer that looks like thoughts.
 {
   const { el, textNodes, textBox, number } = microg.dom;
 
-  const FINISH = { length: "hit the token limit", content_filter: "stopped by the content filter", refusal: "declined by the model" };
   const THINKS = "looks like thinking";
 
   function side(name, ...content) {
     return el("div", { class: "side" }, el("span", { class: "label" }, name), ...content);
   }
 
-  function sides(item) {
+  function sides(item, name = "answer") {
     const [reference, answer] = sideTexts(item);
-    return [side("reference", reference), side("answer", answer, thoughtsBox(item.thoughts))];
+    return [side("reference", reference), side(name, answer, thoughtsBox(item.thoughts))];
   }
 
   function thoughtsBox(thoughts) {
@@ -46,7 +45,7 @@
   function badges(item) {
     return [
       item.unanswerable ? el("span", { class: "badge", title: "The clip does not answer this question." }, "unanswerable") : null,
-      item.finish ? el("span", { class: "badge bad" }, FINISH[item.finish]) : null,
+      item.ended ? el("span", { class: "badge bad" }, item.ended) : null,
       item.thinks ? el("span", { class: "badge bad" }, THINKS) : null,
     ].filter(Boolean);
   }
@@ -69,5 +68,5 @@
     return node;
   }
 
-  microg.items = { FINISH, THINKS, row, sides, side, badges };
+  microg.items = { THINKS, row, sides, side, badges, scoreGrid };
 }

@@ -3,7 +3,8 @@
 {
   const { byId, readData, el, textBox, number } = microg.dom;
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
-  const { FINISH, THINKS, row, sides, side, badges } = microg.items;
+  const { explained } = microg.help;
+  const { THINKS, row, sides, side, badges } = microg.items;
 
   const data = readData();
   const clipOf = (item) => data.clips[item.clip];
@@ -23,7 +24,7 @@
     unanswered: ["not answered", (item) => item.answer === undefined],
     empty: ["empty answer", (item) => item.answer !== undefined && !item.answer.trim()],
     thinks: [THINKS, (item) => Boolean(item.thinks)],
-    ...Object.fromEntries(Object.entries(FINISH).map(([reason, words]) => [reason, [words, (item) => item.finish === reason]])),
+    ...Object.fromEntries(Object.entries(data.endings).filter(([reason]) => reason !== "stop").map(([reason, words]) => [reason, [words, (item) => item.ended === words]])),
   };
 
   function textOf(item) {
@@ -78,25 +79,49 @@
     return `${Math.round((100 * scores.filter((score) => score < item.scores[k]).length) / scores.length)}%`;
   }
 
+  const UNSCORED = "An item without an answer has no score, and neither has one that a score leaves out.";
+
+  function heading(name, help, className = "number") {
+    return el("th", { scope: "col", class: className }, explained(name, help));
+  }
+
   function scoreTable(item) {
     if (!metrics[item.task].length) return el("p", { class: "note" }, "There are no scores of single items: this run came without its statistics.");
     const line = ({ name }, k) => el("tr", {},
       el("th", { scope: "row" }, name),
-      el("td", { class: "number" }, number(item.scores[k])),
+      el("td", { class: "number" }, item.scores[k] === null ? explained("n/a", UNSCORED) : number(item.scores[k])),
       el("td", { class: "number" }, item.scores[k] === null ? "" : rank(item, k)));
     return el("table", {},
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Score of this item"), el("th", { scope: "col", class: "number" }, "×100"), el("th", { scope: "col", class: "number" }, "items that score lower"))),
+      el("thead", {}, el("tr", {}, heading("Score of this item", "What this score gives for the item alone.", ""), heading("×100", "From 0 to 100; CIDEr can be higher."), heading("items that score lower", "The share of the items of this task with a lower score."))),
       el("tbody", {}, ...metrics[item.task].map(line)));
+  }
+
+  // What was sent for an item and what it took; folded up.
+  function sentBox(item) {
+    return el("details", { class: "sent" }, el("summary", {}, "messages sent"), item.prompt === undefined
+      ? el("p", { class: "note" }, data.tasks[item.task].unsent)
+      : microg.messages(data.prompts[item.prompt], item.question));
+  }
+
+  function tookBox(item) {
+    if (item.answer === undefined && !item.tokens) return null;
+    const counts = (item.tokens || []).map((count, k) => count === null ? "" : `${data.tokens[k]} ${count.toLocaleString("en")}`).filter(Boolean);
+    return el("p", { class: "note took" }, `response ${item.ended || data.endings.stop} · `, counts.length
+      ? `tokens: ${counts.join(", ")}`
+      : explained("no token counts", "The engine told none."));
   }
 
   function content(item) {
     const clip = clipOf(item);
     const nodes = [
       el("p", { class: "muted" }, "source ", textBox(clip.source, "bdi"), " ", ...badges(item)),
+      microg.frames.player(clip, data.pictures),
       microg.frames.allFrames(clip, data.pictures),
       item.question === null ? null : textBox(item.question, "div", "text question"),
       el("div", { class: "pair" }, ...sides(item)),
       item.said === undefined ? null : side("what the model wrote, word for word", textBox(item.said)),
+      tookBox(item),
+      sentBox(item),
       scoreTable(item),
     ];
     return { title: `${clip.id} · ${nameOf(item)}`, nodes };
@@ -129,11 +154,35 @@
     viewer.open();
   }
 
+  // What became of an item that has a score, in words.
+  function outcomeOf(item) {
+    const found = Object.values(OUTCOMES).find(([, test]) => test(item));
+    return found ? found[0] : "answered";
+  }
+
+  // The scores of a task by outcome, the plain answers first.
+  function scoreGroups(place, k) {
+    const groups = new Map([["answered", []]]);
+    for (const item of data.items) {
+      if (item.task !== place || item.scores[k] === null) continue;
+      const name = outcomeOf(item);
+      if (!groups.has(name)) groups.set(name, []);
+      groups.get(name).push(item.scores[k]);
+    }
+    return [...groups].map(([name, values]) => ({ name, values }));
+  }
+
   function drawHistograms() {
     for (const [place, names] of metrics.entries()) for (const [k, { name }] of names.entries()) {
       const tile = [...byId(`tiles-${place}`).children].find((one) => one.dataset.metric === name);
-      const scores = scoresOf(place, k);
-      if (scores.length) tile.append(microg.charts.histogram(scores));
+      if (scoresOf(place, k).length) tile.append(microg.charts.histogram(scoreGroups(place, k)));
+    }
+  }
+
+  function showSent() {
+    for (const [place] of data.tasks.entries()) {
+      const first = data.items.find((item) => item.task === place && item.prompt !== undefined);
+      if (first) byId(`sent-${place}`).append(microg.messages(data.prompts[first.prompt], first.question));
     }
   }
 
@@ -156,6 +205,7 @@
   fillTools();
   refill();
   drawHistograms();
+  showSent();
   openLinked();
   document.documentElement.dataset.ready = "yes";
 }

@@ -1,0 +1,215 @@
+"""The page of several runs: the same items with the answers of all, and the comparison of their scores."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import DataError, UsageError
+from microg_bench.pages.clips import ClipFiles
+from microg_bench.pages.exchange import ENDINGS
+from microg_bench.pages.folder import new_folder
+from microg_bench.pages.frames import Strip, draw, recorded, why_none
+from microg_bench.pages.headings import explanations
+from microg_bench.pages.run_page import asked_items, check_scored, clip_json, item_json, videos_of
+from microg_bench.pages.shell import render
+from microg_bench.progress import Progress
+from microg_bench.records import Request, TaskName
+from microg_bench.runs.public import public
+from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.compare import Comparison, compare
+from microg_bench.scoring.comparison_notes import comparison_remarks, difference_notes, pair_name
+from microg_bench.slices import SIGNIFICANT
+from microg_bench.tasks import TASKS
+
+COMPONENTS = ("help", "filters", "table", "frames", "difference", "charts", "items", "list", "viewer", "keys")
+MOST_RUNS = 8
+SHARED = ("id", "question", "reference", "unanswerable")  # by all runs of an item
+OTHER_FRAMES = "These runs were shown different frames; the page of each run has its own."
+
+Runs = Mapping[TaskName, Sequence[RunRecord]]  # of each task the runs in the same order
+
+
+def write_comparison_page(
+    runs: Runs,
+    dataset: Dataset | None,
+    out: Path,
+    *,
+    pictures: bool = True,
+    clips: ClipFiles = "none",
+    progress: Progress,
+) -> Path:
+    """Write the page of scored runs side by side into the folder `out`; the same runs give the same bytes.
+
+    Args:
+        runs: two or more of each task, see `scoring.compare.comparable`.
+        dataset: their references, and videos; None shows the answers alone.
+        out: a folder that is new, empty, or holds a page that was written here. It is written whole or not at
+            all.
+        pictures: whether frames are drawn, where all runs were shown the same.
+        clips: see `run_page.write_run_page`.
+        progress: told of the drawing.
+
+    Returns:
+        The file of the page.
+
+    Raises:
+        DataError: they answer about other references, or the dataset is not theirs.
+        RunError: a run has not been scored or is damaged, or a file cannot be written.
+        UsageError: there are more than `MOST_RUNS`, or `out` holds files from elsewhere.
+    """
+    _check(runs, dataset)
+    compared = [_compared(task, list(map(public, own))) for task, own in runs.items()]
+    first = compared[0].runs
+    note = why_none(first[0].settings, dataset, pictures)
+    if note is None and len({(run.settings.shown, run.settings.generation.seed) for run in first}) > 1:
+        note = OTHER_FRAMES
+    with new_folder(out) as folder:
+        strips = {}
+        if note is None and dataset:
+            shown = recorded(run for one in compared for run in one.runs)
+            progress.stage("drawing frames", len(shown))
+            strips = draw(dataset, first[0].settings, shown, folder.write, progress.advance)
+        videos = videos_of([run for one in compared for run in one.runs], dataset, out, folder, clips)
+        folder.write("index.html", comparison_page(compared, dataset, strips, note, videos))
+    return out / "index.html"
+
+
+def _check(runs: Runs, dataset: Dataset | None) -> None:
+    for own in runs.values():
+        if len(own) > MOST_RUNS:
+            raise UsageError(f"give at most {MOST_RUNS} runs to show side by side")
+        for run in own:
+            check_scored(run)
+            if run.settings.fingerprint != own[0].settings.fingerprint:
+                names = f"{own[0].settings.dataset} and {run.settings.dataset}"
+                reason = f"they answer about other references ({names}): they cannot be shown side by side"
+                raise DataError(reason, item=f"{own[0].path} and {run.path}")
+            if dataset:
+                run.dataset(dataset)
+
+
+@dataclass(frozen=True)
+class ComparedRuns:
+    """The runs of one task, and how their scores compare; `why` says why they cannot be compared."""
+
+    task: TaskName
+    runs: Sequence[RunRecord]
+    found: Sequence[Comparison] = ()
+    why: str = ""
+    letters: Mapping[Path, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The title of the task."""
+        return TASKS[self.task].title
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each pair of runs under each score."""
+        return [
+            {
+                "metric": one.metric,
+                "pair": pair_name(one, self.letters),
+                "value": one.difference.value,
+                "interval": one.difference.interval,
+                "p": one.difference.p,
+                "corrected": one.corrected,
+                "differs": one.corrected is not None and one.corrected < SIGNIFICANT,
+            }
+            for one in self.found
+        ]
+
+    def notes(self) -> list[str]:
+        """What a reader of the comparison must know."""
+        told = difference_notes(self.found, self.letters) if self.found else ()
+        return [*told, *comparison_remarks(self.runs, self.letters)]
+
+
+def _compared(task: TaskName, runs: Sequence[RunRecord]) -> ComparedRuns:
+    letters = {run.path: letter for run, letter in zip(runs, ascii_uppercase, strict=False)}
+    try:
+        return ComparedRuns(task, runs, compare(runs), letters=letters)
+    except DataError as error:
+        return ComparedRuns(task, runs, why=error.reason, letters=letters)
+
+
+def comparison_page(
+    compared: Sequence[ComparedRuns],
+    dataset: Dataset | None,
+    strips: Mapping[str, Strip],
+    note: str | None,
+    videos: Mapping[str, str],
+) -> bytes:
+    """The page, as UTF-8; `note` says why there are no pictures, `videos` are the files of clips by id."""
+    names = {name for one in compared for run in one.runs for name in run.scorecard.scores}
+    first = compared[0].runs
+    return render(
+        "comparison",
+        COMPONENTS,
+        _data(compared, dataset, strips, videos),
+        title=f"{' and '.join(run.settings.title for run in first)}, side by side",
+        lettered=list(zip(ascii_uppercase, first, strict=False)),
+        compared=compared,
+        about=defaultdict(str, explanations(names)),
+        note=note,
+    )
+
+
+def _data(
+    compared: Sequence[ComparedRuns],
+    dataset: Dataset | None,
+    strips: Mapping[str, Strip],
+    videos: Mapping[str, str],
+) -> dict[str, Any]:
+    """What the page's script reads: all items of a clip stand together, in the order of the clips."""
+    asked = [_asked(one, dataset) for one in compared]
+    sources = {request.video_id: request.source for own in asked for request, _ in own.values()}
+    clips = {name: place for place, name in enumerate(sources)}
+    shown = recorded(run for one in compared for run in one.runs)
+    items = [
+        {"task": task, "clip": clips[request.video_id], **item}
+        for task, (one, own) in enumerate(zip(compared, asked, strict=True))
+        for request, item in _items(one, own)
+    ]
+    return {
+        "pictures": "frames",
+        "tasks": [{"name": one.task, "title": one.title, "metrics": _metrics(one)} for one in compared],
+        "letters": list(ascii_uppercase[: len(compared[0].runs)]),
+        "clips": [
+            clip_json(name, source, shown.get(name), strips, videos.get(name))
+            for name, source in sources.items()
+        ],
+        "items": sorted(items, key=lambda item: item["clip"]),
+        "endings": ENDINGS,
+    }
+
+
+def _asked(one: ComparedRuns, dataset: Dataset | None) -> dict[str, tuple[Request, str | None]]:
+    """Everything that any of the runs asked, with its reference, by its id."""
+    return {
+        request.id: (request, reference)
+        for run in one.runs
+        for request, reference in asked_items(run, dataset)
+    }
+
+
+def _metrics(one: ComparedRuns) -> list[str]:
+    """The metrics that score single items of all runs, in the order of the first scorecard."""
+    scored = [run.item_scores() for run in one.runs]
+    return [name for name in one.runs[0].scorecard.scores if all(name in own for own in scored)]
+
+
+def _items(
+    one: ComparedRuns, asked: Mapping[str, tuple[Request, str | None]]
+) -> Iterator[tuple[Request, dict[str, Any]]]:
+    """Each item with the answers of all runs: what they share once, the rest in the list `runs`."""
+    metrics = _metrics(one)
+    scores = [{name: run.item_scores()[name] for name in metrics} for run in one.runs]
+    for request, reference in asked.values():
+        own = [item_json(run, request, reference, known) for run, known in zip(one.runs, scores, strict=True)]
+        shared = {name: own[0][name] for name in SHARED}
+        runs = [{name: value for name, value in item.items() if name not in SHARED} for item in own]
+        yield request, {**shared, "runs": runs}
