@@ -26,6 +26,7 @@ __all__ = [
     "evaluate_async",
     "load_dataset",
     "load_run",
+    "measure",
     "merge_runs",
     "probe",
     "repeat",
@@ -39,6 +40,7 @@ _PLACES = {
     "RunRecord": "microg_bench.runs.record",
     "Scorecard": "microg_bench.scorecard",
     "drift": "microg_bench.drifts",
+    "measure": "microg_bench.costs",
     "merge_runs": "microg_bench.merges",
     "probe": "microg_bench.probes",
     "repeat": "microg_bench.repeats",
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         score,
         sweep,
     )
+    from microg_bench.costs import measure
     from microg_bench.dataset.load import Dataset
     from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError

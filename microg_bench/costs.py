@@ -136,8 +136,13 @@ def measure(
 
 
 def _check_local(record: RunRecord) -> None:
-    """Accept a run whose engine holds its weights on the machine that it runs on."""
-    engine = record.settings.engine
+    """Accept a scored run whose engine holds its weights on the machine that it runs on.
+
+    Raises:
+        RunError: it has not been scored.
+        UsageError: its model runs elsewhere, or has no weights.
+    """
+    engine, _ = record.settings.engine, record.scorecard
     if engine in LOCAL:
         return
     reason = "has no weights" if engine == "function" else "runs where its hardware is not known"
