@@ -45,9 +45,9 @@ class PeakMemory(Record):
     GPUs where there are none.
     """
 
-    process: int | None = None
-    allocated: int | None = None
-    reserved: int | None = None
+    process: int | None = Field(default=None, ge=0)
+    allocated: int | None = Field(default=None, ge=0)
+    reserved: int | None = Field(default=None, ge=0)
 
 
 class Measurement(Record):
