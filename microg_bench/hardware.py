@@ -12,13 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from microg_bench.records import Record
 from microg_bench.text import one_line
 
 _PROC = Path("/proc")
 _BOARD = Path("/proc/device-tree/model")  # of computers whose processor has no name of its own
-_LONGEST = 80  # characters of a name
+_LONGEST = 80  # characters of a `Label`
 _TIMEOUT = 10.0  # seconds that nvidia-smi may take
 
 
@@ -36,6 +39,10 @@ class Gpu:
     reserved: int | None = None
 
 
+Label = Annotated[str, Field(min_length=1, max_length=80)]  # a name or a version
+Bytes = Annotated[int, Field(ge=0, le=2**60)]
+
+
 class Hardware(Record):
     """What a model ran on. `gpus` are those that hold its weights, none where the CPU does.
 
@@ -43,13 +50,13 @@ class Hardware(Record):
     program may use. `driver` and `cuda` are versions. None where it cannot be told.
     """
 
-    gpus: tuple[str, ...] = ()
-    gpu_memory: int | None = None
-    cpu: str
-    cores: int
-    ram: int | None = None
-    driver: str | None = None
-    cuda: str | None = None
+    gpus: Annotated[tuple[Label, ...], Field(max_length=1024)] = ()
+    gpu_memory: Bytes | None = None
+    cpu: Label
+    cores: int = Field(ge=1, le=65536)
+    ram: Bytes | None = None
+    driver: Label | None = None
+    cuda: Label | None = None
 
     @property
     def title(self) -> str:

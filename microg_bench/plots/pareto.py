@@ -82,7 +82,7 @@ def _draw(one: OnBoardTable, metric: str, panels: Sequence[Quantity], path: Path
             axes.set_ylabel(f"{clean(metric, 16)}, ×100")
         handles = [_mark(cells[0], [], [], place, name) for place, name in enumerate(names)]
         figure.legend(handles=handles, loc="outside lower left", ncols=across)
-        lines = [clean(one.title, 110), "filled: no other model is better in both"]
+        lines = [clean(one.title, 110), "filled: on the Pareto front"]
         lines += [] if one.first.is_benchmark else [NO_BENCHMARK]
         figure.suptitle("\n".join(lines), fontsize=10)
         return save(figure, path)
@@ -103,6 +103,7 @@ def _panel(
     values = [x for x, _ in known.values()]
     if min(values) > 0 and max(values) > WIDE * min(values):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(0.12)
     axes.set_xlabel(f"{quantity.name} ({'lower' if quantity.lower else 'higher'} is better)")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -166,6 +167,24 @@ def add_measurement(record: RunRecord, found: Measurement) -> CostReport:
     report: CostReport = outgoing(CostReport(settings=measured_settings(record), measurements=kept))
     write_json(record.path / COST_FILE, report.model_dump(mode="json", by_alias=True))
     return report
+
+
+def throughput(record: RunRecord) -> dict[str, float]:
+    """Tokens written a second by the engine of a run, by the title of the hardware, many requests at a time.
+
+    They are those of all tasks that were asked together, by the time in which the engine had a request.
+    Answers from a cache, replicas, vendors and variants that shared an engine do not count; nor do starts of
+    versions that did not note their hardware.
+    """
+    tokens: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    for start in record.starts:
+        told, usage = start.get("hardware"), start.get("usage")
+        if told and usage and usage["seconds"]["generating"] > 0:
+            title = Hardware.model_validate(told).title
+            tokens[title] += usage["output_tokens"]
+            seconds[title] += usage["seconds"]["generating"]
+    return {title: tokens[title] / seconds[title] for title in tokens if tokens[title]}
 
 
 def measured_settings(record: RunRecord) -> str:

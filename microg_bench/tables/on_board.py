@@ -6,7 +6,7 @@ from typing import Any
 
 from microg_bench.errors import MicrogError
 from microg_bench.records import TaskName
-from microg_bench.runs.cost import QUANTITIES, Measurement, Quantity, read_cost
+from microg_bench.runs.cost import QUANTITIES, Measurement, Quantity, read_cost, throughput
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, Scorecard, ScoreEntry
 from microg_bench.tables.markdown import table
@@ -30,6 +30,11 @@ class OnBoardRow:
         """Its score by a metric, without a value where there is none."""
         return self.card.scores.get(metric, ScoreEntry(unavailable="not scored by it"))
 
+    @property
+    def run_tokens_per_second(self) -> float | None:
+        """The throughput of the run on this hardware, None where it is not known; see `throughput`."""
+        return throughput(self.run).get(self.measurement.hardware.title)
+
     def notes(self) -> Iterator[str]:
         """What a reader must know of its values, a line each."""
         one = self.measurement
@@ -39,6 +44,8 @@ class OnBoardRow:
             f"engine {self.run.settings.engine} ({told}), {one.requests:,} requests about {one.clips:,} clips"
             f"{failed}, {one.measured[:10]}"
         )
+        if rate := self.run_tokens_per_second:
+            yield f"the run itself, many requests at a time: {significant(rate)} tokens/s"
         yield from (f"{name.replace('_', ' ')} is not known: {why}" for name, why in one.unknown.items())
         if one.hardware.gpus and self.run.settings.engine == "vllm":
             yield "vLLM takes memory for its cache ahead, as --gpu-memory-utilization says"
@@ -121,7 +128,7 @@ def significant(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     shown = f"{value:.3g}"
-    return f"{value:.4f}" if "e" in shown else shown
+    return f"{value:.9f}".rstrip("0") if "e" in shown else shown
 
 
 def to_markdown(one: OnBoardTable) -> str:
@@ -164,6 +171,7 @@ def to_json(one: OnBoardTable) -> dict[str, Any]:
             {
                 "model": row.card.title,
                 "scores": {name: row.score(name).value for name in one.metrics},
+                "run_tokens_per_second": row.run_tokens_per_second,
                 **row.measurement.model_dump(mode="json"),
             }
             for row in one.rows
