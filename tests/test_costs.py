@@ -10,11 +10,14 @@ import pytest
 
 import microg_bench as mb
 from microg_bench.costs import OPTIONS, Timed, Timings
+from microg_bench.dataset.load import load
 from microg_bench.engines.checkpoint import weight_bytes
 from microg_bench.errors import DataError, EngineError, RunError, UsageError
 from microg_bench.records import Failure, Response
 from microg_bench.runs.cost import COST_FILE, Measurement, read_cost, throughput
 from microg_bench.runs.record import RunRecord
+from microg_bench.submissions.check import check
+from microg_bench.submissions.pack import pack
 from tests.helpers.datasets import make_dataset
 from tests.helpers.runs import content
 
@@ -101,6 +104,18 @@ def test_requests_are_asked_alone_and_once(run: Path, monkeypatch: pytest.Monkey
     assert {len(names) for names in asked} == {1}
     names = [name for (name,) in asked]
     assert len(names) == len(set(names)) == one.requests * 3 / 2  # a third clip warmed up
+
+
+def test_a_submission_tells_the_hardware_of_its_run_and_no_measurement(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    measured(run / "vqa")
+    record = RunRecord.read(run / "vqa")
+    packed = pack(record, tmp_path / "subs")
+    (checked,) = check([packed], load(str(data)))
+    assert checked.record is not None, checked.problems
+    assert checked.record.starts[0]["hardware"] == record.starts[0]["hardware"]
+    assert not (packed / COST_FILE).exists()
 
 
 def test_an_answer_of_one_token_has_no_rate(data: Path, tiny_qwen: Path, tmp_path: Path) -> None:
