@@ -6,7 +6,7 @@ not kept.
 """
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from microg_bench.adapters.base import made_prompt
+from microg_bench.adapters.base import blamed, made_prompt
 from microg_bench.api import in_loop
 from microg_bench.dataset.load import Dataset
 from microg_bench.engines.base import Engine, Job, Outcome
@@ -40,7 +40,7 @@ OPTIONS = (
 )
 _ALONE = {"batch_size": 1, "max_concurrency": 1}
 _NO_GPU_MEMORY = "the engine does not tell how much memory of its GPUs it took"
-_NO_TOKENS = "no answer is longer than one token"
+_ASKED_AGAIN = "an answer that misses its schema is asked for again"
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,15 @@ class Timings:
     def all(self) -> list[Timed]:
         """The requests of all clips."""
         return [one for own in self.answered.values() for one in own]
+
+    def check(self, record: RunRecord) -> None:
+        """Accept that something was answered.
+
+        Raises:
+            EngineError: nothing was; the first failure is told.
+        """
+        if not self.answered:
+            raise EngineError(f"answered nothing: {self.failures[0].reason}", item=record.settings.title)
 
     def first_token(self) -> Delay | None:
         """The time to the first token of the first request about each clip."""
@@ -155,12 +164,20 @@ def _check_local(record: RunRecord) -> None:
 def _configured(
     record: RunRecord, sample: int, data: str | Path | Dataset | None, options: Mapping[str, Any]
 ) -> Configuration:
-    """How the sample is asked: as in the run, one request at a time."""
+    """How the sample is asked: as in the run, one request at a time, about clips that the run answered.
+
+    Raises:
+        DataError: there are fewer than two.
+        RunError: the run cannot be asked again as it was.
+    """
     dataset, task = record.dataset(data), record.settings.task
-    ids = dict.fromkeys(item.request.video_id for item in record.items(dataset))
-    chosen = shuffled(ids, 0)[: sample + 1]
+    asked: dict[str, list[str]] = {}
+    for item in record.items(dataset):
+        asked.setdefault(item.request.video_id, []).append(item.request.id)
+    whole = [clip for clip, ids in asked.items() if record.answers.keys() >= set(ids)]
+    chosen = shuffled(whole, 0)[: sample + 1]
     if len(chosen) < 2:
-        reason = f"asks about {len(chosen)} clip: two are needed, one of them to warm up"
+        reason = f"has answers about {len(chosen)} clip: two are needed, one of them to warm up"
         raise DataError(reason, path=record.path)
     place = None if isinstance(data, Dataset) else data
     one = configured_again(record, dataset, options, {"data": place, "clips": chosen, "tasks": [task]})
@@ -184,13 +201,13 @@ async def _measured(one: Configuration, record: RunRecord, progress: Progress) -
     try:
         engine.start()
         progress.stage("measuring", len(clips))
-        await _ask_about(one, engine, by_id[warm_up], Timings())
-        timings = Timings()
+        warming, timings = Timings(), Timings()
+        await _ask_about(one, engine, by_id[warm_up], warming)
+        warming.check(record)
         for name in clips:
             await _ask_about(one, engine, by_id[name], timings)
             progress.advance()
-        if not timings.all:
-            raise EngineError(f"answered nothing: {timings.failures[0].reason}", item=record.settings.title)
+        timings.check(record)
         gpus, process = await engine.gpus(), peak_memory()
         if gpus is None:
             raise EngineError("runs on devices of which nothing is known", item=record.settings.title)
@@ -223,26 +240,26 @@ def _measurement(
         requests=len(timings.all),
         failed=len(timings.failures),
         first_token=timings.first_token(),
-        tokens_per_second=timings.tokens_per_second(),
+        tokens_per_second=None if _asks_again(one) else timings.tokens_per_second(),
         seconds_per_clip=timings.seconds_per_clip(),
         memory=memory,
         weights=weights,
     )
-    return found.model_copy(update={"unknown": dict(_unknown(found, why))})
+    whys = {
+        "first_token": "no first request about a clip was answered",
+        "tokens_per_second": _ASKED_AGAIN if _asks_again(one) else "no answer is longer than one token",
+        "seconds_per_clip": "requests about each clip failed",
+        "memory": _NO_GPU_MEMORY if gpus else "this system does not tell it",
+        "weights": why,
+    }
+    known = {**found.model_dump(include=set(whys)), "memory": found.peak}
+    return found.model_copy(update={"unknown": {name: whys[name] for name in whys if known[name] is None}})
 
 
-def _unknown(found: Measurement, why_no_weights: str) -> Iterator[tuple[str, str]]:
-    """Why each value is None that is."""
-    if found.first_token is None:
-        yield "first_token", "no first request about a clip was answered"
-    if found.tokens_per_second is None:
-        yield "tokens_per_second", _NO_TOKENS
-    if found.seconds_per_clip is None:
-        yield "seconds_per_clip", "requests about each clip failed"
-    if found.peak is None:
-        yield "memory", _NO_GPU_MEMORY if found.hardware.gpus else "this system does not tell it"
-    if found.weights is None:
-        yield "weights", why_no_weights
+def _asks_again(one: Configuration) -> bool:
+    """Whether an answer may have been asked for several times, of which the last counts."""
+    schemas = (one.adapter.generation[task].answer_schema for task in one.tasks)
+    return one.engine.name == "transformers" and any(schemas)
 
 
 def _weights(one: Configuration, commit: str | None) -> tuple[int | None, str]:
@@ -261,7 +278,11 @@ async def _ask_about(one: Configuration, engine: Engine, clip: Clip, timings: Ti
     frames, _ = shown_frames(one, clip)
     for place, request in enumerate(one.requests[clip.video_id]):
         instruction = one.templates[request.task].render(request)
-        prompt = one.asked(made_prompt(one.adapter, request, instruction, frames))
+        try:
+            prompt = one.asked(made_prompt(one.adapter, request, instruction, frames))
+        except Exception as error:  # an adapter is somebody else's code
+            timings.failures.append(blamed(one.adapter, request, "prompt", error))
+            continue
         job = Job(request, prompt, frames, one.generation(request.task))
         started = time.perf_counter()
         outcome = await _answered(engine, job)

@@ -39,7 +39,7 @@ def measure(
     are not kept. Only models whose weights run on this machine can be measured, by vllm or transformers.
     """
     options = {name: value for name, value in given.items() if value is not None}
-    with interruptible("nothing"):
+    with interruptible("what was measured before"):
         found = measure_runs(run, sample, **options)
     if as_json:
         return print_json(

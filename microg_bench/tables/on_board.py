@@ -46,7 +46,7 @@ class OnBoardRow:
         )
         if rate := self.run_tokens_per_second:
             yield f"the run itself, many requests at a time: {significant(rate)} tokens/s"
-        yield from (f"{name.replace('_', ' ')} is not known: {why}" for name, why in one.unknown.items())
+        yield from (f"{name.replace('_', ' ')}: not known, {why}" for name, why in one.unknown.items())
         if one.hardware.gpus and self.run.settings.engine == "vllm":
             yield "vLLM takes memory for its cache ahead, as --gpu-memory-utilization says"
 

@@ -64,7 +64,7 @@ def test_a_table_tells_values_and_why_there_is_none(tmp_path: Path) -> None:
     assert rows[0] == ["0.5", "0.75", "40", "6", "5", "2 |"]
     assert rows[1][2] == "n/a"
     assert "A\\|" in text and "<b>" not in text
-    assert "tokens per second is not known: one token each" in text
+    assert "tokens per second: not known, one token each" in text
     assert ", 2 failed" in text
     content = to_json(one)
     assert content["hardware"] == "Board GPU"
