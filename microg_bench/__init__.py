@@ -26,6 +26,7 @@ __all__ = [
     "evaluate_async",
     "load_dataset",
     "load_run",
+    "measure",
     "merge_runs",
     "probe",
     "repeat",
@@ -40,6 +41,7 @@ _PLACES = {
     "Scorecard": "microg_bench.scorecard",
     "check_model": "microg_bench.model_checks",
     "drift": "microg_bench.drifts",
+    "measure": "microg_bench.costs",
     "merge_runs": "microg_bench.merges",
     "probe": "microg_bench.probes",
     "repeat": "microg_bench.repeats",
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         score,
         sweep,
     )
+    from microg_bench.costs import measure
     from microg_bench.dataset.load import Dataset
     from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError

@@ -24,6 +24,7 @@ VERBS = {
     "judge": ("judge", "Have a language model rate answers by meaning, and hold it against people."),
     "runs": ("runs", "List runs, show one, remove some, or join the shards of one."),
     "drift": ("drift", "Ask a sample of a run again, and compare the answers and their scores."),
+    "measure": ("measure", "Measure what a model takes on this machine: time, memory, size."),
     "tables": ("tables", "Regenerate the tables of the paper."),
     "plots": ("plots", "Draw how runs scored."),
     "report": ("report", "Write a page with everything that a run answered."),

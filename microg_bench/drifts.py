@@ -12,16 +12,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.api import Results, in_loop, run_configuration
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError, UsageError
 from microg_bench.metrics import METRICS, Score, Unavailable
-from microg_bench.options import Options, about, flag
+from microg_bench.options import Options, about
 from microg_bench.privacy import outgoing
 from microg_bench.progress import Show, shown
 from microg_bench.records import Answer, Record, TaskName
-from microg_bench.runs.configure import Configuration, configure
+from microg_bench.runs.again import TRUST, check_names, check_same, configured_again
+from microg_bench.runs.configure import Configuration
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scorecard import Counts, ServedModel
 from microg_bench.scoring.compare import runs_by_task
@@ -32,11 +32,10 @@ from microg_bench.settings import Settings
 from microg_bench.storage import write_json
 from microg_bench.tables.markdown import table
 from microg_bench.tasks import TASKS, Item, shuffled
-from microg_bench.text import markdown, unknown
+from microg_bench.text import markdown
 
 DRIFT_FILE = "drift.json"
 SAMPLE_SIZE = 50
-_TRUST = "trust_remote_code"
 # What may be given: it moves no answer, or has code run, which a run cannot. A cache would hide every drift.
 OPTIONS = (
     *(
@@ -44,16 +43,9 @@ OPTIONS = (
         for name in Options.model_fields
         if not about(name).moves_answer and name not in ("tasks", "cache", "shard")
     ),
-    _TRUST,
+    TRUST,
     "model",
 )
-# Options of the run that are not taken over.
-_LEFT_OUT = ("cache", "batch", "max_cost", "limit", "clips", "tasks", "shard", "replicas", "ray_address")
-# Settings that may differ: which part of the dataset is asked about, and names.
-_MAY_DIFFER = ("clips", "requests", "dataset", "title")
-# Its adapters were other files, and declared neither thinking nor arguments of processors; weights were not
-# identified.
-_NOT_OF_0_1 = ("adapter_sha256", "checkpoint_sha256", "thinking", "processor_args")
 
 
 class MetricDrift(Record):
@@ -239,9 +231,7 @@ def _configured(
     Raises:
         RunError: not as it was.
     """
-    for name in options:
-        if name not in OPTIONS:
-            raise UsageError(unknown("option", name, OPTIONS))
+    check_names(options, OPTIONS)
     first = next(iter(old.values()))
     dataset = first.dataset(data)
     items = [_answered(one.items(one.dataset(dataset)), one.answers) for one in old.values()]
@@ -250,28 +240,12 @@ def _configured(
     clips = list(dict.fromkeys(one.video_id for own in requests for one in own if one.id in only))
     if not clips:
         raise RunError("has no answer, so there is nothing to ask again", path=first.path)
-    kept = {name: value for name, value in first.options.items() if name not in _LEFT_OUT}
-    if kept.get(_TRUST) and not options.get(_TRUST):
-        reason = "the run allowed the code of its checkpoint to run: give this option too, if you trust it"
-        raise UsageError(reason, path=first.path, item=flag(_TRUST))
-    model = str(kept.get("model", ""))
-    if is_file(model) and "model" not in options:
-        raise UsageError(f"its adapter is a file: {name_it(model)}", path=first.path)
     place = None if isinstance(data, Dataset) else data
-    chosen = Options.of(kept, options, {"data": place, "clips": clips, "tasks": list(old)})
-    named = () if "url" in options else chosen.url
-    one = replace(configure(chosen, dataset, named_by_file=named), only=only)
+    changed = {"data": place, "clips": clips, "tasks": list(old)}
+    one = replace(configured_again(first, dataset, options, changed), only=only)
     for task, record in old.items():
-        _check_same(record, one.settings(task))
+        check_same(record, one.settings(task))
     return one
-
-
-def _check_same(record: RunRecord, now: Settings) -> None:
-    names = (*_MAY_DIFFER, *(_NOT_OF_0_1 if record.migrated else ()))
-    before = record.settings
-    alike = now.model_copy(update={name: getattr(before, name) for name in names})
-    if changed := before.difference(alike):
-        raise RunError(f"cannot be asked again as it was ({changed})", path=record.path)
 
 
 def _measured(

@@ -33,6 +33,7 @@ ORDER = (
     *(
         "progress",
         "memory",
+        "hardware",
         "children",
         "torchvision_repair",
         "_children",
@@ -56,7 +57,7 @@ ORDER = (
         "pages",
         "export",
     ),
-    *("api", "drifts", "merges", "variants", "probes", "repeats", "model_checks", "__main__", "cli"),
+    *("api", "costs", "drifts", "merges", "variants", "probes", "repeats", "model_checks", "__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -45,6 +45,7 @@ USED_BY = {
     "microg_bench/runs/replicas/cluster.py": ("ray",),
     "microg_bench/runs/replicas/local.py": ("transformers",),
     "microg_bench/memory.py": ("transformers",),
+    "microg_bench/hardware.py": ("transformers", "vllm"),
     "microg_bench/torchvision_repair.py": ("transformers",),
     "microg_bench/video/transforms.py": ("transformers",),
     "microg_bench/plots": ("plots",),

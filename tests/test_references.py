@@ -23,9 +23,11 @@ from microg_bench.dataset.labels import LAYOUT
 from microg_bench.drifts import DriftReport, MetricDrift, TaskDrift
 from microg_bench.har.recipe import Input, Network, Recipe, Training
 from microg_bench.har.runs import PredictSettings
+from microg_bench.hardware import Hardware
 from microg_bench.options import Options, flag
 from microg_bench.records import Answer, Failure, Generation, Response, Withdrawal
 from microg_bench.runs.batches import _Line
+from microg_bench.runs.cost import CostReport, Delay, Measurement, PeakMemory
 from microg_bench.runs.record import RunFile
 from microg_bench.scorecard import (
     Abstention,
@@ -102,6 +104,11 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("scorecard", "Confidence"): Confidence,
     ("scorecard", "ActionFacts"): ActionFacts,
     ("scorecard", "ActionEntry"): ActionEntry,
+    ("cost", "Fields"): CostReport,
+    ("cost", "Measurement"): Measurement,
+    ("cost", "Hardware"): Hardware,
+    ("cost", "Delay"): Delay,
+    ("cost", "PeakMemory"): PeakMemory,
     ("drift", "Fields"): DriftReport,
     ("drift", "TaskDrift"): TaskDrift,
     ("drift", "MetricDrift"): MetricDrift,

@@ -20,6 +20,9 @@ from microg_bench.tables.judged import to_json as judged_json
 from microg_bench.tables.judged import to_markdown as judged_markdown
 from microg_bench.tables.latex import document, to_latex
 from microg_bench.tables.markdown import to_markdown
+from microg_bench.tables.on_board import OnBoardTable, on_board_tables
+from microg_bench.tables.on_board import to_json as on_board_json
+from microg_bench.tables.on_board import to_markdown as on_board_markdown
 from microg_bench.tables.paper import PaperTable, paper_tables
 from microg_bench.text import unknown
 
@@ -34,6 +37,10 @@ FORMATS: dict[str, Callable[[PaperTable], str]] = {
 JUDGED: dict[str, Callable[[Sequence[JudgedTable]], str]] = {
     "md": lambda judged: "\n".join(map(judged_markdown, judged)),
     "json": lambda judged: json.dumps(list(map(judged_json, judged)), indent=2) + "\n",
+}
+ON_BOARD: dict[str, Callable[[Sequence[OnBoardTable]], str]] = {
+    "md": lambda found: "\n".join(map(on_board_markdown, found)),
+    "json": lambda found: json.dumps(list(map(on_board_json, found)), indent=2) + "\n",
 }
 ENDINGS = {"latex": "tex"}
 
@@ -83,7 +90,8 @@ def tables(
     Letters mark numbers that are not comparable with the paper, under another protocol or on other references
     for example, and those that a submission claims and nobody has verified; no difference is computed for
     them, and they are never marked as best. Submissions that `submit check` refuses are left out. Judged
-    scores stand in tables of their own, in Markdown and JSON, with judge, rubric and agreement.
+    scores and cost on board stand in tables of their own, in Markdown and JSON: the first with judge, rubric
+    and agreement, the second one a kind of hardware.
     """
     chosen = _formats(format_, list(FORMATS) if out else ["md"])
     dataset, truths = load(data) if data else None, read_truths(groundtruth)
@@ -92,15 +100,17 @@ def tables(
     cards = [record.scorecard for record in records]
     found = paper_tables(cards, scored, published=paper, submitted=submitted)
     judged, unread = judged_tables(records)
-    errors += unread
+    on_board, unmeasured = on_board_tables(records)
+    errors += [*unread, *unmeasured]
     if not found and not errors:
         raise UsageError("there is nothing to show: give --runs, --submissions or --har, or --paper")
     if out is None:
         shown = [FORMATS[name](table) for name in chosen for table in found]
         shown += [JUDGED[name](judged) for name in chosen if judged and name in JUDGED]
+        shown += [ON_BOARD[name](on_board) for name in chosen if on_board and name in ON_BOARD]
         output().print("\n".join(shown), end="")
     else:
-        _write(out, found, judged, chosen)
+        _write(out, found, judged, on_board, chosen)
     left_out(errors)
     if errors:
         raise typer.Exit(1)
@@ -115,7 +125,11 @@ def _formats(given: str | None, usual: Sequence[str]) -> Sequence[str]:
 
 
 def _write(
-    out: Path, found: Sequence[PaperTable], judged: Sequence[JudgedTable], formats: Sequence[str]
+    out: Path,
+    found: Sequence[PaperTable],
+    judged: Sequence[JudgedTable],
+    on_board: Sequence[OnBoardTable],
+    formats: Sequence[str],
 ) -> None:
     for name in formats:
         ending = ENDINGS.get(name, name)
@@ -128,4 +142,7 @@ def _write(
     for name in formats if judged else ():
         if name in JUDGED:
             write_text(out / f"judged.{name}", JUDGED[name](judged))
-    output().print(f"wrote {len(found) + len(judged)} tables to {out}")
+    for name in formats if on_board else ():
+        if name in ON_BOARD:
+            write_text(out / f"on-board.{name}", ON_BOARD[name](on_board))
+    output().print(f"wrote {len(found) + len(judged) + len(on_board)} tables to {out}")

@@ -30,6 +30,7 @@ from microg_bench.records import (
 )
 
 if TYPE_CHECKING:
+    from microg_bench.hardware import Gpu
     from microg_bench.video.decode import Frames
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class Engine(ABC):
         thinking: what is sent so that the model thinks as it should: variables of the chat template, or
             fields of what a server is sent; see `Thinking.switches`.
         marks: the pairs of texts that the model writes around its thoughts.
+        first_tokens: where a mapping is given, an engine that can tell notes when the first token of each job
+            was there, by `time.perf_counter`. It is set before `start`.
 
     `thinking_switches` are those of a model that has no adapter of its own. `structured` tells whether the
     engine has a model keep to `Generation.answer_schema`, or asks again where it does not.
@@ -81,6 +84,7 @@ class Engine(ABC):
     rejected: set[str] = field(default_factory=set, kw_only=True)
     thinking: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     marks: Marks = field(default=THOUGHT_MARKS, kw_only=True)
+    first_tokens: dict[Job, float] | None = field(default=None, kw_only=True)
     name: ClassVar[str]
     structured: ClassVar[bool] = False
     thinking_switches: ClassVar[Mapping[ThinkingLevel, Mapping[str, Any]]] = {}
@@ -149,6 +153,13 @@ class Engine(ABC):
     def provenance(self) -> dict[str, str]:
         """What moves the output and is known only once started: device, dtype, library versions."""
         return {}
+
+    async def gpus(self) -> Sequence[Gpu] | None:
+        """The GPUs that hold the weights, none where the CPU does; None where the weights are elsewhere.
+
+        Their peaks of memory are told where `first_tokens` is given.
+        """
+        return None
 
 
 @dataclass

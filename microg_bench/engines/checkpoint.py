@@ -162,6 +162,39 @@ def _known(memo: Path) -> Mapping[str, list[Any]]:
     return {name: one for name, one in content.items() if isinstance(one, list) and one}
 
 
+def weight_bytes(checkpoint: str, commit: str | None) -> int | None:
+    """The size of the files of weights that are loaded of a checkpoint that is on this machine, in bytes.
+
+    They are those that its index names, else all its safetensors.
+
+    Args:
+        checkpoint: a folder or a hub id.
+        commit: of a checkpoint from the hub.
+
+    Returns:
+        None where it holds no safetensors, or is not on this machine.
+
+    Raises:
+        DataError: its index cannot be read.
+    """
+    folder = Path(checkpoint).expanduser()
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = Path(snapshot_download(checkpoint, revision=commit, local_files_only=True))
+        except OSError:  # as it is not in the cache
+            return None
+    index = folder / "model.safetensors.index.json"
+    named = read_json(index) if index.is_file() else {}
+    weights = named.get("weight_map") if isinstance(named, dict) else None
+    names = {str(name) for name in weights.values()} if isinstance(weights, dict) else set()
+    whole = folder / "model.safetensors"
+    files = [file for file in folder.glob("*.safetensors") if not names or file.name in names]
+    sizes = [file.stat().st_size for file in ([whole] if not names and whole.is_file() else files)]
+    return sum(sizes) or None
+
+
 def _hub(checkpoint: str, revision: str | None) -> Checkpoint:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (

@@ -12,6 +12,7 @@ from microg_bench.pages.entries import Entry, check_admissible, read_entries, re
 from microg_bench.pages.folder import PageFolder, new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
 from microg_bench.pages.judged_boards import judged_boards
+from microg_bench.pages.on_board_boards import on_board_boards
 from microg_bench.pages.probe_boards import probe_boards
 from microg_bench.pages.probes_page import probes_page
 from microg_bench.pages.run_page import run_page
@@ -67,7 +68,7 @@ def build(  # noqa: PLR0913 - what stands on a leaderboard
         progress: told of the comparing and the drawing.
 
     Returns:
-        How many rows there are, and the error of each run that was left out, or whose judgements were.
+        How many rows there are, and the error of each run that was left out, or what of it was.
 
     Raises:
         UsageError: `out` holds files from elsewhere.
@@ -79,16 +80,17 @@ def build(  # noqa: PLR0913 - what stands on a leaderboard
         names = [f"runs/{_name(entry)}" for entry in entries]
         pages = [f"{name}/index.html" for name in names]
         judged, unread = judged_boards(entries, pages)
+        on_board, unmeasured = on_board_boards(entries, pages)
         pairs = comparisons(entries, progress)
         _write_runs(folder, entries, names, pictures, progress)
-        found = [*boards(entries, pages, pairs, har, submitted), *judged]
+        found = [*boards(entries, pages, pairs, har, submitted), *judged, *on_board]
         actions = (board["groups"][0] for board in found if board["task"].startswith("har"))
         rows = len(entries) + sum(len(group["rows"]) for group in actions)
         found += probe_boards(_write_probes(folder, probed, dataset, errors))
         page = render("leaderboard", COMPONENTS, {"boards": found}, title=TITLE, rows=rows)
         folder.write("index.html", page)
         folder.write("README.md", SPACE.encode())
-    return rows, [*errors, *unread]
+    return rows, [*errors, *unread, *unmeasured]
 
 
 def _name(entry: Entry) -> str:

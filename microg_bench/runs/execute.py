@@ -55,7 +55,7 @@ from microg_bench.runs.frames import (
     whole_clips,
 )
 from microg_bench.runs.record import RunRecord
-from microg_bench.runs.start import Outcomes, Usage, note_engine, note_rejected, prompted, rejected_of
+from microg_bench.runs.start import Outcomes, Usage, note_rejected, note_started, prompted, rejected_of
 from microg_bench.text import listed
 from microg_bench.video.sampling import FrameSpec, FrameUnion
 
@@ -223,8 +223,8 @@ async def _ask_engine(
         engine.start()
         provenance = engine.provenance()
         execution = Execution(engine, progress, first.open_cache(provenance), budget)
-        for record in _records(variants) if provenance else ():
-            note_engine(record, provenance)
+        if provenance:
+            await note_started(tuple(_records(variants)), engine, provenance, alone=len(variants) == 1)
         progress.stage(ASKING, *steps)
         for variant in variants:
             variant.usage.begin()

@@ -142,7 +142,7 @@ def preview(one: Configuration, today: date | None = None) -> Preview:
 
 def _example(one: Configuration, request: Request) -> Example:
     clip = next(clip for clip in one.clips if clip.video_id == request.video_id)
-    frames, order = _shown(one, clip)
+    frames, order = shown_frames(one, clip)
     try:
         prompt = made_prompt(one.adapter, request, one.templates[request.task].render(request), frames)
     except Exception as error:  # an adapter is somebody else's code
@@ -150,8 +150,12 @@ def _example(one: Configuration, request: Request) -> Example:
     return Example(request, one.asked(prompt), order)
 
 
-def _shown(one: Configuration, clip: Clip) -> tuple[Frames | None, tuple[int, ...]]:
-    """The frames of a clip as they are shown, with their indices in order."""
+def shown_frames(one: Configuration, clip: Clip) -> tuple[Frames | None, tuple[int, ...]]:
+    """The frames of a clip as they are shown, with their indices in order.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+    """
     from microg_bench.video.decode import decode
     from microg_bench.video.transforms import transformed
 

@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -97,6 +97,27 @@ def note_engine(record: RunRecord, told: Mapping[str, str]) -> None:
         reason = f"its answers are of commit {before} of {record.settings.checkpoint}, which is {now} here"
         raise RunError(f"{reason}: start another run, with --revision to keep a commit", path=record.path)
     record.note(engine=dict(told))
+
+
+async def note_started(
+    records: Sequence[RunRecord], engine: Engine, told: Mapping[str, str], *, alone: bool
+) -> None:
+    """Note in runs what their engine has `told` of itself, and the hardware where the weights are here.
+
+    The times of variants that share an engine overlap: the hardware is noted of one that is `alone`.
+
+    Raises:
+        RunError: see `note_engine`.
+    """
+    for record in records:
+        note_engine(record, told)
+    if not alone or (gpus := await engine.gpus()) is None:
+        return
+    from microg_bench.hardware import hardware
+
+    found = hardware(gpus).model_dump(mode="json")
+    for record in records:
+        record.note(hardware=found)
 
 
 @dataclass

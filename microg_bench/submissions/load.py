@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from microg_bench.errors import RunError
+from microg_bench.hardware import Hardware
 from microg_bench.options import Options
 from microg_bench.records import (
     REJECTABLE,
@@ -154,6 +155,7 @@ class PackedStart(Record):
     rejected: tuple[Rejected, ...] = ()
     reparsed: PackedReparse | None = None
     prompted: PackedRequest | None = None
+    hardware: Hardware | None = None
 
 
 class PackedRun(Record):

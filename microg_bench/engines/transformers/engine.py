@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 from microg_bench.adapters.base import split_thoughts
@@ -27,6 +28,7 @@ from microg_bench.engines.chat_template import (
 from microg_bench.engines.processor import input_facts
 from microg_bench.engines.sampling import WrittenLogprobs, sampling
 from microg_bench.engines.transformers.loading import LoadedModel, devices, load
+from microg_bench.hardware import Gpu, torch_gpu
 from microg_bench.memory import halving, out_of_memory, release_memory
 from microg_bench.records import ENABLE_THINKING, Failure, Image, Response, Text, Thinking, Video
 from microg_bench.structured import asked_again, misfit
@@ -141,13 +143,14 @@ class TransformersEngine(Engine):
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         self._check_context(jobs, prompt_tokens)
         logprobs = WrittenLogprobs() if self.options.logprobs else None
+        watching = [] if self.first_tokens is None else [partial(_note_first, jobs, self.first_tokens)]
         with torch.inference_mode():
             rows = self._ready.model.generate(
                 **self._placed(inputs),
                 max_new_tokens=generation.max_tokens,
                 do_sample=False,
                 logits_processor=sampling(generation, [job.request.id for job in jobs], logprobs),
-                stopping_criteria=[self._stop_if_cancelled],
+                stopping_criteria=[self._stop_if_cancelled, *watching],
             )
         rows = rows[:, inputs["input_ids"].shape[1] :]
         probable = logprobs.of(rows) if logprobs else [None] * len(jobs)
@@ -192,6 +195,11 @@ class TransformersEngine(Engine):
 
         return torch.full(input_ids.shape[:1], self._cancelled.is_set(), device=input_ids.device)
 
+    async def gpus(self) -> Sequence[Gpu] | None:
+        """See `Engine.gpus`; None where the weights are on another kind of device, or on disk."""
+        held = [device for device in devices(self._ready.model) if device != "cpu"]
+        return [torch_gpu(device) for device in held] if all(map(_is_cuda, held)) else None
+
     def close(self) -> None:
         """Let go of the model, and of the memory of the device."""
         if hasattr(self, "_ready"):
@@ -219,6 +227,21 @@ class TransformersEngine(Engine):
         commits |= {f"commit of {name}": commit for name, commit in getattr(model, "commits", {}).items()}
         known |= input_facts(self._ready.processor, self.options.processor_kwargs())
         return known | {name: commit for name, commit in commits.items() if commit}
+
+
+def _note_first(jobs: Sequence[Job], noted: dict[Job, float], input_ids: Any, scores: Any, **_: Any) -> Any:
+    """A criterion of stopping that never stops: it notes when the first token of each job is there."""
+    import torch
+
+    if noted.keys().isdisjoint(jobs):
+        if input_ids.is_cuda:
+            torch.cuda.synchronize(input_ids.device)  # the GPU works on while Python reads its clock
+        noted |= dict.fromkeys(jobs, time.perf_counter())
+    return torch.zeros(input_ids.shape[:1], dtype=torch.bool, device=input_ids.device)
+
+
+def _is_cuda(device: str) -> bool:
+    return device.startswith("cuda")
 
 
 def _later(before: Outcome, outcome: Outcome) -> Outcome:

@@ -8,7 +8,7 @@ prepared here. Without a GPU, vLLM runs on the CPU and in float32.
 import asyncio
 import gc
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -31,7 +31,9 @@ from microg_bench.engines.processor import input_facts
 from microg_bench.engines.sampling import row_seed
 from microg_bench.engines.vllm.arguments import check_arguments
 from microg_bench.engines.vllm.setup import RunningVllm, load
+from microg_bench.engines.vllm.worker import WORKER
 from microg_bench.errors import EngineError
+from microg_bench.hardware import Gpu
 from microg_bench.options import Options, flag
 from microg_bench.records import ENABLE_THINKING, Failure, Generation, Image, Response, Video
 from microg_bench.text import first_line
@@ -64,7 +66,7 @@ class VllmEngine(Engine):
         """Load processor and model; a hub id is downloaded where the cache lacks it."""
         checkpoint = locate(self.options.checkpoint, self.options.revision)
         self._commit = checkpoint.commit
-        self._ready = load(checkpoint, self.options)
+        self._ready = load(checkpoint, self.options, WORKER if self.first_tokens is not None else {})
         self._opened = opened_thought(self._ready.processor, self.thinking, self.marks)
 
     @property
@@ -99,8 +101,9 @@ class VllmEngine(Engine):
         try:
             prompt = await self._prompt(job)
             number = str(next(self._numbers))
-            answering = self._llm.generate(prompt, _sampling(job, self.options.logprobs), number)
-            (output,) = [output async for output in answering]
+            told = self.first_tokens is not None
+            answering = self._llm.generate(prompt, _sampling(job, self.options.logprobs, told), number)
+            output = await self._last(job, answering)
         except PromptError as error:
             return Failure(id=job.request.id, stage="prompt", reason=str(error))
         except dead:
@@ -111,6 +114,14 @@ class VllmEngine(Engine):
             reason = f"{type(cause).__name__}: {first_line(cause)}"
             return Failure(id=job.request.id, stage="engine", reason=reason)
         return self._outcome(job, output, time.perf_counter() - taken)
+
+    async def _last(self, job: Job, answering: AsyncIterator[Any]) -> Any:
+        """The last of what vLLM tells of `job`; the first, where each step is told, has its first token."""
+        output = None
+        async for output in answering:  # noqa: B007 - the last one counts
+            if self.first_tokens is not None:
+                self.first_tokens.setdefault(job, time.perf_counter())
+        return output
 
     async def _prompt(self, job: Job) -> Any:
         """The tokens of `job` with its frames in place, as vLLM's renderer makes them.
@@ -167,6 +178,16 @@ class VllmEngine(Engine):
             logprob=None if written.cumulative_logprob is None else min(0.0, written.cumulative_logprob),
         )
 
+    async def gpus(self) -> Sequence[Gpu] | None:
+        """See `Engine.gpus`."""
+        config = self._llm.vllm_config
+        if config.device_config.device_type == "cpu":
+            return []
+        if self.first_tokens is not None:
+            return [Gpu(*told) for told in await self._llm.collective_rpc("told_gpu")]
+        platform: Any = import_module("vllm.platforms").current_platform
+        return [Gpu(platform.get_device_name(k)) for k in range(config.parallel_config.world_size)]
+
     def close(self) -> None:
         """End the model and its process."""
         if hasattr(self, "_ready"):
@@ -222,9 +243,10 @@ def _video(frames: Frames) -> Any:
     return frames.pixels, metadata
 
 
-def _sampling(job: Job, logprobs: bool) -> Any:
+def _sampling(job: Job, logprobs: bool, each: bool) -> Any:
+    """How `job` is written; `each` step is told, with all tokens so far, or only the last."""
     parameters: Any = import_module("vllm.sampling_params")
-    wanted = job.generation
+    wanted, kinds = job.generation, parameters.RequestOutputKind
     return parameters.SamplingParams(
         max_tokens=wanted.max_tokens,
         temperature=wanted.temperature,
@@ -233,7 +255,7 @@ def _sampling(job: Job, logprobs: bool) -> Any:
         structured_outputs=_structured_outputs(wanted),
         logprobs=0 if logprobs else None,  # of the tokens that are written, and of no others
         detokenize=False,
-        output_kind=parameters.RequestOutputKind.FINAL_ONLY,
+        output_kind=kinds.CUMULATIVE if each else kinds.FINAL_ONLY,
     )
 
 

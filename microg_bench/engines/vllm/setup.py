@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -74,8 +74,8 @@ class RunningVllm:
     stderr: CapturedStderr
 
 
-def load(checkpoint: Checkpoint, options: Options) -> RunningVllm:
-    """Start vLLM with `checkpoint`.
+def load(checkpoint: Checkpoint, options: Options, more: Mapping[str, Any]) -> RunningVllm:
+    """Start vLLM with `checkpoint`; `more` are further arguments of its engine.
 
     Raises:
         MissingExtraError: vLLM or something that it needs is not installed.
@@ -86,7 +86,7 @@ def load(checkpoint: Checkpoint, options: Options) -> RunningVllm:
         warnings.simplefilter("ignore")
         _import_vllm()
         try:
-            return _load(checkpoint, options, stderr)
+            return _load(checkpoint, options, stderr, more)
         except EngineError:
             raise
         except Exception as error:  # vLLM raises anything from OSError to pydantic's errors
@@ -123,10 +123,12 @@ def _quiet() -> bool:
     return os.environ["VLLM_LOGGING_LEVEL"] == _QUIET["VLLM_LOGGING_LEVEL"]
 
 
-def _load(checkpoint: Checkpoint, options: Options, stderr: CapturedStderr) -> RunningVllm:
+def _load(
+    checkpoint: Checkpoint, options: Options, stderr: CapturedStderr, more: Mapping[str, Any]
+) -> RunningVllm:
     source = checkpoint.source(options.trust_remote_code)
     processor = load_processor(checkpoint, source, options)
-    chosen = _arguments(checkpoint, options)
+    chosen = {**_arguments(checkpoint, options), **more}
     if prepare_cpu():
         chosen = CPU_ARGUMENTS | chosen
         if options.tensor_parallel_size == options.pipeline_parallel_size == 1:

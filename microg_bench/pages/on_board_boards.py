@@ -1,0 +1,72 @@
+"""Boards of what models take on board, one for each kind of hardware, apart from those of the protocols."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from microg_bench.errors import MicrogError
+from microg_bench.pages.boards import Json, own_row, rounded
+from microg_bench.pages.entries import Entry
+from microg_bench.runs.cost import QUANTITIES
+from microg_bench.scorecard import NO_BENCHMARK
+from microg_bench.tables.on_board import OnBoardRow, OnBoardTable, on_board_tables
+from microg_bench.tables.published import PublishedTable, read_facts, read_published
+from microg_bench.tasks import TASKS
+
+_ABOUT = (
+    "Scores ×100, higher is better. Asked one request at a time on this hardware, after a warm-up; higher "
+    "tokens/s are better, and less of everything else. Only rows of the same hardware stand together."
+)
+
+
+def on_board_boards(entries: Sequence[Entry], pages: Sequence[str]) -> tuple[list[Json], list[MicrogError]]:
+    """A board for each task, set of references and kind of hardware, and the error of each run left out.
+
+    `pages` are the pages of the entries, relative to that of the leaderboard.
+    """
+    found, errors = on_board_tables(entry.run for entry in entries)
+    published = {one.task: read_published(one) for one in read_facts().tables if one.task != "har"}
+    rows = {entry.run.path: (entry, page) for entry, page in zip(entries, pages, strict=True)}
+    return [_board(one, published[one.task], rows) for one in found], errors
+
+
+def _board(one: OnBoardTable, table: PublishedTable, rows: Mapping[Path, tuple[Entry, str]]) -> Json:
+    first = one.first
+    return {
+        "title": f"{TASKS[one.task].title}, on board",
+        "labels": list(table.facts.headings),
+        "columns": [*one.metrics, *(quantity.name for quantity in QUANTITIES)],
+        "lower": [quantity.name for quantity in QUANTITIES if quantity.lower],
+        "told": "",
+        "about": _ABOUT,
+        "task": f"on-board-{one.task}",
+        "protocol": f"{one.hardware}; protocol {first.protocol}",
+        "dataset": read_facts().datasets.get(first.fingerprint) or first.dataset,
+        "fingerprint": first.fingerprint[:12],
+        "items": max(row.card.items for row in one.rows),
+        "unit": "×100",
+        "warning": "" if first.is_benchmark else f"{NO_BENCHMARK}; nothing is ranked".capitalize(),
+        "groups": [
+            {
+                "kind": "model",
+                "title": "Models",
+                "rows": [_row(row, one, table, *rows[row.run.path]) for row in one.rows],
+            }
+        ],
+        "pairs": [],
+    }
+
+
+def _row(row: OnBoardRow, one: OnBoardTable, table: PublishedTable, entry: Entry, page: str) -> Json:
+    """The row of a run, with what was measured behind its scores."""
+    own = own_row(table, read_facts(), entry, page, one.metrics)
+    none: list[None] = [None] * len(QUANTITIES)
+    empty = [""] * len(QUANTITIES)
+    return {
+        **own,
+        "values": [*own["values"], *(rounded(quantity.of(row.measurement)) for quantity in QUANTITIES)],
+        "bounds": [*own["bounds"], *none],
+        "signatures": [*own["signatures"], *empty],
+        "faults": [*own["faults"], *empty],
+        "notes": [*own["notes"], *row.notes()],
+        "ranked": own["ranked"] and one.first.is_benchmark,
+    }
