@@ -27,6 +27,7 @@ __all__ = [
     "load_dataset",
     "load_run",
     "merge_runs",
+    "paraphrase",
     "probe",
     "repeat",
     "score",
@@ -40,6 +41,7 @@ _PLACES = {
     "Scorecard": "microg_bench.scorecard",
     "drift": "microg_bench.drifts",
     "merge_runs": "microg_bench.merges",
+    "paraphrase": "microg_bench.paraphrases",
     "probe": "microg_bench.probes",
     "repeat": "microg_bench.repeats",
 }
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from microg_bench.dataset.load import Dataset
     from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError
+    from microg_bench.paraphrases import paraphrase
     from microg_bench.probes import probe
     from microg_bench.repeats import repeat
     from microg_bench.runs.record import RunRecord

@@ -56,7 +56,7 @@ ORDER = (
         "pages",
         "export",
     ),
-    *("api", "drifts", "merges", "variants", "probes", "repeats", "__main__", "cli"),
+    *("api", "drifts", "merges", "variants", "probes", "repeats", "paraphrases", "__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}
 MODULES = sorted(PACKAGE.rglob("*.py"))
