@@ -26,7 +26,7 @@ def plots(
     runs: Annotated[list[Path], typer.Argument(help="Scored runs, or folders of runs at any depth.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
 ) -> None:
-    """Draw scores with intervals, by source video and question word, and by number of frames.
+    """Draw scores with intervals, by source video and question word, how slices differ, and over frames.
 
     Needs the extra plots. Runs of one task must have asked the same items and be scored in the same way. A
     chart by number of frames is drawn where runs differ in nothing else.
