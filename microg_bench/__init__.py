@@ -28,6 +28,7 @@ __all__ = [
     "load_run",
     "measure",
     "merge_runs",
+    "paraphrase",
     "probe",
     "repeat",
     "score",
@@ -43,6 +44,7 @@ _PLACES = {
     "drift": "microg_bench.drifts",
     "measure": "microg_bench.costs",
     "merge_runs": "microg_bench.merges",
+    "paraphrase": "microg_bench.paraphrases",
     "probe": "microg_bench.probes",
     "repeat": "microg_bench.repeats",
 }
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError
     from microg_bench.model_checks import check_model
+    from microg_bench.paraphrases import paraphrase
     from microg_bench.probes import probe
     from microg_bench.repeats import repeat
     from microg_bench.runs.record import RunRecord

@@ -19,6 +19,7 @@ VERBS = {
     "sweep": ("sweep", "Ask one model with every number of frames and every prompt."),
     "probe": ("probe", "Ask a model again with changed frames: does it look at the clip?"),
     "repeat": ("repeat", "Ask a model that samples several times: how much of a score is chance?"),
+    "paraphrase": ("paraphrase", "Ask a model the same questions in other words: do its answers change?"),
     "score": ("score", "Score a run again, or a predictions file from elsewhere."),
     "compare": ("compare", "Compare runs item by item, with intervals and p-values."),
     "judge": ("judge", "Have a language model rate answers by meaning, and hold it against people."),

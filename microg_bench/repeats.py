@@ -13,14 +13,13 @@ from microg_bench.api import Results, in_loop, run_variants
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import UsageError
 from microg_bench.options import flag
+from microg_bench.pages.repeats_page import write_repeats_page
 from microg_bench.progress import Progress, Show, shown
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.preview import Previews, preview
-from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats, repeats_report
+from microg_bench.scoring.repeats import RepeatsReport, repeats_report
 from microg_bench.storage import write_json, write_text
-from microg_bench.tables.markdown import table
-from microg_bench.tasks import TASKS
-from microg_bench.text import markdown
+from microg_bench.tables.repeats import repeats_table
 from microg_bench.variants import beside, placed, refuse
 
 REPEATS_FILE, TABLE_FILE = "repeats.json", "repeats.md"
@@ -30,15 +29,19 @@ REFUSED = ("seed", "transforms", "batch", "shard")  # what repeats set themselve
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Repeated:
-    """What repeats give: the folder, the report, and the results of each repeat, such as ``seed-0``."""
+    """What repeats give: the folder, the report, and the results of each repeat, such as ``seed-0``.
+
+    `page` is the file for a browser.
+    """
 
     folder: Path
     report: RepeatsReport
     results: Mapping[str, Results]
+    page: Path
 
     def table(self) -> str:
         """One table a task in Markdown, one row a metric."""
-        return _tables(self.report)
+        return repeats_table(self.report)
 
     def _repr_markdown_(self) -> str:
         return self.table()  # what a notebook shows
@@ -78,11 +81,14 @@ def repeat(
         first = found["seed-0"]
         root = Path(run) if run else beside(first, "repeats")
         results = in_loop(run_variants(placed(found, root), root, callback, yes))
-    records = [{task: one.records[task] for task in first.options.tasks} for one in results.values()]
-    report = repeats_report(records)
-    write_json(root / REPEATS_FILE, report.model_dump(mode="json", by_alias=True))
-    write_text(root / TABLE_FILE, _tables(report))
-    return Repeated(root, report, results)
+        records = {
+            name: {task: one.records[task] for task in first.options.tasks} for name, one in results.items()
+        }
+        report = repeats_report(list(records.values()))
+        write_json(root / REPEATS_FILE, report.model_dump(mode="json", by_alias=True))
+        write_text(root / TABLE_FILE, repeats_table(report))
+        page = write_repeats_page(root, report, records, first.dataset)
+    return Repeated(root, report, results, page)
 
 
 def preview_repeats(
@@ -127,27 +133,3 @@ def configured(
         reason = "repeats of greedy decoding are the same: give a temperature above 0"
         raise UsageError(reason, item=flag("temperature"))
     return found
-
-
-def _tables(report: RepeatsReport) -> str:
-    return "\n".join(_table(one, report.repeats) for one in report.tasks)
-
-
-def _table(one: TaskRepeats, repeats: int) -> str:
-    rows = [[markdown(name), *_cells(score)] for name, score in one.metrics.items()]
-    columns = ["Metric", "Mean", "95% interval", "Within", "Between", "Lowest", "Highest"]
-    share = "n/a" if one.same is None else f"{one.same:.1%}"
-    notes = [
-        f"{repeats} repeats of {one.items} requests; {share} of them have the same answer in all",
-        "within: standard deviation of one repeat's score by the chance of sampling; between: by the choice "
-        "of source videos; the interval of the mean holds both",
-    ]
-    lines = [f"{TASKS[one.task].title}\n", *table(columns, rows, "l" + "r" * 6)]
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
-
-
-def _cells(score: RepeatedScore) -> list[str]:
-    bounds = f"{score.interval[0]:.2f} to {score.interval[1]:.2f}" if score.interval else "n/a"
-    between = "n/a" if score.between is None else f"{score.between:.2f}"
-    values = [min(score.scores), max(score.scores)]
-    return [f"{score.mean:.2f}", bounds, f"{score.within:.2f}", between, *(f"{one:.2f}" for one in values)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from operator import not_
 from typing import Any, Literal
 
 from pydantic import Field
@@ -42,7 +43,9 @@ class Settings(Record):
     `frames` are the frames that the model is shown, None where none are decoded: it sees no video, or is sent
     the clip's own file (`media.kind` is then "clip"). `media` is None for an engine in this process.
     `clips` are the ids of the clips that are asked about, None for all of the dataset; `requests` those of
-    the requests, None for all of the clips'. `shard` is the part of a divided run that this is, as ``3/8``.
+    the requests, None for all of the clips'. `paraphrases` are questions in other words, by the id of their
+    request; where there are any, they alone are asked, and nothing is written of them where there are none.
+    `shard` is the part of a divided run that this is, as ``3/8``.
     `checkpoint_sha256` identifies the content of a local checkpoint, None for any other. `processor_args` are
     the arguments of the checkpoint's processor that are stated, such as ``videos.size``; others are as the
     checkpoint and the library have them. `title` is the adapter's, with the checkpoint where that is another
@@ -73,6 +76,7 @@ class Settings(Record):
     fingerprint: str
     clips: tuple[str, ...] | None
     requests: tuple[str, ...] | None = None
+    paraphrases: dict[str, str] = Field(default_factory=dict, exclude_if=not_)
     shard: str | None = None
 
     @property

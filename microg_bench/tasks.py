@@ -1,7 +1,7 @@
 """The tasks: what `caption` and `vqa` ask of a clip, what the right answer is, which scores apply."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from microg_bench.errors import UsageError
@@ -9,6 +9,7 @@ from microg_bench.records import BenchmarkTask, Clip, Request, TaskName
 from microg_bench.text import unknown
 
 UNANSWERABLE = "not mentioned"
+_PARAPHRASE = "@"  # between the id of a question and the hash of its paraphrase
 QUESTION_WORDS = ("what", "who", "how", "where", "why", "which", "when")
 
 
@@ -74,11 +75,42 @@ def get_task(name: str) -> Task:
     raise UsageError(unknown("task", name, TASKS))
 
 
-def items_of(task: Task, clips: Iterable[Clip], only: Collection[str] | None = None) -> tuple[Item, ...]:
-    """The items of `task` over `clips`, in dataset order: all, or those of the request ids in `only`."""
-    return tuple(
-        item for clip in clips for item in task.items(clip) if only is None or item.request.id in only
-    )
+def items_of(
+    task: Task,
+    clips: Iterable[Clip],
+    only: Collection[str] | None = None,
+    paraphrases: Mapping[str, str] | None = None,
+) -> tuple[Item, ...]:
+    """The items of `task` over `clips`, in dataset order: all, or those of the request ids in `only`.
+
+    Where there are `paraphrases`, by the ids of their requests, they are asked in place of their questions,
+    and nothing else is.
+    """
+    items: Iterable[Item] = (item for clip in clips for item in task.items(clip))
+    if paraphrases:
+        items = _paraphrased(items, paraphrases)
+    return tuple(item for item in items if only is None or item.request.id in only)
+
+
+def paraphrase_id(question: str, text: str) -> str:
+    """The id of a request that asks `text` in place of the question with the id `question`.
+
+    It has the hash of the text: no answer to other words counts.
+    """
+    return f"{question}{_PARAPHRASE}{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def question_id(request: str) -> str:
+    """The id of the question that a request of `paraphrase_id` asks."""
+    return request.rpartition(_PARAPHRASE)[0]
+
+
+def _paraphrased(items: Iterable[Item], paraphrases: Mapping[str, str]) -> Iterator[Item]:
+    asked = {question_id(name): (name, text) for name, text in paraphrases.items()}
+    for item in items:
+        if found := asked.get(item.request.id):
+            name, text = found
+            yield Item(item.request.model_copy(update={"id": name, "question": text}), item.reference)
 
 
 def shuffled(ids: Iterable[str], seed: int) -> list[str]:

@@ -57,7 +57,8 @@ ORDER = (
         "pages",
         "export",
     ),
-    *("api", "costs", "drifts", "merges", "variants", "probes", "repeats", "model_checks", "__main__", "cli"),
+    *("api", "costs", "drifts", "merges", "variants", "probes", "repeats", "paraphrases", "model_checks"),
+    *("__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -24,7 +24,7 @@ from microg_bench.scoring.probes import PROBES
 from microg_bench.video.pool import DecodePool
 from tests.helpers.datasets import ROOT, bench, make_dataset
 from tests.helpers.oriented import Even, Oriented, answered_by, upright_dataset
-from tests.helpers.runs import wait_until
+from tests.helpers.runs import contents, wait_until
 from tests.helpers.stand_in import write_adapter
 
 pytestmark = pytest.mark.heavy
@@ -159,17 +159,6 @@ def test_the_same_shuffle_is_shown_twice(model: Path, data: Path, tmp_path: Path
     assert {name: one.answer for name, one in first.items()} == {
         name: one.answer for name, one in second.items()
     }
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files below a folder; of run.json all but its starts."""
-    found = {}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = file.read_bytes()
-        if file.name == "run.json":
-            content = json.dumps({**json.loads(content), "starts": None}).encode()
-        found[str(file.relative_to(folder))] = content
-    return found
 
 
 def test_probes_that_were_killed_end_as_undisturbed_ones(upright: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from microg_bench.scorecard import (
     ServedModel,
     Signature,
 )
+from microg_bench.scoring.paraphrases import ParaphrasesReport, QuestionWordings, WordingEffect
 from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
 from microg_bench.settings import Media, PromptId, Settings
@@ -125,6 +126,9 @@ TABLES: dict[tuple[str, str], type[BaseModel]] = {
     ("repeats", "Fields"): RepeatsReport,
     ("repeats", "TaskRepeats"): TaskRepeats,
     ("repeats", "RepeatedScore"): RepeatedScore,
+    ("paraphrases", "Fields"): ParaphrasesReport,
+    ("paraphrases", "WordingEffect"): WordingEffect,
+    ("paraphrases", "QuestionWordings"): QuestionWordings,
     ("annotation", "Candidate"): Candidate,
     ("annotation", "Ratings"): Ratings,
     ("annotation", "AnswerComparison"): AnswerComparison,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 from typer.core import TyperGroup
 
+from microg_bench.errors import MissingExtraError
 from microg_bench.scorecard import Scorecard
 from microg_bench.text import printable, visible
 
@@ -79,6 +80,15 @@ def unscored(shard: str, root: Path) -> str:
     """How the shards of a run are scored."""
     again = f"`microg-bench runs merge {root} --out DIR`"
     return f"shard {shard} is not scored by itself: when all have ended, {again} joins and scores them"
+
+
+def drawn(draw: Callable[[], list[Path]]) -> list[Path]:
+    """The charts that `draw` writes; a line says why there are none."""
+    try:
+        return draw()
+    except MissingExtraError as error:
+        note(f"no chart: {error}")
+        return []
 
 
 def warn_of_doubts(cards: Mapping[str, Scorecard]) -> None:

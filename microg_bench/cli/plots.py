@@ -35,7 +35,7 @@ def plots(
         typer.Option(help="Score of the charts of cost on board.", show_default="the first of the task"),
     ] = None,
 ) -> None:
-    """Draw scores with intervals, by source video and question word, and by number of frames.
+    """Draw scores with intervals, by source video and question word, how slices differ, and over frames.
 
     Needs the extra plots. Runs of one task must have asked the same items and be scored in the same way. A
     chart by number of frames is drawn where runs differ in nothing else, and one of scores against cost on

@@ -5,14 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import AsJson, interruptible, note, output, print_json
+from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_json
 from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import Yes, finish
-from microg_bench.errors import MissingExtraError
 from microg_bench.plots.probes import draw_probes
 from microg_bench.probes import TABLE_FILE, preview_probes
 from microg_bench.probes import probe as ask
-from microg_bench.scoring.probes import PROBES, ProbeReport
+from microg_bench.scoring.probes import PROBES
 from microg_bench.tables.probes import PROBES_FILE
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -63,18 +62,9 @@ def probe(
     with interruptible():
         asked = ask(model, data, tasks, probes=probes, run=run, pictures=pictures, yes=yes, **options)
     files = [asked.folder / TABLE_FILE, asked.folder / PROBES_FILE, asked.page]
-    charts = draw(asked.report, asked.folder)
+    files += drawn(lambda: draw_probes(asked.report, asked.folder))
     if as_json:
         print_json(asked.report.to_json())
     else:
-        output().print("\n".join([asked.table(), *map(str, [*files, *charts])]))
+        output().print("\n".join([asked.table(), *map(str, files)]))
     finish(asked.results.values())
-
-
-def draw(report: ProbeReport, folder: Path) -> list[Path]:
-    """The charts of probes; a line says why there are none."""
-    try:
-        return draw_probes(report, folder)
-    except MissingExtraError as error:
-        note(f"no chart: {error}")
-        return []

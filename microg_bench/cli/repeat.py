@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import interruptible, output
+from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_json
 from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import Yes, finish
+from microg_bench.plots.repeats import draw_repeats
 from microg_bench.repeats import LEAST, MOST, REFUSED, REPEATS_FILE, TABLE_FILE, preview_repeats
 from microg_bench.repeats import repeat as ask
 
@@ -34,6 +35,7 @@ def repeat(
         typer.Option(help="Folder of the runs.", show_default="runs/MODEL-DATASET-HASH-repeats"),
     ] = None,
     yes: Yes = False,
+    as_json: AsJson = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be asked and what it costs; ask nothing.")
     ] = False,
@@ -42,7 +44,8 @@ def repeat(
     """Ask a model that samples the same requests several times, and tell what its scores vary by.
 
     The result is a table with each mean score and its interval, and the variance within the model apart from
-    that between clips. Repeats share the engine and the decoding of each clip.
+    that between clips; a page with all answers; and, with the extra plots, a chart. Repeats share the engine
+    and the decoding of each clip.
     """
     options = {name: value for name, value in given.items() if value is not None}
     model, tasks = options.pop("model", ""), options.pop("tasks", ("caption", "vqa"))
@@ -52,6 +55,10 @@ def repeat(
         return
     with interruptible():
         asked = ask(model, data, tasks, repeats=repeats, run=run, yes=yes, **options)
-    files = [str(asked.folder / name) for name in (TABLE_FILE, REPEATS_FILE)]
-    output().print("\n".join([asked.table(), *files]))
+    files = [asked.folder / TABLE_FILE, asked.folder / REPEATS_FILE, asked.page]
+    files += drawn(lambda: draw_repeats(asked.report, asked.folder))
+    if as_json:
+        print_json(asked.report.model_dump(mode="json", by_alias=True))
+    else:
+        output().print("\n".join([asked.table(), *map(str, files)]))
     finish(asked.results.values())

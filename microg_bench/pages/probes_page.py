@@ -140,8 +140,11 @@ def _data(probed: ProbedRuns, dataset: Dataset | None, strips: Strips) -> dict[s
                 "id": request.id,
                 "question": request.question,
                 "reference": reference,
-                **_answers(
-                    request.id, [probed.conditions[label][probed.report.tasks[task]] for label in labels]
+                **side_by_side(
+                    [
+                        said_of(request.id, own[probed.report.tasks[task]])
+                        for own in probed.conditions.values()
+                    ]
                 ),
             }
             for task, request, reference in asked
@@ -199,8 +202,12 @@ def _clip(shown: Recorded | None, strip: Strip | None, label: str) -> dict[str, 
     }
 
 
-def _answers(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
-    """The texts that were answered, each once, and of each condition its place; None for no answer."""
-    said = [one.answers[name].answer if name in one.answers else None for one in runs]
+def said_of(name: str, run: RunRecord) -> str | None:
+    """What a run answered to a request; None where it has no answer."""
+    return run.answers[name].answer if name in run.answers else None
+
+
+def side_by_side(said: Sequence[str | None]) -> dict[str, Any]:
+    """The texts that several runs answered, each once, and the place of that of each run; None for none."""
     texts = list(dict.fromkeys(text for text in said if text is not None))
     return {"texts": texts, "answers": [None if text is None else texts.index(text) for text in said]}

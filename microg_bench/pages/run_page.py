@@ -253,7 +253,7 @@ def item_json(run: RunRecord, request: Request, reference: str | None, scores: I
         "question": request.question,
         "reference": reference,
         "unanswerable": asked and is_unanswerable(reference or ""),
-        "scores": [_rounded(items.get(request.id)) for items in scores.values()],
+        "scores": [rounded(items.get(request.id)) for items in scores.values()],
     }
     if answer:
         item["answer"] = answer.answer
@@ -289,7 +289,7 @@ def _cut(thoughts: str) -> str:
     return f"{thoughts[:MAX_THOUGHTS]}… ({len(thoughts):,} characters in all, see {JOURNAL_FILE})"
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
     """A score with as many digits as a page needs; None for what is no number."""
     return None if value is None or not math.isfinite(value) else round(value, 3)
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from microg_bench.errors import DataError, UsageError
 from microg_bench.plots.canvas import canvas, clean, save
-from microg_bench.plots.draw import Cards, draw_bars, draw_heat, draw_over_frames, labels, numbered
+from microg_bench.plots.draw import (
+    Cards,
+    draw_bars,
+    draw_differences,
+    draw_heat,
+    draw_over_frames,
+    labels,
+    numbered,
+)
 from microg_bench.scorecard import NO_BENCHMARK, Scorecard
 from microg_bench.tasks import TASKS, get_task
 
@@ -22,6 +30,7 @@ CHARTS: dict[str, tuple[str, Draw]] = {
     "source": ("by source video", partial(draw_heat, kind="source")),
     "question-word": ("by question word", partial(draw_heat, kind="question_word")),
     "answerable": ("by whether the clip answers the question", partial(draw_heat, kind="answerable")),
+    "slices": ("by slice, less the other items; *: p < 0.05 after Holm's correction", draw_differences),
     "frames": ("by number of frames", draw_over_frames),
 }
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from math import log2
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from microg_bench.plots.canvas import COLOURS, clean
 from microg_bench.scorecard import Scorecard, ScoreEntry
@@ -36,7 +36,9 @@ MOST_VALUES = 3  # settings in a label
 _NO_LABEL = {"title", "task", "dataset", "fingerprint", "clips", "generation", "media"}
 Cards = Mapping[str, Scorecard]
 Slices = Mapping[str, SliceEntry]
+Row = tuple[str, str]  # kind and label of a slice
 Points = dict[int, Scorecard]
+Of = TypeVar("Of")
 
 
 def draw_bars(figure: Figure, cards: Cards) -> bool:
@@ -107,25 +109,75 @@ def draw_heat(figure: Figure, cards: Cards, kind: str) -> bool:
         return False
     sizes = {row: one.items for slices in sliced.values() for row, one in slices.items()}
     rows = sorted(sizes, key=lambda row: (-sizes[row], row))[:MOST_ROWS]
-    width = max(FIELD[0] * len(names), NARROWEST)
-    titles = [_wrapped(label, width) for label in sliced]
-    lines = max(title.count("\n") for title in titles)
-    across = min(len(sliced), int(WIDEST / width) or 1)
-    down = -(-len(sliced) // across)
-    height = FIELD[1] * len(rows) + TITLE_LINE * lines + 1.0
-    figure.set_size_inches(max(6.0, width * across + 2.2), height * down + 0.4)
-    panels = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
     entries = [one for slices in sliced.values() for one in slices.values()]
     highest = {name: max(one.scores.get(name, 0.0) for one in entries) or 1.0 for name in names}
-    for axes, title, slices in zip(panels, titles, sliced.values(), strict=False):
-        _heat_panel(axes, slices, rows, highest)
-        axes.set_title(title, fontsize=8)
-    for axes in panels[len(sliced) :]:
-        axes.set_visible(False)
-    panels[0].set_yticks(range(len(rows)), [clean(f"{row} ({sizes[row]:,})") for row in rows])
+    panels = _heat_panels(figure, list(sliced), [f"{row} ({sizes[row]:,})" for row in rows], len(names))
+    for axes, slices in zip(panels, sliced.values(), strict=True):
+        _scores(axes, slices, rows, highest)
     if more := len(sizes) - len(rows):
         figure.supylabel(f"the {len(rows)} largest; {more:,} more are not shown")
     return True
+
+
+def draw_differences(figure: Figure, cards: Cards) -> bool:
+    """Draw how slices of all kinds differ from the other items onto `figure`, a panel a run.
+
+    A row is a slice and a column a metric: the score of the slice less that of the other items of its kind.
+    The darker a field, the nearer it is to the largest difference of its metric; blue is above, red below. A
+    difference that is significant after correction is bold, with a star. Of very many slices those that
+    differ and the largest are shown. False where no card compares slices.
+    """
+    compared = {label: _compared(card) for label, card in cards.items()}
+    compared = {label: slices for label, slices in compared.items() if slices}
+    found = {row: one for slices in compared.values() for row, one in slices.items()}
+    entries = [one for slices in compared.values() for one in slices.values()]
+    names = [name for name in _metrics(cards) if any(name in one.differences for one in entries)]
+    if not names:
+        return False
+    differs = {row for slices in compared.values() for row, one in slices.items() if one.differs}
+    first = sorted(found, key=lambda row: (row not in differs, -found[row].items))[:MOST_ROWS]
+    rows = [row for row in found if row in set(first)]
+    labelled = [f"{kind.replace('_', ' ')}: {name} ({found[kind, name].items:,})" for kind, name in rows]
+    panels = _heat_panels(figure, list(compared), labelled, len(names))
+    values = {
+        name: [one.differences[name].value for one in entries if name in one.differences] for name in names
+    }
+    reach = {name: max(map(abs, own)) or 1.0 for name, own in values.items()}
+    for axes, slices in zip(panels, compared.values(), strict=True):
+        _differences(axes, slices, rows, reach)
+    if more := len(found) - len(rows):
+        figure.supylabel(
+            f"{len(rows)} slices: those that differ, and the largest; {more:,} more are not shown"
+        )
+    return True
+
+
+def _compared(card: Scorecard) -> dict[Row, SliceEntry]:
+    """The slices that are compared with the other items, by kind and label, the largest of a kind first."""
+    return {
+        (kind, label): one
+        for kind, slices in card.slices.items()
+        for label, one in sorted(slices.items(), key=lambda pair: (-pair[1].items, pair[0]))
+        if one.differences
+    }
+
+
+def _heat_panels(figure: Figure, titles: Sequence[str], rows: Sequence[str], columns: int) -> list[Axes]:
+    """Empty panels with these titles, for heat maps of the same rows and as many columns."""
+    width = max(FIELD[0] * columns, NARROWEST)
+    wrapped = [_wrapped(title, width) for title in titles]
+    lines = max(title.count("\n") for title in wrapped)
+    across = min(len(titles), int(WIDEST / width) or 1)
+    down = -(-len(titles) // across)
+    height = FIELD[1] * len(rows) + TITLE_LINE * lines + 1.0
+    figure.set_size_inches(max(6.0, width * across + 2.2), height * down + 0.4)
+    panels = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
+    for axes, title in zip(panels, wrapped, strict=False):
+        axes.set_title(title, fontsize=8)
+    for axes in panels[len(titles) :]:
+        axes.set_visible(False)
+    panels[0].set_yticks(range(len(rows)), list(map(clean, rows)))
+    return panels[: len(titles)]
 
 
 def _wrapped(label: str, width: float) -> str:
@@ -133,17 +185,48 @@ def _wrapped(label: str, width: float) -> str:
     return "\n".join(part for line in label.splitlines() for part in wrap(line, int(width / TITLE_LETTER)))
 
 
-def _heat_panel(axes: Axes, slices: Slices, rows: Sequence[str], highest: Mapping[str, float]) -> None:
+def _scores(axes: Axes, slices: Slices, rows: Sequence[str], highest: Mapping[str, float]) -> None:
+    """The scores of a run, by slice and metric."""
     values = [[slices[row].scores.get(name) if row in slices else None for name in highest] for row in rows]
-    tops = highest.values()
-    shares = [[(value or 0.0) / top for value, top in zip(line, tops, strict=True)] for line in values]
+    shares = _shares(values, highest)
     axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0, vmax=1.15)
-    for y, line in enumerate(values):
-        for x, value in enumerate(line):
-            if value is not None:
-                ink = "white" if shares[y][x] > DARK else "black"
-                axes.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=6.5, color=ink)
-    names = [clean(name, 16) for name in highest]
+    for (y, x), value in _fields(values):
+        _write(axes, x, y, f"{value:.1f}", shares[y][x])
+    _name_columns(axes, highest)
+
+
+def _differences(
+    axes: Axes, slices: Mapping[Row, SliceEntry], rows: Sequence[Row], reach: Mapping[str, float]
+) -> None:
+    """The differences of a run, by slice and metric."""
+    entries = [
+        [slices[row].differences.get(name) if row in slices else None for name in reach] for row in rows
+    ]
+    shares = _shares([[None if one is None else one.value for one in line] for line in entries], reach)
+    axes.imshow(shares, aspect="auto", cmap="RdBu", vmin=-1.15, vmax=1.15)
+    for (y, x), one in _fields(entries):
+        _write(axes, x, y, f"{one.value:+.1f}{'*' if one.differs else ''}", abs(shares[y][x]), one.differs)
+    _name_columns(axes, reach)
+
+
+def _shares(values: Sequence[Sequence[float | None]], tops: Mapping[str, float]) -> list[list[float]]:
+    """Values as shares of the top of their column; what is not there is 0."""
+    return [[(value or 0.0) / top for value, top in zip(line, tops.values(), strict=True)] for line in values]
+
+
+def _fields(table: Sequence[Sequence[Of | None]]) -> Iterator[tuple[tuple[int, int], Of]]:
+    """What is there of a table, with row and column."""
+    for y, line in enumerate(table):
+        yield from (((y, x), one) for x, one in enumerate(line) if one is not None)
+
+
+def _write(axes: Axes, x: int, y: int, text: str, darkness: float, strong: bool = False) -> None:
+    ink, weight = "white" if darkness > DARK else "black", "bold" if strong else "normal"
+    axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=ink, weight=weight)
+
+
+def _name_columns(axes: Axes, metrics: Iterable[str]) -> None:
+    names = [clean(name, 16) for name in metrics]
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.tick_params(length=0)
 

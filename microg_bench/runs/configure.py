@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from microg_bench.runs.cache import ResponseCache, open_cache
 from microg_bench.runs.start import model_title, package_sha256
 from microg_bench.settings import Media, Settings
 from microg_bench.tasks import TASKS, Item, items_of
-from microg_bench.video.sampling import FrameSpec, FrameUnion
+from microg_bench.video.sampling import FrameSpec
 
 if TYPE_CHECKING:
     from microg_bench.video.transforms import Transform
@@ -45,8 +45,9 @@ class Configuration:
     `given` are the `options` that differ from their defaults, as JSON; `engine_options` are the options with
     the weights that are to be asked. `thinking` is the level that is asked for, None where it is left to the
     engine, or the model does not think. `only` are the ids of the requests that are asked, None for all of
-    the clips'. `checkpoint_sha256` identifies the weights in a local folder. `texts` is what the task "text"
-    asks; each is the item of a clip without video.
+    the clips'. `paraphrases` are asked in place of questions; see `Settings`. `checkpoint_sha256` identifies
+    the weights in a local folder. `texts` is what the task "text" asks; each is the item of a clip without
+    video.
     """
 
     options: Options
@@ -61,6 +62,7 @@ class Configuration:
     transforms: "tuple[Transform, ...]" = ()
     thinking: ThinkingLevel | None = None
     only: frozenset[str] | None = None
+    paraphrases: Mapping[str, str] = field(default_factory=dict)
     checkpoint_sha256: str | None = None
     texts: tuple[Item, ...] = ()
 
@@ -102,7 +104,9 @@ class Configuration:
     def items(self) -> dict[TaskName, tuple[Item, ...]]:
         """All items that are asked, by task."""
         return {
-            task: self.texts if task == "text" else items_of(TASKS[task], self.clips, self.only)
+            task: self.texts
+            if task == "text"
+            else items_of(TASKS[task], self.clips, self.only, self.paraphrases)
             for task in self.tasks
         }
 
@@ -208,6 +212,7 @@ class Configuration:
             fingerprint=self.dataset.fingerprint,
             clips=None if every else tuple(clip.video_id for clip in self.clips),
             requests=None if self.only is None else tuple(one.request.id for one in self.items[task]),
+            paraphrases=dict(self.paraphrases),
             shard=given.shard,
             **{name: getattr(options, name) for name in same},
         )
@@ -265,12 +270,6 @@ class Configuration:
         """
         folder = self.options.cache
         return open_cache(Path(folder), self.cached_under(provenance)) if folder else None
-
-
-def union(specs: Iterable[FrameSpec | None]) -> FrameSpec | FrameUnion | None:
-    """The frames that several run variants need together; None where none are decoded."""
-    needed = tuple(dict.fromkeys(one for one in specs if one))
-    return (needed[0] if needed else None) if len(needed) < 2 else FrameUnion(specs=needed)
 
 
 def configure(

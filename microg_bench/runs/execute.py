@@ -42,7 +42,7 @@ from microg_bench.records import (
 from microg_bench.runs.batches import BATCHES_FILE, Batches
 from microg_bench.runs.budget import Budget, confirm, open_budget
 from microg_bench.runs.cache import ResponseCache
-from microg_bench.runs.configure import Configuration, union
+from microg_bench.runs.configure import Configuration
 from microg_bench.runs.frames import (
     FrameStream,
     Shown,
@@ -57,7 +57,7 @@ from microg_bench.runs.frames import (
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.start import Outcomes, Usage, note_rejected, note_started, prompted, rejected_of
 from microg_bench.text import listed
-from microg_bench.video.sampling import FrameSpec, FrameUnion
+from microg_bench.video.sampling import FrameSpec, FrameUnion, union
 
 if TYPE_CHECKING:
     from microg_bench.video.decode import Frames
@@ -215,7 +215,8 @@ async def _ask_engine(
     """Ask what is open of an engine in this process; `steps` are those of all and those that are done."""
     first = variants[0].configuration
     with ExitStack() as stack:
-        spec = union(variant.configuration.decoded for variant in variants)
+        needed = [one for variant in variants if (one := variant.configuration.decoded)]
+        spec = union(needed) if needed else None
         pool = stack.enter_context(open_pool(first.decoders)) if spec else None
         engine, source = await _engine(first, spec, pool, root, progress)
         stack.callback(engine.close)

@@ -357,7 +357,7 @@ class RunRecord:
 
         chosen = self.settings.clips
         clips = dataset.clips if chosen is None else select(dataset, chosen)
-        return items_of(TASKS[self.settings.task], clips, self.settings.requests)
+        return items_of(TASKS[self.settings.task], clips, self.settings.requests, self.settings.paraphrases)
 
     def requests(self) -> tuple[Request, ...]:
         """What can be told of the requests from the ids of answers and failures, without the dataset."""

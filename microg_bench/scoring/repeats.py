@@ -7,7 +7,7 @@ of a repeat varies by the chance of sampling (within the model), and by which so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from typing import Literal
 
@@ -19,7 +19,15 @@ from microg_bench.metrics import METRICS
 from microg_bench.metrics.base import Array, Metric
 from microg_bench.records import BenchmarkTask, Record
 from microg_bench.runs.record import RunRecord
-from microg_bench.scoring.intervals import Clusters, bootstrap_t, cut, linearised, resample, with_sample
+from microg_bench.scoring.intervals import (
+    Clusters,
+    bootstrap_t,
+    cut,
+    influences,
+    linearised,
+    resample,
+    with_sample,
+)
 from microg_bench.tasks import TASKS
 
 Repeats = Sequence[Mapping[BenchmarkTask, RunRecord]]
@@ -92,46 +100,78 @@ def _task(runs: Sequence[RunRecord], task: BenchmarkTask) -> TaskRepeats:
         same = other.settings.model_copy(update={"generation": generation})
         if difference := runs[0].settings.difference(same):
             raise DataError(f"is no repeat: {difference}", path=other.path)
-    common = [name for name in runs[0].answers if all(name in run.answers for run in runs)]
-    same_texts = sum(len({run.answers[name].answer for run in runs}) == 1 for name in common)
+    return task_repeats(runs, task)
+
+
+def task_repeats(
+    runs: Sequence[RunRecord],
+    task: BenchmarkTask,
+    known_as: Callable[[str], str] = str,
+    by_item: bool = False,
+) -> TaskRepeats:
+    """How the answers and scores of runs agree that ask the same.
+
+    Args:
+        runs: of one task, two or more.
+        task: that task.
+        known_as: what a request is known as in all runs, of its id.
+        by_item: see `repeated_score`.
+
+    Raises:
+        RunError: a run is damaged.
+    """
+    told = [{known_as(name): one.answer for name, one in run.answers.items()} for run in runs]
+    common = [name for name in told[0] if all(name in own for own in told)]
+    same = sum(len({own[name] for own in told}) == 1 for name in common)
     return TaskRepeats(
         task=task,
         items=len(common),
-        same=same_texts / len(common) if common else None,
-        metrics=_metrics(runs, task),
+        same=same / len(common) if common else None,
+        metrics={
+            name: repeated_score(METRICS[name], rows, Clusters.of(runs[0].statistics.sources), by_item)
+            for name, rows in common_statistics(runs, task, known_as).items()
+        },
     )
 
 
-def _metrics(runs: Sequence[RunRecord], task: BenchmarkTask) -> dict[str, RepeatedScore]:
-    """The scores that all repeats have, over the same items; none where one lacks answers."""
+def common_statistics(
+    runs: Sequence[RunRecord], task: BenchmarkTask, known_as: Callable[[str], str] = str
+) -> dict[str, list[Array]]:
+    """The statistics of each run under the metrics that all have; none where one lacks answers.
+
+    For the arguments see `task_repeats`.
+    """
     if not all(run.is_scored for run in runs):
         return {}
     statistics = [run.statistics for run in runs]
-    first = statistics[0]
-    if not first.ids or any(one.ids != first.ids for one in statistics):
+    first, *others = ([known_as(name) for name in one.ids] for one in statistics)
+    if not first or any(ids != first for ids in others):
         return {}
-    clusters = Clusters.of(first.sources)
     return {
-        name: repeated_score(METRICS[name], [one.metrics[name] for one in statistics], clusters)
+        name: [one.metrics[name] for one in statistics]
         for name in TASKS[task].metrics
         if all(name in one.metrics for one in statistics)
     }
 
 
-def repeated_score(metric: type[Metric], repeats: Sequence[Array], clusters: Clusters) -> RepeatedScore:
+def repeated_score(
+    metric: type[Metric], repeats: Sequence[Array], clusters: Clusters, by_item: bool = False
+) -> RepeatedScore:
     """The mean score of repeats, its interval, and the two variances.
 
-    `within` is the sample variance W of the scores. The squared linearised error of the mean over K repeats
-    estimates B + W / K, since answers of different clips are sampled independently; `between` is the B that
-    follows, and 0 where W / K alone is more.
+    `within` is the sample variance W of the scores, or that of `item_variance`. The squared linearised error
+    of the mean over K repeats estimates B + W / K, since answers of different clips are sampled
+    independently; `between` is the B that follows, and 0 where W / K alone is more.
 
     Args:
         metric: whose statistics they are.
         repeats: the statistics of each repeat, shape (n, k), the same items in the same order; two or more.
         clusters: the items' clusters.
+        by_item: whether which repeat is which means nothing across items, as that of paraphrases of
+            different questions: only the variance of each item over its repeats then counts.
     """
     scores = [metric.aggregate(rows) for rows in repeats]
-    within = float(np.var(scores, ddof=1))
+    within = item_variance(metric, repeats) if by_item else float(np.var(scores, ddof=1))
     found: dict[str, float | tuple[float, float] | None] = {"interval": None, "between": None}
     if clusters.count > 1:
         weights = with_sample(resample(clusters.count))
@@ -144,3 +184,17 @@ def repeated_score(metric: type[Metric], repeats: Sequence[Array], clusters: Clu
     return RepeatedScore.model_validate(
         {"mean": mean, "within": sqrt(within), "scores": tuple(scores), **found}
     )
+
+
+def item_variance(metric: type[Metric], repeats: Sequence[Array]) -> float:
+    """The variance of the score ×100 where each item takes one of its repeats by chance, to first order.
+
+    It is the sum of the sample variances of the items' influences on the score over their repeats. For a
+    metric that is a mean of n items: the sum of the variances of their scores, by n².
+
+    Args:
+        metric: whose statistics they are.
+        repeats: see `repeated_score`.
+    """
+    moved = len(repeats) * influences(metric, np.concatenate(repeats)).reshape(len(repeats), -1)
+    return float(np.var(moved, axis=0, ddof=1).sum())

@@ -106,6 +106,7 @@ class PackedSettings(Settings):
     generation: PackedGeneration
     thinking: ThinkingLevel | Literal["engine default"] | None = None
     transforms: tuple[()] = ()
+    paraphrases: dict[Word, Word] = Field(default_factory=dict, max_length=0, exclude=True)
     dataset: Name
     fingerprint: Sha256
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import ValidationError, model_validator
@@ -103,6 +103,12 @@ class FrameUnion(Record):
 
 
 Sampling = FrameSpec | FrameUnion | FramePositions
+
+
+def union(specs: Iterable[FrameSpec]) -> FrameSpec | FrameUnion:
+    """The frames that several specs, one or more, ask for together."""
+    needed = tuple(dict.fromkeys(specs))
+    return needed[0] if len(needed) == 1 else FrameUnion(specs=needed)
 
 
 def indices(spec: Sampling, timestamps: Sequence[float]) -> tuple[int, ...]:

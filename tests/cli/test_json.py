@@ -70,6 +70,26 @@ def test_probes_print_what_their_file_holds(runs: Path) -> None:
     assert found == json.loads((runs / "probed/probes.json").read_text())
 
 
+def test_repeats_and_paraphrases_print_what_their_files_hold(runs: Path) -> None:
+    asked = (
+        "--model",
+        "blind",
+        "--data",
+        "sample",
+        "--metrics",
+        "ROUGE-L",
+        "--temperature",
+        "1",
+        "--limit",
+        "2",
+    )
+    found = printed("repeat", *asked, "--repeats", "2", "--run", "repeated", cwd=runs)
+    assert found == json.loads((runs / "repeated/repeats.json").read_text())
+    found = printed("paraphrase", *asked, "--run", "reworded", cwd=runs)
+    assert found == json.loads((runs / "reworded/paraphrases.json").read_text())
+    assert found["paraphrases"] == 2
+
+
 def test_a_sweep_has_the_runs_of_each_configuration(runs: Path) -> None:
     asked = ("sweep", "--model", "constant", "--data", "sample", "--prompt", "default,plain")
     found = printed(*asked, "--metrics", "ROUGE-L", "--run", "swept", cwd=runs)

@@ -67,7 +67,7 @@ from microg_bench.curation.taxonomy import read_taxonomy
 from microg_bench.dataset import check, fetch
 from microg_bench.dataset.annotations import read_annotations
 from microg_bench.dataset.labels import read_actions, read_label_map
-from microg_bench.dataset.load import load
+from microg_bench.dataset.load import SAMPLE_FOLDER, load
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import MicrogError
 from microg_bench.har.convert import BOXES
@@ -80,6 +80,7 @@ from microg_bench.runs.batches import Batches
 from microg_bench.runs.budget import find_price
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.statistics import Statistics, read_statistics
+from microg_bench.scoring.paraphrase_rows import read_paraphrases
 from microg_bench.scoring.predictions import read_predictions
 from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.submissions import load as submissions
@@ -451,6 +452,10 @@ READERS: dict[str, Reader] = {
     "batches": Reader(Batches.read, _batches()),
     "statistics": Reader(read_statistics, RUN["statistics.npz"]),
     "probes": Reader(read_report, _probes()),
+    "paraphrases": Reader(
+        lambda file: read_paraphrases(file, load("sample")),
+        (SAMPLE_FOLDER / "paraphrases.jsonl").read_bytes(),
+    ),
     "archive": Reader(_unpack, _archive(), "a.zip"),
     **{
         f"judged run: {name}": Reader(_read_judgements, JUDGED[f"judge/m/{name}"], f"judge/m/{name}", JUDGED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -155,6 +156,17 @@ def start_bench(*arguments: str, cwd: Path, env: dict[str, str]) -> subprocess.P
     command = [sys.executable, "-m", "microg_bench", *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder; of run.json all but its starts."""
+    found = {}
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        if file.name == "run.json":
+            content = json.dumps({**json.loads(content), "starts": None}).encode()
+        found[str(file.relative_to(folder))] = content
+    return found
 
 
 def wait_until(true: Callable[[], bool], process: subprocess.Popen[str], pause: float = 0.005) -> None:

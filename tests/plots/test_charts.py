@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,16 @@ from matplotlib.figure import Figure
 from microg_bench.errors import DataError, MissingExtraError, UsageError
 from microg_bench.plots.canvas import canvas
 from microg_bench.plots.charts import CHARTS, MOST, draw_charts, draw_sweep
-from microg_bench.plots.draw import MOST_ROWS, draw_bars, draw_heat, draw_over_frames, labels
+from microg_bench.plots.draw import (
+    MOST_ROWS,
+    draw_bars,
+    draw_differences,
+    draw_heat,
+    draw_over_frames,
+    labels,
+)
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, Counts, Scorecard, ScoreEntry
-from microg_bench.slices import SliceEntry
+from microg_bench.slices import SliceDifference, SliceEntry
 from tests.helpers.cards import METRICS, SLICES, make_card, signature, with_settings
 from tests.helpers.figures import crowded, svg_words
 
@@ -39,7 +47,12 @@ def test_every_chart_is_written_as_png_and_svg(tmp_path: Path) -> None:
     cards = {f"run{k}": make_card(frames=k, task=task) for k in (1, 8) for task in ("caption",)}
     cards |= {f"vqa{k}": make_card(frames=k) for k in (1, 8)}
     files = draw_charts(cards, tmp_path / "new")
-    stems = ["caption-metrics", "caption-source", "caption-frames", *(f"vqa-{name}" for name in CHARTS)]
+    stems = [
+        "caption-metrics",
+        "caption-source",
+        "caption-frames",
+        *(f"vqa-{name}" for name in CHARTS if name != "slices"),
+    ]
     assert names(files) == [f"{stem}.{ending}" for stem in stems for ending in ("png", "svg")]
     assert sorted(names(files)) == sorted(path.name for path in (tmp_path / "new").iterdir())
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files if file.suffix == ".png")
@@ -155,6 +168,58 @@ def test_a_heat_map_has_every_value_and_the_largest_slices_on_top() -> None:
         assert len(ticks) == MOST_ROWS
         assert [text.get_text() for text in figure.axes[0].texts][:2] == ["99.0", "98.0"]
         assert figure.get_supylabel() == f"the {MOST_ROWS} largest; {99 - MOST_ROWS} more are not shown"
+
+
+def compared(count: int, differs: Collection[int] = ()) -> dict[str, SliceEntry]:
+    """Slices of as many sizes that are compared under CIDEr, those of these numbers significantly."""
+    return {
+        f"s{k:03d}": SliceEntry(
+            items=1000 - k,
+            scores={"CIDEr": 20.0 + k},
+            differences={
+                "CIDEr": SliceDifference(value=k - 2.5, p=0.01, corrected=0.01 if k in differs else 0.5)
+            },
+        )
+        for k in range(count)
+    }
+
+
+def test_differences_of_slices_are_signed_and_the_significant_ones_marked(tmp_path: Path) -> None:
+    slices = {"action": compared(4, {3}), "motion": {"low": SliceEntry(items=9, scores={"CIDEr": 1.0})}}
+    cards = {
+        "a": make_card("A", slices={**slices, "people": compared(1)}),
+        "b": make_card("B", slices=slices),
+    }
+    with canvas() as figure:
+        assert draw_differences(figure, labelled(list(cards.values())))
+        assert crowded(figure) == []
+        first, second = figure.axes
+        rows = [label.get_text() for label in first.get_yticklabels()]
+        assert rows == [*(f"action: s{k:03d} ({1000 - k:,})" for k in range(4)), "people: s000 (1,000)"]
+        assert [label.get_text() for label in first.get_xticklabels()] == ["CIDEr"]
+        assert [text.get_text() for text in first.texts] == ["-2.5", "-1.5", "-0.5", "+0.5*", "-2.5"]
+        assert [text.get_weight() for text in first.texts].index("bold") == 3
+        assert len(second.texts) == 4, "what a run does not compare is left out"
+    assert "vqa-slices.svg" in names(draw_charts(cards, tmp_path))
+    words = " ".join(svg_words(tmp_path / "vqa-slices.svg"))
+    assert "less the other items" in words
+
+
+def test_of_very_many_slices_those_that_differ_and_the_largest_are_drawn() -> None:
+    with canvas() as figure:
+        assert draw_differences(figure, {"a": make_card(slices={"action": compared(99, {98})})})
+        ticks = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        assert len(ticks) == MOST_ROWS
+        assert (ticks[0], ticks[-2], ticks[-1]) == (
+            *("action: s000 (1,000)", f"action: s{MOST_ROWS - 2:03d} ({1002 - MOST_ROWS:,})"),
+            "action: s098 (902)",
+        )
+        assert figure.get_supylabel().endswith(f"{99 - MOST_ROWS} more are not shown")
+
+
+def test_cards_that_compare_no_slices_have_no_chart_of_differences() -> None:
+    with canvas() as figure:
+        assert not draw_differences(figure, labelled(many(2)))
 
 
 def lines(figure: Figure) -> dict[str, list[Any]]:

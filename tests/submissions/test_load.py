@@ -274,6 +274,7 @@ def test_a_field_of_an_answer_of_another_type_is_refused(
         ("settings.prompt", {"id": "p", "version": 1, "hash": "x"}),
         ("settings.generation.max_tokens", 0),
         ("settings.generation.answer_schema", "{}"),
+        ("settings.paraphrases", {"rocket-roll_000#1@0123456789ab": "What?"}),
         ("settings.generation.temperature", -1),
         ("settings.generation.top_p", 2),
         ("settings.generation.seed", "0"),

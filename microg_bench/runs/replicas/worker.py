@@ -21,11 +21,12 @@ from microg_bench.errors import MicrogError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.records import Failure, Prompt, Request, Response
-from microg_bench.runs.configure import identified, resolve, union
+from microg_bench.runs.configure import identified, resolve
 from microg_bench.runs.execute import Asked, Execution, Variant, Work, nothing_shown
 from microg_bench.runs.frames import Decoding, FrameStream, open_pool, whole_clips
 from microg_bench.runs.replicas.replica import Order, Report, Result, Setup
 from microg_bench.runs.start import prompted
+from microg_bench.video.sampling import union
 
 if TYPE_CHECKING:
     from microg_bench.engines.base import Job, Outcome
@@ -87,7 +88,8 @@ async def _serve(setup: Setup, orders: asyncio.Queue[Order | None], send: Callab
     variants = [Variant(identified(resolve(Options.of(one), engine=kind)), {}) for one in setup.variants]
     send(Report(identity=tuple(variant.configuration.identity for variant in variants)))
     first = variants[0].configuration
-    spec = union(variant.configuration.frames for variant in variants)
+    needed = [one for variant in variants if (one := variant.configuration.frames)]
+    spec = union(needed) if needed else None
     with open_pool(first.decoders) as pool:
         engine = first.new_engine()
         try:

@@ -1,0 +1,186 @@
+"""The page of repeats, and that of paraphrases: what scores vary by, and all answers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from microg_bench.dataset.load import Dataset
+from microg_bench.pages.probes_page import PAGE_FILE, said_of, side_by_side
+from microg_bench.pages.run_page import asked_items, rounded
+from microg_bench.pages.shell import render
+from microg_bench.records import BenchmarkTask
+from microg_bench.runs.public import public
+from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
+from microg_bench.scoring.paraphrases import ParaphrasesReport
+from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
+from microg_bench.storage import write_bytes
+from microg_bench.tables.repeats import COLUMNS, WORDING_COLUMNS, cells, share, wording_cells
+from microg_bench.tasks import TASKS
+
+COMPONENTS = ("filters", "difference", "charts", "list", "viewer", "keys")
+LEGEND = (
+    "Scores ×100. Within: standard deviation of the score of one run by {within}; between: by the choice of "
+    "source videos. The interval of the mean holds both. Charts: the score of each run less the mean."
+)
+SAMPLED = "The model sampled its answers (temperature {temperature}): some differ by chance alone."
+BY_WORDS = "the words, where each question is asked in one of its wordings by chance"
+WORDINGS = (
+    "One question: standard deviation of the score of a single question by its words. In other words: score "
+    "of the paraphrases less that as published, with its 95% interval and the p-value of no difference."
+)
+ByTask = Mapping[BenchmarkTask, RunRecord]
+
+
+def write_repeats_page(
+    folder: Path, report: RepeatsReport, repeats: Mapping[str, ByTask], dataset: Dataset | None
+) -> Path:
+    """Write the page of repeats into their folder; the same runs give the same bytes.
+
+    Args:
+        folder: where `index.html` is written.
+        report: of the repeats.
+        repeats: the runs of each by its name, such as ``seed-0``.
+        dataset: the references; None shows the answers alone.
+
+    Returns:
+        The file of the page.
+
+    Raises:
+        RunError: the file cannot be written, or a run is damaged.
+    """
+    runs = {name: {task: public(run) for task, run in own.items()} for name, own in repeats.items()}
+    items = [
+        item
+        for place, one in enumerate(report.tasks)
+        for item in _items(place, [own[one.task] for own in runs.values()], dataset)
+    ]
+    first = next(iter(next(iter(runs.values())).values()))
+    page = _page(
+        first,
+        report.tasks,
+        list(runs),
+        items,
+        title=f"Repeats of {first.settings.title}",
+        what=f"The same requests were asked {report.repeats} times with other seeds.",
+        legend=LEGEND.format(within="the chance of sampling"),
+        doubt="",
+        tables=[
+            {
+                "name": TASKS[one.task].title,
+                "facts": [f"{share(one.same)} of {one.items:,} requests have the same answer in all repeats"],
+                "columns": COLUMNS,
+                "rows": [(name, cells(score)) for name, score in one.metrics.items()],
+            }
+            for one in report.tasks
+        ],
+    )
+    write_bytes(folder / PAGE_FILE, page)
+    return folder / PAGE_FILE
+
+
+def write_paraphrases_page(
+    folder: Path, report: ParaphrasesReport, wordings: Mapping[str, RunRecord], dataset: Dataset
+) -> Path:
+    """Write the page of paraphrases into their folder; see `write_repeats_page`.
+
+    Args:
+        folder: where `index.html` is written.
+        report: of the paraphrases.
+        wordings: the run of each wording by its name, that of the questions as published first.
+        dataset: the references.
+    """
+    first = public(next(iter(wordings.values())))
+    references = {request.id: (request, reference) for request, reference in asked_items(first, dataset)}
+    items = []
+    for one in report.questions:
+        request, reference = references[one.id]
+        own = {"task": 0, "id": one.id, "source": request.source, "asked": one.texts, "reference": reference}
+        scores = {name: list(map(rounded, values)) for name, values in one.scores.items()}
+        items.append({**own, "scores": scores, **side_by_side(one.answers)})
+    temperature, all_of = first.settings.generation.temperature, report.wordings
+    facts = [
+        f"{share(all_of.same)} of {all_of.items:,} questions have the same answer in all wordings",
+        f"{share(report.other)} of the answers to paraphrases are other than to the question as published",
+    ]
+    page = _page(
+        first,
+        [all_of],
+        list(wordings),
+        items,
+        title=f"Paraphrases asked of {first.settings.title}",
+        what=f"The same questions were asked as published and in {report.paraphrases} paraphrases each.",
+        legend=" ".join([LEGEND.format(within=BY_WORDS), WORDINGS]),
+        doubt=SAMPLED.format(temperature=temperature) if temperature else "",
+        tables=[
+            {
+                "name": TASKS[all_of.task].title,
+                "facts": facts,
+                "columns": WORDING_COLUMNS,
+                "rows": [(name, wording_cells(report, name)) for name in all_of.metrics],
+            }
+        ],
+    )
+    write_bytes(folder / PAGE_FILE, page)
+    return folder / PAGE_FILE
+
+
+def _page(
+    first: RunRecord,
+    tasks: Sequence[TaskRepeats],
+    runs: Sequence[str],
+    items: Sequence[Mapping[str, Any]],
+    **words: Any,
+) -> bytes:
+    """A page of runs by their names; `words` are what the template reads beside."""
+    charts = [
+        {
+            "title": TASKS[one.task].title,
+            "metrics": [
+                {"name": name, "rows": list(_marks(score, runs))} for name, score in one.metrics.items()
+            ],
+        }
+        for one in tasks
+    ]
+    return render(
+        "repeats",
+        COMPONENTS,
+        {"runs": runs, "tasks": charts, "items": items},
+        settings=first.settings,
+        warning=NO_BENCHMARK.capitalize() if first.settings.fingerprint == SAMPLE_FINGERPRINT else "",
+        **words,
+    )
+
+
+def _marks(score: RepeatedScore, runs: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What is drawn of a metric: the interval of the mean, and the score of each run, both less the mean."""
+    bounds = score.interval and [rounded(bound - score.mean) for bound in score.interval]
+    yield {"name": "mean", "value": 0.0, "bounds": bounds, "strong": True}
+    for name, value in zip(runs, score.scores, strict=True):
+        yield {"name": name, "value": rounded(value - score.mean), "bounds": None, "strong": False}
+
+
+def _items(place: int, runs: Sequence[RunRecord], dataset: Dataset | None) -> Iterator[dict[str, Any]]:
+    """The requests of a task with the answers of each run."""
+    scores = [run.item_scores() for run in runs]
+    for request, reference in asked_items(runs[0], dataset):
+        yield {
+            "task": place,
+            "id": request.id,
+            "source": request.source,
+            "asked": [request.question or "Caption"],
+            "reference": reference,
+            "scores": _common(scores, request.id),
+            **side_by_side([said_of(request.id, run) for run in runs]),
+        }
+
+
+def _common(scores: Sequence[Mapping[str, Mapping[str, float]]], name: str) -> dict[str, list[float | None]]:
+    """The scores of a request in each run, by the metrics that all have."""
+    return {
+        metric: [rounded(own[metric][name]) for own in scores]
+        for metric in scores[0]
+        if all(name in own.get(metric, {}) for own in scores)
+    }

@@ -1,0 +1,165 @@
+"""Paraphrases: a model is asked the same questions in other words; do its answers follow from the words?
+
+Each wording is a run of its own: first the questions as published, then the first paraphrase of each, and so
+on. All share the engine and the decoding of each clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from microg_bench import variants
+from microg_bench.api import Results, in_loop, run_variants
+from microg_bench.dataset.load import Dataset, find_table, locate
+from microg_bench.errors import UsageError
+from microg_bench.pages.repeats_page import write_paraphrases_page
+from microg_bench.progress import Progress, Show, shown
+from microg_bench.runs.configure import Configuration
+from microg_bench.runs.preview import Previews, preview
+from microg_bench.scoring.paraphrase_rows import read_paraphrases
+from microg_bench.scoring.paraphrases import TASK, ParaphrasesReport, paraphrases_report
+from microg_bench.storage import write_json, write_text
+from microg_bench.tables.repeats import paraphrases_table
+from microg_bench.tasks import paraphrase_id
+from microg_bench.variants import beside, placed, refuse
+
+PARAPHRASES_FILE, TABLE_FILE = "paraphrases.json", "paraphrases.md"
+PUBLISHED = "published"  # the wording of the dataset
+BESIDE = ("paraphrases.jsonl", "paraphrases.csv")  # in the folder of a dataset
+REFUSED = ("tasks", "batch", "shard")  # what paraphrases set themselves, or cannot do
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Paraphrased:
+    """What paraphrases give: folder, report, and the results of each wording, such as ``paraphrase-1``.
+
+    `page` is the file for a browser.
+    """
+
+    folder: Path
+    report: ParaphrasesReport
+    results: Mapping[str, Results]
+    page: Path
+
+    def table(self) -> str:
+        """A table in Markdown, one row a metric."""
+        return paraphrases_table(self.report)
+
+    def _repr_markdown_(self) -> str:
+        return self.table()  # what a notebook shows
+
+
+def paraphrase(
+    model: str,
+    data: str | Path | Dataset | None = None,
+    *,
+    paraphrases: str | Path | None = None,
+    run: str | Path | None = None,
+    progress: Show = "rich",
+    yes: bool = False,
+    **options: Any,
+) -> Paraphrased:
+    """Ask a model the same questions in other words, and tell how its answers and scores follow from them.
+
+    Calling it again with the same arguments resumes. Each question is asked in as many paraphrases as the
+    question with the fewest has. Questions without any are not asked.
+
+    Args:
+        model: as in `evaluate`.
+        data: as in `evaluate`.
+        paraphrases: a file of questions in other words; None takes that in the folder of the dataset.
+        run: the folder of the runs, one below it for each wording; None takes one below ``runs/`` that is
+            the same for the same options and paraphrases.
+        progress: as in `evaluate`.
+        yes: as in `evaluate`.
+        options: as in `evaluate`, without `tasks`, `batch` and `shard`.
+
+    Raises:
+        UsageError, DataError, EngineError, RunError: as `evaluate`; there are no paraphrases, they cannot be
+            read, or they belong to other questions.
+    """
+    with shown(progress) as callback:
+        found = configured(model, data, paraphrases, options, callback)
+        first = found[PUBLISHED]
+        root = Path(run) if run else beside(first, f"paraphrases-{_digest(found)}")
+        results = in_loop(run_variants(placed(found, root), root, callback, yes))
+        runs = [one.records[TASK] for one in results.values()]
+        published = {item.request.id: item.request.question or "" for item in first.items[TASK]}
+        report = paraphrases_report(runs, published)
+        write_json(root / PARAPHRASES_FILE, report.model_dump(mode="json", by_alias=True))
+        write_text(root / TABLE_FILE, paraphrases_table(report))
+        page = write_paraphrases_page(root, report, dict(zip(results, runs, strict=True)), first.dataset)
+    return Paraphrased(root, report, results, page)
+
+
+def preview_paraphrases(
+    model: str,
+    data: str | Path | Dataset | None = None,
+    *,
+    paraphrases: str | Path | None = None,
+    **options: Any,
+) -> Previews:
+    """What `paraphrase` would ask with the same arguments, and what it would cost; loads no model.
+
+    Raises:
+        UsageError, DataError: as `paraphrase`.
+        DecodeError: a first clip cannot be decoded.
+    """
+    found = configured(model, data, paraphrases, options, Progress())
+    return Previews({name: preview(one) for name, one in found.items()})
+
+
+def configured(
+    model: str,
+    data: str | Path | Dataset | None,
+    paraphrases: str | Path | None,
+    options: Mapping[str, Any],
+    progress: Progress,
+) -> dict[str, Configuration]:
+    """The configuration of each wording, by the name of its folder; first the questions as published.
+
+    Raises:
+        UsageError, DataError, EngineError: see `configure` and `paraphrase`.
+    """
+    refuse(options, REFUSED, "paraphrases")
+    (plain,) = variants.configured(model, data, TASK, options, {PUBLISHED: {}}, progress).values()
+    file = Path(paraphrases) if paraphrases is not None else _beside(data)
+    known = read_paraphrases(file, plain.dataset)
+    asked = {item.request.id for item in plain.items[TASK]}
+    chosen = {name: texts for name, texts in known.items() if name in asked}
+    if not chosen:
+        raise UsageError("none of the chosen clips has a question with a paraphrase", path=file)
+    count = min(map(len, chosen.values()))
+    if unused := sum(map(len, chosen.values())) - count * len(chosen):
+        progress.note(
+            f"{unused} paraphrases are not asked: each question is asked in {count}, as the fewest have"
+        )
+    found = {PUBLISHED: replace(plain, only=frozenset(chosen))}
+    for place in range(count):
+        words = {paraphrase_id(name, texts[place]): texts[place] for name, texts in chosen.items()}
+        found[f"paraphrase-{place + 1}"] = replace(plain, only=frozenset(words), paraphrases=words)
+    return found
+
+
+def _beside(data: str | Path | Dataset | None) -> Path:
+    """The file of paraphrases in the folder of a dataset.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folder = None if isinstance(data, Dataset) else locate(data)
+    file = find_table(folder, BESIDE)[0] if folder else None
+    if file is None:
+        reason = f"give a file: there is no {' or '.join(BESIDE)} in the folder of the dataset"
+        raise UsageError(reason, item="--paraphrases")
+    return file
+
+
+def _digest(found: Mapping[str, Configuration]) -> str:
+    """What the folder of the runs is known by: other questions or words lead to another."""
+    ids = sorted(name for one in found.values() for name in one.only or ())
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:6]

@@ -1,0 +1,138 @@
+"""The pages of repeats and of paraphrases in a real browser: what scores vary by, answers side by side."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from microg_bench.dataset.load import load
+from microg_bench.pages.repeats_page import write_paraphrases_page, write_repeats_page
+from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.paraphrases import ParaphrasesReport
+from microg_bench.scoring.repeats import repeats_report
+from tests.helpers.browser import set_filters, visited
+from tests.helpers.datasets import QUESTIONS, ROOT, bench, make_dataset, write_annotations
+from tests.helpers.listening import WORDS, in_other_words
+from tests.helpers.stand_in import write_adapter
+from tests.pages.conftest import HOSTILE, HOSTILE_ID, hostile_record
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.heavy
+
+IDS = [f"{source}_000" for source in "abcdef"]
+WRONG = "Something else."
+
+
+@pytest.fixture(scope="module")
+def paraphrased(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of paraphrases of a model that mishears some words."""
+    root = tmp_path_factory.mktemp("paraphrased")
+    data, adapter = make_dataset(root / "data", IDS), write_adapter(root)
+    words = in_other_words(root / "words.jsonl", IDS)
+    command = [sys.executable, "-m", "tests.helpers.listening", adapter, data, root / "r", words]
+    subprocess.run(list(map(str, command)), cwd=ROOT, check=True, capture_output=True)
+    return root / "r"
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of repeats of a baseline that answers alike each time, in both tasks."""
+    root = tmp_path_factory.mktemp("repeated")
+    make_dataset(root / "data", IDS)
+    given = ("repeat", "--model", "blind", "--data", "data", "--metrics", "ROUGE-L", "--temperature", "1")
+    done = bench(*given, "--repeats", "2", "--run", "r", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root / "r"
+
+
+def test_the_page_of_paraphrases_has_the_table_a_chart_and_each_wording(
+    browser: Browser, paraphrased: Path
+) -> None:
+    with visited(browser, paraphrased / "index.html") as page:
+        facts = page.locator(".facts li").all_inner_texts()
+        assert facts[0] == "0.0% of 12 questions have the same answer in all wordings"
+        assert facts[1].startswith("50.0% of the answers to paraphrases are other")
+        assert page.locator("main table tbody th").all_inner_texts() == ["ROUGE-L"]
+        (chart,) = page.locator("#charts-0 svg").all()
+        assert chart.locator("circle").count() == 4, "the mean and three wordings"
+        first = page.locator(".row").first
+        assert first.locator(".label").all_inner_texts() == ["published", "paraphrase-1", "paraphrase-2"]
+        assert first.locator(".asked").all_inner_texts() == [QUESTIONS[0], *WORDS[0]]
+        assert first.locator(".side.other .label").all_inner_texts() == ["paraphrase-2"]
+        assert first.locator(".extra").inner_text() == WRONG
+
+
+def test_questions_are_filtered_by_whether_their_answers_differ(browser: Browser, paraphrased: Path) -> None:
+    with visited(browser, paraphrased / "index.html") as page:
+        assert page.locator(".row").count() == 2 * len(IDS)
+        set_filters(page, {"outcome": "same"})
+        assert page.locator(".row").count() == 0
+        set_filters(page, {"outcome": "other", "source": "b"})
+        assert page.locator(".row .open").all_inner_texts() == ["b_000#1", "b_000#2"]
+        set_filters(page, {"search": "whom does"})
+        assert page.locator(".row .open").all_inner_texts() == ["b_000#1"]
+        page.locator(".row").first.click()
+        scores = page.locator("dialog tbody td").all_inner_texts()
+        assert len(scores) == 3
+        assert scores[0] == scores[1] != scores[2] == "0.0"
+
+
+def test_the_page_of_repeats_names_an_answer_once(browser: Browser, repeated: Path) -> None:
+    with visited(browser, repeated / "index.html") as page:
+        assert page.locator("main h2").all_inner_texts() == ["Captioning", "Question answering", "Answers"]
+        assert page.locator("#charts-0 circle, #charts-1 circle").count() == 2 * 3
+        assert page.locator(".row").count() == 3 * len(IDS)
+        assert page.locator(".row").first.locator(".label").all_inner_texts() == ["seed-0, seed-1"]
+        set_filters(page, {"task": "1", "outcome": "same"})
+        assert page.locator(".row").count() == 2 * len(IDS)
+        assert page.locator(".row").first.locator(".question").inner_text() == QUESTIONS[0]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_screen(
+    browser: Browser, paraphrased: Path, width: int, scheme: str
+) -> None:
+    size = {"width": width, "height": 800}
+    with visited(browser, paraphrased / "index.html", viewport=size, color_scheme=scheme) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_same_runs_give_the_same_bytes(paraphrased: Path, repeated: Path) -> None:
+    names = ("published", "paraphrase-1", "paraphrase-2")
+    content = json.loads((paraphrased / "paraphrases.json").read_text())
+    report = ParaphrasesReport.model_validate_json(json.dumps(content))
+    runs = {name: RunRecord.read(paraphrased / name / "vqa") for name in names}
+    before = (paraphrased / "index.html").read_bytes()
+    write_paraphrases_page(paraphrased, report, runs, load(str(paraphrased.parent / "data")))
+    assert (paraphrased / "index.html").read_bytes() == before
+    seeds = {
+        name: {task: RunRecord.read(repeated / name / task) for task in ("caption", "vqa")}
+        for name in ("seed-0", "seed-1")
+    }
+    before = (repeated / "index.html").read_bytes()
+    report_of = repeats_report(list(seeds.values()))
+    write_repeats_page(repeated, report_of, seeds, load(str(repeated.parent / "data")))  # type: ignore[arg-type]
+    assert (repeated / "index.html").read_bytes() == before
+
+
+def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", ["a_000", "b_000", HOSTILE_ID])
+    records = [*json.loads((data / "vqa_and_captioning.json").read_text())[:2], hostile_record(HOSTILE_ID, 1)]
+    write_annotations(data / "vqa_and_captioning.json", records)
+    words = " ".join(HOSTILE.split()[:4]) + " </script><!--"
+    in_other_words(data / "paraphrases.jsonl", ["a_000", "b_000", HOSTILE_ID], [(words, f"{words} again")])
+    given = ("paraphrase", "--model", "blind", "--data", data, "--metrics", "ROUGE-L", "--run", "r")
+    done = bench(*given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with visited(browser, tmp_path / "r" / "index.html") as page:
+        assert page.title().startswith("Paraphrases asked of")
+        assert page.locator(".row").count() == 3
+        assert page.locator(".asked").nth(1).inner_text() == words
