@@ -41,6 +41,7 @@ ORDER = (
         "dataset",
         "prompts",
         "metrics",
+        "persons",
     ),
     *(
         "adapters",

@@ -10,10 +10,10 @@ from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import DataError
-from microg_bench.har.boxes import DETECTIONS, Detections, GroundTruth, read_detections
 from microg_bench.har.recipe import RecipeName
 from microg_bench.har.reports import facts_of, read_scorecards
 from microg_bench.har.scoring import RULES, signature
+from microg_bench.persons.boxes import DETECTIONS, Detections, GroundTruth, read_detections
 from microg_bench.privacy import outgoing, without_private
 from microg_bench.runs.migration import read_object, scorecard_of
 from microg_bench.runs.record import SCORECARD_FILE

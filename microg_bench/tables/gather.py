@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError, RunError
-from microg_bench.har.boxes import GroundTruth
 from microg_bench.metrics import METRICS
+from microg_bench.persons.boxes import GroundTruth
 from microg_bench.privacy import without_private
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
