@@ -42,6 +42,7 @@ _PLACES = {
     "merge_runs": "microg_bench.merges",
     "probe": "microg_bench.probes",
     "repeat": "microg_bench.repeats",
+    "sweep": "microg_bench.sweeps",
 }
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
         load_dataset,
         load_run,
         score,
-        sweep,
     )
     from microg_bench.dataset.load import Dataset
     from microg_bench.drifts import drift
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from microg_bench.repeats import repeat
     from microg_bench.runs.record import RunRecord
     from microg_bench.scorecard import Scorecard
+    from microg_bench.sweeps import sweep
 
 
 def __getattr__(name: str) -> Any:

@@ -57,7 +57,7 @@ ORDER = (
         "pages",
         "export",
     ),
-    *("api", "drifts", "merges", "variants", "probes", "repeats", "__main__", "cli"),
+    *("api", "sweeps", "drifts", "merges", "variants", "probes", "repeats", "__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -50,6 +50,13 @@ class OtherSources:
         return self.captions[TextIndex(self.captions).medoid()]
 
     @cached_property
+    def action_shares(self) -> dict[str, float]:
+        """How many of the persons perform each action, as a share from 0 to 1; none where nobody does."""
+        persons = [person for clip in self.clips for person in clip.persons]
+        counts = Counter(name for person in persons for name in person.actions)
+        return {name: count / len(persons) for name, count in sorted(counts.items())}
+
+    @cached_property
     def _question_index(self) -> TextIndex:
         return TextIndex([question.text for question in self.questions])
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from microg_bench.dataset.annotations import Annotation, read_annotations, source_notes, source_of
 from microg_bench.errors import DataError, UsageError
-from microg_bench.records import Clip, Question
+from microg_bench.records import Clip, Question, TaskName
 from microg_bench.storage import cache_folder
 from microg_bench.text import unknown
 
@@ -66,6 +66,15 @@ class Dataset:
         object.__setattr__(self, "source_notes", tuple(notes))
 
     @property
+    def known(self) -> tuple[Clip, ...]:
+        """The clips with the references that baselines may answer from."""
+        return self.clips
+
+    def fingerprint_of(self, task: TaskName) -> str:
+        """What identifies the references of a task."""
+        return self.fingerprint
+
+    @property
     def has_video(self) -> bool:
         """Whether any clip has a video file."""
         return any(clip.video for clip in self.clips)
@@ -110,7 +119,7 @@ def load(data: str | Path | None = None) -> Dataset:
     clips = tuple(_with_video(clip, layout.videos, rejected) for clip in merge(annotations))
     records = Counter(annotation.video_id for annotation in annotations)
     repeated = tuple(video_id for video_id, count in records.items() if count > 1)
-    return Dataset(_name(path), clips, fingerprint(clips), repeated, layout.actions)
+    return Dataset(dataset_name(path), clips, fingerprint(clips), repeated, layout.actions)
 
 
 def _with_video(clip: Clip, videos: Mapping[str, Path], rejected: Mapping[str, str]) -> Clip:
@@ -175,7 +184,8 @@ def fingerprint(clips: Iterable[Clip]) -> str:
     return digest.hexdigest()
 
 
-def _name(path: Path) -> str:
+def dataset_name(path: Path) -> str:
+    """What a dataset is called: as `--data` takes it, else by its file or folder."""
     if path == SAMPLE_FOLDER:
         return SAMPLE
     if path == fetched_folder():

@@ -52,6 +52,7 @@ from microg_bench.runs.frames import (
     descriptors_of,
     open_pool,
     own_frames,
+    shown_alike,
     whole_clips,
 )
 from microg_bench.runs.record import RunRecord
@@ -150,7 +151,7 @@ class Asked:
     @property
     def structured(self) -> bool:
         """Whether the answer must fit a schema."""
-        return bool(self.variant.configuration.adapter.generation[self.request.task].answer_schema)
+        return bool(self.variant.configuration.generation(self.request.task).answer_schema)
 
 
 async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: bool = False) -> Outcomes:
@@ -287,7 +288,7 @@ async def _engine(
 async def _baseline_engine(
     one: Configuration, baseline: Baseline, pool: DecodePool | None, root: Path, progress: Progress
 ) -> tuple[Engine, Source]:
-    clips, file = one.dataset.clips, root / DESCRIPTORS_FILE
+    clips, file = one.dataset.known, root / DESCRIPTORS_FILE
     if pool is None:
         return FunctionEngine(function=References(clips).answering(baseline)), nothing_shown
     plain = await describe_clips(replace(one, transforms=()), clips, baseline, pool, file, progress)
@@ -340,8 +341,9 @@ class Execution:
         async for work, shown in frames:
             for variant, requests in work.requests:
                 variant.usage.clips += 1
-                async for job in self._jobs(variant, requests, shown):
-                    yield job
+                for alike in shown_alike(requests):
+                    async for job in self._jobs(variant, alike, shown):
+                        yield job
             if self.budget and self.budget.exhausted:
                 return
 
@@ -351,7 +353,7 @@ class Execution:
         """What it is to be asked of one clip; what fails before or is in the cache is recorded."""
         own = shown
         if variant.configuration.frames:
-            own = await own_frames(variant.configuration, requests[0].video_id, shown)
+            own = await own_frames(variant.configuration, requests[0], shown)
         if isinstance(own, DecodeError):
             reason = str(own)
             failures = [Failure(id=one.id, stage="decode", reason=reason) for one in requests]
@@ -448,7 +450,7 @@ class Execution:
                 continue
             configuration = one.variant.configuration
             adapter, unmarked = configuration.adapter, configuration.thinks_unmarked
-            schema = adapter.generation[one.request.task].answer_schema
+            schema = configuration.generation(one.request.task).answer_schema
             thoughts, text = split_thoughts(outcome.text, adapter.thinking, schema)
             reasoning = "\n\n".join(filter(None, (outcome.reasoning, thoughts))) or None
             thought = reasoning or outcome.reasoning_tokens
