@@ -9,6 +9,7 @@ from microg_bench.errors import UsageError
 from microg_bench.records import BenchmarkTask, Clip, Request, TaskName
 from microg_bench.text import unknown
 
+HAR = "har"
 UNANSWERABLE = "not mentioned"
 QUESTION_WORDS = ("what", "who", "how", "where", "why", "which", "when")
 

@@ -11,19 +11,19 @@ from microg_bench.records import Request
 
 
 class Blind(Baseline):
-    """The answer to the most similar question, the medoid caption, and the frequencies of actions.
+    """The answer to the most similar question and the medoid caption of other source videos.
 
-    All are those of other source videos.
+    Of each person, how frequent each action is among the persons whom it may know.
     """
 
     name = "blind"
     title = "Baseline: blind"
     frames = 0
     tasks = ("caption", "vqa", "har")
-    note = "of other source videos: the answer to the most similar question, the medoid caption, how frequent actions are"
+    note = "the answer to the most similar question of other source videos; their medoid caption"
 
     def answer(self, request: Request, descriptor: NDArray[np.float64] | None, others: OtherSources) -> str:
-        """A guess from the references of other source videos."""
+        """A guess from the references of other source videos; of a person, the frequency of each action."""
         if request.person:
             return json.dumps({"scores": others.action_shares})
         if request.question is None:

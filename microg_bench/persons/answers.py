@@ -37,7 +37,7 @@ def scores_in(answer: str, labels: LabelMap) -> NDArray[np.float64]:
     """
     said = read_json(answer)
     told = said if isinstance(said, dict) else {}
-    if isinstance(named := told.get("actions"), list):
+    if isinstance(named := told.get("actions"), list) and all(isinstance(one, str) for one in named):
         scores = dict.fromkeys(named, CHOSEN)
     elif isinstance(given := told.get("scores"), dict):
         scores = given
@@ -45,7 +45,7 @@ def scores_in(answer: str, labels: LabelMap) -> NDArray[np.float64]:
         raise ValueError("it names no actions")
     found = np.full(len(labels), OTHER)
     for name, score in scores.items():
-        if name not in labels.names or not isinstance(score, float | int):
+        if name not in labels.names or type(score) not in (int, float):
             raise ValueError("it names something else than an action")
         found[labels.names.index(name)] = score
     return found

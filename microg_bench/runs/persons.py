@@ -10,8 +10,7 @@ from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.persons.dataset import ActionDataset, load_actions
 from microg_bench.runs.configure import Configuration
-
-TASK = "har"
+from microg_bench.tasks import HAR
 
 
 def load_persons(one: Configuration, dataset: Dataset | None = None) -> ActionDataset:
@@ -30,10 +29,8 @@ def load_persons(one: Configuration, dataset: Dataset | None = None) -> ActionDa
     if isinstance(dataset, ActionDataset):
         return dataset
     if dataset is not None:
-        raise UsageError(
-            f"the task {TASK} takes the folder of a dataset, not a loaded one", item=flag("data")
-        )
-    texts = load(one.options.data) if one.tasks != (TASK,) else None
+        raise UsageError(f"the task {HAR} takes the folder of a dataset, not a loaded one", item=flag("data"))
+    texts = load(one.options.data) if one.tasks != (HAR,) else None
     return _loaded(one.options, one.options.data, texts)
 
 
@@ -58,9 +55,9 @@ def _loaded(options: Options, data: str | Path | None, texts: Dataset | None = N
 
 
 def _check(one: Configuration) -> None:
-    if isinstance(one.adapter, Baseline) and TASK not in one.adapter.tasks:
+    if isinstance(one.adapter, Baseline) and HAR not in one.adapter.tasks:
         raise UsageError(
-            f"the baseline {one.adapter.name} does not answer the task {TASK}", item=flag("tasks")
+            f"the baseline {one.adapter.name} does not answer the task {HAR}", item=flag("tasks")
         )
     if one.sends_clips:
         raise UsageError("does not apply: a box is shown on frames, not in a file", item=flag("media"))
