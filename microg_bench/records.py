@@ -68,7 +68,7 @@ class ShownPerson(Record):
     form: BoxForm = "drawn"
 
 
-class Person(Record):
+class AnnotatedPerson(Record):
     """A person of a clip, and the names of the actions that the person performs."""
 
     shown: ShownPerson
@@ -86,7 +86,7 @@ class Clip(Record):
     source: str
     caption: str | None = None
     questions: tuple[Question, ...] = ()
-    persons: tuple[Person, ...] = ()
+    persons: tuple[AnnotatedPerson, ...] = ()
     video: Path | None = None
     video_fault: str | None = None
 

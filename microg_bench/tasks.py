@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from microg_bench.errors import UsageError
 from microg_bench.records import BenchmarkTask, Clip, Request, TaskName
 from microg_bench.text import unknown
 
-HAR = "har"
+HAR: Final = "har"
 UNANSWERABLE = "not mentioned"
 QUESTION_WORDS = ("what", "who", "how", "where", "why", "which", "when")
 

@@ -51,7 +51,8 @@ class Dataset:
     `fingerprint` identifies the references (ids, captions, questions, answers), not the video files, so that
     an annotation file alone and a full folder of the same references agree. `repeated` names the ids that
     occur in more than one record. `actions` is the table of action labels beside them, if there is one.
-    `source_notes` are what a reader of intervals over source videos must know.
+    `source_notes` are what a reader of intervals over source videos must know. `fingerprints` are those of
+    tasks with references of their own. `examples` are what baselines may answer from; none for `clips`.
     """
 
     name: str
@@ -59,20 +60,13 @@ class Dataset:
     fingerprint: str
     repeated: tuple[str, ...] = ()
     actions: Path | None = None
+    fingerprints: Mapping[TaskName, str] = field(default_factory=dict)
+    examples: tuple[Clip, ...] = ()
     source_notes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         notes = source_notes({clip.video_id: clip.source for clip in self.clips})
         object.__setattr__(self, "source_notes", tuple(notes))
-
-    @property
-    def known(self) -> tuple[Clip, ...]:
-        """The clips with the references that baselines may answer from."""
-        return self.clips
-
-    def fingerprint_of(self, task: TaskName) -> str:
-        """What identifies the references of a task."""
-        return self.fingerprint
 
     @property
     def has_video(self) -> bool:

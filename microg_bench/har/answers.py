@@ -146,7 +146,7 @@ def detections_of(items: Sequence[Item], answers: Mapping[str, str], name: str) 
 def _baseline(items: Sequence[Item], truth: GroundTruth, dataset: ActionDataset) -> BaselineEntry:
     """What the frequencies of actions reach on the same persons."""
     baseline = cast(Baseline, find_adapter(BASELINE))
-    answers = baseline_answers(baseline, dataset.known, [item.request for item in items])
+    answers = baseline_answers(baseline, dataset.examples, [item.request for item in items])
     card = evaluate(detections_of(items, answers, baseline.name), truth, resamples=0)
     values = {name: value for name, value in card.values().items() if value is not None}
     return BaselineEntry(

@@ -8,6 +8,7 @@ from microg_bench.annotation.judged_pairs import compare_alike
 from microg_bench.errors import DataError, MicrogError
 from microg_bench.pages.boards import Json, own_row, pair_rows, rounded
 from microg_bench.pages.entries import Entry
+from microg_bench.records import TaskName
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
 from microg_bench.tables.judged import JudgedRow, JudgedTable, judged_tables
 from microg_bench.tables.published import PublishedTable, read_facts, read_published
@@ -20,7 +21,9 @@ def judged_boards(entries: Sequence[Entry], pages: Sequence[str]) -> tuple[list[
     `pages` are the pages of the entries, relative to that of the leaderboard.
     """
     found, errors = judged_tables(entry.run for entry in entries)
-    published = {one.task: read_published(one) for one in read_facts().tables if one.task != "har"}
+    published: dict[TaskName, PublishedTable] = {
+        one.task: read_published(one) for one in read_facts().tables if one.task != "har"
+    }
     rows = {entry.run.path: (entry, page) for entry, page in zip(entries, pages, strict=True)}
     return [_board(one, published[one.task], rows) for one in found], errors
 

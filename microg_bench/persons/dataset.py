@@ -1,6 +1,6 @@
 """The persons of a dataset whom models are asked about, with their clips."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from microg_bench.dataset.labels import shipped_labels
 from microg_bench.dataset.load import Dataset, dataset_name, locate
 from microg_bench.persons.boxes import GroundTruth
 from microg_bench.persons.keyframes import GONE, KeyFrame, KeyFrames, load_key_frames, load_splits
-from microg_bench.records import BoxForm, Clip, Person, ShownPerson, TaskName
+from microg_bench.records import AnnotatedPerson, BoxForm, Clip, ShownPerson
+from microg_bench.tasks import HAR
 
 TRAINING = "train"
 
@@ -18,33 +19,17 @@ class ActionDataset(Dataset):
     """A dataset with the persons in its key frames.
 
     `key_frames` are those of the persons who are asked about, of a published `split`, or of a file of this
-    name without its ending. `examples` are the clips of the training split
-    with their persons, from which baselines may answer; where the annotations are a file, its own.
+    name without its ending. Of the `examples`, the clips of the training split have their persons; where the
+    annotations are a file, its own clips have.
     """
 
     key_frames: KeyFrames = field(kw_only=True)
     split: str = field(kw_only=True)
-    examples: tuple[Clip, ...] = field(kw_only=True)
 
     @property
     def truth(self) -> GroundTruth:
         """What detections are scored against; see `KeyFrames.known_truth`."""
         return self.key_frames.known_truth()
-
-    @property
-    def known(self) -> tuple[Clip, ...]:
-        """The clips with the references that baselines may answer from."""
-        texts = {clip.video_id: clip.model_copy(update={"persons": ()}) for clip in self.clips}
-        return tuple((texts | {one.video_id: _joined(texts, one) for one in self.examples}).values())
-
-    def fingerprint_of(self, task: TaskName) -> str:
-        """What identifies the references of a task."""
-        return self.truth.fingerprint if task == "har" else self.fingerprint
-
-
-def _joined(texts: Mapping[str, Clip], example: Clip) -> Clip:
-    own = texts.get(example.video_id)
-    return own.model_copy(update={"persons": example.persons}) if own else example
 
 
 def load_actions(
@@ -74,20 +59,27 @@ def load_actions(
         asked = known = load_splits(data, labels, (split,))[0]
     else:
         asked, known = load_splits(data, labels, (split, TRAINING))
-    truth = asked.known_truth()
-    clips = {clip.video_id: clip for clip in texts.clips} if texts else {}
-    for found in _clips(asked, form):
-        clips[found.video_id] = _joined(clips, found)
+    fingerprint = asked.known_truth().fingerprint
     return ActionDataset(
         name=texts.name if texts else dataset_name(locate(data)),
-        clips=tuple(clips.values()),
-        fingerprint=texts.fingerprint if texts else truth.fingerprint,
+        clips=_with_persons(texts, asked, form),
+        fingerprint=texts.fingerprint if texts else fingerprint,
         repeated=texts.repeated if texts else (),
         actions=texts.actions if texts else None,
+        fingerprints={HAR: fingerprint},
+        examples=_with_persons(texts, known, form),
         key_frames=asked,
         split=boxes.name.partition(".")[0] if boxes else split,
-        examples=tuple(_clips(known, form)),
     )
+
+
+def _with_persons(texts: Dataset | None, key_frames: KeyFrames, form: BoxForm) -> tuple[Clip, ...]:
+    """The clips with texts, and behind them the others, with the persons of key frames."""
+    clips = {clip.video_id: clip for clip in texts.clips} if texts else {}
+    for found in _clips(key_frames, form):
+        own = clips.get(found.video_id)
+        clips[found.video_id] = own.model_copy(update={"persons": found.persons}) if own else found
+    return tuple(clips.values())
 
 
 def _clips(key_frames: KeyFrames, form: BoxForm) -> Iterable[Clip]:
@@ -99,7 +91,7 @@ def _clips(key_frames: KeyFrames, form: BoxForm) -> Iterable[Clip]:
         by_clip.setdefault(one.video_id, []).append(one)
     for video_id, own in by_clip.items():
         persons = tuple(
-            Person(
+            AnnotatedPerson(
                 shown=ShownPerson(frame=one.frame, corners=tuple(box), form=form),
                 actions=tuple(names[action] for action in actions),
             )

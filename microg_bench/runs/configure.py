@@ -115,10 +115,15 @@ class Configuration:
                 found[item.request.video_id].append(item.request)
         return {clip: tuple(requests) for clip, requests in found.items()}
 
+    @cached_property
+    def generations(self) -> dict[TaskName, Generation]:
+        """How the model writes in each task as its adapter says."""
+        return {task: generation_of(self.adapter, task) for task in self.tasks}
+
     def generation(self, task: TaskName) -> Generation:
         """How the model writes: as its adapter says, and as the options change it."""
         changed = self.options.model_dump(include={"max_tokens", "temperature", "top_p"}, exclude_none=True)
-        own = generation_of(self.adapter, task)
+        own = self.generations[task]
         if self.thinking not in (None, "off") and self.adapter.thinking:
             longest = max(own.max_tokens, self.adapter.thinking.max_tokens)
             own = own.model_copy(update={"max_tokens": longest})
@@ -206,7 +211,7 @@ class Configuration:
             transforms=tuple(map(str, self.transforms)),
             boxes=given.boxes if task == "har" else None,
             dataset=self.dataset.name,
-            fingerprint=self.dataset.fingerprint_of(task),
+            fingerprint=self.dataset.fingerprints.get(task, self.dataset.fingerprint),
             clips=None if every else tuple(clip.video_id for clip in self.clips),
             requests=None if self.only is None else tuple(one.request.id for one in self.items[task]),
             shard=given.shard,

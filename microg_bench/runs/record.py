@@ -347,7 +347,7 @@ class RunRecord:
 
             data = recorded_persons(self.options, data)
         found = data if isinstance(data, Dataset) else load(data or self.options.get("data"))
-        fingerprint = found.fingerprint_of(self.settings.task)
+        fingerprint = found.fingerprints.get(self.settings.task, found.fingerprint)
         if fingerprint != self.settings.fingerprint:
             raise DataError(
                 f"was made on {self.settings.dataset} with fingerprint {self.settings.fingerprint[:12]}, but "

@@ -92,6 +92,7 @@ class PackedMedia(Media):
 class PackedSettings(Settings):
     """Settings with the values that a run can have."""
 
+    task: Literal["caption", "vqa"]
     model: Name
     title: Name
     adapter_sha256: Sha256
@@ -105,6 +106,7 @@ class PackedSettings(Settings):
     generation: PackedGeneration
     thinking: ThinkingLevel | Literal["engine default"] | None = None
     transforms: tuple[()] = ()
+    boxes: None = None
     dataset: Name
     fingerprint: Sha256
 

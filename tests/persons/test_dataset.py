@@ -27,7 +27,7 @@ def test_requests_are_the_persons_of_the_test_split_in_their_order() -> None:
     ]
     assert items[0].reference == "stand; carry/hold (an object)"
     assert items[0].request.model_dump(exclude={"person"})["question"] is None
-    assert found.truth.fingerprint == found.fingerprint == found.fingerprint_of("har")
+    assert found.truth.fingerprint == found.fingerprint == found.fingerprints["har"]
 
 
 def test_texts_and_persons_of_one_clip_stand_together() -> None:
@@ -36,20 +36,20 @@ def test_texts_and_persons_of_one_clip_stand_together() -> None:
     assert [clip.video_id for clip in found.clips] == [clip.video_id for clip in texts.clips]
     assert items_of(TASKS["vqa"], found.clips) == items_of(TASKS["vqa"], texts.clips)
     assert len(items_of(HAR, found.clips)) == 6
-    assert found.fingerprint_of("vqa") == texts.fingerprint != found.fingerprint_of("har")
+    assert found.fingerprint == texts.fingerprint != found.fingerprints["har"]
 
 
 def test_baselines_know_the_persons_of_the_training_split_and_of_no_other() -> None:
     found = load_actions("sample", texts=load("sample"))
     asked = {clip.video_id for clip in found.clips if clip.persons}
-    known = {clip.video_id for clip in found.known if clip.persons}
+    known = {clip.video_id for clip in found.examples if clip.persons}
     assert known
     assert asked.isdisjoint(known)
-    assert {clip.video_id for clip in found.known} == {clip.video_id for clip in load("sample").clips}
-    persons = [person for clip in found.known for person in clip.persons]
+    assert {clip.video_id for clip in found.examples} == {clip.video_id for clip in load("sample").clips}
+    persons = [person for clip in found.examples for person in clip.persons]
     walking = sum("walk" in person.actions for person in persons)
     for source in ("pedestrians-a", "pedestrians-c"):
-        shares = References(found.known).without(source).action_shares
+        shares = References(found.examples).without(source).action_shares
         assert shares["walk"] == walking / len(persons)
 
 
@@ -61,7 +61,7 @@ def test_a_file_is_taken_whole_and_clips_without_a_video_are_asked_about(tmp_pat
     assert [clip.video_id for clip in found.clips] == ["gone_000", "pedestrians-a_000"]
     assert [clip.video is None for clip in found.clips] == [True, False]
     assert {person.shown.form for clip in found.clips for person in clip.persons} == {"crop"}
-    assert found.known == found.examples
+    assert found.clips == found.examples
 
 
 def test_without_actions_there_is_nothing_to_score_against(tmp_path: Path) -> None:
