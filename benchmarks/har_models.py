@@ -20,10 +20,10 @@ import torch
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.har.checkpoints import build
 from microg_bench.har.clips import decoded, shown
-from microg_bench.har.keyframes import load_key_frames
 from microg_bench.har.logits import logits_of
 from microg_bench.har.predict import PredictOptions, Recogniser, predict
 from microg_bench.har.recipe import read_recipe
+from microg_bench.persons.keyframes import load_key_frames
 from microg_bench.video.pool import DecodePool
 
 

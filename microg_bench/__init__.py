@@ -47,6 +47,7 @@ _PLACES = {
     "paraphrase": "microg_bench.paraphrases",
     "probe": "microg_bench.probes",
     "repeat": "microg_bench.repeats",
+    "sweep": "microg_bench.sweeps",
 }
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
         load_dataset,
         load_run,
         score,
-        sweep,
     )
     from microg_bench.costs import measure
     from microg_bench.dataset.load import Dataset
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from microg_bench.repeats import repeat
     from microg_bench.runs.record import RunRecord
     from microg_bench.scorecard import Scorecard
+    from microg_bench.sweeps import sweep
 
 
 def __getattr__(name: str) -> Any:

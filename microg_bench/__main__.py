@@ -15,7 +15,7 @@ from microg_bench.text import printable
 VERBS = {
     "caption": ("run", "Let a model caption the clips, and score the captions."),
     "vqa": ("run", "Let a model answer questions about the clips, and score the answers."),
-    "run": ("run", "Caption and answer in one go; each clip is decoded once for both."),
+    "run": ("run", "Caption, answer, or name the actions of persons in one go."),
     "sweep": ("sweep", "Ask one model with every number of frames and every prompt."),
     "probe": ("probe", "Ask a model again with changed frames: does it look at the clip?"),
     "repeat": ("repeat", "Ask a model that samples several times: how much of a score is chance?"),

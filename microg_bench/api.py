@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microg_bench.adapters.base import Baseline
 from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import MicrogError, RunError, UsageError
-from microg_bench.options import Options, ScoringOptions, flag
+from microg_bench.options import Options, ScoringOptions
 from microg_bench.progress import Periodic, Progress, Show, shown
 from microg_bench.records import TaskName
 from microg_bench.runs.configure import Configuration, configure
@@ -27,18 +26,18 @@ from microg_bench.runs.start import PAGE_FILE, Outcomes, Usage, provenance
 from microg_bench.scorecard import Scorecard
 from microg_bench.scoring.compare import Comparison, comparable
 from microg_bench.scoring.compare import compare as compare_records
-from microg_bench.scoring.score import score_predictions, score_records
+from microg_bench.scoring.score import ScoredRun, score_predictions, score_records
 from microg_bench.storage import write_text
-from microg_bench.tables.markdown import scorecard_table, sweep_table
+from microg_bench.tables.markdown import scorecard_table
 from microg_bench.tasks import get_task
 
 if TYPE_CHECKING:
     import polars
 
+    from microg_bench.har.answers import ScoredPersons
     from microg_bench.pages.live_page import LivePage
 
 TABLE_FILE = "table.md"
-SWEEP_FILE = "sweep.md"
 TOGETHER = 8  # runs that are scored at once
 Found = TypeVar("Found")
 Variants = Mapping[str, tuple[Configuration, Mapping[TaskName, Path]]]  # by name, with the run of each task
@@ -90,22 +89,6 @@ class Results(Mapping[TaskName, Scorecard]):
 
     def __repr__(self) -> str:
         return f"Results({str(self.folder)!r}: {', '.join(self.records)})"
-
-
-class Sweep(dict[str, Results]):
-    """The results of a sweep by the name of the configuration, such as ``frames8-default``."""
-
-    def __init__(self, folder: Path, results: Mapping[str, Results]) -> None:
-        super().__init__(results)
-        self.folder = folder
-
-    def cards(self) -> dict[str, list[Scorecard]]:
-        """The scorecards of each configuration, one a task."""
-        return {name: list(results.values()) for name, results in self.items()}
-
-    def table(self) -> str:
-        """One table a task in Markdown, one row a configuration."""
-        return sweep_table(self.cards())
 
 
 def evaluate(
@@ -282,7 +265,7 @@ def score_and_save(
     errors: list[MicrogError] = []
     progress.stage("scoring", len(records))
     for start in range(0, len(records), TOGETHER):
-        for found in score_records(records[start : start + TOGETHER], options, data):
+        for found in _scored(records[start : start + TOGETHER], options, data):
             if isinstance(found, MicrogError):
                 errors.append(found)
                 continue
@@ -294,64 +277,22 @@ def score_and_save(
     return tables, errors
 
 
+def _scored(
+    records: Sequence[RunRecord], options: ScoringOptions, data: str | Path | Dataset | None
+) -> Iterator[ScoredRun | ScoredPersons | MicrogError]:
+    """What scoring gives of each run, or why it cannot be scored; those about persons last."""
+    persons = [record for record in records if record.settings.task == "har"]
+    yield from score_records([record for record in records if record not in persons], options, data)
+    if persons:
+        from microg_bench.har.answers import score_answers
+
+        yield from score_answers(persons, options, data)
+
+
 def raise_all(errors: Sequence[MicrogError]) -> None:
     """Raise one error that tells all of them; nothing where there are none."""
     if errors:
         raise errors[0] if len(errors) == 1 else RunError("; ".join(map(str, errors)))
-
-
-def sweep(  # noqa: PLR0913 - what varies, and the arguments of `evaluate`
-    model: str,
-    data: str | Path | Dataset | None = None,
-    tasks: str | Sequence[str] = ("caption", "vqa"),
-    *,
-    run: str | Path,
-    frames: Sequence[int] = (),
-    prompts: Sequence[str] = (),
-    progress: Show = "rich",
-    yes: bool = False,
-    **options: Any,
-) -> Sweep:
-    """Evaluate one model with every number of frames and every prompt; each clip is decoded once for all.
-
-    Args:
-        model: as in `evaluate`.
-        data: as in `evaluate`.
-        tasks: as in `evaluate`.
-        run: the folder of the sweep; a folder for each configuration is made below it.
-        frames: numbers of frames; none takes the adapter's.
-        prompts: names of prompts or .toml files; none takes the default.
-        progress: as in `evaluate`.
-        yes: as in `evaluate`.
-        options: as in `evaluate`, without `frames`, `prompt` and `batch`.
-
-    Returns:
-        The results by the name of the configuration, such as ``frames8-default``.
-
-    Raises:
-        UsageError, DataError, EngineError, RunError: as `evaluate`; frames that are not counted.
-    """
-    name, dataset = (None, data) if isinstance(data, Dataset) else (data, None)
-    given = {"model": model, "data": name, "tasks": tasks, **options}
-    root, found = Path(run), {}
-    counts: Sequence[int | None] = frames or [None]
-    with shown(progress) as callback:
-        for count, prompt in product(counts, prompts or ["default"]):
-            one = configure(Options.of(given, {"frames": count, "prompt": prompt}), dataset, callback.note)
-            dataset = one.dataset
-            if len(frames) > 1 and one.frames and one.frames.count is None:
-                reason = f"{one.frames} sets the number of frames itself: sweep prompts alone"
-                raise UsageError(reason, item=flag("sampling"))
-            label = "-".join([*([f"frames{count}"] if count is not None else []), Path(prompt).stem])
-            if label in found:
-                reason = f"two configurations have the name {label}: give each number and prompt once"
-                raise UsageError(reason)
-            own = one.shard_folder(root)
-            found[label] = one, {task: own / label / task for task in one.tasks}
-        results = Sweep(own, in_loop(run_variants(found, own, callback, yes)))
-    if not one.options.shard:
-        write_text(root / SWEEP_FILE, results.table())
-    return results
 
 
 async def run_variants(variants: Variants, root: Path, progress: Progress, yes: bool) -> dict[str, Results]:

@@ -29,7 +29,7 @@ from microg_bench.runs.cost import CostReport, Delay, Measurement, PeakMemory, a
 from microg_bench.runs.preview import shown_frames
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.runs.start import provenance
-from microg_bench.tasks import shuffled
+from microg_bench.tasks import HAR, shuffled
 
 CLIPS = 20
 LOCAL = ("transformers", "vllm")  # engines that hold the weights on this machine, and can tell of them
@@ -133,7 +133,10 @@ def measure(
     check_names(options, OPTIONS)
     if sample < 1:
         raise UsageError(f"must be at least 1, not {sample}", item="--sample")
-    runs = [RunRecord.read(path) for path in find_runs(Path(source))]
+    found_here = map(RunRecord.read, find_runs(Path(source)))
+    runs = [record for record in found_here if record.settings.task != HAR]
+    if not runs:
+        raise UsageError(f"a run of {HAR} is not measured", item=str(source))
     for record in runs:
         _check_local(record)
     found = {}
@@ -275,7 +278,7 @@ def _weights(one: Configuration, commit: str | None) -> tuple[int | None, str]:
 
 async def _ask_about(one: Configuration, engine: Engine, clip: Clip, timings: Timings) -> None:
     """Ask all requests about a clip, one after the other; its frames are held only as long."""
-    frames, _ = shown_frames(one, clip)
+    frames, _ = shown_frames(one, clip, None)
     for place, request in enumerate(one.requests[clip.video_id]):
         instruction = one.templates[request.task].render(request)
         try:

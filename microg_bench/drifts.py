@@ -31,7 +31,7 @@ from microg_bench.scoring.score import counts_of, served_models
 from microg_bench.settings import Settings
 from microg_bench.storage import write_json
 from microg_bench.tables.markdown import table
-from microg_bench.tasks import TASKS, Item, shuffled
+from microg_bench.tasks import HAR, TASKS, Item, shuffled
 from microg_bench.text import markdown
 
 DRIFT_FILE = "drift.json"
@@ -183,6 +183,8 @@ def drift(
     path = Path(source)
     runs = find_runs(path)
     old = runs_by_task(map(RunRecord.read, runs))
+    if HAR in old:
+        raise UsageError(f"a run of {HAR} has no texts whose drift could be told", item=str(path))
     one = _configured(old, sample, seed, data, options)
     folder = Path(run) if run else _default_folder(path, date.today())
     paths = {task: folder if runs == [path] else folder / task for task in old}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from microg_bench.api import SWEEP_FILE, raise_all, score_and_save
+from microg_bench.api import raise_all, score_and_save
 from microg_bench.dataset.load import Dataset
 from microg_bench.options import Options
 from microg_bench.progress import Show, shown
@@ -12,6 +12,7 @@ from microg_bench.runs.merge import merge
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
 from microg_bench.storage import write_text
+from microg_bench.sweeps import SWEEP_FILE
 from microg_bench.tables.markdown import sweep_table
 
 

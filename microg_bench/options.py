@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from microg_bench.errors import UsageError
 from microg_bench.privacy import without_secrets
-from microg_bench.records import BenchmarkTask, Record, ThinkingLevel
+from microg_bench.records import BenchmarkTask, BoxForm, Record, ThinkingLevel
 from microg_bench.text import unknown
 
 Group = Literal["Model", "Data and prompt", "Engine", "Server", "Cost", "Scoring"]
@@ -254,6 +254,14 @@ class Options(ScoringOptions):
         ),
     ] = ()
     prompt: Annotated[str, Moves("Name of a prompt, or a .toml file.", "Data and prompt")] = "default"
+    boxes: Annotated[
+        BoxForm,
+        Moves("How the task har shows a person: a box on the frames, or what is in it.", "Data and prompt"),
+    ] = "drawn"
+    split: Annotated[
+        Literal["train", "val", "test", "all"],
+        Moves("Whom the task har asks about: the published part of the annotations.", "Data and prompt"),
+    ] = "test"
     limit: Annotated[
         int | None, Field(ge=1), Moves("Ask about the first K clips only.", "Data and prompt", default="all")
     ] = None
@@ -472,19 +480,6 @@ def about(name: str) -> About:
 def flag(name: str) -> str:
     """The name of an option on the command line: ``--max-tokens``."""
     return about(name).flag or f"--{name.replace('_', '-')}"
-
-
-def check_engine(engine: str, options: Options) -> None:
-    """Refuse options that belong to other engines only, before anything is loaded.
-
-    Raises:
-        UsageError: naming the first that is given though `engine` does not take it.
-    """
-    for name, field in Options.model_fields.items():
-        taken = about(name).engines
-        value = getattr(options, name)
-        if taken and engine not in taken and value != field.get_default(call_default_factory=True):
-            raise UsageError(f"engine {engine} does not take it (given: {value})", item=flag(name))
 
 
 def takes(engine: str, name: str) -> bool:

@@ -74,9 +74,11 @@ class Wording(Record, ABC):
 
 
 class Template(Wording):
-    """One prompt template of a task; its texts may use `{{ question }}`.
+    """One prompt template of a task.
 
-    `family` names the models that it was written for.
+    Its texts may use `{{ question }}`; of the task "har", `{{ actions }}`, the names of the label map, and
+    `{{ boxes }}`, "drawn" or "crop": how the person is shown. `family` names the models that it was written
+    for.
     """
 
     task: BenchmarkTask
@@ -84,7 +86,12 @@ class Template(Wording):
 
     def render(self, request: Request) -> Instruction:
         """See `Wording.render`."""
-        system, user = (self._rendered(text, question=request.question) for text in (self.system, self.user))
+        given: dict[str, Any] = {"question": request.question}
+        if request.person:
+            from microg_bench.dataset.labels import shipped_labels
+
+            given = {"actions": shipped_labels().names, "boxes": request.person.form}
+        system, user = (self._rendered(text, **given) for text in (self.system, self.user))
         return Instruction(system=system, user=user)
 
 
@@ -188,7 +195,7 @@ def find_template(task: TaskName, name: str) -> Template:
     """The template `name` for `task`: a shipped one, whose id is `TASK-NAME`, or a TOML file.
 
     Raises:
-        UsageError: no template of that name, or one made for the other task.
+        UsageError: no template of that name, or one made for another task.
         DataError: the file is malformed.
     """
     if name.endswith(".toml"):

@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microg_bench.text import well_formed
 
-BenchmarkTask = Literal["caption", "vqa"]
+BenchmarkTask = Literal["caption", "vqa", "har"]
 TaskName = Literal[BenchmarkTask, "text"]
 Stage = Literal["decode", "prompt", "engine", "thinking", "parse"]
 ThinkingLevel = Literal["on", "off", "low", "medium", "high"]
+BoxForm = Literal["drawn", "crop"]
 SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -55,6 +56,25 @@ class Question(Record):
     answer: str
 
 
+class ShownPerson(Record):
+    """A person whom a model is asked about, and how it is shown who that is.
+
+    `corners` are x1, y1, x2, y2 of a box as shares of the frame's width and height, true of `frame`, the
+    first being 1. `form`: the box is "drawn" on the frames, or is what the frames are cut to ("crop").
+    """
+
+    frame: int
+    corners: tuple[float, float, float, float]
+    form: BoxForm = "drawn"
+
+
+class AnnotatedPerson(Record):
+    """A person of a clip, and the names of the actions that the person performs."""
+
+    shown: ShownPerson
+    actions: tuple[str, ...]
+
+
 class Clip(Record):
     """Three seconds of video with its references.
 
@@ -66,14 +86,16 @@ class Clip(Record):
     source: str
     caption: str | None = None
     questions: tuple[Question, ...] = ()
+    persons: tuple[AnnotatedPerson, ...] = ()
     video: Path | None = None
     video_fault: str | None = None
 
 
 class Request(Record):
-    """What a task asks of one clip; `id` is the video id or, for a question, `video_id#k`, k from 1.
+    """What a task asks of one clip.
 
-    The task "text" is none of the benchmark: a language model is asked what `question` says, as it stands.
+    `id` is the video id or, for a question, `video_id#k`, for a person `video_id#pk`, k from 1. The task
+    "text" is none of the benchmark: a language model is asked what `question` says, as it stands.
     """
 
     id: str
@@ -81,6 +103,7 @@ class Request(Record):
     video_id: str
     source: str
     question: str | None = None
+    person: ShownPerson | None = None
 
 
 class Text(Record):

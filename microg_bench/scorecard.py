@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
+from operator import not_
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -47,6 +48,7 @@ _SHORT = {
     "items": "n",
     "thinking": "t",
     "input": "i",
+    "boxes": "b",
     "version": "v",
 }
 _USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}
@@ -63,7 +65,7 @@ FLAGS = {
     "thoughts": ("looks like thinking, not like an answer", "look like thinking, not like an answer"),
 }
 # Parts that tell how the answers were got, which is what a comparison of runs is about.
-_ANSWERING = ("thinking", "input")
+_ANSWERING = ("thinking", "input", "boxes")
 # Parts that tell what computed a score, not what is computed.
 _VERSIONS = ("version", "torch", "transformers", "sentence-transformers")
 
@@ -238,10 +240,15 @@ def _of(count: int, total: int, what: str) -> str:
 
 
 class BaselineEntry(Record):
-    """What a baseline that needs no model reaches on the same items, ×100."""
+    """What a baseline that needs no model reaches on the same items, ×100.
+
+    `map_over_ties` are the lowest and highest mAP over all orders of equal scores, None for other tasks;
+    nothing is written of it then.
+    """
 
     title: str
     scores: dict[str, float]
+    map_over_ties: tuple[float, float] | None = Field(default=None, exclude_if=not_)
 
 
 class IntervalEntry(Record):
@@ -335,7 +342,7 @@ class Scorecard(Record):
     """
 
     schema_: Literal["microg-bench/scorecard/2"] = Field(default="microg-bench/scorecard/2", alias="schema")
-    task: BenchmarkTask | Literal["har"]
+    task: BenchmarkTask
     status: str
     protocol: str
     items: int
@@ -389,7 +396,8 @@ class Scorecard(Record):
     @property
     def is_benchmark(self) -> bool:
         """Whether the references are others than those of the sample set."""
-        return self.fingerprint != SAMPLE_FINGERPRINT
+        sample = REFERENCES[SAMPLE_FINGERPRINT]
+        return self.fingerprint != SAMPLE_FINGERPRINT and not (self.har and self.dataset == sample)
 
     @property
     def compares_slices(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from microg_bench.records import Generation, Record, TaskName
+from microg_bench.records import BoxForm, Generation, Record, TaskName
 from microg_bench.video.sampling import FrameSpec
 
 
@@ -50,7 +50,8 @@ class Settings(Record):
     the arguments of the checkpoint's processor that are stated, such as ``videos.size``; others are as the
     checkpoint and the library have them. `title` is the adapter's, with the checkpoint where that is another
     than the adapter's. `thinking` is the level that was asked for, "engine default" where none was, None for
-    a model that does not think. `transforms` are applied to the frames, in order.
+    a model that does not think. `transforms` are applied to the frames, in order. `boxes` tells how persons
+    are shown, None where no person is asked about; nothing is written of it then.
     """
 
     task: TaskName
@@ -72,6 +73,7 @@ class Settings(Record):
     generation: Generation
     thinking: str | None = None
     transforms: tuple[str, ...] = ()
+    boxes: BoxForm | None = Field(default=None, exclude_if=not_)
     dataset: str
     fingerprint: str
     clips: tuple[str, ...] | None

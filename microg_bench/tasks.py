@@ -1,13 +1,15 @@
-"""The tasks: what `caption` and `vqa` ask of a clip, what the right answer is, which scores apply."""
+"""The tasks: what `caption`, `vqa` and `har` ask of a clip, what the right answer is, which scores apply."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 from microg_bench.errors import UsageError
 from microg_bench.records import BenchmarkTask, Clip, Request, TaskName
 from microg_bench.text import unknown
 
+HAR: Final = "har"
 UNANSWERABLE = "not mentioned"
 _PARAPHRASE = "@"  # between the id of a question and the hash of its paraphrase
 QUESTION_WORDS = ("what", "who", "how", "where", "why", "which", "when")
@@ -26,7 +28,10 @@ def question_word(question: str) -> str:
 
 @dataclass(frozen=True)
 class Item:
-    """A request with its reference: what is asked and what the metrics compare with."""
+    """A request with its reference: what is asked and what the metrics compare with.
+
+    That of a person are the names of the actions, joined by "; ".
+    """
 
     request: Request
     reference: str
@@ -45,21 +50,28 @@ class Task:
         if self.name == "caption":
             if clip.caption is None:
                 return ()
-            return (Item(self._request(clip, clip.video_id, None), clip.caption),)
+            return (Item(self._request(clip, clip.video_id), clip.caption),)
+        if self.name == "har":
+            return tuple(
+                Item(
+                    self._request(clip, f"{clip.video_id}#p{k}", person=person.shown),
+                    "; ".join(person.actions),
+                )
+                for k, person in enumerate(clip.persons, start=1)
+            )
         return tuple(
-            Item(self._request(clip, f"{clip.video_id}#{k}", question.text), question.answer)
+            Item(self._request(clip, f"{clip.video_id}#{k}", question=question.text), question.answer)
             for k, question in enumerate(clip.questions, start=1)
         )
 
-    def _request(self, clip: Clip, request_id: str, question: str | None) -> Request:
-        return Request(
-            id=request_id, task=self.name, video_id=clip.video_id, source=clip.source, question=question
-        )
+    def _request(self, clip: Clip, request_id: str, **about: Any) -> Request:
+        return Request(id=request_id, task=self.name, video_id=clip.video_id, source=clip.source, **about)
 
 
 TASKS: dict[TaskName, Task] = {
     "caption": Task("caption", "Captioning", ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-BERT", "BERTScore")),
     "vqa": Task("vqa", "Question answering", ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR", "S-VQA", "BERTScore")),
+    "har": Task("har", "Action recognition", ("mAP", "F1", "recall", "AUROC")),
 }
 
 

@@ -10,6 +10,7 @@ from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.progress import Progress
 from microg_bench.runs.configure import Configuration, configure
+from microg_bench.tasks import HAR
 
 
 def configured(
@@ -33,6 +34,8 @@ def configured(
     Raises:
         UsageError, DataError, EngineError: see `configure`.
     """
+    if HAR in Options.of({"tasks": tasks}).tasks:
+        raise UsageError(f"{HAR}: only captions and answers are compared so", item=flag("tasks"))
     place, dataset = (None, data) if isinstance(data, Dataset) else (data, None)
     given = {"model": model, "data": place, "tasks": tasks, **options}
     found: dict[str, Configuration] = {}

@@ -42,6 +42,7 @@ ORDER = (
         "dataset",
         "prompts",
         "metrics",
+        "persons",
     ),
     *(
         "adapters",
@@ -57,7 +58,18 @@ ORDER = (
         "pages",
         "export",
     ),
-    *("api", "costs", "drifts", "merges", "variants", "probes", "repeats", "paraphrases", "model_checks"),
+    *(
+        "api",
+        "sweeps",
+        "costs",
+        "drifts",
+        "merges",
+        "variants",
+        "probes",
+        "repeats",
+        "paraphrases",
+        "model_checks",
+    ),
     *("__main__", "cli"),
 )
 LEVEL = {package: level for level, package in enumerate(ORDER)}

@@ -129,11 +129,12 @@ class Baseline(Adapter):
     """A baseline that answers from the references of other source videos, without any model.
 
     It runs on the `function` engine. A baseline that looks at the video overrides `describe`; the harness
-    then describes every clip of the dataset once, before the first answer.
+    then describes every clip of the dataset once, before the first answer. `tasks` are those that it answers.
     """
 
     engines = ("function",)
     sees_video = False
+    tasks: ClassVar[tuple[TaskName, ...]] = ("caption", "vqa")
 
     def prompt(self, request: Request, instruction: Instruction, frames: Frames | None) -> Prompt:
         """The bare question; there is no model to instruct."""
@@ -146,6 +147,18 @@ class Baseline(Adapter):
     @abstractmethod
     def answer(self, request: Request, descriptor: NDArray[np.float64] | None, others: OtherSources) -> str:
         """The answer to `request`, from the clip's own `descriptor` and the references of `others`."""
+
+
+def generation_of(adapter: Adapter, task: TaskName) -> Generation:
+    """How the model of `adapter` writes in `task`; actions are named in the schema of `persons.answers`."""
+    if task != "har":
+        return adapter.generation[task]
+    own = adapter.generation.get(task, Generation())
+    if isinstance(adapter, Baseline):
+        return own
+    from microg_bench.persons.answers import answer_schema
+
+    return own.model_copy(update={"answer_schema": answer_schema()})
 
 
 def made_prompt(
@@ -185,13 +198,13 @@ def read_answer(
     One that does not fit the schema of the task's generation settings holds none.
     """
     shown: dict[str, Any] = {"clip_sha256": clip_sha256, "shown_clip": shown_clip}
-    if schema := adapter.generation[request.task].answer_schema:
+    if schema := generation_of(adapter, request.task).answer_schema:
         from microg_bench.structured import unfit
 
         if failure := unfit(said, schema):
             return failure.model_copy(update={"frames": frames, **shown})
     try:
-        answer: object = adapter.parse(request, said.text)
+        answer: object = said.text.strip() if request.task == "har" else adapter.parse(request, said.text)
         if not isinstance(answer, str):
             raise TypeError(f"parse() returns {type(answer).__name__}, not a text")
     except Exception as error:  # an adapter is somebody else's code

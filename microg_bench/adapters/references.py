@@ -26,11 +26,14 @@ class OtherSources:
     """A view of the dataset without one source video, and what can be looked up in it.
 
     Everything here, the word weights of the text indices included, is made from these clips alone.
-    `descriptors` maps video ids to vectors, for baselines that look at the video.
+    `descriptors` maps video ids to vectors, for baselines that look at the video. `action_shares` are the
+    shares of persons who perform each action, 0 to 1, in the clips of all sources: the same for whomever is
+    asked about, since scores that leave a source out would rank its persons by what is not true of them.
     """
 
     clips: tuple[Clip, ...]
     descriptors: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    action_shares: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def captions(self) -> tuple[str, ...]:
@@ -100,8 +103,14 @@ class References:
             clips = tuple(clip for clip in self._clips if clip.source != source)
             ids = {clip.video_id for clip in clips}
             seen = {key: value for key, value in self._descriptors.items() if key in ids}
-            self._views[source] = OtherSources(clips, seen)
+            self._views[source] = OtherSources(clips, seen, self._action_shares)
         return self._views[source]
+
+    @cached_property
+    def _action_shares(self) -> dict[str, float]:
+        persons = [person for clip in self._clips for person in clip.persons]
+        counts = Counter(name for person in persons for name in person.actions)
+        return {name: count / len(persons) for name, count in sorted(counts.items())}
 
     def descriptor(self, video_id: str) -> NDArray[np.float64] | None:
         """The descriptor of what is shown of one clip, None where there is none."""

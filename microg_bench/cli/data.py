@@ -17,7 +17,7 @@ from microg_bench.dataset.load import fetched_folder
 from microg_bench.dataset.stats import CountTable, Stats
 from microg_bench.dataset.stats import stats as dataset_stats
 from microg_bench.errors import DecodeError, MissingExtraError, UsageError
-from microg_bench.har.convert import read_parts
+from microg_bench.persons.convert import read_parts
 from microg_bench.plots.annotation import NO_CLIP, AnnotatedClip, draw_annotated_clip, find_annotated_clip
 from microg_bench.plots.sheet import draw_sheet
 from microg_bench.progress import RichProgress

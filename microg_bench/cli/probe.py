@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_json
-from microg_bench.cli.options import ASKING, SCORING, with_options
+from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
 from microg_bench.cli.run import Yes, finish
 from microg_bench.plots.probes import draw_probes
 from microg_bench.probes import TABLE_FILE, preview_probes
@@ -17,7 +17,8 @@ from microg_bench.tables.probes import PROBES_FILE
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 # What a probe sets itself, or cannot do.
-OPTIONS = [name for name in (*ASKING, *SCORING) if name not in ("transforms", "batch", "shard")]
+_LEFT_OUT = ("transforms", "batch", "shard", *OF_PERSONS)
+OPTIONS = [name for name in (*ASKING, *SCORING) if name not in _LEFT_OUT]
 
 EPILOG = """Examples:
 

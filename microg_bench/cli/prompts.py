@@ -8,7 +8,8 @@ import typer
 from microg_bench.cli.console import AsJson, columns, output, print_json
 from microg_bench.errors import UsageError
 from microg_bench.prompts import Template, read_template, shipped_templates
-from microg_bench.records import Request
+from microg_bench.records import Request, ShownPerson
+from microg_bench.tasks import HAR
 from microg_bench.text import unknown
 
 QUESTION = "Who is in the video?"
@@ -47,7 +48,8 @@ def show(
     """Render one prompt."""
     template = _find(name)
     asked = question if template.task == "vqa" else None
-    request = Request(id="a", task=template.task, video_id="a", source="a", question=asked)
+    person = ShownPerson(frame=1, corners=(0, 0, 1, 1)) if template.task == HAR else None
+    request = Request(id="a", task=template.task, video_id="a", source="a", question=asked, person=person)
     instruction = template.render(request)
     if as_json:
         print_json({"prompt": str(template.identity), **instruction.model_dump(mode="json")})

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_json
-from microg_bench.cli.options import ASKING, SCORING, with_options
+from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
 from microg_bench.cli.run import Yes, finish
 from microg_bench.plots.repeats import draw_repeats
 from microg_bench.repeats import LEAST, MOST, REFUSED, REPEATS_FILE, TABLE_FILE, preview_repeats
@@ -14,7 +14,7 @@ from microg_bench.repeats import repeat as ask
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
-OPTIONS = [name for name in (*ASKING, *SCORING) if name not in REFUSED]
+OPTIONS = [name for name in (*ASKING, *SCORING) if name not in (*REFUSED, *OF_PERSONS)]
 
 EPILOG = """Examples:
 

@@ -21,7 +21,7 @@ from microg_bench.cli.console import (
     unscored,
     warn_of_doubts,
 )
-from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
+from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.progress import shown
@@ -35,7 +35,7 @@ app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 VERBS = {
     "caption": "Let a model caption the clips, and score the captions.",
     "vqa": "Let a model answer questions about the clips, and score the answers.",
-    "run": "Caption and answer in one go; each clip is decoded once for both.",
+    "run": "Caption, answer, or name the actions of persons; each clip is decoded once for all tasks.",
 }
 COLLECT = "are pending in the batch API; run the same command again to collect them"
 EXHAUSTED = "stopped at --max-cost; run the same command with a higher one to continue"
@@ -105,7 +105,8 @@ def _command(verb: str) -> Callable[..., None]:
 
     command.__doc__ = VERBS[verb]
     names = [*ASKING, *SCORING]
-    return with_options(names if verb == "run" else [name for name in names if name != "tasks"])(command)
+    left_out = () if verb == "run" else ("tasks", *OF_PERSONS)
+    return with_options([name for name in names if name not in left_out])(command)
 
 
 def _check_code(config: Path, from_file: Mapping[str, Any], given: Mapping[str, Any]) -> None:

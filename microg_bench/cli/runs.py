@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.api import SWEEP_FILE
 from microg_bench.cli.console import (
     AsJson,
     aligned,
@@ -27,6 +26,7 @@ from microg_bench.merges import configurations, merge_runs
 from microg_bench.runs.configure import RUNS_FOLDER
 from microg_bench.runs.listing import AnyRecord, RunSummary, details, list_runs, remove_run, summary
 from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.sweeps import SWEEP_FILE
 from microg_bench.tables.markdown import scorecard_table
 from microg_bench.text import printable
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.api import SWEEP_FILE
-from microg_bench.api import sweep as run_sweep
 from microg_bench.cli.console import AsJson, interruptible, note, output, print_json, unscored
 from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import Yes, finish, runs_json
 from microg_bench.errors import MissingExtraError, UsageError
 from microg_bench.plots.charts import draw_sweep
 from microg_bench.scorecard import Scorecard
+from microg_bench.sweeps import SWEEP_FILE
+from microg_bench.sweeps import sweep as run_sweep
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 

@@ -6,6 +6,7 @@ MicroG-4M's own label map ships with the package.
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,12 @@ def read_label_map(path: Path = DEFAULT) -> LabelMap:
         raise DataError("holds no items, so it is no label map", path=path)
     ids = tuple(sorted(found))
     return LabelMap(ids, tuple(found[number] for number in ids))
+
+
+@cache
+def shipped_labels() -> LabelMap:
+    """MicroG-4M's own label map, read once."""
+    return read_label_map()
 
 
 def read_groups() -> dict[int, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from microg_bench.dataset.annotations import Annotation, read_annotations, source_notes, source_of
 from microg_bench.errors import DataError, UsageError
-from microg_bench.records import Clip, Question
+from microg_bench.records import Clip, Question, TaskName
 from microg_bench.storage import cache_folder
 from microg_bench.text import unknown
 
@@ -51,7 +51,8 @@ class Dataset:
     `fingerprint` identifies the references (ids, captions, questions, answers), not the video files, so that
     an annotation file alone and a full folder of the same references agree. `repeated` names the ids that
     occur in more than one record. `actions` is the table of action labels beside them, if there is one.
-    `source_notes` are what a reader of intervals over source videos must know.
+    `source_notes` are what a reader of intervals over source videos must know. `fingerprints` are those of
+    tasks with references of their own. `examples` are what baselines may answer from; none for `clips`.
     """
 
     name: str
@@ -59,6 +60,8 @@ class Dataset:
     fingerprint: str
     repeated: tuple[str, ...] = ()
     actions: Path | None = None
+    fingerprints: Mapping[TaskName, str] = field(default_factory=dict)
+    examples: tuple[Clip, ...] = ()
     source_notes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +113,7 @@ def load(data: str | Path | None = None) -> Dataset:
     clips = tuple(_with_video(clip, layout.videos, rejected) for clip in merge(annotations))
     records = Counter(annotation.video_id for annotation in annotations)
     repeated = tuple(video_id for video_id, count in records.items() if count > 1)
-    return Dataset(_name(path), clips, fingerprint(clips), repeated, layout.actions)
+    return Dataset(dataset_name(path), clips, fingerprint(clips), repeated, layout.actions)
 
 
 def _with_video(clip: Clip, videos: Mapping[str, Path], rejected: Mapping[str, str]) -> Clip:
@@ -175,7 +178,8 @@ def fingerprint(clips: Iterable[Clip]) -> str:
     return digest.hexdigest()
 
 
-def _name(path: Path) -> str:
+def dataset_name(path: Path) -> str:
+    """What a dataset is called: as `--data` takes it, else by its file or folder."""
     if path == SAMPLE_FOLDER:
         return SAMPLE
     if path == fetched_folder():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from microg_bench.errors import EngineError, UsageError
-from microg_bench.options import Options, check_engine
+from microg_bench.options import Options, about, flag
 from microg_bench.records import (
     THOUGHT_MARKS,
     Failure,
@@ -57,6 +57,19 @@ class Job:
 
 
 Answered = Sequence[tuple[Job, Outcome]]
+
+
+def check_engine(engine: str, options: Options) -> None:
+    """Refuse options that belong to other engines only, before anything is loaded.
+
+    Raises:
+        UsageError: naming the first that is given though `engine` does not take it.
+    """
+    for name, declared in Options.model_fields.items():
+        taken = about(name).engines
+        value = getattr(options, name)
+        if taken and engine not in taken and value != declared.get_default(call_default_factory=True):
+            raise UsageError(f"engine {engine} does not take it (given: {value})", item=flag(name))
 
 
 @dataclass

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.registry import is_generic
 from microg_bench.engines.base import Engine
 from microg_bench.errors import MissingExtraError, UsageError
 from microg_bench.options import Options, flag
@@ -104,6 +106,15 @@ def choose_engine(model: str, engines: Sequence[str], architecture: str, options
         raise UsageError(f"model {model} cannot run on engine {name} here: {problem}")
     served = asked is None and "server" in engines
     return engine_class(name, f"without {flag('url')} of a server, " if served else "")
+
+
+def asked_of_servers(adapter: Adapter, given: Options, found: Options, engine: type[Engine]) -> Options:
+    """`found` with the name of the weights and how clips are sent, as servers tell where none is given."""
+    if found.checkpoint and found.url and not (given.checkpoint or is_generic(adapter.name)):
+        found = found.model_copy(update={"checkpoint": engine.served_name(found.checkpoint, found)})
+    if found.media is None and adapter.sees_video:
+        found = found.model_copy(update={"media": engine.shows(found)})
+    return found
 
 
 def unsupported(engine: str, architecture: str) -> str:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import MissingExtraError
-from microg_bench.har.boxes import Detections, GroundTruth, read_detections, read_ground_truth
 from microg_bench.har.recipe import read_recipe
 from microg_bench.har.reports import read_scorecards
 from microg_bench.har.scoring import evaluate
+from microg_bench.persons.boxes import Detections, GroundTruth, read_detections, read_ground_truth
 
 if TYPE_CHECKING:
     from microg_bench.har.checkpoints import load_model

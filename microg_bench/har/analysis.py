@@ -17,11 +17,11 @@ from microg_bench.dataset.labels import FOOTAGE, LAYOUT, LabelMap
 from microg_bench.dataset.load import ACTION_NAMES, find_table
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import DataError
-from microg_bench.har.boxes import Detections
-from microg_bench.har.convert import footage_of
-from microg_bench.har.keyframes import KeyFrames
 from microg_bench.metrics.base import Array
 from microg_bench.metrics.detection import THRESHOLD, Flags
+from microg_bench.persons.boxes import Detections
+from microg_bench.persons.convert import footage_of
+from microg_bench.persons.keyframes import KeyFrames
 
 Counts = NDArray[np.int64]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from microg_bench.errors import DecodeError
-from microg_bench.har.keyframes import KeyFrame, decoded_clips
 from microg_bench.har.recipe import Input, Training
+from microg_bench.persons.keyframes import KeyFrame, decoded_clips
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from microg_bench.errors import DecodeError, EngineError
 from microg_bench.har.clips import ClipTensors, decoded, shown, stacked
-from microg_bench.har.keyframes import KeyFrame
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Input
 from microg_bench.memory import halving
+from microg_bench.persons.keyframes import KeyFrame
 from microg_bench.progress import Progress
 from microg_bench.records import Failure
 from microg_bench.video.pool import DecodePool

@@ -9,8 +9,6 @@ from microg_bench.dataset.labels import LabelMap
 from microg_bench.dataset.shards import missing_shards, not_all, numbers
 from microg_bench.errors import DataError, RunError
 from microg_bench.folders import absent, whole_folder
-from microg_bench.har.boxes import write_detections
-from microg_bench.har.keyframes import load_key_frames
 from microg_bench.har.runs import (
     FREE,
     JOURNALS,
@@ -24,6 +22,8 @@ from microg_bench.har.runs import (
     read_settings,
     recognition,
 )
+from microg_bench.persons.boxes import write_detections
+from microg_bench.persons.keyframes import load_key_frames
 from microg_bench.storage import Journal, read_journal, write_json
 from microg_bench.text import first_line, listed
 

@@ -12,9 +12,7 @@ from pydantic import Field, ValidationError
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.dataset.shards import folder_name
 from microg_bench.errors import DataError, UsageError
-from microg_bench.har.boxes import write_detections
 from microg_bench.har.checkpoints import PROJECTION, build, fill, find_checkpoint, read_facts, read_weights
-from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.logits import Machine, look, share
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Recipe, read_recipe
@@ -32,6 +30,8 @@ from microg_bench.har.runs import (
     recognition,
 )
 from microg_bench.options import Shard
+from microg_bench.persons.boxes import write_detections
+from microg_bench.persons.keyframes import KeyFrames, load_key_frames
 from microg_bench.progress import Progress
 from microg_bench.records import Record, first_fault
 from microg_bench.runs.frames import clip_sha256

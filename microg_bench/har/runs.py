@@ -12,10 +12,10 @@ from pydantic import Field, ValidationError
 
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import DataError, RunError
-from microg_bench.har.boxes import Detections, read_detections
-from microg_bench.har.keyframes import GONE, KeyFrames
 from microg_bench.har.recipe import MODELS
 from microg_bench.har.scoring import evaluate
+from microg_bench.persons.boxes import Detections, read_detections
+from microg_bench.persons.keyframes import GONE, KeyFrames
 from microg_bench.records import Record, first_fault, validated
 from microg_bench.runs.frames import clip_sha256
 from microg_bench.scorecard import ModelEntry, Scorecard

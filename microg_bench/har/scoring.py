@@ -14,14 +14,6 @@ from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.dataset.annotations import source_notes
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError
-from microg_bench.har.boxes import (
-    Detections,
-    GroundTruth,
-    many,
-    number_images,
-    shown_in_frame,
-    true_positives,
-)
 from microg_bench.har.warn import warnings
 from microg_bench.metrics.base import Array
 from microg_bench.metrics.detection import (
@@ -31,6 +23,14 @@ from microg_bench.metrics.detection import (
     Ranking,
     count_actions,
     precision_over_ties,
+)
+from microg_bench.persons.boxes import (
+    Detections,
+    GroundTruth,
+    many,
+    number_images,
+    shown_in_frame,
+    true_positives,
 )
 from microg_bench.scorecard import (
     COMPLETE,

@@ -18,15 +18,15 @@ from torch import Tensor, nn
 
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import DataError, DecodeError, EngineError
-from microg_bench.har.boxes import many
 from microg_bench.har.clips import ClipTensors, decoded, shown_in_training, stacked
-from microg_bench.har.keyframes import KeyFrame, KeyFrames
 from microg_bench.har.logits import Machine, look, share
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.recipe import Recipe, Training
 from microg_bench.har.runs import detections_of
 from microg_bench.har.scoring import evaluate
 from microg_bench.memory import out_of_memory, release_memory
+from microg_bench.persons.boxes import many
+from microg_bench.persons.keyframes import KeyFrame, KeyFrames
 from microg_bench.progress import Progress
 from microg_bench.records import Failure
 from microg_bench.video.pool import DecodePool

@@ -21,12 +21,12 @@ from pydantic import Field, ValidationError
 
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.errors import DataError, RunError, UsageError
-from microg_bench.har.boxes import many
 from microg_bench.har.checkpoints import RANDOM, build, fill, find_checkpoint, read_weights, save_weights
-from microg_bench.har.keyframes import KeyFrames, load_key_frames, load_splits
 from microg_bench.har.recipe import MAX_SEED, Recipe, read_recipe
 from microg_bench.har.runs import TRAINING, claim
 from microg_bench.har.trainer import SCORES, Curve, Trainer, unreadable
+from microg_bench.persons.boxes import many
+from microg_bench.persons.keyframes import KeyFrames, load_key_frames, load_splits
 from microg_bench.progress import Progress
 from microg_bench.records import Record, first_fault
 from microg_bench.storage import FolderLock, cause, file_sha256, write_text

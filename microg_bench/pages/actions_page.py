@@ -23,13 +23,13 @@ from microg_bench.har.analysis import (
     instead_of_missed,
     judge,
 )
-from microg_bench.har.keyframes import GONE, KeyFrame, KeyFrames, decoded_clips, load_key_frames
 from microg_bench.har.runs import ActionRun, PredictSettings, read_run
 from microg_bench.har.scoring import evaluate
 from microg_bench.metrics.detection import THRESHOLD
 from microg_bench.pages.folder import new_folder
 from microg_bench.pages.frames import jpegs
 from microg_bench.pages.shell import render
+from microg_bench.persons.keyframes import GONE, KeyFrame, KeyFrames, decoded_clips, load_key_frames
 from microg_bench.plots.draw import numbered
 from microg_bench.privacy import outgoing
 from microg_bench.progress import Progress

@@ -10,7 +10,7 @@ from microg_bench.progress import Progress
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, Counts, Scorecard, ScoreEntry
 from microg_bench.scoring.compare import Comparison, compare
-from microg_bench.tables.har_rows import action_rows
+from microg_bench.tables.har_rows import action_rows, asked_rows
 from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
 from microg_bench.tables.rows import OwnRow, card_row, text_rows
 from microg_bench.text import first_line
@@ -31,7 +31,8 @@ def boards(
     The board of the sample set, which is no benchmark, comes last, and nothing on it is ranked.
 
     `pages` are the pages of the entries, relative to that of the leaderboard, `pairs` comparisons of entries,
-    `har` and `submitted` scorecards of actions; see `action_rows`.
+    `har` and `submitted` scorecards of actions, of networks and of models that were asked; see `action_rows`
+    and `asked_rows`.
     """
     facts = read_facts()
     tables: dict[str, PublishedTable] = {
@@ -53,8 +54,12 @@ def boards(
         _text_board(tables[key[0]], facts, key, [(entries[k], pages[k]) for k in grouped[key]], pairs)
         for key in keys
     ]
-    actions = (read_published(table) for table in facts.tables if table.task == "har")
-    return found + [_har_board(table, facts, action_rows(table, facts, har, submitted)) for table in actions]
+    asked = [card for card in har if card.settings]
+    scored = [card for card in har if not card.settings]
+    for table in (read_published(table) for table in facts.tables if table.task == "har"):
+        rows = action_rows(table, facts, scored, submitted) + asked_rows(table, facts, asked)
+        found.append(_har_board(table, facts, rows))
+    return found
 
 
 def _is_papers(facts: Facts, protocol: str, fingerprint: str) -> bool:

@@ -66,6 +66,19 @@ def read_entries(runs: Iterable[RunRecord], dataset: Dataset | None) -> tuple[li
     return [found[key] for key in sorted(found)], errors
 
 
+def asked_cards(runs: Iterable[RunRecord]) -> tuple[list[Scorecard], list[MicrogError]]:
+    """The scorecards of models that were asked about persons, and the error of each that is left out."""
+    cards: list[Scorecard] = []
+    errors: list[MicrogError] = []
+    for run in runs:
+        try:
+            check_admissible(run)
+            cards.append(run.scorecard)
+        except MicrogError as error:
+            errors.append(error)
+    return cards, errors
+
+
 def check_admissible(run: RunRecord) -> None:
     """Accept a complete run on a whole dataset, whose scorecard is of its settings and its answers.
 

@@ -8,7 +8,7 @@ from microg_bench.dataset.fetch import REPOSITORY
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError
 from microg_bench.pages.boards import boards, comparisons
-from microg_bench.pages.entries import Entry, check_admissible, read_entries, references_of
+from microg_bench.pages.entries import Entry, asked_cards, check_admissible, read_entries, references_of
 from microg_bench.pages.folder import PageFolder, new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
 from microg_bench.pages.judged_boards import judged_boards
@@ -22,6 +22,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
 from microg_bench.tables.gather import identity
 from microg_bench.tables.probes import ProbedRuns
+from microg_bench.tasks import HAR
 
 TITLE = "MicroG-4M leaderboard"
 # What the hub reads of a Space: it shows index.html as it is.
@@ -76,14 +77,16 @@ def build(  # noqa: PLR0913 - what stands on a leaderboard
         RunError: a file cannot be written.
     """
     with new_folder(out) as folder:
-        entries, errors = read_entries(runs, dataset)
+        entries, errors = read_entries([run for run in runs if run.settings.task != HAR], dataset)
+        asked, unfit = asked_cards([run for run in runs if run.settings.task == HAR])
+        errors += unfit
         names = [f"runs/{_name(entry)}" for entry in entries]
         pages = [f"{name}/index.html" for name in names]
         judged, unread = judged_boards(entries, pages)
         on_board, unmeasured = on_board_boards(entries, pages)
         pairs = comparisons(entries, progress)
         _write_runs(folder, entries, names, pictures, progress)
-        found = [*boards(entries, pages, pairs, har, submitted), *judged, *on_board]
+        found = [*boards(entries, pages, pairs, [*har, *asked], submitted), *judged, *on_board]
         actions = (board["groups"][0] for board in found if board["task"].startswith("har"))
         rows = len(entries) + sum(len(group["rows"]) for group in actions)
         found += probe_boards(_write_probes(folder, probed, dataset, errors))

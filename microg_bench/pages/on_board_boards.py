@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from microg_bench.errors import MicrogError
-from microg_bench.pages.boards import Json, own_row, rounded
+from microg_bench.pages.boards import own_row, rounded
+from microg_bench.pages.details import Json
 from microg_bench.pages.entries import Entry
+from microg_bench.records import TaskName
 from microg_bench.runs.cost import QUANTITIES
 from microg_bench.scorecard import NO_BENCHMARK
 from microg_bench.tables.on_board import OnBoardRow, OnBoardTable, on_board_tables
@@ -24,7 +26,9 @@ def on_board_boards(entries: Sequence[Entry], pages: Sequence[str]) -> tuple[lis
     `pages` are the pages of the entries, relative to that of the leaderboard.
     """
     found, errors = on_board_tables(entry.run for entry in entries)
-    published = {one.task: read_published(one) for one in read_facts().tables if one.task != "har"}
+    published: dict[TaskName, PublishedTable] = {
+        one.task: read_published(one) for one in read_facts().tables if one.task != "har"
+    }
     rows = {entry.run.path: (entry, page) for entry, page in zip(entries, pages, strict=True)}
     return [_board(one, published[one.task], rows) for one in found], errors
 

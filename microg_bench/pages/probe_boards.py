@@ -6,7 +6,7 @@ from typing import Any
 
 from microg_bench.pages.boards import row_json
 from microg_bench.pages.headings import explanations
-from microg_bench.records import BenchmarkTask
+from microg_bench.records import BenchmarkTask, TaskName
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, ScoreEntry
 from microg_bench.scoring.probes import PLAIN, PROBES, ProbeEffect
@@ -30,7 +30,9 @@ def probe_boards(rows: Sequence[Row]) -> list[Json]:
     The sample set, which is no benchmark, comes last.
     """
     facts = read_facts()
-    tables = {table.task: read_published(table) for table in facts.tables if table.task != "har"}
+    tables: dict[TaskName, PublishedTable] = {
+        table.task: read_published(table) for table in facts.tables if table.task != "har"
+    }
     grouped: dict[tuple[bool, str, BenchmarkTask, str], list[Row]] = {}
     for probed, page in rows:
         for task in probed.report.tasks:

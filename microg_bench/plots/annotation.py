@@ -15,8 +15,8 @@ from microg_bench.dataset.labels import read_actions, read_label_map
 from microg_bench.dataset.load import ACTION_NAMES, BOX_NAMES, find_table, load, locate, select
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import DecodeError
-from microg_bench.har.boxes import COORDINATES
-from microg_bench.har.convert import BOXES, PERSON
+from microg_bench.persons.boxes import COORDINATES
+from microg_bench.persons.convert import BOXES, PERSON
 from microg_bench.plots.canvas import COLOURS, canvas, clean, save
 from microg_bench.records import Clip
 from microg_bench.video.decode import decode

@@ -251,3 +251,11 @@ class Batches:
         ledger.append({"type": "sent", "token": batch.token, "name": batch.name})
         self.open[batch.token] = batch
         execution.progress.note(f"batch {batch.name}: {len(group)} requests sent")
+
+
+def is_pending(path: Path) -> bool:
+    """Whether requests of the run at `path` are in a vendor's batch API.
+
+    Their list is in its folder or that above.
+    """
+    return any(Batches.read(folder / BATCHES_FILE).pending for folder in (path, path.parent))

@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microg_bench.adapters.base import Adapter, without_media
-from microg_bench.adapters.registry import adapters_of, is_generic, source_sha256, usable_adapter
+from microg_bench.adapters.base import Adapter, generation_of, without_media
+from microg_bench.adapters.registry import adapters_of, source_sha256, usable_adapter
 from microg_bench.dataset.clip_labels import read_clip_labels
 from microg_bench.dataset.load import SAMPLE, SAMPLE_FOLDER, Dataset, load, locate, select
 from microg_bench.engines.base import BatchEngine, Engine
-from microg_bench.engines.registry import CLOSED, choose_engine
+from microg_bench.engines.registry import CLOSED, asked_of_servers, choose_engine
 from microg_bench.engines.vendors import announced_end, check_address
 from microg_bench.errors import DataError, UsageError
 from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
@@ -119,10 +119,15 @@ class Configuration:
                 found[item.request.video_id].append(item.request)
         return {clip: tuple(requests) for clip, requests in found.items()}
 
+    @cached_property
+    def generations(self) -> dict[TaskName, Generation]:
+        """How the model writes in each task as its adapter says."""
+        return {task: generation_of(self.adapter, task) for task in self.tasks}
+
     def generation(self, task: TaskName) -> Generation:
         """How the model writes: as its adapter says, and as the options change it."""
         changed = self.options.model_dump(include={"max_tokens", "temperature", "top_p"}, exclude_none=True)
-        own = self.adapter.generation[task]
+        own = self.generations[task]
         if self.thinking not in (None, "off") and self.adapter.thinking:
             longest = max(own.max_tokens, self.adapter.thinking.max_tokens)
             own = own.model_copy(update={"max_tokens": longest})
@@ -208,8 +213,9 @@ class Configuration:
             generation=self.generation(task),
             thinking=(self.thinking or "engine default") if self.adapter.thinking else None,
             transforms=tuple(map(str, self.transforms)),
+            boxes=given.boxes if task == "har" else None,
             dataset=self.dataset.name,
-            fingerprint=self.dataset.fingerprint,
+            fingerprint=self.dataset.fingerprints.get(task, self.dataset.fingerprint),
             clips=None if every else tuple(clip.video_id for clip in self.clips),
             requests=None if self.only is None else tuple(one.request.id for one in self.items[task]),
             paraphrases=dict(self.paraphrases),
@@ -293,10 +299,14 @@ def configure(
         EngineError: the weights in a local folder cannot be read.
     """
     one = resolve(options, named_by_file)
+    if "har" in one.tasks:
+        from microg_bench.runs.persons import load_persons
+
+        dataset = load_persons(one, dataset)
     dataset = dataset or load(options.data)
     one = replace(one, dataset=dataset, clips=select(dataset, options.clips, options.limit))
     _check_work(one)
-    if options.actions:
+    if options.actions and one.tasks != ("har",):
         read_clip_labels(Path(options.actions))
     check_cost(one)
     if options.shard:
@@ -341,10 +351,10 @@ def resolve(
         check_address(named_by_file, engine.name)
     engine.check(engine_options)
     for task in templates:
-        if adapter.generation[task].answer_schema:
-            engine.check_generation(adapter.generation[task])
+        if (wanted := generation_of(adapter, task)).answer_schema:
+            engine.check_generation(wanted)
     if engine.name in CLIENTS:
-        engine_options = _asked_of_servers(adapter, options, engine_options, engine)
+        engine_options = asked_of_servers(adapter, options, engine_options, engine)
     return Configuration(
         options,
         options.given(),
@@ -400,15 +410,6 @@ def _engine_options(adapter: Adapter, options: Options, engine: type[Engine]) ->
             "processor_args": {name: value for name, value in stated.items() if value is not None},
         }
     )
-
-
-def _asked_of_servers(adapter: Adapter, given: Options, found: Options, engine: type[Engine]) -> Options:
-    """`found` with the name of the weights and how clips are sent, as servers tell where none is given."""
-    if found.checkpoint and found.url and not (given.checkpoint or is_generic(adapter.name)):
-        found = found.model_copy(update={"checkpoint": engine.served_name(found.checkpoint, found)})
-    if found.media is None and adapter.sees_video:
-        found = found.model_copy(update={"media": engine.shows(found)})
-    return found
 
 
 def _processor_args(adapter: Adapter, pinned: bool) -> dict[str, Any]:

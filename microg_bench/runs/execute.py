@@ -29,16 +29,7 @@ from microg_bench.adapters.references import References
 from microg_bench.engines.base import Answered, BatchEngine, Engine, FunctionEngine, Job, Outcome
 from microg_bench.errors import DecodeError, RunError
 from microg_bench.progress import ASKING, Progress
-from microg_bench.records import (
-    Answer,
-    Clip,
-    Failure,
-    Prompt,
-    Request,
-    Response,
-    TaskName,
-    Withdrawal,
-)
+from microg_bench.records import Answer, Clip, Failure, Prompt, Request, Response, TaskName, Withdrawal
 from microg_bench.runs.batches import BATCHES_FILE, Batches
 from microg_bench.runs.budget import Budget, confirm, open_budget
 from microg_bench.runs.cache import ResponseCache
@@ -52,6 +43,7 @@ from microg_bench.runs.frames import (
     descriptors_of,
     open_pool,
     own_frames,
+    shown_alike,
     whole_clips,
 )
 from microg_bench.runs.record import RunRecord
@@ -150,7 +142,7 @@ class Asked:
     @property
     def structured(self) -> bool:
         """Whether the answer must fit a schema."""
-        return bool(self.variant.configuration.adapter.generation[self.request.task].answer_schema)
+        return bool(self.variant.configuration.generations[self.request.task].answer_schema)
 
 
 async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: bool = False) -> Outcomes:
@@ -288,7 +280,7 @@ async def _engine(
 async def _baseline_engine(
     one: Configuration, baseline: Baseline, pool: DecodePool | None, root: Path, progress: Progress
 ) -> tuple[Engine, Source]:
-    clips, file = one.dataset.clips, root / DESCRIPTORS_FILE
+    clips, file = one.dataset.examples or one.dataset.clips, root / DESCRIPTORS_FILE
     if pool is None:
         return FunctionEngine(function=References(clips).answering(baseline)), nothing_shown
     plain = await describe_clips(replace(one, transforms=()), clips, baseline, pool, file, progress)
@@ -341,8 +333,10 @@ class Execution:
         async for work, shown in frames:
             for variant, requests in work.requests:
                 variant.usage.clips += 1
-                async for job in self._jobs(variant, requests, shown):
-                    yield job
+                asks_of_persons = any(request.person for request in requests)
+                for alike in shown_alike(requests) if asks_of_persons else [requests]:
+                    async for job in self._jobs(variant, alike, shown):
+                        yield job
             if self.budget and self.budget.exhausted:
                 return
 
@@ -352,7 +346,7 @@ class Execution:
         """What it is to be asked of one clip; what fails before or is in the cache is recorded."""
         own = shown
         if variant.configuration.frames:
-            own = await own_frames(variant.configuration, requests[0].video_id, shown)
+            own = await own_frames(variant.configuration, requests[0], shown)
         if isinstance(own, DecodeError):
             reason = str(own)
             failures = [Failure(id=one.id, stage="decode", reason=reason) for one in requests]
@@ -449,7 +443,7 @@ class Execution:
                 continue
             configuration = one.variant.configuration
             adapter, unmarked = configuration.adapter, configuration.thinks_unmarked
-            schema = adapter.generation[one.request.task].answer_schema
+            schema = configuration.generations[one.request.task].answer_schema
             thoughts, text = split_thoughts(outcome.text, adapter.thinking, schema)
             reasoning = "\n\n".join(filter(None, (outcome.reasoning, thoughts))) or None
             thought = reasoning or outcome.reasoning_tokens

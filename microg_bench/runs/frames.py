@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from microg_bench.errors import DecodeError
-from microg_bench.records import Clip
+from microg_bench.records import Clip, Request
 from microg_bench.storage import Journal, file_sha256, read_journal
 from microg_bench.video.sampling import indices
 
@@ -77,7 +78,23 @@ def open_pool(workers: int) -> DecodePool:
     return DecodePool(workers=workers)
 
 
-async def own_frames(one: Configuration, clip: str, shown: Shown | DecodeError) -> Shown | DecodeError:
+def shown_alike(requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+    """The requests of a clip in groups that are shown the same: each person alone, all others together."""
+    for person, group in groupby(requests, key=lambda request: request.person):
+        own = list(group)
+        yield from [own] if person is None else ([one] for one in own)
+
+
+async def own_frames(one: Configuration, request: Request, shown: Shown | DecodeError) -> Shown | DecodeError:
+    """What a run variant that shows frames shows to a request, among what was decoded for several."""
+    if request.person and isinstance(shown, Shown) and shown.frames:
+        from microg_bench.video.persons import with_person
+
+        shown = replace(shown, frames=await asyncio.to_thread(with_person, shown.frames, request.person))
+    return await of_clip(one, request.video_id, shown)
+
+
+async def of_clip(one: Configuration, clip: str, shown: Shown | DecodeError) -> Shown | DecodeError:
     """What a run variant that shows frames shows of a clip, among what was decoded for several."""
     if isinstance(shown, DecodeError) or shown.frames is None:
         return shown
@@ -243,7 +260,7 @@ async def describe_clips(
         async for work, own in decoded(left, pool, one.decoded):
             progress.advance()
             name = work.clip.video_id
-            shown = await own_frames(one, name, own)
+            shown = await of_clip(one, name, own)
             if isinstance(shown, DecodeError) or shown.frames is None:
                 found[name] = shown if isinstance(shown, DecodeError) else DecodeError("no frames", item=name)
                 continue

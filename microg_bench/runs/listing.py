@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 from microg_bench.errors import MicrogError, RunError
 from microg_bench.folders import remove_folder
 from microg_bench.records import Record, TaskName
+from microg_bench.runs.batches import is_pending
 from microg_bench.runs.execute import DESCRIPTORS_FILE
-from microg_bench.runs.record import RunRecord, find_runs, is_pending
+from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.runs.start import PAGE_FILE
 from microg_bench.storage import LOCK_FILE, FolderLock
 from microg_bench.text import first_line

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from microg_bench.adapters.base import blamed, made_prompt
 from microg_bench.engines.registry import CLOSED
 from microg_bench.errors import UsageError
-from microg_bench.records import Clip, Image, Prompt, Request, Text
+from microg_bench.records import Clip, Image, Prompt, Request, ShownPerson, Text
 from microg_bench.runs.budget import Estimate, estimate, expected_frames, price_day, unshown_prompts
 from microg_bench.runs.configure import Configuration
 
@@ -142,7 +142,7 @@ def preview(one: Configuration, today: date | None = None) -> Preview:
 
 def _example(one: Configuration, request: Request) -> Example:
     clip = next(clip for clip in one.clips if clip.video_id == request.video_id)
-    frames, order = shown_frames(one, clip)
+    frames, order = shown_frames(one, clip, request.person)
     try:
         prompt = made_prompt(one.adapter, request, one.templates[request.task].render(request), frames)
     except Exception as error:  # an adapter is somebody else's code
@@ -150,7 +150,9 @@ def _example(one: Configuration, request: Request) -> Example:
     return Example(request, one.asked(prompt), order)
 
 
-def shown_frames(one: Configuration, clip: Clip) -> tuple[Frames | None, tuple[int, ...]]:
+def shown_frames(
+    one: Configuration, clip: Clip, person: ShownPerson | None
+) -> tuple[Frames | None, tuple[int, ...]]:
     """The frames of a clip as they are shown, with their indices in order.
 
     Raises:
@@ -162,7 +164,12 @@ def shown_frames(one: Configuration, clip: Clip) -> tuple[Frames | None, tuple[i
     source = one.donors.get(clip.video_id, clip)
     if one.decoded is None or source.video is None:
         return None, ()
-    return transformed(decode(source.video, one.decoded), one.transforms, clip.video_id, one.options.seed)
+    frames = decode(source.video, one.decoded)
+    if person:
+        from microg_bench.video.persons import with_person
+
+        frames = with_person(frames, person)
+    return transformed(frames, one.transforms, clip.video_id, one.options.seed)
 
 
 def _estimate(one: Configuration) -> Estimate | None:

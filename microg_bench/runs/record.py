@@ -29,6 +29,7 @@ from microg_bench.records import (
     Withdrawal,
 )
 from microg_bench.runs import migration
+from microg_bench.runs.batches import is_pending
 from microg_bench.runs.migration import Entry
 from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Settings
@@ -341,11 +342,16 @@ class RunRecord:
         """
         from microg_bench.dataset.load import Dataset, load
 
+        if self.settings.boxes and not isinstance(data, Dataset):
+            from microg_bench.runs.persons import recorded_persons
+
+            data = recorded_persons(self.options, data)
         found = data if isinstance(data, Dataset) else load(data or self.options.get("data"))
-        if found.fingerprint != self.settings.fingerprint:
+        fingerprint = found.fingerprints.get(self.settings.task, found.fingerprint)
+        if fingerprint != self.settings.fingerprint:
             raise DataError(
                 f"was made on {self.settings.dataset} with fingerprint {self.settings.fingerprint[:12]}, but "
-                f"{found.name} has {found.fingerprint[:12]}; give the right dataset with --data",
+                f"{found.name} has {fingerprint[:12]}; give the right dataset with --data",
                 path=self.path,
             )
         return found
@@ -490,10 +496,3 @@ def _refusal(path: Path, before: Settings, content: RunFile) -> RunError:
         case _:
             reason = f"was started with other settings ({changed}); give the old setting to resume, or {anew}"
     return RunError(reason, path=path)
-
-
-def is_pending(path: Path) -> bool:
-    """Whether requests of the run are in a vendor's batch API; their list is in its folder or that above."""
-    from microg_bench.runs.batches import BATCHES_FILE, Batches
-
-    return any(Batches.read(folder / BATCHES_FILE).pending for folder in (path, path.parent))

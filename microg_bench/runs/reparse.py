@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microg_bench.adapters.base import Adapter, made_prompt, read_answer, without_media
+from microg_bench.adapters.base import Adapter, generation_of, made_prompt, read_answer, without_media
 from microg_bench.adapters.registry import find_adapter, is_file, name_it, source_sha256
 from microg_bench.errors import RunError, UsageError
 from microg_bench.options import Options
@@ -90,7 +90,7 @@ def _check_prompt(
         RunError: it is.
     """
     settings = record.settings
-    if adapter.generation[settings.task].answer_schema != settings.generation.answer_schema:
+    if generation_of(adapter, settings.task).answer_schema != settings.generation.answer_schema:
         reason = "its adapter was edited, and now wants answers in another schema: --run DIR asks anew"
         raise RunError(reason, path=record.path)
     told: dict[str, Any] = {}

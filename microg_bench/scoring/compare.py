@@ -16,6 +16,7 @@ from microg_bench.metrics.base import Array, SumScore
 from microg_bench.records import TaskName
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scoring.intervals import RESAMPLES, Clusters, Difference, holm, paired_all
+from microg_bench.tasks import HAR
 from microg_bench.text import unknown
 
 
@@ -174,7 +175,8 @@ def comparable(runs: Sequence[str | Path | RunRecord]) -> dict[TaskName, list[Ru
     """The runs of each task that `runs` have in common.
 
     Raises:
-        UsageError: there are fewer than two different ones, or they have no task in common.
+        UsageError: there are fewer than two different ones, or they have no task in common that has scores of
+            single items.
         RunError: a folder holds several runs of one task.
     """
     given = [
@@ -184,7 +186,10 @@ def comparable(runs: Sequence[str | Path | RunRecord]) -> dict[TaskName, list[Ru
     if len({record.path.resolve() for some in given for record in some}) < 2 or len(given) < 2:
         raise UsageError("give two or more different runs to compare")
     by_task = list(map(runs_by_task, given))
-    common = [task for task in by_task[0] if all(task in some for some in by_task)]
+    shared = [task for task in by_task[0] if all(task in some for some in by_task)]
+    common = [task for task in shared if task != HAR]
+    if shared and not common:
+        raise UsageError(f"runs of {HAR} have no scores of single items, by which runs are compared")
     if not common:
         raise UsageError("the runs have no task in common")
     return {task: [some[task] for some in by_task] for task in common}

@@ -146,8 +146,7 @@ class _Readable:
         facts = answer_facts(settings, scored, self.failures, self.rejected, missing)
         card = _card(self.dataset, evaluation, facts["counts"], baselines)
         if settings.thinking is not None or settings.processor_args:
-            parts = answering(settings)
-            facts["scores"] = {name: _signed(one, parts) for name, one in card.scores.items()}
+            facts["scores"] = {name: signed(one, settings) for name, one in card.scores.items()}
         card = card.model_copy(update=facts)
         return ScoredRun(self.record, card, evaluation.statistics(), evaluation.items, evaluation.answers)
 
@@ -173,11 +172,11 @@ def answer_facts(
     }
 
 
-def _signed(entry: ScoreEntry, parts: Mapping[str, str]) -> ScoreEntry:
+def signed(entry: ScoreEntry, settings: Settings) -> ScoreEntry:
     """`entry` with the parts in its signature that tell how the answers were got."""
     if entry.signature is None:
         return entry
-    values = {**entry.signature.values, **parts}
+    values = {**entry.signature.values, **answering(settings)}
     return entry.model_copy(update={"signature": Signature(metric=entry.signature.metric, values=values)})
 
 
@@ -245,7 +244,7 @@ def _card(
     labels = _clip_labels(dataset, evaluation.options) if len(clips) >= SMALLEST else None
     return Scorecard(
         task=TASKS[evaluation.task].name,
-        status=_status(counts),
+        status=status_of(counts),
         protocol=evaluation.options.protocol,
         items=len(evaluation.items),
         counts=counts,
@@ -276,8 +275,8 @@ def _clip_labels(dataset: Dataset, options: ScoringOptions) -> ClipLabels | None
         return None
 
 
-def _status(counts: Counts) -> str:
-    """The word "complete", or what is not."""
+def status_of(counts: Counts) -> str:
+    """Of a scorecard: the word "complete", or what is not."""
     problems = []
     if counts.failed:
         problems.append(f"{counts.failed} requests failed")

@@ -10,10 +10,10 @@ from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import DataError
-from microg_bench.har.boxes import DETECTIONS, Detections, GroundTruth, read_detections
 from microg_bench.har.recipe import RecipeName
 from microg_bench.har.reports import facts_of, read_scorecards
 from microg_bench.har.scoring import RULES, signature
+from microg_bench.persons.boxes import DETECTIONS, Detections, GroundTruth, read_detections
 from microg_bench.privacy import outgoing, without_private
 from microg_bench.runs.migration import read_object, scorecard_of
 from microg_bench.runs.record import SCORECARD_FILE
@@ -75,7 +75,7 @@ def pack_actions(
         if card.har and [one.id for one in card.har.actions] != list(read_label_map().ids):
             raise DataError("was scored with another label map: only MicroG-4M's can be submitted", path=file)
         # Tables know the model by the name of the file.
-        card = public_card(_without_file(card.model_copy(update={"model": None})), outgoing)
+        card = public_card(_without_file(_of_detections(card)), outgoing)
         submission = ActionSubmission(
             card,
             {SCORECARD_FILE: card.to_json()},
@@ -104,6 +104,16 @@ def _card_of(cards: Sequence[Scorecard], path: Path, file: Path, sha256: str | N
         names = listed([card.har.detections for card in cards if card.har])
         raise DataError(f"holds no scorecard of {file.name}, but of {names}", path=path)
     return ours[0]
+
+
+def _of_detections(card: Scorecard) -> Scorecard:
+    """The scorecard with what its detections alone give, also where they are the answers of a model."""
+    told = {name: Scorecard.model_fields[name].get_default(call_default_factory=True) for name in _ELSEWHERE}
+    scores = {
+        name: one.model_copy(update={"signature": one.signature and one.signature.computed()})
+        for name, one in card.scores.items()
+    }
+    return card.model_copy(update={**told, "scores": scores})
 
 
 def _without_file(card: Scorecard) -> Scorecard:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError, RunError
-from microg_bench.har.boxes import GroundTruth
 from microg_bench.options import ScoringOptions
+from microg_bench.persons.boxes import GroundTruth
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Scorecard
 from microg_bench.submissions.actions import (

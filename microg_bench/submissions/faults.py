@@ -17,9 +17,10 @@ from microg_bench.adapters.base import Adapter, Baseline
 from microg_bench.adapters.registry import find_adapter, is_file, source_sha256
 from microg_bench.dataset.annotations import MAX_ID_LENGTH
 from microg_bench.dataset.load import Dataset
+from microg_bench.engines.base import check_engine
 from microg_bench.errors import UsageError
 from microg_bench.metrics import METRICS
-from microg_bench.options import CLIENTS, Options, ScoringOptions, check_engine, takes
+from microg_bench.options import CLIENTS, Options, ScoringOptions, takes
 from microg_bench.privacy import without_private
 from microg_bench.prompts import shipped_templates
 from microg_bench.records import Answer, Request, TaskName

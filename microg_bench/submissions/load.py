@@ -93,6 +93,7 @@ class PackedMedia(Media):
 class PackedSettings(Settings):
     """Settings with the values that a run can have."""
 
+    task: Literal["caption", "vqa"]
     model: Name
     title: Name
     adapter_sha256: Sha256
@@ -107,6 +108,7 @@ class PackedSettings(Settings):
     thinking: ThinkingLevel | Literal["engine default"] | None = None
     transforms: tuple[()] = ()
     paraphrases: dict[Word, Word] = Field(default_factory=dict, max_length=0, exclude=True)
+    boxes: None = None
     dataset: Name
     fingerprint: Sha256
 

@@ -20,6 +20,7 @@ from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RUN_SCHEMA, SCORECA
 from microg_bench.scorecard import REFERENCES, Scorecard
 from microg_bench.settings import Settings
 from microg_bench.storage import write_bytes, write_json
+from microg_bench.tasks import HAR
 from microg_bench.text import listed
 
 PACKED_JOURNAL = f"{JOURNAL_FILE}.gz"
@@ -38,12 +39,16 @@ def pack(record: RunRecord, into: Path, tell: Tell | None = None) -> Path:
 
     Raises:
         RunError: it has not been scored, is not complete, asks only some of the clips, shows changed frames,
-            has answers in a schema, or cannot be written; or its folder holds other files.
+            is about persons, has answers in a schema, or cannot be written; or its folder holds other files.
     """
     if not record.scorecard.complete:
         raise RunError(record.scorecard.status, path=record.path)
     if record.settings.part:
         raise RunError(f"asks {record.settings.part}, not the whole dataset", path=record.path)
+    if record.settings.task == HAR:
+        file = record.scorecard.har.detections if record.scorecard.har else ""
+        reason = f"is about persons: give {SCORECARD_FILE} in it, and --detections with {file} beside it"
+        raise RunError(reason, path=record.path)
     if record.settings.transforms:
         raise RunError("shows changed frames, which is another benchmark", path=record.path)
     if record.settings.generation.answer_schema:

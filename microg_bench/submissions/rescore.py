@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError
-from microg_bench.har.boxes import Detections, GroundTruth
 from microg_bench.har.scoring import evaluate
 from microg_bench.metrics import METRICS
 from microg_bench.options import ScoringOptions
+from microg_bench.persons.boxes import Detections, GroundTruth
 from microg_bench.runs.migration import SCORECARD_SCHEMA_1
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.statistics import Statistics

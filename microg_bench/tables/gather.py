@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import MicrogError, RunError
-from microg_bench.har.boxes import GroundTruth
+from microg_bench.har.reports import facts_of
 from microg_bench.metrics import METRICS
+from microg_bench.persons.boxes import GroundTruth
 from microg_bench.privacy import without_private
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
@@ -19,6 +20,7 @@ from microg_bench.submissions.check import check
 from microg_bench.submissions.claims import ROUNDING, claim_faults
 from microg_bench.submissions.load import check_finite, find_submissions, is_submission
 from microg_bench.submissions.pack import packed_answers
+from microg_bench.tasks import HAR
 from microg_bench.text import first_line
 
 
@@ -103,8 +105,12 @@ def _check_scores(record: RunRecord) -> None:
 
     Raises:
         RunError: they are others.
+        DataError: a score of actions is none.
     """
     card = record.scorecard
+    if card.task == HAR:
+        facts_of(card, record.path / SCORECARD_FILE)
+        return
     if fault := next(claim_faults(card), None):
         raise RunError(f"{fault}; score it again", path=record.path)
     statistics = record.statistics.metrics if record.has_statistics else {}

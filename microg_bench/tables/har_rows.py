@@ -3,17 +3,16 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from microg_bench.actions import ActionFacts
 from microg_bench.errors import DataError
-from microg_bench.scorecard import (
-    Scorecard,
-    ScoreEntry,
-)
+from microg_bench.scorecard import COMPLETE, ModelEntry, Scorecard, ScoreEntry
 from microg_bench.tables.published import Column, Facts, PublishedTable
-from microg_bench.tables.rows import OwnRow, fault_of
+from microg_bench.tables.rows import OwnRow, access_of, fault_of
 
+SHOWN_BY = {"drawn": "a box on the frames", "crop": "frames that are cut to them"}
 _WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -54,6 +53,70 @@ def action_rows(
             other = "" if split else _har(card).groundtruth
             rows.append(_action_row(table, facts, stem, other, {split or "test": card}))
     return rows
+
+
+def asked_rows(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) -> list[OwnRow]:
+    """One row for each model that was asked about persons, then those of the baselines on the same persons.
+
+    The splits of a model share its row where all else is the same. The rows stand in each table of action
+    recognition: these models are compared with networks that are trained for it, and with those that are not.
+    A baseline is shown once for the same persons, and not again where it was run as a model.
+    """
+    rows: list[OwnRow] = []
+    below: dict[tuple[str, tuple[str, ...]], OwnRow] = {}
+    ran: set[tuple[str, tuple[str, ...]]] = set()
+    for splits in _asked_alike(facts, cards):
+        row = _asked_row(table, facts, splits)
+        rows.append(row)
+        ran |= {(card.model.name, row.marks) for card in splits.values() if card.model}
+        for name in next(iter(splits.values())).baselines:
+            own = {split: _of_baseline(card, name) for split, card in splits.items()}
+            found = _asked_row(table, facts, own)
+            below[name, row.marks] = replace(found, access="baseline", marks=row.marks)
+    return [*rows, *(row for key, row in below.items() if key not in ran)]
+
+
+def _asked_alike(facts: Facts, cards: Sequence[Scorecard]) -> Iterator[dict[str, Scorecard]]:
+    """The scorecards of one model by split; those of another ground truth, or other settings, are apart."""
+    found: dict[str, dict[str, Scorecard]] = {}
+    for card in cards:
+        split = _split(facts, card)
+        settings = card.settings.model_dump_json(exclude={"fingerprint", "dataset"}) if card.settings else ""
+        key = json.dumps([settings, "" if split else _har(card).groundtruth])
+        found.setdefault(key, {})[split or "test"] = card
+    yield from found.values()
+
+
+def _asked_row(table: PublishedTable, facts: Facts, splits: Mapping[str, Scorecard]) -> OwnRow:
+    first = next(iter(splits.values()))
+    other = "" if _split(facts, first) else _har(first).groundtruth
+    parts = [card.settings.part for card in splits.values() if card.settings and card.settings.part]
+    undone = [card.status for card in splits.values() if not card.complete]
+    form = first.settings.boxes if first.settings else None
+    shown = [f"asked in words; persons shown by {SHOWN_BY[form]}"] if form else []
+    row = _action_row(table, facts, "", other, splits)
+    return replace(
+        row,
+        name=first.title,
+        labels=(first.title, *[""] * (len(table.facts.labels) - 1)),
+        access="baseline" if access_of(first) == "baseline" else "",
+        published=None,
+        marks=(*row.marks, *dict.fromkeys([*parts, *undone])),
+        notes=(*shown, *row.notes),
+    )
+
+
+def _of_baseline(card: Scorecard, name: str) -> Scorecard:
+    """The scorecard of one of the baselines in a scorecard."""
+    entry = card.baselines[name]
+    scores = {
+        score: ScoreEntry(value=entry.scores.get(score), signature=one.signature)
+        for score, one in card.scores.items()
+    }
+    har = _har(card).model_copy(update={"map_over_ties": entry.map_over_ties})
+    model = ModelEntry(name=name, title=entry.title)
+    kept = {field: getattr(card, field) for field in ("task", "protocol", "items", "dataset", "fingerprint")}
+    return Scorecard(**kept, status=COMPLETE, model=model, scores=scores, har=har)
 
 
 def _by_split(facts: Facts, cards: Sequence[Scorecard]) -> Iterator[tuple[dict[str, Scorecard], str]]:

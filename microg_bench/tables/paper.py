@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from microg_bench.scorecard import Scorecard
-from microg_bench.tables.har_rows import action_rows
+from microg_bench.tables.har_rows import action_rows, asked_rows
 from microg_bench.tables.published import Facts, PublishedTable, TableFacts, read_facts, read_published
 from microg_bench.tables.rows import OwnRow, text_rows
 from microg_bench.text import lettered
@@ -85,7 +85,8 @@ def paper_tables(
     for one in facts.tables:
         table = read_published(one, folder)
         if one.task == "har":
-            rows = action_rows(table, facts, actions, submitted)
+            asked = [card for card in cards if card.task == one.task]
+            rows = action_rows(table, facts, actions, submitted) + asked_rows(table, facts, asked)
         else:
             rows = text_rows(table, facts, cards)
         rows = sorted(rows, key=lambda row: len(row.marks))  # comparable rows come first

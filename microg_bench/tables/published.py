@@ -41,7 +41,7 @@ class TableFacts(Record):
     number: int
     file: str
     title: str
-    task: TaskName | Literal["har"]
+    task: TaskName
     labels: dict[str, str]
     columns: tuple[Column, ...]
     keyword: str = ""

@@ -83,7 +83,7 @@ def card_row(table: PublishedTable, facts: Facts, card: Scorecard) -> OwnRow:
     return OwnRow(
         name=card.title,
         labels=(card.title, card.frames),
-        access=_access(card, None if place is None else table.rows[place].access),
+        access=access_of(card, None if place is None else table.rows[place].access),
         scores=card.scores,
         published=place,
         marks=tuple(_marks(facts, card)),
@@ -115,7 +115,8 @@ def fault_of(facts: Facts, score: str, signature: Signature | None) -> str:
     return f"{score} is not the published one, which has {', '.join(lacks)}" if lacks else ""
 
 
-def _access(card: Scorecard, published: Access | None) -> Access:
+def access_of(card: Scorecard, published: Access | None = None) -> Access:
+    """Open or closed, or a baseline; as published where that is known."""
     engine = card.settings.engine if card.settings else None
     if card.model and card.model.name in _baseline_names() and engine == "function":
         return "baseline"

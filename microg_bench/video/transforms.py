@@ -105,8 +105,9 @@ def transformed(
         if kind.change is not None:
             pixels = kind.change(pixels, one.amount or 0.0, chance)
     pixels = np.ascontiguousarray(pixels)
-    changed = " ".join([clip, str(seed), *map(str, transforms)]) if transforms else ""
-    return replace(frames, pixels=pixels, changed=changed), tuple(map(int, shown))
+    changed = [clip, str(seed), *map(str, transforms)] if transforms else []
+    told = " ".join(filter(None, [frames.changed, *changed]))
+    return replace(frames, pixels=pixels, changed=told), tuple(map(int, shown))
 
 
 def generator(clip: str, what: str) -> np.random.Generator:

@@ -12,8 +12,8 @@ import pytest
 
 from microg_bench import cli
 from microg_bench.dataset.load import SAMPLE_FOLDER
-from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.runs import SETTINGS
+from microg_bench.persons.keyframes import KeyFrames, load_key_frames
 from tests.har.run_folders import LABELS, MODEL, random_detections, write_run
 from tests.helpers.datasets import bench, without
 

@@ -33,6 +33,8 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "frames": (("4",), 4),
     "sampling": (("fps:2",), "fps:2"),
     "transforms": (("rotate:90,mirror",), ("rotate:90", "mirror")),
+    "boxes": (("crop",), "crop"),
+    "split": (("val",), "val"),
     "prompt": (("plain",), "plain"),
     "limit": (("2",), 2),
     "clips": (("a_000, b_000",), ("a_000", "b_000")),

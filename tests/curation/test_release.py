@@ -17,7 +17,7 @@ from microg_bench.dataset.check import check
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.dataset.load import load
 from microg_bench.errors import DataError, RunError
-from microg_bench.har.convert import read_sizes, to_ava
+from microg_bench.persons.convert import read_sizes, to_ava
 from tests.helpers.curations import make_curation
 from tests.helpers.datasets import bench
 

@@ -12,7 +12,7 @@ from microg_bench.curation.folder import Box
 from microg_bench.curation.key_frames import choose_key_frames
 from microg_bench.curation.recipe import read_curation_recipe
 from microg_bench.curation.tracks import choose_persons
-from microg_bench.har.convert import Sizes, to_ava
+from microg_bench.persons.convert import Sizes, to_ava
 
 SETTINGS = read_curation_recipe("paper").tracks
 SIZE = (640, 480)

@@ -17,8 +17,8 @@ from microg_bench.dataset import tabular
 from microg_bench.dataset.labels import LAYOUT as ACTIONS
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import DataError
-from microg_bench.har.boxes import DETECTIONS as LAYOUT
-from microg_bench.har.boxes import GROUND_TRUTH
+from microg_bench.persons.boxes import DETECTIONS as LAYOUT
+from microg_bench.persons.boxes import GROUND_TRUTH
 from microg_bench.scorecard import Scorecard
 from tests.har.small import BOX_A, BOX_B, DETECTIONS, TRUTH, box, rising, scored, write
 

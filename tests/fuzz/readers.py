@@ -70,10 +70,10 @@ from microg_bench.dataset.labels import read_actions, read_label_map
 from microg_bench.dataset.load import SAMPLE_FOLDER, load
 from microg_bench.dataset.tabular import read_table
 from microg_bench.errors import MicrogError
-from microg_bench.har.convert import BOXES
 from microg_bench.har.reports import read_scorecards
 from microg_bench.metrics.sentence import check_modules
 from microg_bench.pages.review_page import read_prefill
+from microg_bench.persons.convert import BOXES
 from microg_bench.prompts import PROMPTS, read_template
 from microg_bench.records import Answer, Failure, Request, TaskName
 from microg_bench.runs.batches import Batches

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from microg_bench.har import read_label_map
-from microg_bench.har.boxes import Detections, write_detections
-from microg_bench.har.keyframes import KeyFrames
 from microg_bench.har.runs import SETTINGS, PredictSettings, detections_file
+from microg_bench.persons.boxes import Detections, write_detections
+from microg_bench.persons.keyframes import KeyFrames
 from microg_bench.storage import write_json
 
 LABELS = read_label_map()

@@ -10,9 +10,9 @@ import pytest
 
 from microg_bench.errors import DataError
 from microg_bench.har.analysis import JudgedBoxes, count_errors, footage, gaps, instead_of_missed, judge
-from microg_bench.har.boxes import Detections
-from microg_bench.har.keyframes import KeyFrame, KeyFrames
 from microg_bench.har.scoring import evaluate
+from microg_bench.persons.boxes import Detections
+from microg_bench.persons.keyframes import KeyFrame, KeyFrames
 from tests.har.run_folders import LABELS, random_detections
 
 
@@ -109,7 +109,7 @@ def test_a_detection_elsewhere_is_refused() -> None:
 
 
 def test_the_gap_is_that_of_the_scorecards(tmp_path: Path) -> None:
-    from microg_bench.har.boxes import GroundTruth
+    from microg_bench.persons.boxes import GroundTruth
 
     frames = key_frames(20)
     rows = [

@@ -13,8 +13,8 @@ import torch
 from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.errors import DecodeError
 from microg_bench.har.clips import DEVIATION, MEAN, decoded, shown, shown_in_training, stacked, window
-from microg_bench.har.keyframes import KeyFrame
 from microg_bench.har.recipe import read_recipe
+from microg_bench.persons.keyframes import KeyFrame
 from microg_bench.video.decode import decode
 from microg_bench.video.pool import DecodePool
 from microg_bench.video.sampling import FrameSpec

@@ -10,7 +10,7 @@ import pytest
 
 from microg_bench import har
 from microg_bench.errors import DataError
-from microg_bench.har import boxes
+from microg_bench.persons import boxes
 from microg_bench.scorecard import Scorecard
 from tests.har.small import BOX_A, BOX_B, DETECTIONS, IDS, TRUTH, box, rising, scored, write
 from tests.helpers import har_oracle

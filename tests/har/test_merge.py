@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from microg_bench.errors import MicrogError, RunError
-from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.merge import merge_predictions
 from microg_bench.har.runs import SETTINGS, detections_file, journal_name, read_run, read_settings
+from microg_bench.persons.keyframes import KeyFrames, load_key_frames
 from microg_bench.runs.frames import clip_sha256
 from microg_bench.storage import Journal, read_journal, write_json
 from tests.har.run_folders import LABELS, random_detections, write_run

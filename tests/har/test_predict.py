@@ -15,16 +15,16 @@ import torch
 
 from microg_bench import har
 from microg_bench.errors import DataError, EngineError, RunError, UsageError
-from microg_bench.har.boxes import read_detections, write_detections
 from microg_bench.har.checkpoints import save_weights
 from microg_bench.har.clips import ClipTensors
-from microg_bench.har.keyframes import KeyFrames
 from microg_bench.har.logits import logits_of
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.predict import PredictOptions, Recogniser, load_recogniser, predict, settings_of
 from microg_bench.har.recipe import read_recipe
 from microg_bench.har.runs import AVA_ACTIONS, Recognition, detections_of, read_logits
 from microg_bench.har.runs import recognition as recognition_of
+from microg_bench.persons.boxes import read_detections, write_detections
+from microg_bench.persons.keyframes import KeyFrames
 from microg_bench.progress import Progress
 from tests.har.models.small import LABELS, SMALL, sample, small_recipe
 

@@ -11,8 +11,9 @@ import pytest
 from microg_bench import har
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import DataError
-from microg_bench.har import boxes, scoring
+from microg_bench.har import scoring
 from microg_bench.har.scoring import MatchedBoxes
+from microg_bench.persons import boxes
 from microg_bench.scorecard import Scorecard
 from tests.har.small import BOX_A, IDS, box, scored, write
 from tests.helpers import har_oracle

@@ -19,10 +19,10 @@ pytest.importorskip("torch")
 import torch
 
 from microg_bench.errors import DataError, EngineError, RunError, UsageError
-from microg_bench.har.keyframes import KeyFrames
 from microg_bench.har.recipe import read_recipe
 from microg_bench.har.trainer import Trainer, optimizer_of, rate_at
 from microg_bench.har.training import best_of, estimate, fit, prepare, train
+from microg_bench.persons.keyframes import KeyFrames
 from microg_bench.progress import Progress
 from microg_bench.video.pool import DecodePool
 from tests.har.models.small import LABELS, SMALL, ready, sample, small_recipe

@@ -16,10 +16,10 @@ import pytest
 from microg_bench.dataset.labels import read_groups
 from microg_bench.har import read_label_map
 from microg_bench.har.analysis import JudgedBoxes, count_errors, instead_of_missed, judge
-from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.runs import AVA_ACTIONS, read_run
 from microg_bench.har.scoring import evaluate
 from microg_bench.pages.actions_page import names, write_actions_page
+from microg_bench.persons.keyframes import KeyFrames, load_key_frames
 from microg_bench.progress import Progress
 from tests.har.run_folders import LABELS, MODEL, random_detections, write_run
 from tests.helpers.browser import accessibility_faults, set_filters, visited

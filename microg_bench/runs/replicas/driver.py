@@ -409,4 +409,4 @@ def _order(work: Work, variants: Sequence[Variant]) -> Order:
 
 def _without_references(clip: Clip) -> Clip:
     video = clip.video.absolute() if clip.video else None
-    return clip.model_copy(update={"caption": None, "questions": (), "video": video})
+    return clip.model_copy(update={"caption": None, "questions": (), "persons": (), "video": video})

@@ -6,13 +6,13 @@ import torch
 
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.har.clips import ClipTensors, decoded, shown
-from microg_bench.har.keyframes import KeyFrames, load_key_frames
 from microg_bench.har.models.head import ActionNetwork
 from microg_bench.har.models.mvit import MViT
 from microg_bench.har.models.resnet import SLOW, ResNet
 from microg_bench.har.models.slowfast import SlowFast
 from microg_bench.har.models.x3d import X3D
 from microg_bench.har.recipe import Recipe, read_recipe
+from microg_bench.persons.keyframes import KeyFrames, load_key_frames
 from microg_bench.video.pool import DecodePool
 
 LABELS = read_label_map()

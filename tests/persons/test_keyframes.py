@@ -9,9 +9,9 @@ import pytest
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.dataset.load import SAMPLE_FOLDER
 from microg_bench.errors import DataError, UsageError
-from microg_bench.har.boxes import read_ground_truth
-from microg_bench.har.convert import Sizes, to_ava
-from microg_bench.har.keyframes import GONE, load_key_frames
+from microg_bench.persons.boxes import read_ground_truth
+from microg_bench.persons.convert import Sizes, to_ava
+from microg_bench.persons.keyframes import GONE, load_key_frames
 
 LABELS = read_label_map()
 CLIP = "pedestrians-a_000"

@@ -10,7 +10,7 @@ import pytest
 
 from microg_bench.dataset.annotations import source_of
 from microg_bench.errors import DataError
-from microg_bench.har.source_split import PARTS, split_sources
+from microg_bench.persons.source_split import PARTS, split_sources
 
 SHARES = (0.7, 0.1, 0.2)
 

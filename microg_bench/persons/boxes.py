@@ -230,7 +230,12 @@ def read_detections(path: Path, labels: LabelMap) -> Detections:
 
 
 def write_detections(path: Path, detections: Detections, labels: LabelMap) -> None:
-    """Write the table that `har score` reads: a row a box and action, with its logit; no header."""
+    """Write the table that `har score` reads."""
+    write_text(path, detections_text(detections, labels))
+
+
+def detections_text(detections: Detections, labels: LabelMap) -> str:
+    """The table that `har score` reads, CSV: a row a box and action, with its logit; no header."""
     import polars
 
     box, action = np.nonzero(detections.given)
@@ -241,7 +246,7 @@ def write_detections(path: Path, detections: Detections, labels: LabelMap) -> No
         "action": np.array(labels.ids)[action],
         "logit": detections.scores[box, action],
     }
-    write_text(path, polars.DataFrame(columns).write_csv(include_header=False))
+    return polars.DataFrame(columns).write_csv(include_header=False)
 
 
 def _number_boxes(table: Table, columns: Places, actions: int) -> tuple[Places, Places]:

@@ -8,8 +8,8 @@ import pytest
 
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.errors import DataError
-from microg_bench.har import convert
-from microg_bench.har.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
+from microg_bench.persons import convert
+from microg_bench.persons.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
 from tests.helpers.datasets import make_dataset
 
 FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "har"

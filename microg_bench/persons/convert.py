@@ -21,8 +21,8 @@ from microg_bench.dataset.labels import LabelMap, check_actions, read_actions
 from microg_bench.dataset.load import find_videos
 from microg_bench.dataset.tabular import MAX_ROWS, Table, TableColumn, read_table
 from microg_bench.errors import DataError, DecodeError
-from microg_bench.har.boxes import COORDINATES, PLACE
-from microg_bench.har.source_split import PARTS, split_sources
+from microg_bench.persons.boxes import COORDINATES, PLACE
+from microg_bench.persons.source_split import PARTS, split_sources
 from microg_bench.video.source import probe
 
 if TYPE_CHECKING:

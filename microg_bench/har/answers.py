@@ -1,0 +1,154 @@
+"""Runs that asked models about persons: their answers as detections, scored as those of networks are."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from microg_bench.adapters.base import Baseline
+from microg_bench.adapters.references import baseline_answers
+from microg_bench.adapters.registry import find_adapter
+from microg_bench.dataset.labels import shipped_labels
+from microg_bench.dataset.load import Dataset
+from microg_bench.errors import DataError, MicrogError
+from microg_bench.har.scoring import evaluate
+from microg_bench.options import ScoringOptions
+from microg_bench.persons.answers import scores_in
+from microg_bench.persons.boxes import Detections, GroundTruth, detections_text
+from microg_bench.persons.dataset import ActionDataset
+from microg_bench.runs.record import SCORECARD_FILE, RunRecord
+from microg_bench.scorecard import BaselineEntry, Scorecard
+from microg_bench.scoring.score import answer_facts, signed, status_of
+from microg_bench.storage import write_json, write_text
+from microg_bench.tasks import Item
+
+BASELINE = "blind"  # it gives each action its frequency
+NONE = '{"actions": []}'  # what counts where a request has failed
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPersons:
+    """A run about persons with what scoring it gives; nothing of it is on disk before `save`."""
+
+    record: RunRecord
+    scorecard: Scorecard
+    detections: Detections
+
+    def save(self) -> None:
+        """Write detections and scorecard into the run folder, and hand the latter to the record.
+
+        Raises:
+            RunError: a file cannot be written.
+        """
+        path = self.record.path
+        write_text(path / self.detections.name, detections_text(self.detections, shipped_labels()))
+        write_json(path / SCORECARD_FILE, self.scorecard.to_json())
+        self.record.scorecard = self.scorecard
+
+
+def score_answers(
+    records: Sequence[RunRecord], options: ScoringOptions, data: str | Path | Dataset | None = None
+) -> Iterator[ScoredPersons | MicrogError]:
+    """Score runs about persons.
+
+    Args:
+        records: the runs.
+        options: how to score; of these `clusters` counts.
+        data: where the dataset is now; None takes the place that each run was started with.
+
+    Returns:
+        For each run what scoring gives, or the error where it cannot be scored.
+    """
+    for record in records:
+        try:
+            yield _scored(record, options, cast(ActionDataset, record.dataset(data)))
+        except MicrogError as error:
+            yield error
+
+
+def _scored(record: RunRecord, options: ScoringOptions, dataset: ActionDataset) -> ScoredPersons:
+    items, truth = asked_of(record, dataset)
+    held, failures = record.answers, record.failures
+    answers = {name: one.answer for name, one in held.items()} | dict.fromkeys(failures, NONE)
+    detections = detections_of(items, answers, file_name(record, dataset))
+    text = detections_text(detections, shipped_labels())
+    detections = replace(detections, sha256=hashlib.sha256(text.encode()).hexdigest())
+    card = evaluate(detections, truth, clusters=options.clusters)
+    missing = len(items) - len(held) - len(failures)
+    facts = answer_facts(record.settings, list(held.values()), failures, record.rejected, missing)
+    update = {
+        **facts,
+        "status": status_of(facts["counts"]),
+        "dataset": dataset.name,
+        "scores": {name: signed(one, record.settings) for name, one in card.scores.items()},
+        "baselines": {BASELINE: _baseline(items, truth, dataset)},
+    }
+    return ScoredPersons(record, card.model_copy(update=update), detections)
+
+
+def asked_of(record: RunRecord, dataset: ActionDataset) -> tuple[list[Item], GroundTruth]:
+    """What a run asks in the order of the key frames, and what is true of the clips that it asks about."""
+    places = {one.video_id: place for place, one in enumerate(dataset.key_frames.items)}
+    items = sorted(record.items(dataset), key=lambda item: places[item.request.video_id])
+    truth = dataset.truth
+    clips = {item.request.video_id for item in items}
+    own = np.array([video_id in clips for video_id in truth.video_ids.tolist()])
+    if own.all():
+        return items, truth
+    part = {name: getattr(truth, name)[own] for name in ("video_ids", "frames", "boxes", "actions")}
+    return items, GroundTruth(**part, sources=truth.sources, name=truth.name)
+
+
+def file_name(record: RunRecord, dataset: ActionDataset) -> str:
+    """The name of the file of detections; tables know by it what was recognised, and of which split."""
+    model = re.sub(r"[^A-Za-z0-9_-]+", "-", record.settings.model)
+    return f"{model}.{dataset.split}.csv"
+
+
+def detections_of(items: Sequence[Item], answers: Mapping[str, str], name: str) -> Detections:
+    """The boxes of the items that have an answer, with the scores that their answers give.
+
+    Args:
+        items: persons.
+        answers: by request id; see `scores_in`.
+        name: what messages call the detections.
+
+    Raises:
+        DataError: nothing was answered, or an answer does not name actions.
+    """
+    rows, scores = [], []
+    for item in items:
+        person, answer = item.request.person, answers.get(item.request.id)
+        if person is None or answer is None:
+            continue
+        try:
+            scores.append(scores_in(answer, shipped_labels()))
+        except ValueError as error:
+            raise DataError(
+                f"is no answer about a person: {error}", path=name, item=item.request.id
+            ) from None
+        rows.append((item.request.video_id, person))
+    if not rows:
+        raise DataError("no person has an answer", path=name)
+    return Detections(
+        np.array([video_id for video_id, _ in rows], dtype=object),
+        np.array([person.frame for _, person in rows]),
+        np.array([person.corners for _, person in rows]),
+        np.array(scores),
+        name=name,
+    )
+
+
+def _baseline(items: Sequence[Item], truth: GroundTruth, dataset: ActionDataset) -> BaselineEntry:
+    """What the frequencies of actions reach on the same persons."""
+    baseline = cast(Baseline, find_adapter(BASELINE))
+    answers = baseline_answers(baseline, dataset.examples, [item.request for item in items])
+    card = evaluate(detections_of(items, answers, baseline.name), truth, resamples=0)
+    values = {name: value for name, value in card.values().items() if value is not None}
+    return BaselineEntry(
+        title=baseline.title, scores=values, map_over_ties=card.har.map_over_ties if card.har else None
+    )
