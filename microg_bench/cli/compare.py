@@ -21,7 +21,7 @@ from microg_bench.scoring.compare import (
     other_clips,
     other_inputs,
 )
-from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p
+from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p, tries_of
 from microg_bench.tasks import TASKS
 from microg_bench.text import listed, printable
 
@@ -86,7 +86,8 @@ def difference_notes(found: Sequence[Comparison], letters: dict[Path, str]) -> I
     differences = {f"{one.metric} {_pair(one, letters)}": one.difference for one in found}
     yield from how.notes({name: one.interval for name, one in differences.items()})
     if count > 1:
-        yield f"p: exchanges of {count} source videos, never below {smallest_p(count):.4f}"
+        tries = tries_of(len({(one.first.path, one.second.path) for one in found}))
+        yield f"p: exchanges of {count} source videos, never below {smallest_p(count, tries):.4f}"
 
 
 def _remarks(records: Sequence[RunRecord], letters: dict[Path, str]) -> Iterator[str]:
