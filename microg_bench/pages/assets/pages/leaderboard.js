@@ -163,7 +163,7 @@
     const compared = new Set(comparedRows(board, [view.metric]));
     const all = rows.filter((row) => compared.has(row)), known = all.slice(0, MOST);
     const others = rows.filter((row) => !compared.has(row)).map((row) => row.labels[0]);
-    byId("pairs").hidden = !rows.length || board.task === "robustness";
+    byId("pairs").hidden = !rows.length || !(ofScores(board) || board.task.startsWith("judged"));
     byId("of-pairs").textContent = view.metric;
     if (known.length < 2) {
       byId("matrix").replaceChildren(el("p", { class: "note" }, "Needs the statistics of single items of two rows or more, as filtered, with the same signatures. Scored runs have them; submissions get them where the leaderboard is built with --data."));
