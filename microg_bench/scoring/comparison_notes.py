@@ -7,7 +7,7 @@ from pathlib import Path
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import IntervalEntry
 from microg_bench.scoring.compare import Comparison, other_clips, other_inputs
-from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p
+from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p, tries_of
 from microg_bench.text import listed, printable
 
 
@@ -25,7 +25,8 @@ def difference_notes(found: Sequence[Comparison], letters: Mapping[Path, str]) -
     differences = {f"{one.metric} {pair_name(one, letters)}": one.difference for one in found}
     yield from how.notes({name: one.interval for name, one in differences.items()})
     if count > 1:
-        yield f"p: exchanges of {count} source videos, never below {smallest_p(count):.4f}"
+        tries = tries_of(len({(one.first.path, one.second.path) for one in found}))
+        yield f"p: exchanges of {count} source videos, never below {smallest_p(count, tries):.4f}"
 
 
 def comparison_remarks(records: Sequence[RunRecord], letters: Mapping[Path, str]) -> Iterator[str]:

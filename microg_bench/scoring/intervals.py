@@ -22,7 +22,8 @@ RESAMPLES = 1000
 LEVEL = 0.95
 METHOD: IntervalMethod = "symmetric bootstrap-t"
 EXACT = 12  # clusters up to which all exchanges are enumerated
-_NUMBERS = 2**25  # influences that are kept at a time
+TRIES_PER_PAIR = 40
+_NUMBERS = 2**22  # statistics or influences that are worked on at a time
 BLOCK = 500  # resamples, exchanges or flips that are worked on at a time, for the memory that they take
 _STEP = 1e-5  # share by which a sum is moved to find its slope
 _NO_ERROR = 1e-6  # points of score; below it is only rounding
@@ -256,7 +257,7 @@ def paired_all(
 ) -> list[Difference]:
     """What `paired` finds of all pairs of systems, in the order of `itertools.combinations`.
 
-    What takes long is computed once for each system: for a hundred systems some seconds.
+    What takes long is computed once for each system. Of many pairs, more exchanges are drawn: see `tries_of`.
 
     Args:
         metric: whose statistics they are.
@@ -273,7 +274,8 @@ def paired_all(
     width = metric.extremes[1] - metric.extremes[0]
     weights = with_sample(resample(clusters.count, resamples, seed))
     reaches = (bootstrap_t(*found) for found in _differences(metric, sums, sizes, weights))
-    p_values = _p_values(metric, sums, sizes.sum(), exchanges(clusters.count, resamples, seed), values)
+    kept = exchanges(clusters.count, tries_of(len(values), resamples), seed)
+    p_values = _p_values(metric, np.stack(sums), sizes.sum(), kept, values)
     return [
         Difference(value, None, None, clusters.count)
         if np.isnan(value)
@@ -301,15 +303,21 @@ def _differences(
 
 
 def _p_values(
-    metric: type[SumScore], systems: Sequence[Array], items: float, kept: Array, values: Sequence[float]
+    metric: type[SumScore], systems: Array, items: float, kept: Array, values: Sequence[float]
 ) -> list[float]:
-    """The p-value of each pair of systems, whose differences are `values`; `kept` is of `exchanges`."""
-    own, given = [kept @ sums for sums in systems], [(1 - kept) @ sums for sums in systems]
-    found = []
-    for (a, b), value in zip(combinations(range(len(systems)), 2), values, strict=True):
-        exchanged = metric.combine(own[a] + given[b], items) - metric.combine(own[b] + given[a], items)
-        found.append(float((~(np.abs(exchanged) < abs(value) - TIE)).mean()))
-    return found
+    """The p-value of each pair of systems, whose differences are `values`.
+
+    `systems` has the shape (systems, clusters, k), `kept` is of `exchanges`.
+    """
+    counts = np.zeros(len(values))
+    step = max(1, _NUMBERS // systems[:, 0].size)
+    for start in range(0, len(kept), step):
+        part = kept[start : start + step]
+        own, given = part @ systems, (1 - part) @ systems
+        for pair, (a, b) in enumerate(combinations(range(len(systems)), 2)):
+            exchanged = metric.combine(own[a] + given[b], items) - metric.combine(own[b] + given[a], items)
+            counts[pair] += (~(np.abs(exchanged) < abs(values[pair]) - TIE)).sum()
+    return [float(count) / len(kept) for count in counts]
 
 
 def exchanges(clusters: int, tries: int = RESAMPLES, seed: int = 0) -> Array:
@@ -321,6 +329,14 @@ def exchanges(clusters: int, tries: int = RESAMPLES, seed: int = 0) -> Array:
     if clusters <= EXACT:
         return (np.arange(2**clusters)[:, None] >> np.arange(clusters) & 1).astype(np.float64)
     return with_sample(np.random.default_rng(seed).integers(0, 2, (tries, clusters)).astype(np.float64))
+
+
+def tries_of(pairs: int, resamples: int = RESAMPLES) -> int:
+    """How many exchanges are drawn for each of so many pairs, whose p-values are corrected together.
+
+    They are enough for the smallest p-value to stay below 0.025 when it is multiplied by the number of pairs.
+    """
+    return max(resamples, TRIES_PER_PAIR * pairs)
 
 
 def smallest_p(clusters: int, tries: int = RESAMPLES) -> float:

@@ -20,6 +20,7 @@ from microg_bench.scoring.intervals import (
     paired_all,
     resample,
     smallest_p,
+    tries_of,
     with_sample,
 )
 
@@ -279,11 +280,21 @@ def test_all_pairs_of_systems_are_what_each_pair_is_alone(
     systems = list(NORMAL.random((4, 90, 10)))
     clusters = Clusters.of([str(number % count) for number in range(90)])
     alone = [paired(METRICS["BLEU-4"], *pair, clusters) for pair in combinations(systems, 2)]
-    monkeypatch.setattr(intervals, "_NUMBERS", 7 * 4 * count)  # seven resamples at a time
+    monkeypatch.setattr(intervals, "_NUMBERS", 7 * 4 * count)  # seven resamples at a time, some exchanges
     together = paired_all(METRICS["BLEU-4"], systems, clusters)
     for one, other in zip(together, alone, strict=True):
         assert (one.value, one.p, one.clusters) == (other.value, other.p, other.clusters)
         assert one.interval == pytest.approx(other.interval)
+
+
+def test_of_many_pairs_so_many_exchanges_are_drawn_that_one_can_differ_after_the_correction() -> None:
+    assert [tries_of(pairs) for pairs in (1, 25, 26, 780)] == [1000, 1000, 1040, 31_200]
+    assert tries_of(3, 50) == 120
+    assert smallest_p(18, tries_of(780)) * 780 < 0.025
+    systems = [column(np.linspace(0, 0.01, 30) + 0.1 * (number // 5)) for number in range(10)]
+    found = [one.p or 0.0 for one in paired_all(MEAN, systems, alone(30))]
+    assert min(found) == 1 / 1801
+    assert min(holm(found)) < 0.05
 
 
 def test_a_single_cluster_has_differences_alone() -> None:

@@ -12,7 +12,7 @@
   const { explain, explained } = microg.help;
 
   function columns(board) {
-    const about = board.explanations;
+    const about = board.explanations ?? {};
     return [
       ...board.labels.map((name, place) => ({ name, about: about[name], kind: "label", place })),
       ...board.columns.map((name, place) => ({ name, about: about[name], kind: "score", place, number: true })),
@@ -52,15 +52,17 @@
     return lines.filter(Boolean).join("\n");
   }
 
+  const NEITHER = ["≈", "no significant difference"], HIGHER = ["▲", "significantly higher"], LOWER = ["▼", "significantly lower"];
+
   // Whether a score differs from that of the row that is compared with the others.
-  function mark(found) {
-    if (!found) return null;
-    const [sign, words] = found.p === null || found.p >= 0.05 ? ["≈", "no significant difference"] : found.value > 0 ? ["▲", "significantly higher"] : ["▼", "significantly lower"];
+  function mark({ value, p }) {
+    const significant = p !== null && p < 0.05, beyond = value > 0 ? HIGHER : LOWER;
+    const [sign, words] = significant ? beyond : NEITHER;
     return el("span", { class: "mark", role: "img", "aria-label": words }, sign);
   }
 
-  function compared(found, name) {
-    return found && [`${signed(found.value)} than ${name}`, interval(found.bounds), found.p === null ? "" : `p = ${number(found.p, 4)}`].filter(Boolean).join(", ");
+  function gap(found, name) {
+    return [`${signed(found.value)} than ${name}`, interval(found.bounds), found.p === null ? "" : `p = ${number(found.p, 4)}`].filter(Boolean).join(", ");
   }
 
   function scoreCell(board, row, { name, place }, { top, rank, against }) {
@@ -71,10 +73,11 @@
       return cell;
     }
     const found = against && row.page && row !== against.row ? against.find(name)(row.page, against.row.page) : undefined;
-    cell.append(...[mark(found), el("span", { class: "value" }, number(value))].filter(Boolean));
+    if (found) cell.append(mark(found));
+    cell.append(el("span", { class: "value" }, number(value)));
     if (board.signed) cell.append(microg.charts.gapBar(value, top[place]));
     else if (row.page || bounds) cell.append(microg.charts.scoreBar(value, bounds, top[place]));
-    return explain(cell, told(interval(bounds), compared(found, against?.row.labels[0]), row.signatures[place]));
+    return explain(cell, told(interval(bounds), found && gap(found, against.row.labels[0]), row.signatures[place]));
   }
 
   function detailCell(row, { name, number: right }) {

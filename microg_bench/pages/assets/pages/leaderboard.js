@@ -10,6 +10,7 @@
   const NAMES = ["task", "sort", "metric", "columns", ...FILTERS];
   const FIRST = ["parameters", "date", "cost", "latency"]; // columns beside the scores where there is room for them
   const NONE = "none"; // of these columns is shown
+  const MOST = 30; // rows of which all pairs are shown
   const view = {};
 
   // The board.
@@ -40,8 +41,8 @@
 
   // Everything by which a row is found.
   function wordsOf(row) {
-    const details = Object.values(row.details ?? {}).filter((one) => !one.why).map((one) => one.text);
-    return [...row.labels, row.access, row.search, ...details].join(" ");
+    const named = ["checkpoint", "organisation", "parameters"].map((name) => row.details?.[name]);
+    return [...row.labels, row.access, row.search, ...named.map((one) => (one && !one.why ? one.text : ""))].join(" ");
   }
 
   const TESTS = {
@@ -73,8 +74,11 @@
 
   const labelled = (row) => row.labels.slice(0, 2).filter(Boolean).join(", ");
 
+  // The row that is chosen to be compared with the others.
+  const comparedTo = (board) => rowsOf(board).find((row) => row.page && row.page === view.against);
+
   function against(board) {
-    const row = view.against && rowsOf(board).find((one) => one.page === view.against);
+    const row = comparedTo(board);
     if (!row) return null;
     const finders = new Map(board.columns.map((metric) => [metric, microg.table.finder(pairsOf(board, metric))]));
     return { row, find: (metric) => finders.get(metric) };
@@ -94,9 +98,9 @@
   }
 
   function aboutBoard(board, groups, notes) {
-    const other = view.against && rowsOf(board).find((row) => row.page === view.against);
-    const marks = other ? [`▲ significantly higher and ▼ significantly lower than ${labelled(other)}, ≈ neither (p < 0.05, corrected by Holm's method over all pairs of a metric); no mark: not compared.`] : [];
     if (board.about) return board.about;
+    const other = comparedTo(board);
+    const marks = other ? [`▲ significantly higher and ▼ significantly lower than ${labelled(other)}, ≈ neither (p < 0.05, corrected by Holm's method over all pairs of a metric); no mark: not compared.`] : [];
     return [
       ...(board.told ? [board.told] : []),
       `Scores ${board.unit}, higher is better${board.lower.length ? `, lower for ${board.lower.join(", ")}` : ""}; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
@@ -108,8 +112,9 @@
 
   // The board and what is left of it, in words: on paper there are no controls.
   function caption(board, count) {
-    const filters = [view.access && `${view.access} weights`, view.frames && `${view.frames} frames`, view.search && `“${view.search}”`, view.published ? "" : "without published rows"].filter(Boolean);
-    return `${board.title}: ${nameOf(board)}. ${count} rows${filters.length ? `, only ${filters.join(", ")}` : ""}.`;
+    const filters = [view.access && `${view.access} weights`, view.frames && `${view.frames} frames`, view.search && `“${view.search}”`].filter(Boolean);
+    const only = filters.length ? `, only ${filters.join(", ")}` : "";
+    return `${board.title}: ${nameOf(board)}. ${count} rows${only}${view.published ? "" : ", without published ones"}.`;
   }
 
   function showTable(board, groups) {
@@ -156,15 +161,16 @@
   function showPairs(board, groups) {
     const rows = groups.flatMap((group) => group.rows).filter((row) => row.page);
     const compared = new Set(comparedRows(board, [view.metric]));
-    const known = rows.filter((row) => compared.has(row));
+    const all = rows.filter((row) => compared.has(row)), known = all.slice(0, MOST);
     const others = rows.filter((row) => !compared.has(row)).map((row) => row.labels[0]);
-    byId("pairs").hidden = !rows.length || board.task === "robustness";
+    byId("pairs").hidden = !rows.length || !(ofScores(board) || board.task.startsWith("judged"));
     byId("of-pairs").textContent = view.metric;
     if (known.length < 2) {
       byId("matrix").replaceChildren(el("p", { class: "note" }, "Needs the statistics of single items of two rows or more, as filtered, with the same signatures. Scored runs have them; submissions get them where the leaderboard is built with --data."));
       return;
     }
     const note = others.length ? [el("p", { class: "note" }, "Not compared, because the statistics of single items are missing, the signature is another, or too many rows score higher: ", textNodes(others.join(", ")), ".")] : [];
+    if (all.length > MOST) note.push(el("p", { class: "note" }, `The first ${MOST} of ${all.length} rows, in the order of the table; filters and search leave others.`));
     const named = known.map((row) => ({ key: row.page, name: labelled(row) }));
     byId("matrix").replaceChildren(...note, microg.table.matrix(named, pairsOf(board, view.metric)));
   }
@@ -189,7 +195,7 @@
     byId("tasks").replaceChildren(...[...tasks].map(([task, title]) => el("button", { type: "button", "data-task": task, "aria-pressed": String(task === view.task) }, title)));
     setOptions(byId("protocol"), boards.filter((one) => one.task === view.task).map((one) => [nameOf(one), nameOf(one)]));
     setOptions(byId("frames"), frameCounts(board).map((count) => [count, count || "any"]));
-    setOptions(byId("against"), [["", "no row"], ...comparedRows(board).map((row) => [row.page, labelled(row)])]);
+    setOptions(byId("against"), [["", "no row"], ...comparedRows(board).map((row) => [row.page, textNodes(labelled(row)).textContent])]);
     setOptions(byId("metric"), board.columns.map((name) => [name, name]));
     for (const name of [...FILTERS, "metric"]) if (byId(name).value !== view[name]) byId(name).value = view[name];
     for (const name of ["access", "frames"]) byId(name).parentElement.hidden = !ofScores(board);
