@@ -215,11 +215,11 @@ def _paged(root: Path, opened: Iterable[Variant], progress: Progress) -> Iterato
         from microg_bench.pages.live_page import LivePage
 
         first = next(iter(opened))
-        return LivePage(root / PAGE_FILE, first.records, first.configuration, progress)
+        return LivePage(file, first.records, first.configuration, progress)
 
-    progress.act = lambda seconds, steps: page().write(seconds, steps)
+    file, progress.act = root / PAGE_FILE, lambda *pace: page().write(*pace)
     try:
-        yield lambda outcomes: page().finish(outcomes) if progress.acted else None
+        yield lambda outcomes: page().finish(outcomes) if progress.acted or file.exists() else None
     except BaseException as error:
         if progress.acted:
             page().stop(error)

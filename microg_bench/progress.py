@@ -43,21 +43,21 @@ class Periodic(Progress):
     """Passes everything on to another callback, and acts now and then while the steps of a stage are taken.
 
     `act` is called in the stage called `during`, after a step, with the seconds since the stage began and the
-    steps taken in it: first when `first` seconds have passed, then every `EVERY_S`, or less often where it
-    would use more than `MOST_SHARE` of the time.
+    steps taken in it: every `EVERY_S` seconds, or less often where it would use more than `MOST_SHARE` of the
+    time; where it acts `always`, first after the first step.
 
     Attributes:
         act: what is done; None for nothing.
-        acted: whether it was done.
+        acted: whether it was done, or is to be done in any case.
     """
 
     EVERY_S = 10.0
     MOST_SHARE = 0.01
 
-    def __init__(self, shown: Progress, during: str, first: float = EVERY_S) -> None:
-        self._shown, self._during, self._first = shown, during, first
+    def __init__(self, shown: Progress, during: str, always: bool = False) -> None:
+        self._shown, self._during, self._first = shown, during, 0.0 if always else self.EVERY_S
         self.act: Callable[[float, int], None] | None = None
-        self.acted = False
+        self.acted = always
         self._begun: float | None = None
         self._steps, self._due = 0, 0.0
 
@@ -194,4 +194,4 @@ def shown(progress: Show, page: bool | None = False) -> Iterator[Progress]:
 
 
 def _periodic(progress: Progress, page: bool | None) -> Progress:
-    return progress if page is False else Periodic(progress, ASKING, 0.0 if page else Periodic.EVERY_S)
+    return progress if page is False else Periodic(progress, ASKING, always=bool(page))

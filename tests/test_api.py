@@ -83,6 +83,58 @@ def journals(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("journal.jsonl")}
 
 
+# The page of a run.
+
+
+class Reading(Recording):
+    """A progress callback that reads a page at each step."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.page = page
+        self.read: list[str] = []
+
+    def advance(self) -> None:
+        self.read.append(self.page.read_text() if self.page.exists() else "")
+
+
+def test_a_run_has_a_page_as_it_goes_and_in_the_end(data: Path) -> None:
+    file = Path("r", "page.html")
+    progress = Reading(file)
+    mb.evaluate("blind", str(data), run="r", page=True, metrics="ROUGE-L", progress=progress)
+    assert progress.read[0] == "" and "in progress" in progress.read[1]
+    assert "There are no scores yet" in progress.read[1] and "ROUGE-L" not in progress.read[1]
+    page = file.read_text()
+    assert "in progress" not in page and "ROUGE-L" in page and 'id="tiles-1"' in page
+    assert "Pictures of the frames are on the page" in page or "sees no video" in page
+
+
+def test_a_short_run_has_a_page_only_where_it_is_asked_for(data: Path) -> None:
+    for folder, page in (("a", None), ("b", False)):
+        mb.evaluate("blind", str(data), run=folder, page=page, **FAST)
+        assert not Path(folder, "page.html").exists()
+
+
+def test_the_page_of_a_shard_tells_that_it_is_not_scored(data: Path) -> None:
+    results = mb.evaluate("blind", str(data), run="r", shard="1/2", page=True, **FAST)
+    page = (results.folder / "page.html").read_text()
+    assert "Shard 1/2 has ended" in page and "ROUGE-L" not in page
+
+
+def test_an_error_that_ends_a_run_stands_on_its_page(data: Path) -> None:
+    class Stopping(Recording):
+        def advance(self) -> None:
+            super().advance()
+            if self.steps == 3:
+                raise RunError("the disk is full")
+
+    with pytest.raises(RunError, match="the disk is full"):
+        mb.evaluate("blind", str(data), run="r", page=True, progress=Stopping(), metrics="ROUGE-L")
+    assert "This start was stopped (the disk is full)" in Path("r", "page.html").read_text()
+    mb.evaluate("blind", str(data), run="r", page=True, **FAST)
+    assert "ROUGE-L" in Path("r", "page.html").read_text()
+
+
 # What an evaluation gives.
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from microg_bench.cli.console import output
-from microg_bench.pages.clips import ClipFiles
 from microg_bench.pages.comparison_page import write_comparison_page
 from microg_bench.pages.run_page import write_run_page
+from microg_bench.pages.videos import VideoFiles
 from microg_bench.progress import RichProgress
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scoring.compare import comparable
@@ -47,9 +47,11 @@ def report(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Show the frames that the model was shown.")
     ] = True,
-    clips: Annotated[
-        ClipFiles,
-        typer.Option(help="Let the page play the clips: linked, if below this folder, or copied beside it."),
+    videos: Annotated[
+        VideoFiles,
+        typer.Option(
+            help="Have the page play the clips: link them, if they lie below this folder, or copy them."
+        ),
     ] = "link",
 ) -> None:
     """Write a page with everything that a run answered, and the frames that the model was shown.
@@ -66,5 +68,5 @@ def report(
             records = [RunRecord.read(path) for path in find_runs(runs[0])]
             first, place = records[0], out or runs[0] / "report"
             write = partial(write_run_page, records)
-        page = write(first.dataset(data), place, pictures=pictures, clips=clips, progress=progress)
+        page = write(first.dataset(data), place, pictures=pictures, videos=videos, progress=progress)
     output().print(str(page))

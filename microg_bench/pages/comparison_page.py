@@ -9,13 +9,13 @@ from typing import Any
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DataError, UsageError
-from microg_bench.pages.clips import ClipFiles
 from microg_bench.pages.exchange import ENDINGS
 from microg_bench.pages.folder import new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
 from microg_bench.pages.headings import explanations
 from microg_bench.pages.run_page import asked_items, check_scored, clip_json, item_json, videos_of
 from microg_bench.pages.shell import render
+from microg_bench.pages.videos import VideoFiles
 from microg_bench.progress import Progress
 from microg_bench.records import Request, TaskName
 from microg_bench.runs.public import public
@@ -39,7 +39,7 @@ def write_comparison_page(
     out: Path,
     *,
     pictures: bool = True,
-    clips: ClipFiles = "none",
+    videos: VideoFiles = "none",
     progress: Progress,
 ) -> Path:
     """Write the page of scored runs side by side into the folder `out`; the same runs give the same bytes.
@@ -50,7 +50,7 @@ def write_comparison_page(
         out: a folder that is new, empty, or holds a page that was written here. It is written whole or not at
             all.
         pictures: whether frames are drawn, where all runs were shown the same.
-        clips: see `run_page.write_run_page`.
+        videos: see `run_page.write_run_page`.
         progress: told of the drawing.
 
     Returns:
@@ -73,8 +73,8 @@ def write_comparison_page(
             shown = recorded(run for one in compared for run in one.runs)
             progress.stage("drawing frames", len(shown))
             strips = draw(dataset, first[0].settings, shown, folder.write, progress.advance)
-        videos = videos_of([run for one in compared for run in one.runs], dataset, out, folder, clips)
-        folder.write("index.html", comparison_page(compared, dataset, strips, note, videos))
+        addresses = videos_of([run for one in compared for run in one.runs], dataset, out, folder, videos)
+        folder.write("index.html", comparison_page(compared, dataset, strips, note, addresses))
     return out / "index.html"
 
 
@@ -141,15 +141,15 @@ def comparison_page(
     dataset: Dataset | None,
     strips: Mapping[str, Strip],
     note: str | None,
-    videos: Mapping[str, str],
+    addresses: Mapping[str, str],
 ) -> bytes:
-    """The page, as UTF-8; `note` says why there are no pictures, `videos` are the files of clips by id."""
+    """The page, as UTF-8; `note` says why there are no pictures, `addresses` are the files of clips by id."""
     names = {name for one in compared for run in one.runs for name in run.scorecard.scores}
     first = compared[0].runs
     return render(
         "comparison",
         COMPONENTS,
-        _data(compared, dataset, strips, videos),
+        _data(compared, dataset, strips, addresses),
         title=f"{' and '.join(run.settings.title for run in first)}, side by side",
         lettered=list(zip(ascii_uppercase, first, strict=False)),
         compared=compared,
@@ -162,7 +162,7 @@ def _data(
     compared: Sequence[ComparedRuns],
     dataset: Dataset | None,
     strips: Mapping[str, Strip],
-    videos: Mapping[str, str],
+    addresses: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the page's script reads: all items of a clip stand together, in the order of the clips."""
     asked = [_asked(one, dataset) for one in compared]
@@ -179,7 +179,7 @@ def _data(
         "tasks": [{"name": one.task, "title": one.title, "metrics": _metrics(one)} for one in compared],
         "letters": list(ascii_uppercase[: len(compared[0].runs)]),
         "clips": [
-            clip_json(name, source, shown.get(name), strips, videos.get(name))
+            clip_json(name, source, shown.get(name), strips, addresses.get(name))
             for name, source in sources.items()
         ],
         "items": sorted(items, key=lambda item: item["clip"]),

@@ -11,12 +11,12 @@ from typing import Any
 from microg_bench.adapters.base import flags
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError
-from microg_bench.pages.clips import ClipFiles, copied, linked
 from microg_bench.pages.exchange import ENDINGS, TOKENS, exchange, shapes, tokens
 from microg_bench.pages.folder import PageFolder, new_folder
 from microg_bench.pages.frames import Recorded, Strip, draw, recorded, why_none
 from microg_bench.pages.headings import explanations
 from microg_bench.pages.shell import render
+from microg_bench.pages.videos import VideoFiles, copied, linked
 from microg_bench.progress import Progress
 from microg_bench.records import Failure, Request
 from microg_bench.runs.messages import Sent, sent
@@ -42,7 +42,7 @@ def write_run_page(
     out: Path,
     *,
     pictures: bool = True,
-    clips: ClipFiles = "none",
+    videos: VideoFiles = "none",
     progress: Progress,
 ) -> Path:
     """Write the page of one or more scored runs into the folder `out`; the same runs give the same bytes.
@@ -53,7 +53,7 @@ def write_run_page(
         out: a folder that is new, empty, or holds a page that was written here. It is written whole or not at
             all.
         pictures: whether the frames that the model was shown are drawn.
-        clips: whether the files of clips are linked where they are, see `clips.linked`, copied into the
+        videos: whether the files of clips are linked where they are, see `videos.linked`, copied into the
             folder, or left out; linked or copied, they can be played.
         progress: told of the drawing.
 
@@ -81,13 +81,13 @@ def write_run_page(
             progress.stage("drawing frames", len(shown))
             strips = draw(dataset, settings, shown, folder.write, progress.advance)
         scores = [run.item_scores() for run in runs]
-        videos = videos_of(runs, dataset, out, folder, clips)
-        folder.write("index.html", run_page(runs, dataset, scores, strips, note, videos=videos))
+        addresses = videos_of(runs, dataset, out, folder, videos)
+        folder.write("index.html", run_page(runs, dataset, scores, strips, note, addresses=addresses))
     return out / "index.html"
 
 
 def videos_of(
-    runs: Sequence[RunRecord], dataset: Dataset | None, out: Path, folder: PageFolder, how: ClipFiles
+    runs: Sequence[RunRecord], dataset: Dataset | None, out: Path, folder: PageFolder, how: VideoFiles
 ) -> dict[str, str]:
     """The files of the clips of `runs`, by their ids, as the page at `out` names them."""
     if dataset is None or how == "none":
@@ -126,13 +126,13 @@ def run_page(  # noqa: PLR0913 - what a page is made of
     note: str | None = None,
     pictures: str = "frames",
     home: str | None = None,
-    videos: Mapping[str, str] | None = None,
+    addresses: Mapping[str, str] | None = None,
 ) -> bytes:
     """The page of runs that belong together; `scores` holds the item scores of each.
 
     `strips` are the frames of each clip, as far as pictures were made, and `note` says why there are none.
-    `pictures`, their folder, `home`, where "back" leads, and `videos`, the files of clips by id, are relative
-    to the page.
+    `pictures`, their folder, `home`, where "back" leads, and `addresses`, those of the files of clips, by id,
+    are relative to the page.
     """
     settings = runs[0].settings
     named = settings.checkpoint or ""
@@ -140,7 +140,7 @@ def run_page(  # noqa: PLR0913 - what a page is made of
     title = f"{settings.title} ({checkpoint})" if checkpoint else settings.title
     asked = [asked_items(run, dataset) for run in runs]
     messages = [sent(run, [one for one, _ in own]) for run, own in zip(runs, asked, strict=True)]
-    data = _data(runs, asked, messages, scores, strips, videos or {})
+    data = _data(runs, asked, messages, scores, strips, addresses or {})
     doubts = _said(runs, Scorecard.doubts)
     return render(
         "run",
@@ -181,7 +181,7 @@ def _data(
     messages: Sequence[Sent],
     scores: Sequence[ItemScores],
     strips: Mapping[str, Strip],
-    videos: Mapping[str, str],
+    addresses: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the page's script reads: all items of a clip stand together, in the order of the clips."""
     sources = {request.video_id: request.source for own in asked for request, _ in own}
@@ -214,7 +214,7 @@ def _data(
             for run, metrics, told in zip(runs, known, messages, strict=True)
         ],
         "clips": [
-            clip_json(name, source, shown.get(name), strips, videos.get(name))
+            clip_json(name, source, shown.get(name), strips, addresses.get(name))
             for name, source in sources.items()
         ],
         "items": sorted(items, key=lambda item: item["clip"]),

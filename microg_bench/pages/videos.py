@@ -9,8 +9,8 @@ from urllib.parse import quote
 from microg_bench.dataset.load import Dataset
 from microg_bench.storage import read_bytes
 
-ClipFiles = Literal["link", "copy", "none"]
-FOLDER = "clips"
+VideoFiles = Literal["link", "copy", "none"]
+FOLDER = "videos"
 MAX_BYTES = 256 * 1024**2  # of a clip that is copied
 
 
