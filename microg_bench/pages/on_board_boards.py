@@ -35,6 +35,7 @@ def _board(one: OnBoardTable, table: PublishedTable, rows: Mapping[Path, tuple[E
         "title": f"{TASKS[one.task].title}, on board",
         "labels": list(table.facts.headings),
         "columns": [*one.metrics, *(quantity.name for quantity in QUANTITIES)],
+        "explanations": {quantity.name: quantity.meaning for quantity in QUANTITIES},
         "lower": [quantity.name for quantity in QUANTITIES if quantity.lower],
         "told": "",
         "about": _ABOUT,
@@ -61,9 +62,11 @@ def _row(row: OnBoardRow, one: OnBoardTable, table: PublishedTable, entry: Entry
     own = own_row(table, read_facts(), entry, page, one.metrics)
     none: list[None] = [None] * len(QUANTITIES)
     empty = [""] * len(QUANTITIES)
+    whys = [row.measurement.unknown.get(quantity.field, "") for quantity in QUANTITIES]
     return {
         **own,
         "values": [*own["values"], *(rounded(quantity.of(row.measurement)) for quantity in QUANTITIES)],
+        "missing": [*(row.score(name).unavailable or "" for name in one.metrics), *whys],
         "bounds": [*own["bounds"], *none],
         "signatures": [*own["signatures"], *empty],
         "faults": [*own["faults"], *empty],

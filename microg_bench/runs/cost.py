@@ -101,7 +101,7 @@ class CostReport(Record):
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity of a measurement: its name with its unit, where it is, and whether the lowest is best.
+    """A quantity of a measurement: its name with its unit, what it means, and whether the lowest is best.
 
     `field` is the name under which `Measurement.unknown` tells why there is none.
     """
@@ -109,6 +109,7 @@ class Quantity:
     name: str
     field: str
     of: Callable[[Measurement], float | None]
+    meaning: str
     lower: bool = True
 
 
@@ -121,15 +122,42 @@ def _gib(size: int | None) -> float | None:
 
 QUANTITIES = (
     Quantity(
-        "first token, s", "first_token", lambda one: one.first_token.median if one.first_token else None
+        "first token, s",
+        "first_token",
+        lambda one: one.first_token.median if one.first_token else None,
+        "Median seconds from frames and prompt to the first token, of the first request about a clip.",
     ),
     Quantity(
-        "first token p95, s", "first_token", lambda one: one.first_token.p95 if one.first_token else None
+        "first token p95, s",
+        "first_token",
+        lambda one: one.first_token.p95 if one.first_token else None,
+        "The 95th percentile of the seconds to the first token.",
     ),
-    Quantity("tokens/s", "tokens_per_second", lambda one: one.tokens_per_second, lower=False),
-    Quantity("s/clip", "seconds_per_clip", lambda one: one.seconds_per_clip),
-    Quantity("peak memory, GiB", "memory", lambda one: _gib(one.peak)),
-    Quantity("weights, GiB", "weights", lambda one: _gib(one.weights)),
+    Quantity(
+        "tokens/s",
+        "tokens_per_second",
+        lambda one: one.tokens_per_second,
+        "Tokens after the first of an answer by the time after the first, one request at a time.",
+        lower=False,
+    ),
+    Quantity(
+        "s/clip",
+        "seconds_per_clip",
+        lambda one: one.seconds_per_clip,
+        "Seconds of the engine for all requests about a clip, without decoding the video.",
+    ),
+    Quantity(
+        "peak memory, GiB",
+        "memory",
+        lambda one: _gib(one.peak),
+        "The most memory that was taken: of the GPUs that hold the weights, else of the program.",
+    ),
+    Quantity(
+        "weights, GiB",
+        "weights",
+        lambda one: _gib(one.weights),
+        "Size of the files of weights that are loaded.",
+    ),
 )
 
 
