@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from microg_bench.errors import MicrogError
-from microg_bench.pages.boards import Json, own_row, rounded
+from microg_bench.pages.boards import own_row, rounded
 from microg_bench.pages.entries import Entry
 from microg_bench.runs.cost import QUANTITIES
 from microg_bench.scorecard import NO_BENCHMARK
@@ -12,6 +13,7 @@ from microg_bench.tables.on_board import OnBoardRow, OnBoardTable, on_board_tabl
 from microg_bench.tables.published import PublishedTable, read_facts, read_published
 from microg_bench.tasks import TASKS
 
+Json = dict[str, Any]
 _ABOUT = (
     "Scores ×100, higher is better. Asked one request at a time on this hardware, after a warm-up; higher "
     "tokens/s are better, and less of everything else. Only rows of the same hardware stand together."

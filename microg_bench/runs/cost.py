@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from microg_bench.errors import RunError
 from microg_bench.hardware import Hardware
 from microg_bench.privacy import outgoing
 from microg_bench.records import Record
 from microg_bench.runs.migration import parsed, read_object
-from microg_bench.runs.record import RunRecord
+from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.storage import write_json
+from microg_bench.text import first_line
 
 COST_FILE = "cost.json"
 # Settings that move answers or how long they take, and that are the same in a run that others may see.
@@ -203,15 +204,21 @@ def throughput(record: RunRecord) -> dict[str, float]:
     They are those of all tasks that were asked together, by the time in which the engine had a request.
     Answers from a cache, replicas, vendors and variants that shared an engine do not count; nor do starts of
     versions that did not note their hardware.
+
+    Raises:
+        RunError: run.json is damaged.
     """
     tokens: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
-    for start in record.starts:
-        told, usage = start.get("hardware"), start.get("usage")
-        if told and usage and usage["seconds"]["generating"] > 0:
-            title = Hardware.model_validate(told).title
-            tokens[title] += usage["output_tokens"]
-            seconds[title] += usage["seconds"]["generating"]
+    try:
+        for start in record.starts:
+            told, usage = start.get("hardware"), start.get("usage")
+            if told and usage and usage["seconds"]["generating"] > 0:
+                title = Hardware.model_validate(told).title
+                tokens[title] += usage["output_tokens"]
+                seconds[title] += usage["seconds"]["generating"]
+    except (ValidationError, KeyError, TypeError) as error:
+        raise RunError(f"damaged: {first_line(error)}", path=record.path / RUN_FILE) from error
     return {title: tokens[title] / seconds[title] for title in tokens if tokens[title]}
 
 
