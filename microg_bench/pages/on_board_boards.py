@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from microg_bench.errors import MicrogError
 from microg_bench.pages.boards import own_row, rounded
-from microg_bench.pages.details import Json
 from microg_bench.pages.entries import Entry
 from microg_bench.records import TaskName
 from microg_bench.runs.cost import QUANTITIES
@@ -14,6 +14,7 @@ from microg_bench.tables.on_board import OnBoardRow, OnBoardTable, on_board_tabl
 from microg_bench.tables.published import PublishedTable, read_facts, read_published
 from microg_bench.tasks import TASKS
 
+Json = dict[str, Any]
 _ABOUT = (
     "Scores ×100, higher is better. Asked one request at a time on this hardware, after a warm-up; higher "
     "tokens/s are better, and less of everything else. Only rows of the same hardware stand together."
@@ -39,6 +40,7 @@ def _board(one: OnBoardTable, table: PublishedTable, rows: Mapping[Path, tuple[E
         "title": f"{TASKS[one.task].title}, on board",
         "labels": list(table.facts.headings),
         "columns": [*one.metrics, *(quantity.name for quantity in QUANTITIES)],
+        "explanations": {quantity.name: quantity.meaning for quantity in QUANTITIES},
         "lower": [quantity.name for quantity in QUANTITIES if quantity.lower],
         "told": "",
         "about": _ABOUT,
@@ -65,9 +67,11 @@ def _row(row: OnBoardRow, one: OnBoardTable, table: PublishedTable, entry: Entry
     own = own_row(table, read_facts(), entry, page, one.metrics)
     none: list[None] = [None] * len(QUANTITIES)
     empty = [""] * len(QUANTITIES)
+    whys = [row.measurement.unknown.get(quantity.field, "") for quantity in QUANTITIES]
     return {
         **own,
         "values": [*own["values"], *(rounded(quantity.of(row.measurement)) for quantity in QUANTITIES)],
+        "missing": [*(row.score(name).unavailable or "" for name in one.metrics), *whys],
         "bounds": [*own["bounds"], *none],
         "signatures": [*own["signatures"], *empty],
         "faults": [*own["faults"], *empty],

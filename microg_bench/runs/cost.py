@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from microg_bench.errors import RunError
 from microg_bench.hardware import Hardware
 from microg_bench.privacy import outgoing
 from microg_bench.records import Record
 from microg_bench.runs.migration import parsed, read_object
-from microg_bench.runs.record import RunRecord
+from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.storage import write_json
+from microg_bench.text import first_line
 
 COST_FILE = "cost.json"
 # Settings that move answers or how long they take, and that are the same in a run that others may see.
@@ -101,7 +102,7 @@ class CostReport(Record):
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity of a measurement: its name with its unit, where it is, and whether the lowest is best.
+    """A quantity of a measurement: its name with its unit, what it means, and whether the lowest is best.
 
     `field` is the name under which `Measurement.unknown` tells why there is none.
     """
@@ -109,6 +110,7 @@ class Quantity:
     name: str
     field: str
     of: Callable[[Measurement], float | None]
+    meaning: str
     lower: bool = True
 
 
@@ -121,15 +123,42 @@ def _gib(size: int | None) -> float | None:
 
 QUANTITIES = (
     Quantity(
-        "first token, s", "first_token", lambda one: one.first_token.median if one.first_token else None
+        "first token, s",
+        "first_token",
+        lambda one: one.first_token.median if one.first_token else None,
+        "Median seconds from frames and prompt to the first token, of the first request about a clip.",
     ),
     Quantity(
-        "first token p95, s", "first_token", lambda one: one.first_token.p95 if one.first_token else None
+        "first token p95, s",
+        "first_token",
+        lambda one: one.first_token.p95 if one.first_token else None,
+        "The 95th percentile of the seconds to the first token.",
     ),
-    Quantity("tokens/s", "tokens_per_second", lambda one: one.tokens_per_second, lower=False),
-    Quantity("s/clip", "seconds_per_clip", lambda one: one.seconds_per_clip),
-    Quantity("peak memory, GiB", "memory", lambda one: _gib(one.peak)),
-    Quantity("weights, GiB", "weights", lambda one: _gib(one.weights)),
+    Quantity(
+        "tokens/s",
+        "tokens_per_second",
+        lambda one: one.tokens_per_second,
+        "Tokens after the first of an answer by the time after the first, one request at a time.",
+        lower=False,
+    ),
+    Quantity(
+        "s/clip",
+        "seconds_per_clip",
+        lambda one: one.seconds_per_clip,
+        "Seconds of the engine for all requests about a clip, without decoding the video.",
+    ),
+    Quantity(
+        "peak memory, GiB",
+        "memory",
+        lambda one: _gib(one.peak),
+        "The most memory that was taken: of the GPUs that hold the weights, else of the program.",
+    ),
+    Quantity(
+        "weights, GiB",
+        "weights",
+        lambda one: _gib(one.weights),
+        "Size of the files of weights that are loaded.",
+    ),
 )
 
 
@@ -175,15 +204,21 @@ def throughput(record: RunRecord) -> dict[str, float]:
     They are those of all tasks that were asked together, by the time in which the engine had a request.
     Answers from a cache, replicas, vendors and variants that shared an engine do not count; nor do starts of
     versions that did not note their hardware.
+
+    Raises:
+        RunError: run.json is damaged.
     """
     tokens: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
-    for start in record.starts:
-        told, usage = start.get("hardware"), start.get("usage")
-        if told and usage and usage["seconds"]["generating"] > 0:
-            title = Hardware.model_validate(told).title
-            tokens[title] += usage["output_tokens"]
-            seconds[title] += usage["seconds"]["generating"]
+    try:
+        for start in record.starts:
+            told, usage = start.get("hardware"), start.get("usage")
+            if told and usage and usage["seconds"]["generating"] > 0:
+                title = Hardware.model_validate(told).title
+                tokens[title] += usage["output_tokens"]
+                seconds[title] += usage["seconds"]["generating"]
+    except (ValidationError, KeyError, TypeError) as error:
+        raise RunError(f"damaged: {first_line(error)}", path=record.path / RUN_FILE) from error
     return {title: tokens[title] / seconds[title] for title in tokens if tokens[title]}
 
 

@@ -16,10 +16,15 @@ from microg_bench.text import markdown
 
 @dataclass(frozen=True)
 class OnBoardRow:
-    """A scored run with one of its measurements."""
+    """A scored run with one of its measurements.
+
+    `run_tokens_per_second` is the throughput of the run on this hardware, None where it is not known; see
+    `throughput`.
+    """
 
     run: RunRecord
     measurement: Measurement
+    run_tokens_per_second: float | None = None
 
     @property
     def card(self) -> Scorecard:
@@ -29,11 +34,6 @@ class OnBoardRow:
     def score(self, metric: str) -> ScoreEntry:
         """Its score by a metric, without a value where there is none."""
         return self.card.scores.get(metric, ScoreEntry(unavailable="not scored by it"))
-
-    @property
-    def run_tokens_per_second(self) -> float | None:
-        """The throughput of the run on this hardware, None where it is not known; see `throughput`."""
-        return throughput(self.run).get(self.measurement.hardware.title)
 
     def notes(self) -> Iterator[str]:
         """What a reader must know of its values, a line each."""
@@ -91,13 +91,15 @@ def on_board_tables(runs: Iterable[RunRecord]) -> tuple[list[OnBoardTable], list
     for run in runs:
         try:
             found = read_cost(run)
+            rates = throughput(run) if found else {}
         except MicrogError as error:
             errors.append(error)
             continue
         card = run.scorecard
         for one in found.measurements if found else ():
-            key = (card.task, card.protocol, card.fingerprint, one.hardware.title)
-            groups.setdefault(key, []).append(OnBoardRow(run, one))
+            title = one.hardware.title
+            key = (card.task, card.protocol, card.fingerprint, title)
+            groups.setdefault(key, []).append(OnBoardRow(run, one, rates.get(title)))
     return [OnBoardTable(tuple(groups[key])) for key in sorted(groups)], errors
 
 

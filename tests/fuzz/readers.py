@@ -78,6 +78,7 @@ from microg_bench.prompts import PROMPTS, read_template
 from microg_bench.records import Answer, Failure, Request, TaskName
 from microg_bench.runs.batches import Batches
 from microg_bench.runs.budget import find_price
+from microg_bench.runs.cost import add_measurement, read_cost, throughput
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.statistics import Statistics, read_statistics
 from microg_bench.scoring.paraphrase_rows import read_paraphrases
@@ -86,7 +87,9 @@ from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.submissions import load as submissions
 from microg_bench.submissions.actions import load_actions
 from microg_bench.submissions.pack import pack
+from microg_bench.tables import on_board
 from microg_bench.tables.judged import judged_tables, to_json, to_markdown
+from microg_bench.tables.on_board import on_board_tables
 from microg_bench.tables.probes import read_report
 from microg_bench.tasks import Item
 from microg_bench.video.decode import decode
@@ -95,6 +98,7 @@ from microg_bench.video.source import probe
 from tests.har import small
 from tests.helpers.cards import make_card
 from tests.helpers.datasets import record
+from tests.helpers.measured import GPU, make_measurement
 from tests.helpers.runs import make_settings
 from tests.helpers.videos import write_clip
 from tests.submissions.hostile.actions import honest_actions
@@ -150,7 +154,19 @@ def _run() -> dict[str, bytes]:
         found = {f"packed {file.name}": file.read_bytes() for file in packed.iterdir()}
         with RunRecord.reopen(folder) as run:
             run.add(Failure(id="a_001#2", stage="engine", reason="busy"))
+            usage = {"output_tokens": 2, "seconds": {"generating": 0.5}}
+            run.note(hardware=GPU.model_dump(mode="json"), usage=usage)
+        add_measurement(
+            RunRecord.read(folder), make_measurement(GPU, weights=None, unknown={"weights": "none"})
+        )
         return found | {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def _read_cost(file: Path) -> None:
+    run = RunRecord.read(file.parent)
+    _ = read_cost(run), throughput(run)
+    for found in on_board_tables([run])[0]:
+        on_board.to_markdown(found), on_board.to_json(found)
 
 
 RUN = _run()
@@ -467,6 +483,10 @@ READERS: dict[str, Reader] = {
         _as_json([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]),
         "modules.json",
     ),
+    **{
+        f"measured run: {name}": Reader(_read_cost, RUN[name], name, RUN)
+        for name in ("cost.json", "run.json")
+    },
     **{
         f"run: {name}": Reader(_read_run, RUN[name], name, RUN)
         for name in ("run.json", "journal.jsonl", "scorecard.json")

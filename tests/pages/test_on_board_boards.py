@@ -50,7 +50,10 @@ def test_a_board_is_of_one_task_and_one_kind_of_hardware(runs: Path) -> None:
     ((row,),) = (group["rows"] for group in board["groups"])
     assert row["values"][-6:] == [0.5, 0.75, 40.0, 6.0, 5.0, None]
     width = len(board["columns"])
-    assert {len(row[name]) for name in ("values", "bounds", "signatures", "faults")} == {width}
+    lists = ("values", "missing", "bounds", "signatures", "faults")
+    assert {len(row[name]) for name in lists} == {width}
+    assert row["missing"][-2] == "" and row["missing"][-1]
+    assert board["explanations"].keys() == {one.name for one in QUANTITIES}
     assert board["warning"] and not row["ranked"]  # of the sample set
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,25 @@ def test_quantities_have_their_units() -> None:
     bare = make_measurement(first_token=None, tokens_per_second=None, weights=None)
     assert [quantity.of(bare) for quantity in QUANTITIES] == [None, None, None, 6.0, 3.0, None]
     assert {quantity.field for quantity in QUANTITIES} <= type(one).model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        {"hardware": "fast", "usage": {"output_tokens": 3, "seconds": {"generating": 1.0}}},
+        {"hardware": {"cpu": "C", "cores": 1}, "usage": {"seconds": {"generating": 1.0}}},
+        {
+            "hardware": {"cpu": "C", "cores": 1},
+            "usage": {"output_tokens": "3", "seconds": {"generating": 1.0}},
+        },
+        {"hardware": {"cpu": "C", "cores": 1}, "usage": [1]},
+    ],
+)
+def test_a_damaged_start_is_told_with_its_file(run: RunRecord, start: dict[str, Any]) -> None:
+    run.starts = [start]
+    with pytest.raises(RunError) as caught:
+        throughput(run)
+    assert caught.value.path == run.path / "run.json"
 
 
 def test_throughput_is_by_hardware_of_what_engines_here_wrote(tmp_path: Path) -> None:
