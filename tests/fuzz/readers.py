@@ -188,6 +188,7 @@ def _probes() -> bytes:
     return _as_json(report.to_json())
 
 
+SAMPLE_SET = load("sample")
 PACKED = {name.removeprefix("packed "): content for name, content in RUN.items() if "packed" in name}
 
 
@@ -469,8 +470,9 @@ READERS: dict[str, Reader] = {
     "statistics": Reader(read_statistics, RUN["statistics.npz"]),
     "probes": Reader(read_report, _probes()),
     "paraphrases": Reader(
-        lambda file: read_paraphrases(file, load("sample")),
-        (SAMPLE_FOLDER / "paraphrases.jsonl").read_bytes(),
+        lambda file: read_paraphrases(file, SAMPLE_SET),
+        b"\n".join((SAMPLE_FOLDER / "paraphrases.jsonl").read_bytes().splitlines()[:4]),
+        "paraphrases.jsonl",
     ),
     "archive": Reader(_unpack, _archive(), "a.zip"),
     **{
