@@ -14,17 +14,20 @@ from microg_bench.adapters.references import baseline_answers
 from microg_bench.adapters.registry import find_adapter
 from microg_bench.dataset.labels import shipped_labels
 from microg_bench.dataset.load import Dataset
-from microg_bench.errors import DataError, MicrogError
+from microg_bench.errors import DataError, MicrogError, RunError
+from microg_bench.har.reports import facts_of
+from microg_bench.har.runs import ActionRun, PredictSettings
 from microg_bench.har.scoring import evaluate
 from microg_bench.options import ScoringOptions
 from microg_bench.persons.answers import scores_in
-from microg_bench.persons.boxes import Detections, GroundTruth, detections_text
+from microg_bench.persons.boxes import Detections, GroundTruth, detections_text, read_detections
 from microg_bench.persons.dataset import ActionDataset
 from microg_bench.runs.record import SCORECARD_FILE, RunRecord
 from microg_bench.scorecard import BaselineEntry, Scorecard
 from microg_bench.scoring.score import answer_facts, signed, status_of
 from microg_bench.storage import write_json, write_text
 from microg_bench.tasks import Item
+from microg_bench.text import first_line
 
 BASELINE = "blind"  # it gives each action its frequency
 NONE = '{"actions": []}'  # what counts where a request has failed
@@ -107,6 +110,39 @@ def file_name(record: RunRecord, dataset: ActionDataset) -> str:
     """The name of the file of detections; tables know by it what was recognised, and of which split."""
     model = re.sub(r"[^A-Za-z0-9_-]+", "-", record.settings.model)
     return f"{model}.{dataset.split}.csv"
+
+
+def read_asked(record: RunRecord, data: str | Path | None = None) -> ActionRun:
+    """A scored run about persons as one of a network, of which the form of the boxes is told as the recipe.
+
+    Args:
+        record: the run.
+        data: where the dataset is now; None takes the place that the run was started with.
+
+    Raises:
+        RunError: it has not been scored.
+        DataError: the dataset or the file of detections cannot be read.
+    """
+    dataset = cast(ActionDataset, record.dataset(data))
+    settings, labels = record.settings, shipped_labels()
+    facts = facts_of(record.scorecard, record.path / SCORECARD_FILE)
+    made = PredictSettings(
+        model=settings.title,
+        recipe=f"asked, {settings.boxes}",
+        checkpoint=settings.checkpoint or "",
+        sha256=settings.checkpoint_sha256 or "",
+        trained_on="",
+        split=dataset.split,
+        key_frames=dataset.key_frames.fingerprint,
+        actions=labels.ids,
+        shard=settings.shard,
+    )
+    name = file_name(record, dataset)
+    if facts.detections != name:
+        raise RunError(
+            f"its scorecard is of {first_line(facts.detections, 60)}, not of {name}", path=record.path
+        )
+    return ActionRun(record.path, made, read_detections(record.path / name, labels))
 
 
 def detections_of(items: Sequence[Item], answers: Mapping[str, str], name: str) -> Detections:

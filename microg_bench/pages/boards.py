@@ -29,7 +29,7 @@ def boards(
     The board of the sample set, which is no benchmark, comes last, and nothing on it is ranked.
 
     `pages` are the pages of the entries, relative to that of the leaderboard, `pairs` comparisons of entries,
-    `har` and `submitted` scorecards of actions, of networks and of models that were asked; see `action_rows` and
+    `har` and `submitted` scorecards of actions, of networks and of models that were asked; see `action_rows`,
     `asked_rows`.
     """
     facts = read_facts()

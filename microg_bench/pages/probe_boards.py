@@ -12,7 +12,7 @@ from microg_bench.scoring.probes import PLAIN, PROBES, ProbeEffect
 from microg_bench.tables.probes import ProbedRuns
 from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
 from microg_bench.tables.rows import card_row
-from microg_bench.tasks import TASKS
+from microg_bench.tasks import HAR, TASKS
 
 Json = dict[str, Any]
 Row = tuple[ProbedRuns, str]  # with the page, relative to that of the leaderboard
@@ -29,9 +29,8 @@ def probe_boards(rows: Sequence[Row]) -> list[Json]:
     The sample set, which is no benchmark, comes last.
     """
     facts = read_facts()
-    tables: dict[TaskName, PublishedTable] = {
-        table.task: read_published(table) for table in facts.tables if table.task != "har"
-    }
+    published = (read_published(table) for table in facts.tables if table.task != HAR)
+    tables: dict[TaskName, PublishedTable] = {table.facts.task: table for table in published}
     grouped: dict[tuple[bool, str, BenchmarkTask, str], list[Row]] = {}
     for probed, page in rows:
         for task in probed.report.tasks:

@@ -86,7 +86,8 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
 }
 AGAIN = ("trust_remote_code", "ray_address")  # asked for again beside a file that gives it
 TYPED = [name for name in Options.model_fields if kind(name) in (int, float, Literal)]
-VERBS = {"run": (), "caption": ("tasks",), "vqa": ("tasks",), "sweep": ("frames", "prompt", "batch")}
+OF_RUN = ("tasks", "boxes", "split")
+VERBS = {"run": (), "caption": OF_RUN, "vqa": OF_RUN, "sweep": ("frames", "prompt", "batch")}
 Call = Callable[..., tuple[int, str]]
 
 
