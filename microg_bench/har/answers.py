@@ -142,7 +142,7 @@ def read_asked(record: RunRecord, data: str | Path | None = None) -> ActionRun:
         raise RunError(
             f"its scorecard is of {first_line(facts.detections, 60)}, not of {name}", path=record.path
         )
-    return ActionRun(record.path, made, read_detections(record.path / name, labels))
+    return ActionRun(record.path, made, read_detections(record.path / name, labels), asked=True)
 
 
 def detections_of(items: Sequence[Item], answers: Mapping[str, str], name: str) -> Detections:

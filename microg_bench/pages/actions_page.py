@@ -53,12 +53,13 @@ Errors = dict[str, dict[str, ErrorCounts]]  # by group of actions, then by kind 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A run on the page: what it is called there, its boxes, and its scores."""
+    """A run on the page: what it is called there, its boxes, its scores, whether it was asked in words."""
 
     name: str
     settings: PredictSettings
     judged: JudgedBoxes
     card: Scorecard
+    asked: bool = False
 
     @property
     def actions(self) -> tuple[ActionEntry, ...]:
@@ -116,6 +117,7 @@ def write_actions_page(
             own,
             judge(key_frames, run.detections, labels),
             evaluate(run.detections, key_frames.truth, labels),
+            run.asked,
         )
         for name, own, run in zip(names(settings, folders), settings, runs, strict=True)
     ]
@@ -183,7 +185,7 @@ def _page(
         {
             "threshold": THRESHOLD,
             "actions": _actions(runs, groups),
-            "runs": [{"name": one.name, "missed": _missed(one.judged)} for one in runs],
+            "runs": [{"name": one.name, "asked": one.asked, "missed": _missed(one.judged)} for one in runs],
             "gaps": _gaps(runs),
             "frames": _frames(runs, key_frames, kinds, pictures),
         },

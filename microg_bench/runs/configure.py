@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from microg_bench.runs.budget import Price, find_price
 from microg_bench.runs.cache import ResponseCache, open_cache
 from microg_bench.runs.start import model_title, package_sha256
 from microg_bench.settings import Media, Settings
-from microg_bench.tasks import TASKS, Item, items_of
+from microg_bench.tasks import HAR, TASKS, Item, items_of
 from microg_bench.video.sampling import FrameSpec, FrameUnion
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Configuration:
     the weights that are to be asked. `thinking` is the level that is asked for, None where it is left to the
     engine, or the model does not think. `only` are the ids of the requests that are asked, None for all of
     the clips'. `checkpoint_sha256` identifies the weights in a local folder. `texts` is what the task "text"
-    asks; each is the item of a clip without video.
+    asks; each is the item of a clip without video. `generations` tell how the model writes in each task.
     """
 
     options: Options
@@ -63,6 +63,7 @@ class Configuration:
     only: frozenset[str] | None = None
     checkpoint_sha256: str | None = None
     texts: tuple[Item, ...] = ()
+    generations: Mapping[TaskName, Generation] = field(default_factory=dict)
 
     @cached_property
     def title(self) -> str:
@@ -114,11 +115,6 @@ class Configuration:
             for item in items:
                 found[item.request.video_id].append(item.request)
         return {clip: tuple(requests) for clip, requests in found.items()}
-
-    @cached_property
-    def generations(self) -> dict[TaskName, Generation]:
-        """How the model writes in each task as its adapter says."""
-        return {task: generation_of(self.adapter, task) for task in self.tasks}
 
     def generation(self, task: TaskName) -> Generation:
         """How the model writes: as its adapter says, and as the options change it."""
@@ -209,7 +205,7 @@ class Configuration:
             generation=self.generation(task),
             thinking=(self.thinking or "engine default") if self.adapter.thinking else None,
             transforms=tuple(map(str, self.transforms)),
-            boxes=given.boxes if task == "har" else None,
+            boxes=given.boxes if task == HAR else None,
             dataset=self.dataset.name,
             fingerprint=self.dataset.fingerprints.get(task, self.dataset.fingerprint),
             clips=None if every else tuple(clip.video_id for clip in self.clips),
@@ -300,14 +296,14 @@ def configure(
         EngineError: the weights in a local folder cannot be read.
     """
     one = resolve(options, named_by_file)
-    if "har" in one.tasks:
+    if HAR in options.tasks:
         from microg_bench.runs.persons import load_persons
 
         dataset = load_persons(one, dataset)
     dataset = dataset or load(options.data)
     one = replace(one, dataset=dataset, clips=select(dataset, options.clips, options.limit))
     _check_work(one)
-    if options.actions and one.tasks != ("har",):
+    if options.actions and one.tasks != (HAR,):
         read_clip_labels(Path(options.actions))
     check_cost(one)
     if options.shard:
@@ -350,9 +346,11 @@ def resolve(
     engine_options = _engine_options(adapter, options, engine)
     if named_by_file:
         check_address(named_by_file, engine.name)
+    own = adapter.generation
+    generations = {task: generation_of(adapter, task) if task == HAR else own[task] for task in templates}
     engine.check(engine_options)
-    for task in templates:
-        if (wanted := generation_of(adapter, task)).answer_schema:
+    for wanted in generations.values():
+        if wanted.answer_schema:
             engine.check_generation(wanted)
     if engine.name in CLIENTS:
         engine_options = asked_of_servers(adapter, options, engine_options, engine)
@@ -368,6 +366,7 @@ def resolve(
         frames,
         _transforms(options) if options.transforms else (),
         thinking,
+        generations=generations,
     )
 
 
