@@ -17,12 +17,12 @@ from pydantic import Field
 from microg_bench.errors import DataError
 from microg_bench.metrics import METRICS
 from microg_bench.metrics.base import Array, Metric
-from microg_bench.records import BenchmarkTask, Record
+from microg_bench.records import AnswerTask, Record
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.intervals import Clusters, bootstrap_t, cut, linearised, resample, with_sample
 from microg_bench.tasks import TASKS
 
-Repeats = Sequence[Mapping[BenchmarkTask, RunRecord]]
+Repeats = Sequence[Mapping[AnswerTask, RunRecord]]
 
 
 class RepeatedScore(Record):
@@ -48,7 +48,7 @@ class TaskRepeats(Record):
     are the same text in all; None where there are none.
     """
 
-    task: BenchmarkTask
+    task: AnswerTask
     items: int
     same: float | None
     metrics: dict[str, RepeatedScore]
@@ -85,7 +85,7 @@ def repeats_report(repeats: Repeats) -> RepeatsReport:
     )
 
 
-def _task(runs: Sequence[RunRecord], task: BenchmarkTask) -> TaskRepeats:
+def _task(runs: Sequence[RunRecord], task: AnswerTask) -> TaskRepeats:
     for other in runs[1:]:
         seed = {"seed": runs[0].settings.generation.seed}
         generation = other.settings.generation.model_copy(update=seed)
@@ -102,7 +102,7 @@ def _task(runs: Sequence[RunRecord], task: BenchmarkTask) -> TaskRepeats:
     )
 
 
-def _metrics(runs: Sequence[RunRecord], task: BenchmarkTask) -> dict[str, RepeatedScore]:
+def _metrics(runs: Sequence[RunRecord], task: AnswerTask) -> dict[str, RepeatedScore]:
     """The scores that all repeats have, over the same items; none where one lacks answers."""
     if not all(run.is_scored for run in runs):
         return {}
