@@ -21,7 +21,7 @@ from microg_bench.storage import write_json, write_text
 from microg_bench.tables.markdown import table
 from microg_bench.tasks import TASKS
 from microg_bench.text import markdown
-from microg_bench.variants import beside, placed, refuse
+from microg_bench.variants import answer_tasks, beside, placed, refuse
 
 REPEATS_FILE, TABLE_FILE = "repeats.json", "repeats.md"
 LEAST, MOST = 2, 100
@@ -78,7 +78,7 @@ def repeat(
         first = found["seed-0"]
         root = Path(run) if run else beside(first, "repeats")
         results = in_loop(run_variants(placed(found, root), root, callback, yes))
-    records = [{task: one.records[task] for task in first.options.tasks} for one in results.values()]
+    records = [{task: one.records[task] for task in answer_tasks(first)} for one in results.values()]
     report = repeats_report(records)
     write_json(root / REPEATS_FILE, report.model_dump(mode="json", by_alias=True))
     write_text(root / TABLE_FILE, _tables(report))
