@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "quantization": (("awq",), "awq"),
     "engine_args": (("max-num-seqs=128", "kind=fast"), {"max_num_seqs": 128, "kind": "fast"}),
     "processor_args": (("videos.fps=2", "images.size=big"), {"videos.fps": 2, "images.size": "big"}),
+    "action_scores": (("logprob",), "logprob"),
     "device_map": (("cpu",), "cpu"),
     "batch_size": (("2",), 2),
     "tensor_parallel_size": (("2",), 2),

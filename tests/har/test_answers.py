@@ -12,7 +12,7 @@ import pytest
 
 import microg_bench as mb
 from microg_bench.dataset.labels import read_label_map
-from microg_bench.errors import UsageError
+from microg_bench.errors import RunError, UsageError
 from microg_bench.har.scoring import evaluate
 from microg_bench.persons.boxes import read_detections
 from microg_bench.persons.dataset import load_actions
@@ -167,3 +167,39 @@ def test_all_three_tasks_run_together(tmp_path: Path) -> None:
     assert results["har"].values() == alone["har"].values()
     assert results["har"].har == alone["har"].har
     assert [one.task for one in mb.score(tmp_path / "har")] == ["har"]
+
+
+def logged(run: Path, logprobs: list[float | None]) -> RunRecord:
+    """The run with these log-probabilities of its answers, in their order."""
+    file = run / "har" / "journal.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    told = iter(logprobs)
+    for line in lines:
+        if line["type"] == "response" and (found := next(told)) is not None:
+            line["logprob"] = found
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return RunRecord.read(run / "har")
+
+
+def test_scores_may_follow_from_log_probabilities(server: FaultServer, tmp_path: Path) -> None:
+    asked(server, tmp_path)
+    # The wrong "stand", of the third answer, is the least probable one: it ranks below the two right ones.
+    logged(tmp_path, [-0.5, -0.5, -3.0, -0.5, -0.5])
+    (card,) = mb.score(tmp_path / "har", action_scores="logprob")
+    assert card.har is not None
+    by_name = {one.name: one.AP for one in card.har.actions if one.examples}
+    assert by_name[STAND] == pytest.approx(100 * (1 + 1 + 3 / 4) / 3)
+    assert card.scores["mAP"].signature is not None
+    assert card.scores["mAP"].signature.values["action_scores"] == "logprob"
+    (plain,) = mb.score(tmp_path / "har")
+    assert {name: plain.scores[name].value for name in ("F1", "recall")} == {
+        name: card.scores[name].value for name in ("F1", "recall")
+    }
+    assert plain.scores["mAP"].value == pytest.approx(92.5)
+
+
+def test_answers_without_log_probabilities_are_one_line(server: FaultServer, tmp_path: Path) -> None:
+    asked(server, tmp_path)
+    logged(tmp_path, [-0.5, None, -0.5, -0.5, -0.5])
+    with pytest.raises(RunError, match="1 answers have no log-probability: ask with --logprobs"):
+        mb.score(tmp_path / "har", action_scores="logprob")
