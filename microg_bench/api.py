@@ -29,7 +29,7 @@ from microg_bench.scoring.compare import compare as compare_records
 from microg_bench.scoring.score import ScoredRun, score_predictions, score_records
 from microg_bench.storage import write_text
 from microg_bench.tables.markdown import scorecard_table
-from microg_bench.tasks import get_task
+from microg_bench.tasks import HAR, get_task
 
 if TYPE_CHECKING:
     import polars
@@ -263,9 +263,10 @@ def score_and_save(
     """
     tables: dict[Path, str] = {}
     errors: list[MicrogError] = []
+    scorer = _scored if any(record.settings.task == HAR for record in records) else score_records
     progress.stage("scoring", len(records))
     for start in range(0, len(records), TOGETHER):
-        for found in _scored(records[start : start + TOGETHER], options, data):
+        for found in scorer(records[start : start + TOGETHER], options, data):
             if isinstance(found, MicrogError):
                 errors.append(found)
                 continue
@@ -279,14 +280,13 @@ def score_and_save(
 
 def _scored(
     records: Sequence[RunRecord], options: ScoringOptions, data: str | Path | Dataset | None
-) -> Iterator[ScoredRun | ScoredPersons | MicrogError]:
+) -> list[ScoredRun | ScoredPersons | MicrogError]:
     """What scoring gives of each run, or why it cannot be scored; those about persons last."""
-    persons = [record for record in records if record.settings.task == "har"]
-    yield from score_records([record for record in records if record not in persons], options, data)
-    if persons:
-        from microg_bench.har.answers import score_answers
+    from microg_bench.har.answers import score_answers
 
-        yield from score_answers(persons, options, data)
+    persons = [record for record in records if record.settings.task == HAR]
+    texts = [record for record in records if record not in persons]
+    return [*score_records(texts, options, data), *score_answers(persons, options, data)]
 
 
 def raise_all(errors: Sequence[MicrogError]) -> None:

@@ -143,6 +143,12 @@ class ScoringOptions(Record):
             default="actions.csv of the dataset folder",
         ),
     ] = None
+    action_scores: Annotated[
+        Literal["named", "logprob"],
+        About(
+            "Score of an action that a model names: 1, or more the more probable its answer is.", "Scoring"
+        ),
+    ] = "named"
     sentence_model: Annotated[
         str | None,
         About("Local folder of the encoder of S-BERT and S-VQA.", "Scoring", default="all-MiniLM-L6-v2"),

@@ -101,6 +101,7 @@ _NOBODY = {
         "function",
         "caption",
         "vqa",
+        "har",
         "sample",
         "clip",
         "paper",

@@ -21,7 +21,7 @@ from microg_bench.scoring.probes import PLAIN, PROBES, ProbeReport, conditions_o
 from microg_bench.storage import write_json, write_text
 from microg_bench.tables.probes import PROBES_FILE, ProbedRuns, probes_table
 from microg_bench.text import unknown
-from microg_bench.variants import beside, placed, refuse
+from microg_bench.variants import answer_tasks, beside, placed, refuse
 
 TABLE_FILE = "probes.md"
 
@@ -84,7 +84,7 @@ def probe(  # noqa: PLR0913 - the arguments of `evaluate`, and what is probed
         named = {folder_name(label): one for label, one in found.items()}
         results = in_loop(run_variants(placed(named, root), root, callback, yes))
         conditions = {
-            label: {task: results[folder_name(label)].records[task] for task in one.options.tasks}
+            label: {task: results[folder_name(label)].records[task] for task in answer_tasks(one)}
             for label, one in found.items()
         }
         report = report_of(conditions, chosen)

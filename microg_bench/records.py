@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microg_bench.text import well_formed
 
-BenchmarkTask = Literal["caption", "vqa", "har"]
+AnswerTask = Literal["caption", "vqa"]  # the answer is a text
+BenchmarkTask = Literal[AnswerTask, "har"]
 TaskName = Literal[BenchmarkTask, "text"]
 Stage = Literal["decode", "prompt", "engine", "thinking", "parse"]
 ThinkingLevel = Literal["on", "off", "low", "medium", "high"]

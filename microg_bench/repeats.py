@@ -20,7 +20,7 @@ from microg_bench.runs.preview import Previews, preview
 from microg_bench.scoring.repeats import RepeatsReport, repeats_report
 from microg_bench.storage import write_json, write_text
 from microg_bench.tables.repeats import repeats_table
-from microg_bench.variants import beside, placed, refuse
+from microg_bench.variants import answer_tasks, beside, placed, refuse
 
 REPEATS_FILE, TABLE_FILE = "repeats.json", "repeats.md"
 LEAST, MOST = 2, 100
@@ -82,7 +82,7 @@ def repeat(
         root = Path(run) if run else beside(first, "repeats")
         results = in_loop(run_variants(placed(found, root), root, callback, yes))
         records = {
-            name: {task: one.records[task] for task in first.options.tasks} for name, one in results.items()
+            name: {task: one.records[task] for task in answer_tasks(first)} for name, one in results.items()
         }
         report = repeats_report(list(records.values()))
         write_json(root / REPEATS_FILE, report.model_dump(mode="json", by_alias=True))

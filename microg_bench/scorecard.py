@@ -49,6 +49,7 @@ _SHORT = {
     "thinking": "t",
     "input": "i",
     "boxes": "b",
+    "action_scores": "a",
     "version": "v",
 }
 _USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}
@@ -66,6 +67,7 @@ FLAGS = {
 }
 # Parts that tell how the answers were got, which is what a comparison of runs is about.
 _ANSWERING = ("thinking", "input", "boxes")
+ACTION_SCORES = "action_scores"  # the part that tells what an action that was named scores
 # Parts that tell what computed a score, not what is computed.
 _VERSIONS = ("version", "torch", "transformers", "sentence-transformers")
 
@@ -104,7 +106,8 @@ class Signature(Record):
 
     def computed(self) -> Signature:
         """The signature without the parts that tell how the answers were got."""
-        values = {name: value for name, value in self.values.items() if name not in _ANSWERING}
+        left_out = (*_ANSWERING, ACTION_SCORES)
+        values = {name: value for name, value in self.values.items() if name not in left_out}
         return Signature(metric=self.metric, values=values)
 
     def versions_apart(self, other: Signature) -> list[str] | None:

@@ -9,6 +9,7 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.progress import Progress
+from microg_bench.records import AnswerTask
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.tasks import HAR
 
@@ -43,6 +44,11 @@ def configured(
         found[name] = configure(Options.of(given, changed), dataset, progress.note)
         dataset = found[name].dataset
     return found
+
+
+def answer_tasks(one: Configuration) -> tuple[AnswerTask, ...]:
+    """The tasks of a variant; the answers of all are texts, see `configured`."""
+    return tuple(task for task in one.options.tasks if task != HAR)
 
 
 def refuse(options: Mapping[str, Any], names: Iterable[str], what: str) -> None:

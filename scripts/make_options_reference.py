@@ -20,9 +20,9 @@ INTRO = """\
 
 <!-- Written by scripts/make_options_reference.py: edit microg_bench/options.py instead. -->
 
-`run` takes all of these options. `caption` and `vqa` take all but `--tasks`. `sweep` takes all but
-`--batch`, and lists as `--frames` and `--prompt`. `score` takes those under *Scoring*. Options that belong
-to one verb, such as `--run` and `--dry-run`, are in [Command line](command-line.md).
+`run` takes all of these options. `caption` and `vqa` take all but `--tasks`, `--boxes` and `--split`. `sweep`
+takes all but `--batch`, and lists as `--frames` and `--prompt`. `score` takes those under *Scoring*. Options
+that belong to one verb, such as `--run` and `--dry-run`, are in [Command line](command-line.md).
 
 - **In Python**, an option is a keyword argument of `evaluate`, named as its field: `--max-tokens 64` is
   `max_tokens=64`. See [Python API](../how-to/api.md).

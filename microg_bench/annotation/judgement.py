@@ -13,7 +13,7 @@ from pydantic import Field
 from microg_bench.annotation.verdicts import SCHEMES
 from microg_bench.errors import RunError
 from microg_bench.metrics.base import Array, Ratio
-from microg_bench.records import BenchmarkTask, Record
+from microg_bench.records import AnswerTask, Record
 from microg_bench.runs.migration import parsed, read_object
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import IntervalEntry, ScoreEntry, ServedModel, Signature
@@ -91,7 +91,7 @@ class Judgement(Record):
     """
 
     schema_: Literal["microg-bench/judgement/1"] = Field(default="microg-bench/judgement/1", alias="schema")
-    task: BenchmarkTask
+    task: AnswerTask
     rubric: str
     judge: JudgeEntry
     dataset: str

@@ -13,7 +13,7 @@ from microg_bench.annotation.inquiry import Query
 from microg_bench.annotation.rubrics import rubric_like
 from microg_bench.errors import UsageError
 from microg_bench.prompts import Rubric, find_rubric
-from microg_bench.records import BenchmarkTask, Question
+from microg_bench.records import AnswerTask, Question
 from microg_bench.tasks import is_unanswerable
 from microg_bench.text import unknown
 
@@ -48,7 +48,7 @@ class Scheme(ABC):
     """
 
     name: ClassVar[str]
-    task: ClassVar[BenchmarkTask]
+    task: ClassVar[AnswerTask]
     scores: ClassVar[tuple[str, ...]]
     lower_is_better: ClassVar[tuple[str, ...]] = ()
     second: ClassVar[str | None] = None

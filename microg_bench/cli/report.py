@@ -1,6 +1,6 @@
 """`microg-bench report`: the page of a run, or of several side by side, for a browser."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,10 @@ from microg_bench.cli.console import output
 from microg_bench.pages.comparison_page import write_comparison_page
 from microg_bench.pages.run_page import write_run_page
 from microg_bench.pages.videos import VideoFiles
-from microg_bench.progress import RichProgress
+from microg_bench.progress import Progress, RichProgress
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scoring.compare import comparable
+from microg_bench.tasks import HAR
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 EPILOG = """Examples:
@@ -30,9 +31,7 @@ EPILOG = """Examples:
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(
-            help="A scored run, or the folder with the runs of both tasks; several: side by side."
-        ),
+        typer.Argument(help="A scored run, or the folder with the runs of all tasks; several: side by side."),
     ],
     out: Annotated[
         Path | None,
@@ -57,16 +56,32 @@ def report(
     """Write a page with everything that a run answered, and the frames that the model was shown.
 
     Of several runs, the page has the answers of all to each item, those first on which they differ most, and
-    the paired comparison of their scores.
+    the paired comparison of their scores. Runs about persons have a page with their key frames: what is true
+    of each person, and what was said.
     """
+    records = [RunRecord.read(path) for run in runs for path in find_runs(run)]
+    texts = [record for record in records if record.settings.task != HAR]
+    persons = [record for record in records if record.settings.task == HAR]
+    place = out or runs[0] / ("report" if len(runs) == 1 else "side-by-side")
+    pages = []
     with RichProgress() as progress:
-        if len(runs) > 1:
-            compared = comparable(runs)
-            first, place = next(iter(compared.values()))[0], out or runs[0] / "side-by-side"
-            write: Callable[..., Path] = partial(write_comparison_page, compared)
-        else:
-            records = [RunRecord.read(path) for path in find_runs(runs[0])]
-            first, place = records[0], out or runs[0] / "report"
-            write = partial(write_run_page, records)
-        page = write(first.dataset(data), place, pictures=pictures, videos=videos, progress=progress)
-    output().print(str(page))
+        if texts:
+            write = partial(write_run_page, texts)
+            if len(runs) > 1:
+                write = partial(write_comparison_page, comparable(runs))
+            dataset = texts[0].dataset(data)
+            pages.append(write(dataset, place, pictures=pictures, videos=videos, progress=progress))
+        if persons:
+            beside = place.with_name(f"{place.name}-{HAR}") if texts else place
+            pages.append(_write_persons(persons, data, beside, progress))
+    output().print("\n".join(map(str, pages)))
+
+
+def _write_persons(records: Sequence[RunRecord], data: str | None, out: Path, progress: Progress) -> Path:
+    """The page of runs about persons: what is true of each person, and what was said."""
+    from microg_bench.pages.actions_page import write_actions_page
+
+    options = records[0].options
+    boxes = Path(options["actions"]) if "actions" in options else None
+    folders = [record.path for record in records]
+    return write_actions_page(folders, data or options.get("data"), boxes=boxes, out=out, progress=progress)

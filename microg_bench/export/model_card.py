@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
 # What the hub calls the tasks.
-TASK_TYPES = {"caption": "video-text-to-text", "vqa": "visual-question-answering"}
+TASK_TYPES = {
+    "caption": "video-text-to-text",
+    "vqa": "visual-question-answering",
+    "har": "video-classification",
+}
 # Scores that the hub's metrics have under another name; the others go by their own in lower case.
 METRIC_TYPES = {"BLEU-4": "bleu", "ROUGE-L": "rouge"}
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -14,17 +15,21 @@ from microg_bench.adapters.references import baseline_answers
 from microg_bench.adapters.registry import find_adapter
 from microg_bench.dataset.labels import shipped_labels
 from microg_bench.dataset.load import Dataset
-from microg_bench.errors import DataError, MicrogError
+from microg_bench.errors import DataError, MicrogError, RunError
+from microg_bench.har.reports import facts_of
+from microg_bench.har.runs import ActionRun, PredictSettings
 from microg_bench.har.scoring import evaluate
-from microg_bench.options import ScoringOptions
+from microg_bench.options import ScoringOptions, flag
 from microg_bench.persons.answers import scores_in
-from microg_bench.persons.boxes import Detections, GroundTruth, detections_text
+from microg_bench.persons.boxes import Detections, GroundTruth, detections_text, read_detections
 from microg_bench.persons.dataset import ActionDataset
 from microg_bench.runs.record import SCORECARD_FILE, RunRecord
-from microg_bench.scorecard import BaselineEntry, Scorecard
+from microg_bench.scorecard import ACTION_SCORES, BaselineEntry, Scorecard, ScoreEntry, Signature
 from microg_bench.scoring.score import answer_facts, signed, status_of
+from microg_bench.settings import Settings
 from microg_bench.storage import write_json, write_text
 from microg_bench.tasks import Item
+from microg_bench.text import first_line
 
 BASELINE = "blind"  # it gives each action its frequency
 NONE = '{"actions": []}'  # what counts where a request has failed
@@ -73,8 +78,9 @@ def score_answers(
 def _scored(record: RunRecord, options: ScoringOptions, dataset: ActionDataset) -> ScoredPersons:
     items, truth = asked_of(record, dataset)
     held, failures = record.answers, record.failures
-    answers = {name: one.answer for name, one in held.items()} | dict.fromkeys(failures, NONE)
-    detections = detections_of(items, answers, file_name(record, dataset))
+    logprobs = _logprobs(record) if options.action_scores == "logprob" else {}
+    said = {name: one.answer for name, one in held.items()} | dict.fromkeys(failures, NONE)
+    detections = as_detections(items, said, file_name(record, dataset), logprobs)
     text = detections_text(detections, shipped_labels())
     detections = replace(detections, sha256=hashlib.sha256(text.encode()).hexdigest())
     card = evaluate(detections, truth, clusters=options.clusters)
@@ -84,10 +90,34 @@ def _scored(record: RunRecord, options: ScoringOptions, dataset: ActionDataset) 
         **facts,
         "status": status_of(facts["counts"]),
         "dataset": dataset.name,
-        "scores": {name: signed(one, record.settings) for name, one in card.scores.items()},
+        "scores": {name: _signed(one, record.settings, options) for name, one in card.scores.items()},
         "baselines": {BASELINE: _baseline(items, truth, dataset)},
     }
     return ScoredPersons(record, card.model_copy(update=update), detections)
+
+
+def _logprobs(record: RunRecord) -> dict[str, float]:
+    """The log-probability of each answer that names actions.
+
+    Raises:
+        RunError: one is not known.
+    """
+    found = {name: one.logprob for name, one in record.answers.items() if one.logprob is not None}
+    if unknown := record.answers.keys() - found.keys():
+        reason = (
+            f"{len(unknown):,} answers have no log-probability: ask with {flag('logprobs')}, without a cache"
+        )
+        raise RunError(reason, path=record.path)
+    return found
+
+
+def _signed(entry: ScoreEntry, settings: Settings, options: ScoringOptions) -> ScoreEntry:
+    """`entry` with how the answers were got in its signature, and what an action that was named scores."""
+    found = signed(entry, settings)
+    if options.action_scores == "named" or found.signature is None:
+        return found
+    values = {**found.signature.values, ACTION_SCORES: options.action_scores}
+    return found.model_copy(update={"signature": Signature(metric=found.signature.metric, values=values)})
 
 
 def asked_of(record: RunRecord, dataset: ActionDataset) -> tuple[list[Item], GroundTruth]:
@@ -109,28 +139,65 @@ def file_name(record: RunRecord, dataset: ActionDataset) -> str:
     return f"{model}.{dataset.split}.csv"
 
 
-def detections_of(items: Sequence[Item], answers: Mapping[str, str], name: str) -> Detections:
+def read_asked(record: RunRecord, data: str | Path | None = None) -> ActionRun:
+    """A scored run about persons as one of a network, of which the form of the boxes is told as the recipe.
+
+    Args:
+        record: the run.
+        data: where the dataset is now; None takes the place that the run was started with.
+
+    Raises:
+        RunError: it has not been scored.
+        DataError: the dataset or the file of detections cannot be read.
+    """
+    dataset = cast(ActionDataset, record.dataset(data))
+    settings, labels = record.settings, shipped_labels()
+    facts = facts_of(record.scorecard, record.path / SCORECARD_FILE)
+    made = PredictSettings(
+        model=settings.title,
+        recipe=f"asked, {settings.boxes}",
+        checkpoint=settings.checkpoint or "",
+        sha256=settings.checkpoint_sha256 or "",
+        trained_on="",
+        split=dataset.split,
+        key_frames=dataset.key_frames.fingerprint,
+        actions=labels.ids,
+        shard=settings.shard,
+    )
+    name = file_name(record, dataset)
+    if facts.detections != name:
+        raise RunError(
+            f"its scorecard is of {first_line(facts.detections, 60)}, not of {name}", path=record.path
+        )
+    return ActionRun(record.path, made, read_detections(record.path / name, labels), asked=True)
+
+
+def as_detections(
+    items: Sequence[Item],
+    answers: Mapping[str, str],
+    name: str,
+    logprobs: Mapping[str, float] = MappingProxyType({}),
+) -> Detections:
     """The boxes of the items that have an answer, with the scores that their answers give.
 
     Args:
         items: persons.
         answers: by request id; see `scores_in`.
         name: what messages call the detections.
+        logprobs: of answers, where the scores of actions follow from them; see `scores_in`.
 
     Raises:
         DataError: nothing was answered, or an answer does not name actions.
     """
     rows, scores = [], []
     for item in items:
-        person, answer = item.request.person, answers.get(item.request.id)
-        if person is None or answer is None:
+        key, person = item.request.id, item.request.person
+        if person is None or key not in answers:
             continue
         try:
-            scores.append(scores_in(answer, shipped_labels()))
+            scores.append(scores_in(answers[key], shipped_labels(), logprobs.get(key)))
         except ValueError as error:
-            raise DataError(
-                f"is no answer about a person: {error}", path=name, item=item.request.id
-            ) from None
+            raise DataError(f"cannot be read: {error}", path=name, item=key) from None
         rows.append((item.request.video_id, person))
     if not rows:
         raise DataError("no person has an answer", path=name)
@@ -147,7 +214,7 @@ def _baseline(items: Sequence[Item], truth: GroundTruth, dataset: ActionDataset)
     """What the frequencies of actions reach on the same persons."""
     baseline = cast(Baseline, find_adapter(BASELINE))
     answers = baseline_answers(baseline, dataset.examples, [item.request for item in items])
-    card = evaluate(detections_of(items, answers, baseline.name), truth, resamples=0)
+    card = evaluate(as_detections(items, answers, baseline.name), truth, resamples=0)
     values = {name: value for name, value in card.values().items() if value is not None}
     return BaselineEntry(
         title=baseline.title, scores=values, map_over_ties=card.har.map_over_ties if card.har else None

@@ -70,11 +70,12 @@ class Predicted(Record):
 
 @dataclass(frozen=True, eq=False)
 class ActionRun:
-    """A run of a model on key frames."""
+    """A run of a model on key frames; `asked` tells that it was asked in words."""
 
     folder: Path
     settings: PredictSettings
     detections: Detections
+    asked: bool = False
 
 
 def claim(folder: Path, file: str, settings: Record, free: Collection[str] = ()) -> None:

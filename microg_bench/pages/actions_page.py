@@ -23,6 +23,7 @@ from microg_bench.har.analysis import (
     instead_of_missed,
     judge,
 )
+from microg_bench.har.answers import read_asked
 from microg_bench.har.runs import ActionRun, PredictSettings, read_run
 from microg_bench.har.scoring import evaluate
 from microg_bench.metrics.detection import THRESHOLD
@@ -33,6 +34,7 @@ from microg_bench.persons.keyframes import GONE, KeyFrame, KeyFrames, decoded_cl
 from microg_bench.plots.draw import numbered
 from microg_bench.privacy import outgoing
 from microg_bench.progress import Progress
+from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.scorecard import (
     Scorecard,
 )
@@ -51,12 +53,13 @@ Errors = dict[str, dict[str, ErrorCounts]]  # by group of actions, then by kind 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A run on the page: what it is called there, its boxes, and its scores."""
+    """A run on the page: what it is called there, its boxes, its scores, whether it was asked in words."""
 
     name: str
     settings: PredictSettings
     judged: JudgedBoxes
     card: Scorecard
+    asked: bool = False
 
     @property
     def actions(self) -> tuple[ActionEntry, ...]:
@@ -73,7 +76,7 @@ def write_actions_page(
     out: Path,
     progress: Progress,
 ) -> Path:
-    """Write the page of one or more runs of `har run`, side by side, into the folder `out`.
+    """Write the page of runs of `har run`, or of models asked about persons, side by side, into `out`.
 
     The scores are computed from the detections that are shown. The same runs give the same bytes.
 
@@ -96,7 +99,7 @@ def write_actions_page(
         UsageError: `out` holds files from elsewhere.
     """
     labels = labels or read_label_map()
-    runs = [read_run(folder, labels) for folder in folders]
+    runs = [_read(folder, data, labels) for folder in folders]
     _check_together(runs)
     key_frames = load_key_frames(data, labels, split=runs[0].settings.split, boxes=boxes, gone=True)
     if key_frames.fingerprint != runs[0].settings.key_frames:
@@ -114,6 +117,7 @@ def write_actions_page(
             own,
             judge(key_frames, run.detections, labels),
             evaluate(run.detections, key_frames.truth, labels),
+            run.asked,
         )
         for name, own, run in zip(names(settings, folders), settings, runs, strict=True)
     ]
@@ -124,6 +128,13 @@ def write_actions_page(
         sample = locate(data) == SAMPLE_FOLDER
         folder.write("index.html", _page(shown, key_frames, labels, kinds, pictures, sample=sample))
     return out / "index.html"
+
+
+def _read(folder: Path, data: str | Path | None, labels: LabelMap) -> ActionRun:
+    """The run of a network, or that of a model which was asked about persons."""
+    if (folder / RUN_FILE).is_file():
+        return read_asked(RunRecord.read(folder), data)
+    return read_run(folder, labels)
 
 
 def _check_together(runs: Sequence[ActionRun]) -> None:
@@ -174,7 +185,7 @@ def _page(
         {
             "threshold": THRESHOLD,
             "actions": _actions(runs, groups),
-            "runs": [{"name": one.name, "missed": _missed(one.judged)} for one in runs],
+            "runs": [{"name": one.name, "asked": one.asked, "missed": _missed(one.judged)} for one in runs],
             "gaps": _gaps(runs),
             "frames": _frames(runs, key_frames, kinds, pictures),
         },

@@ -6,14 +6,14 @@ from typing import Any
 
 from microg_bench.pages.boards import row_json
 from microg_bench.pages.headings import explanations
-from microg_bench.records import BenchmarkTask, TaskName
+from microg_bench.records import AnswerTask, TaskName
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, ScoreEntry
 from microg_bench.scoring.probes import PLAIN, PROBES, ProbeEffect
 from microg_bench.tables.probes import ProbedRuns
 from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
 from microg_bench.tables.rows import card_row
-from microg_bench.tasks import TASKS
+from microg_bench.tasks import HAR, TASKS
 
 Json = dict[str, Any]
 Row = tuple[ProbedRuns, str]  # with the page, relative to that of the leaderboard
@@ -30,10 +30,9 @@ def probe_boards(rows: Sequence[Row]) -> list[Json]:
     The sample set, which is no benchmark, comes last.
     """
     facts = read_facts()
-    tables: dict[TaskName, PublishedTable] = {
-        table.task: read_published(table) for table in facts.tables if table.task != "har"
-    }
-    grouped: dict[tuple[bool, str, BenchmarkTask, str], list[Row]] = {}
+    published = (read_published(table) for table in facts.tables if table.task != HAR)
+    tables: dict[TaskName, PublishedTable] = {table.facts.task: table for table in published}
+    grouped: dict[tuple[bool, str, AnswerTask, str], list[Row]] = {}
     for probed, page in rows:
         for task in probed.report.tasks:
             sample = probed.report.fingerprint == SAMPLE_FINGERPRINT
@@ -48,7 +47,7 @@ def _headlines(effects: Iterable[ProbeEffect]) -> dict[str, None]:
     return dict.fromkeys(one.headline[0] for one in effects if one.headline)
 
 
-def _board(table: PublishedTable, facts: Facts, task: BenchmarkTask, what: str, rows: Sequence[Row]) -> Json:
+def _board(table: PublishedTable, facts: Facts, task: AnswerTask, what: str, rows: Sequence[Row]) -> Json:
     reports = [probed.report for probed, _ in rows]
     asked = {one.transforms for report in reports for one in report.of_task(task)}
     columns = [label for probe in PROBES.values() for label in probe.conditions if label in asked]
@@ -88,7 +87,7 @@ def _told(what: str) -> str:
 
 
 def _row(
-    table: PublishedTable, facts: Facts, task: BenchmarkTask, what: str, columns: Sequence[str], row: Row
+    table: PublishedTable, facts: Facts, task: AnswerTask, what: str, columns: Sequence[str], row: Row
 ) -> Json:
     probed, page = row
     plain = probed.conditions[PLAIN][task]

@@ -10,7 +10,7 @@ from microg_bench.pages.frames import Recorded, Strip, draw, recorded, why_none
 from microg_bench.pages.run_page import asked_items
 from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
-from microg_bench.records import BenchmarkTask
+from microg_bench.records import AnswerTask
 from microg_bench.runs.public import public
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
@@ -159,7 +159,7 @@ def _condition(label: str, probed: ProbedRuns) -> dict[str, Any]:
     return {"label": label, "what": PROBES[effect.probe].what if effect else "", "base": base}
 
 
-def _task(task: BenchmarkTask, effects: Sequence[ProbeEffect]) -> dict[str, Any]:
+def _task(task: AnswerTask, effects: Sequence[ProbeEffect]) -> dict[str, Any]:
     """The differences that are drawn: of each metric, by condition."""
     return {
         "title": TASKS[task].title,

@@ -10,7 +10,7 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.pages.probes_page import PAGE_FILE, said_of, side_by_side
 from microg_bench.pages.run_page import asked_items, rounded
 from microg_bench.pages.shell import render
-from microg_bench.records import BenchmarkTask
+from microg_bench.records import AnswerTask
 from microg_bench.runs.public import public
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
@@ -31,7 +31,7 @@ WORDINGS = (
     "One question: standard deviation of the score of a single question by its words. In other words: score "
     "of the paraphrases less that as published, with its 95% interval and the p-value of no difference."
 )
-ByTask = Mapping[BenchmarkTask, RunRecord]
+ByTask = Mapping[AnswerTask, RunRecord]
 
 
 def write_repeats_page(

@@ -24,7 +24,7 @@ from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RunRecord
 from microg_bench.scorecard import Scorecard
 from microg_bench.slices import slice_notes
-from microg_bench.tasks import TASKS, is_unanswerable
+from microg_bench.tasks import HAR, TASKS, is_unanswerable
 
 COMPONENTS = (
     *("help", "filters", "table", "frames", "difference", "charts"),
@@ -97,6 +97,8 @@ def videos_of(
 
 
 def _check_together(runs: Sequence[RunRecord]) -> None:
+    if any(run.settings.task == HAR for run in runs):
+        raise RunError(f"runs of {HAR} have a page of their own: `microg-bench har report`")
     if len({run.settings.task for run in runs}) < len(runs):
         raise RunError("two of these runs are of the same task: write a page for each")
     for what in ("model", "fingerprint", "shown"):

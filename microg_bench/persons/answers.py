@@ -5,6 +5,7 @@ A model answers `{"actions": ["stand", …]}`. A baseline may give every action 
 """
 
 import json
+import math
 from functools import cache
 
 import numpy as np
@@ -29,8 +30,17 @@ def answer_schema() -> str:
     return json.dumps(schema)
 
 
-def scores_in(answer: str, labels: LabelMap) -> NDArray[np.float64]:
+def _probability(named: int, logprob: float | None) -> float:
+    """The mean probability, of geometric means, of each of the actions that an answer names."""
+    return 0.0 if logprob is None or not named else math.exp(logprob / named)
+
+
+def scores_in(answer: str, labels: LabelMap, logprob: float | None = None) -> NDArray[np.float64]:
     """The score of each action in an answer, shape (actions,); 0 for what it does not name.
+
+    With the `logprob` L of an answer that names k actions, each of these has the score 1 + exp(L / k), from 1
+    to 2: the more probable the answer, action by action, the higher. This ranks as the log-odds of exp(L / k)
+    do, and what is claimed is what is named.
 
     Raises:
         ValueError: the answer is in neither form, or names something else than an action.
@@ -38,7 +48,7 @@ def scores_in(answer: str, labels: LabelMap) -> NDArray[np.float64]:
     said = read_json(answer)
     told = said if isinstance(said, dict) else {}
     if isinstance(named := told.get("actions"), list) and all(isinstance(one, str) for one in named):
-        scores = dict.fromkeys(named, CHOSEN)
+        scores = dict.fromkeys(named, CHOSEN + _probability(len(set(named)), logprob))
     elif isinstance(given := told.get("scores"), dict):
         scores = given
     else:

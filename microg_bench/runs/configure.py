@@ -27,7 +27,7 @@ from microg_bench.runs.budget import Price, find_price
 from microg_bench.runs.cache import ResponseCache, open_cache
 from microg_bench.runs.start import model_title, package_sha256
 from microg_bench.settings import Media, Settings
-from microg_bench.tasks import TASKS, Item, items_of
+from microg_bench.tasks import HAR, TASKS, Item, items_of
 from microg_bench.video.sampling import FrameSpec
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Configuration:
     engine, or the model does not think. `only` are the ids of the requests that are asked, None for all of
     the clips'. `paraphrases` are asked in place of questions; see `Settings`. `checkpoint_sha256` identifies
     the weights in a local folder. `texts` is what the task "text" asks; each is the item of a clip without
-    video.
+    video. `generations` tell how the model writes in each task.
     """
 
     options: Options
@@ -65,6 +65,7 @@ class Configuration:
     paraphrases: Mapping[str, str] = field(default_factory=dict)
     checkpoint_sha256: str | None = None
     texts: tuple[Item, ...] = ()
+    generations: Mapping[TaskName, Generation] = field(default_factory=dict)
 
     @cached_property
     def title(self) -> str:
@@ -118,11 +119,6 @@ class Configuration:
             for item in items:
                 found[item.request.video_id].append(item.request)
         return {clip: tuple(requests) for clip, requests in found.items()}
-
-    @cached_property
-    def generations(self) -> dict[TaskName, Generation]:
-        """How the model writes in each task as its adapter says."""
-        return {task: generation_of(self.adapter, task) for task in self.tasks}
 
     def generation(self, task: TaskName) -> Generation:
         """How the model writes: as its adapter says, and as the options change it."""
@@ -213,7 +209,7 @@ class Configuration:
             generation=self.generation(task),
             thinking=(self.thinking or "engine default") if self.adapter.thinking else None,
             transforms=tuple(map(str, self.transforms)),
-            boxes=given.boxes if task == "har" else None,
+            boxes=given.boxes if task == HAR else None,
             dataset=self.dataset.name,
             fingerprint=self.dataset.fingerprints.get(task, self.dataset.fingerprint),
             clips=None if every else tuple(clip.video_id for clip in self.clips),
@@ -299,14 +295,14 @@ def configure(
         EngineError: the weights in a local folder cannot be read.
     """
     one = resolve(options, named_by_file)
-    if "har" in one.tasks:
+    if HAR in options.tasks:
         from microg_bench.runs.persons import load_persons
 
         dataset = load_persons(one, dataset)
     dataset = dataset or load(options.data)
     one = replace(one, dataset=dataset, clips=select(dataset, options.clips, options.limit))
     _check_work(one)
-    if options.actions and one.tasks != ("har",):
+    if options.actions and one.tasks != (HAR,):
         read_clip_labels(Path(options.actions))
     check_cost(one)
     if options.shard:
@@ -349,9 +345,11 @@ def resolve(
     engine_options = _engine_options(adapter, options, engine)
     if named_by_file:
         check_address(named_by_file, engine.name)
+    own = adapter.generation
+    generations = {task: generation_of(adapter, task) if task == HAR else own[task] for task in templates}
     engine.check(engine_options)
-    for task in templates:
-        if (wanted := generation_of(adapter, task)).answer_schema:
+    for wanted in generations.values():
+        if wanted.answer_schema:
             engine.check_generation(wanted)
     if engine.name in CLIENTS:
         engine_options = asked_of_servers(adapter, options, engine_options, engine)
@@ -367,6 +365,7 @@ def resolve(
         frames,
         _transforms(options) if options.transforms else (),
         thinking,
+        generations=generations,
     )
 
 

@@ -59,6 +59,8 @@ def _check(one: Configuration) -> None:
         raise UsageError(
             f"the baseline {one.adapter.name} does not answer the task {HAR}", item=flag("tasks")
         )
+    if one.options.actions and one.options.split != Options.model_fields["split"].default:
+        raise UsageError(f"does not apply: {flag('actions')} is taken whole", item=flag("split"))
     if one.sends_clips:
         raise UsageError("does not apply: a box is shown on frames, not in a file", item=flag("media"))
     if any(transform.name == "swap" for transform in one.transforms):

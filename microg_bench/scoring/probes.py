@@ -14,7 +14,7 @@ from pydantic import Field
 
 from microg_bench.errors import DataError
 from microg_bench.metrics import METRICS
-from microg_bench.records import BenchmarkTask, Record
+from microg_bench.records import AnswerTask, Record
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.intervals import Clusters, holm, paired
 from microg_bench.tasks import TASKS
@@ -22,7 +22,7 @@ from microg_bench.tasks import TASKS
 PLAIN = "plain"  # the condition of frames as they are
 LEVEL = 0.05  # of a p-value below which a difference is told as one
 
-Conditions = Mapping[str, Mapping[BenchmarkTask, RunRecord]]  # the runs by task, by the transforms
+Conditions = Mapping[str, Mapping[AnswerTask, RunRecord]]  # the runs by task, by the transforms
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ProbeEffect(Record):
     """
 
     probe: str
-    task: BenchmarkTask
+    task: AnswerTask
     base: str
     transforms: str
     items: int
@@ -130,11 +130,11 @@ class ProbeReport(Record):
         return tuple(dict.fromkeys(one.probe for one in self.effects))
 
     @property
-    def tasks(self) -> tuple[BenchmarkTask, ...]:
+    def tasks(self) -> tuple[AnswerTask, ...]:
         """The tasks."""
         return tuple(dict.fromkeys(one.task for one in self.effects))
 
-    def of_task(self, task: BenchmarkTask) -> tuple[ProbeEffect, ...]:
+    def of_task(self, task: AnswerTask) -> tuple[ProbeEffect, ...]:
         """The effects on one task."""
         return tuple(one for one in self.effects if one.task == task)
 
@@ -177,7 +177,7 @@ def _check(label: str, plain: RunRecord, record: RunRecord) -> None:
         raise DataError(f"differs from {plain.path.parent.name} in {difference}", path=record.path)
 
 
-def _effects(task: BenchmarkTask, probes: Sequence[str], conditions: Conditions) -> list[ProbeEffect]:
+def _effects(task: AnswerTask, probes: Sequence[str], conditions: Conditions) -> list[ProbeEffect]:
     """What each condition did to the answers of a task, with p-values corrected over all of them."""
     found = [_effect(name, task, label, conditions) for name in probes for label in PROBES[name].conditions]
     corrected: list[dict[str, MetricEffect]] = [dict(one.metrics) for one in found]
@@ -190,7 +190,7 @@ def _effects(task: BenchmarkTask, probes: Sequence[str], conditions: Conditions)
     return [one.model_copy(update={"metrics": own}) for one, own in zip(found, corrected, strict=True)]
 
 
-def _effect(name: str, task: BenchmarkTask, label: str, conditions: Conditions) -> ProbeEffect:
+def _effect(name: str, task: AnswerTask, label: str, conditions: Conditions) -> ProbeEffect:
     base, changed = conditions[PROBES[name].base][task], conditions[label][task]
     both = [key for key in base.answers if key in changed.answers]
     others = sum(base.answers[key].answer != changed.answers[key].answer for key in both)

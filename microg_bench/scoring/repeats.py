@@ -17,7 +17,7 @@ from pydantic import Field
 from microg_bench.errors import DataError
 from microg_bench.metrics import METRICS
 from microg_bench.metrics.base import Array, Metric
-from microg_bench.records import BenchmarkTask, Record
+from microg_bench.records import AnswerTask, Record
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.intervals import (
     Clusters,
@@ -30,7 +30,7 @@ from microg_bench.scoring.intervals import (
 )
 from microg_bench.tasks import TASKS
 
-Repeats = Sequence[Mapping[BenchmarkTask, RunRecord]]
+Repeats = Sequence[Mapping[AnswerTask, RunRecord]]
 
 
 class RepeatedScore(Record):
@@ -56,7 +56,7 @@ class TaskRepeats(Record):
     are the same text in all; None where there are none.
     """
 
-    task: BenchmarkTask
+    task: AnswerTask
     items: int
     same: float | None
     metrics: dict[str, RepeatedScore]
@@ -93,7 +93,7 @@ def repeats_report(repeats: Repeats) -> RepeatsReport:
     )
 
 
-def _task(runs: Sequence[RunRecord], task: BenchmarkTask) -> TaskRepeats:
+def _task(runs: Sequence[RunRecord], task: AnswerTask) -> TaskRepeats:
     for other in runs[1:]:
         seed = {"seed": runs[0].settings.generation.seed}
         generation = other.settings.generation.model_copy(update=seed)
@@ -105,7 +105,7 @@ def _task(runs: Sequence[RunRecord], task: BenchmarkTask) -> TaskRepeats:
 
 def task_repeats(
     runs: Sequence[RunRecord],
-    task: BenchmarkTask,
+    task: AnswerTask,
     known_as: Callable[[str], str] = str,
     by_item: bool = False,
 ) -> TaskRepeats:
@@ -135,7 +135,7 @@ def task_repeats(
 
 
 def common_statistics(
-    runs: Sequence[RunRecord], task: BenchmarkTask, known_as: Callable[[str], str] = str
+    runs: Sequence[RunRecord], task: AnswerTask, known_as: Callable[[str], str] = str
 ) -> dict[str, list[Array]]:
     """The statistics of each run under the metrics that all have; none where one lacks answers.
 

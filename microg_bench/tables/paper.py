@@ -85,8 +85,9 @@ def paper_tables(
     for one in facts.tables:
         table = read_published(one, folder)
         if one.task == "har":
-            asked = [card for card in cards if card.task == one.task]
-            rows = action_rows(table, facts, actions, submitted) + asked_rows(table, facts, asked)
+            asked = [card for card in (*cards, *actions) if card.task == one.task and card.settings]
+            scored = [card for card in actions if not card.settings]
+            rows = action_rows(table, facts, scored, submitted) + asked_rows(table, facts, asked)
         else:
             rows = text_rows(table, facts, cards)
         rows = sorted(rows, key=lambda row: len(row.marks))  # comparable rows come first

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from microg_bench.errors import MicrogError, RunError
-from microg_bench.records import BenchmarkTask, first_fault, validated
+from microg_bench.records import AnswerTask, first_fault, validated
 from microg_bench.scoring.probes import (
     PROBES,
     Conditions,
@@ -32,7 +32,7 @@ def probes_table(report: ProbeReport) -> str:
     return "\n".join(_task_table(task, report.of_task(task)) for task in report.tasks)
 
 
-def _task_table(task: BenchmarkTask, effects: Sequence[ProbeEffect]) -> str:
+def _task_table(task: AnswerTask, effects: Sequence[ProbeEffect]) -> str:
     columns = metrics_of(effects)
     rows = [
         [

@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
     "quantization": (("awq",), "awq"),
     "engine_args": (("max-num-seqs=128", "kind=fast"), {"max_num_seqs": 128, "kind": "fast"}),
     "processor_args": (("videos.fps=2", "images.size=big"), {"videos.fps": 2, "images.size": "big"}),
+    "action_scores": (("logprob",), "logprob"),
     "device_map": (("cpu",), "cpu"),
     "batch_size": (("2",), 2),
     "tensor_parallel_size": (("2",), 2),
@@ -86,7 +87,8 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
 }
 AGAIN = ("trust_remote_code", "ray_address")  # asked for again beside a file that gives it
 TYPED = [name for name in Options.model_fields if kind(name) in (int, float, Literal)]
-VERBS = {"run": (), "caption": ("tasks",), "vqa": ("tasks",), "sweep": ("frames", "prompt", "batch")}
+OF_RUN = ("tasks", "boxes", "split")
+VERBS = {"run": (), "caption": OF_RUN, "vqa": OF_RUN, "sweep": ("frames", "prompt", "batch")}
 Call = Callable[..., tuple[int, str]]
 
 

@@ -12,11 +12,14 @@ import pytest
 
 import microg_bench as mb
 from microg_bench.dataset.labels import read_label_map
-from microg_bench.errors import UsageError
+from microg_bench.errors import RunError, UsageError
 from microg_bench.har.scoring import evaluate
 from microg_bench.persons.boxes import read_detections
 from microg_bench.persons.dataset import load_actions
 from microg_bench.runs.record import RunRecord
+from microg_bench.submissions.actions import pack_actions
+from microg_bench.submissions.check import check
+from microg_bench.submissions.pack import pack
 from tests.helpers.fault_server import FaultServer
 
 pytestmark = pytest.mark.slow
@@ -150,6 +153,7 @@ def test_the_baseline_gives_each_action_its_frequency_and_stands_in_each_scoreca
     [
         ({"model": "constant"}, "constant does not answer"),
         ({"transforms": "swap"}, "swap shows another clip"),
+        ({"actions": __file__, "split": "val"}, "--split: does not apply: --actions is taken whole"),
         ({**SERVED, "media": "clip"}, "a box is shown on frames"),
     ],
 )
@@ -167,3 +171,97 @@ def test_all_three_tasks_run_together(tmp_path: Path) -> None:
     assert results["har"].values() == alone["har"].values()
     assert results["har"].har == alone["har"].har
     assert [one.task for one in mb.score(tmp_path / "har")] == ["har"]
+
+
+def logged(run: Path, logprobs: list[float | None]) -> RunRecord:
+    """The run with these log-probabilities of its answers, in their order."""
+    file = run / "har" / "journal.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    told = iter(logprobs)
+    for line in lines:
+        if line["type"] == "response" and (found := next(told)) is not None:
+            line["logprob"] = found
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return RunRecord.read(run / "har")
+
+
+def test_scores_may_follow_from_log_probabilities(server: FaultServer, tmp_path: Path) -> None:
+    asked(server, tmp_path)
+    # The wrong "stand", of the third answer, is the least probable one: it ranks below the two right ones.
+    logged(tmp_path, [-0.5, -0.5, -3.0, -0.5, -0.5])
+    (card,) = mb.score(tmp_path / "har", action_scores="logprob")
+    assert card.har is not None
+    by_name = {one.name: one.AP for one in card.har.actions if one.examples}
+    assert by_name[STAND] == pytest.approx(100 * (1 + 1 + 3 / 4) / 3)
+    assert card.scores["mAP"].signature is not None
+    assert card.scores["mAP"].signature.values["action_scores"] == "logprob"
+    (plain,) = mb.score(tmp_path / "har")
+    assert {name: plain.scores[name].value for name in ("F1", "recall")} == {
+        name: card.scores[name].value for name in ("F1", "recall")
+    }
+    assert plain.scores["mAP"].value == pytest.approx(92.5)
+
+
+def test_answers_without_log_probabilities_are_one_line(server: FaultServer, tmp_path: Path) -> None:
+    asked(server, tmp_path)
+    logged(tmp_path, [-0.5, None, -0.5, -0.5, -0.5])
+    with pytest.raises(RunError, match="1 answers have no log-probability: ask with --logprobs"):
+        mb.score(tmp_path / "har", action_scores="logprob")
+
+
+def test_what_is_asked_and_what_it_costs_is_told_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-the-key-of-this-test")
+    found = mb.dry_run("gpt-5.4", "sample", "har", frames=2)
+    assert found.estimate is not None
+    assert found.estimate.requests == found.requests == 6
+    assert found.estimate.dollars > 0
+    (example,) = found.examples
+    assert example.request.id == "astronaut-roll_001#p1"
+    assert "- carry/hold (an object)" in "\n".join(example.lines())
+
+
+def test_a_file_of_ones_own_is_asked_about_whole(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("pedestrians-a_000,46,0.2,0.2,0.4,0.9,14,1\npedestrians-a_000,46,0.5,0.2,0.7,0.9,12,2\n")
+    card = mb.evaluate("blind", "sample", "har", actions=str(file), run=tmp_path / "r", progress=None)["har"]
+    assert (card.items, card.har.detections, card.har.groundtruth) == (2, "blind.mine.csv", "mine.csv")
+    (again,) = mb.score(tmp_path / "r")
+    assert again == card
+
+
+def test_part_of_the_clips_is_scored_against_what_is_true_of_them(tmp_path: Path) -> None:
+    card = mb.evaluate("blind", "sample", "har", limit=1, run=tmp_path, progress=None)["har"]
+    assert (card.items, card.har.counts["true_rows"], card.settings.part) == (1, 2, "1 clips only")
+
+
+def test_runs_are_joined_from_shards_and_not_compared_item_by_item(tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "model": "blind",
+        "data": "sample",
+        "tasks": "har",
+        "split": "all",
+        "progress": None,
+    }
+    for shard in ("1/2", "2/2"):
+        mb.evaluate(**given, shard=shard, run=tmp_path / "parts")
+    (merged,) = mb.merge_runs(tmp_path / "parts", out=tmp_path / "whole", progress=None)
+    whole = mb.evaluate(**given, run=tmp_path / "undivided")["har"]
+    assert merged == whole
+    with pytest.raises(UsageError, match="no scores of single items"):
+        mb.compare(tmp_path / "whole" / "har", tmp_path / "undivided" / "har")
+    with pytest.raises(UsageError, match="no texts whose drift"):
+        mb.drift(tmp_path / "whole" / "har", progress=None)
+    with pytest.raises(UsageError, match="only captions and answers"):
+        mb.probe("blind", "sample", "har", run=tmp_path / "probes", progress=None)
+    with pytest.raises(RunError, match="is about persons"):
+        pack(RunRecord.read(tmp_path / "whole" / "har"), tmp_path / "submissions")
+
+
+def test_detections_of_a_run_are_a_submission(tmp_path: Path) -> None:
+    mb.evaluate("blind", "sample", "har", run=tmp_path, progress=None)
+    files = tmp_path / "har" / "scorecard.json", [tmp_path / "har" / "blind.test.csv"]
+    (packed,) = pack_actions(*files, tmp_path / "submissions")
+    (checked,) = check([packed], None, truths=[load_actions("sample").truth])
+    assert checked.problems == []
+    assert checked.actions is not None
+    assert checked.actions.values() == RunRecord.read(tmp_path / "har").scorecard.values()

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from microg_bench.adapters.base import Adapter
+from microg_bench.adapters.base import Adapter, generation_of
 from microg_bench.dataset.load import Dataset, fingerprint
 from microg_bench.engines.base import Answered, Engine, FunctionEngine, Job
 from microg_bench.options import Options
@@ -112,6 +112,7 @@ def make_configuration(
         engine=engine,
         engine_options=chosen,
         frames=frames,
+        generations={task: generation_of(adapter, task) for task in tasks},
     )
 
 

@@ -1,6 +1,7 @@
 """The schema in which actions are named, and the scores that an answer gives."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -42,3 +43,10 @@ def test_given_scores_are_taken_as_they_are() -> None:
 def test_other_answers_are_none(said: str) -> None:
     with pytest.raises(ValueError, match="it "):
         scores_in(said, LABELS)
+
+
+def test_with_its_log_probability_an_answer_scores_the_mean_probability_of_each_action_beside_1() -> None:
+    found = scores_in('{"actions": ["walk", "stand"]}', LABELS, math.log(0.25))
+    assert found[LABELS.names.index("walk")] == pytest.approx(1.5)
+    assert sorted(found)[-3:] == pytest.approx([0.0, 1.5, 1.5])
+    assert not scores_in('{"actions": []}', LABELS, -1.0).any()

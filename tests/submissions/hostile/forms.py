@@ -262,6 +262,8 @@ WORDS = {
     "both.media": ({"kind": "fax"}, {"kind": "clip", "detail": "x"}, {"kind": "images", "jpeg_quality": 900}),
     "both.thinking": ("max", "toString"),
     "both.transforms": (["invert"], ["os.system"]),
+    "both.boxes": ("drawn", "__proto__"),
+    "card.baselines.blind.map_over_ties": ([1.0, 2.0], [2.0, 1.0], [-1e9, 1e9]),
     "both.prompt.hash": ("xyz", "0" * 64),
     "both.prompt.version": (-1, 10**30),
     "both.adapter_sha256": ("", "0" * 63, "z" * 64),

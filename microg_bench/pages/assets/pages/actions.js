@@ -23,7 +23,8 @@
   function said(box, run) {
     const given = box.said[run];
     if (!given) return null;
-    const found = given.map(([action, logit]) => ({ action, logit, outcome: outcome(box, action, logit) }));
+    const asked = runs[run].asked;
+    const found = given.map(([action, logit]) => ({ action, logit, asked, outcome: outcome(box, action, logit) }));
     const without = box.true.filter((action) => !given.some(([one]) => one === action));
     return [...found, ...without.map((action) => ({ action, logit: null, outcome: "missed" }))];
   }
@@ -38,7 +39,8 @@
 
   function line(one) {
     const [sign, words] = OUTCOMES[one.outcome];
-    const told = one.logit === null ? "no output" : `${probability(one.logit)} (${number(one.logit)})`;
+    const scored = one.asked ? number : (logit) => `${probability(logit)} (${number(logit)})`;
+    const told = one.logit === null ? "no output" : scored(one.logit);
     return el("li", { class: `said ${one.outcome}` },
       el("i", { class: "mark", role: "img", "aria-label": words, title: words }, sign),
       el("span", {}, textNodes(actions[one.action].name), " ", el("small", {}, told)));
