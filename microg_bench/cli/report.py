@@ -23,7 +23,7 @@ EPILOG = """Examples:
 
     microg-bench report runs/qwen2.5-vl-microg-4m-1a2b3c/vqa --out pages/qwen
 
-    microg-bench report runs/qwen2.5-vl-microg-4m-1a2b3c runs/gemma-3-microg-4m-4d5e6f
+    microg-bench report runs/qwen2.5-vl-microg-4m-1a2b3c runs/gemma-3-microg-4m-1a2b3c
 """
 
 
