@@ -72,7 +72,7 @@ def own_details(entry: Entry) -> Json:
         ),
         "date": _date(entry),
         "cost": _told(entry.dollars, dollars_words, _why_free(settings)),
-        "latency": _told(entry.seconds, "{:.2f}".format, "The engine told no time of its own answers."),
+        "latency": _told(entry.seconds, _seconds_words, "The engine told no time of its own answers."),
         "counts": _value(answered, counts.answered),
     }
 
@@ -130,6 +130,11 @@ def _why_free(settings: Settings) -> str:
     if find_price(settings.engine, settings.checkpoint) is None:
         return "No list price of this model is known."
     return "The answers tell no tokens."
+
+
+def _seconds_words(seconds: float) -> str:
+    """Seconds, with more digits for what is fast."""
+    return f"{seconds:,.2f}" if seconds >= 0.1 else f"{seconds:.4f}"
 
 
 def _date(entry: Entry) -> Json:

@@ -130,7 +130,7 @@ def _signatures(codes: Collection[str]) -> list[str]:
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:
-    return f"{bounds[0]:.2f}–{bounds[1]:.2f}" if bounds else ""
+    return f"{bounds[0]:z.2f}–{bounds[1]:z.2f}" if bounds else ""
 
 
 def _gains(
@@ -141,7 +141,7 @@ def _gains(
 
 
 def _values(scores: Mapping[str, float | None], columns: Sequence[str]) -> list[str]:
-    return ["n/a" if (value := scores.get(name)) is None else f"{value:.2f}" for name in columns]
+    return ["n/a" if (value := scores.get(name)) is None else f"{value:z.2f}" for name in columns]
 
 
 # A sweep.
@@ -178,7 +178,7 @@ def _with_interval(card: Scorecard, column: str) -> str:
     entry = card.scores.get(column)
     if entry is None or entry.value is None:
         return "n/a"
-    return f"{entry.value:.2f}" + (f" ({_interval(entry.interval)})" if entry.interval else "")
+    return f"{entry.value:z.2f}" + (f" ({_interval(entry.interval)})" if entry.interval else "")
 
 
 def _with_notes(lines: Sequence[str], notes: Iterable[str]) -> str:

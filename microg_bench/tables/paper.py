@@ -168,7 +168,7 @@ def _own_cell(row: OwnRow, column: str, rank: Rank, letters: dict[str, str]) -> 
     value = row.values.get(column)
     if value is None:
         return Cell("n/a" if column in row.values else "–")
-    return Cell(f"{value:.2f}", value, rank, letters[row.faults[column]] if column in row.faults else "")
+    return Cell(f"{value:z.2f}", value, rank, letters[row.faults[column]] if column in row.faults else "")
 
 
 def _difference(row: OwnRow, column: str, published: dict[str, str]) -> Cell:
@@ -177,7 +177,7 @@ def _difference(row: OwnRow, column: str, published: dict[str, str]) -> Cell:
     if value is None or not row.comparable(column):
         return Cell()
     change = value - float(published[column])
-    return Cell(f"{round(change, 2) + 0.0:+.2f}", change)  # adding zero turns -0.0 into 0.0
+    return Cell(f"{change:+z.2f}", change)
 
 
 def _ranked(row: OwnRow, column: str) -> float | None:

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from microg_bench.dataset.load import load
 from microg_bench.pages import boards
 from microg_bench.pages.entries import Entry, read_entries
 from microg_bench.progress import Progress
+from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import ScoreEntry
+from microg_bench.submissions.pack import pack
+from microg_bench.tables.gather import gather
 from microg_bench.tables.rows import OwnRow
 from tests.pages.conftest import read_runs
 
@@ -30,6 +34,19 @@ def test_all_pairs_of_rows_are_compared_metric_by_metric(entries: list[Entry]) -
         assert [tuple(line[:2]) for line in own["lines"]] == list(combinations(range(len(entries)), 2))
     kept = boards.pairs_of(found, dict(list(pages.items())[:2]))
     assert [len(own["lines"]) for own in kept.values()] == [1, 1, 1]
+
+
+def test_submissions_that_are_scored_again_are_compared_as_runs_are(runs: Path, tmp_path: Path) -> None:
+    for name in ("blind", "constant"):
+        pack(RunRecord.read(runs / name / "vqa"), tmp_path)
+    own = [RunRecord.read(runs / name / "vqa") for name in ("blind", "constant")]
+    unverified = read_entries(gather([], [tmp_path]).runs, None)[0]
+    assert boards.comparisons(unverified, Progress()) == []
+    again = gather([], [tmp_path], load(str(runs.parent / "refs.json"))).runs
+    found = boards.comparisons(read_entries(again, None)[0], Progress())
+    assert [one.metric for one in found] == ["CIDEr", "BLEU-4", "ROUGE-L"]
+    expected = boards.comparisons(read_entries(own, None)[0], Progress())
+    assert [one.difference for one in found] == [one.difference for one in expected]
 
 
 def test_of_too_many_rows_the_highest_are_compared(

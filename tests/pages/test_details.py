@@ -7,7 +7,7 @@ import pytest
 
 from microg_bench.pages.boards import boards
 from microg_bench.pages.details import COLUMNS, own_details, published_details
-from microg_bench.pages.entries import read_entries
+from microg_bench.pages.entries import _seconds, read_entries
 from microg_bench.runs.record import RunRecord
 from microg_bench.tables.published import read_facts
 from tests.pages.conftest import read_runs
@@ -66,6 +66,14 @@ def test_parameters_are_those_that_the_name_of_the_checkpoint_tells(
     ((entry,), _) = read_entries([run], None)
     entry.run.settings = entry.run.settings.model_copy(update={"checkpoint": checkpoint})
     assert own_details(entry)["parameters"]["text"] == told
+
+
+def test_latency_is_the_median_of_what_the_engine_took_for_answers_of_its_own(runs: Path) -> None:
+    run = RunRecord.read(runs / "model0" / "vqa")
+    took = [0.0, 3.0, 1.0, 2.0, 500.0, 4.0, 0.0, 0.0]
+    for (name, answer), seconds in zip(list(run.answers.items()), took, strict=True):
+        run.answers[name] = answer.model_copy(update={"seconds": seconds, "from_cache": seconds == 500})
+    assert _seconds(run) == 2.5
 
 
 def test_sizes_are_sorted_by_the_number_of_parameters(runs: Path) -> None:

@@ -153,6 +153,12 @@ def test_a_hostile_title_stays_one_cell_of_text() -> None:
     assert row == "| a\\|b &lt;script&gt;<sup>a</sup> | 8 | 12.35 | n/a |"
 
 
+def test_a_score_that_rounds_to_zero_has_no_sign() -> None:
+    scores = {"S-BERT": ScoreEntry(value=-0.001, interval=(-0.002, 0.001))}
+    text = scorecard_table([card(scores=scores, baselines={})])
+    assert "0.00–0.00" in text and "-0.00" not in text
+
+
 def test_counts_that_are_not_zero_are_said_below_the_table() -> None:
     counts = Counts(answered=1500, missing=2, unknown=3, empty=4, truncated=700, filtered=5, declined=1)
     lines = scorecard_table([card(counts=counts)]).splitlines()

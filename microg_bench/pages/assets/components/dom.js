@@ -4,9 +4,9 @@
 // byId(id) -> element; readData() -> the content of the page's data block.
 // el(name, attributes, ...children), svg(...) -> element; children that are null are left out.
 // textNodes(text) -> fragment; textBox(text, name, className) -> element with a direction of its own.
-// scrolled(label, className, ...children) -> what may be wider than the page, which keys can scroll too.
 // number(value, digits) -> "12.34", never "-0.00", or "n/a"; signed(value, digits) -> the same with "+" above 0.
 // interval(bounds) -> words, or "" for null.
+// scrolled(label, className, ...children) -> what may be wider than the page, which keys can scroll too.
 // tip(element, ...lines) -> the element, with the lines that are not empty as its tooltip.
 // readAddress() -> the parameters after # in the address; writeAddress(values) replaces them.
 
