@@ -63,7 +63,7 @@ class Hardware(Record):
         """What tables call it; rows of the same title are compared: ``2 × NVIDIA H100``."""
         if not self.gpus:
             return f"{self.cpu}, {self.cores} core{'s' * (self.cores != 1)}"
-        counts = Counter(self.gpus)
+        counts = Counter(sorted(self.gpus))
         return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
 
 
@@ -72,7 +72,7 @@ def hardware(gpus: Sequence[Gpu]) -> Hardware:
     sizes = [one.memory for one in gpus if one.memory is not None]
     driver, cuda = (_driver(), _cuda()) if gpus else (None, None)
     return Hardware(
-        gpus=tuple(one_line(one.name)[:_LONGEST] for one in gpus),
+        gpus=tuple(one_line(one.name)[:_LONGEST] or "unknown GPU" for one in gpus),
         gpu_memory=sum(sizes) if gpus and len(sizes) == len(gpus) else None,
         cpu=_cpu(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -99,7 +99,7 @@ def reset_peaks() -> None:
     with suppress(OSError):
         (_PROC / "self" / "clear_refs").write_text("5")
     torch = sys.modules.get("torch")
-    if torch and torch.cuda.is_available():
+    if torch and torch.cuda.is_initialized():  # else there is nothing to reset
         for device in range(torch.cuda.device_count()):
             torch.cuda.reset_peak_memory_stats(device)
 

@@ -59,6 +59,21 @@ def test_a_run_notes_the_hardware_and_its_throughput_follows(run: Path) -> None:
     assert rate == start["usage"]["output_tokens"] / start["usage"]["seconds"]["generating"]
 
 
+def test_what_did_not_come_from_this_hardware_alone_has_no_throughput(
+    data: Path, tiny_qwen: Path, tmp_path: Path
+) -> None:
+    model, cache = f"transformers:{tiny_qwen}", tmp_path / "cache"
+    for name in ("asked", "cached"):
+        mb.evaluate(model, str(data), "caption", run=tmp_path / name, cache=str(cache), **FAST)
+    rates = [throughput(RunRecord.read(tmp_path / name / "caption")) for name in ("asked", "cached")]
+    assert rates[0] and rates[1] == {}
+    given = {**FAST, "frames": [1, 2]}
+    swept = mb.sweep(model, str(data), "caption", run=tmp_path / "sweep", **given)
+    for results in swept.values():
+        assert throughput(results.records["caption"]) == {}
+        assert "hardware" not in results.records["caption"].starts[0]
+
+
 def test_what_is_measured_is_of_the_machine_and_nothing_else_changes(run: Path, tiny_qwen: Path) -> None:
     before = content(run)
     one = measured(run / "vqa")

@@ -31,7 +31,7 @@ def test_this_machine_is_named_by_its_processor() -> None:
         ((), 1, "C, 1 core"),
         ((), 4, "C, 4 cores"),
         (("A",), 4, "A"),
-        (("A", "B", "A"), 4, "2 × A, B"),
+        (("B", "A", "A"), 4, "2 × A, B"),
     ],
 )
 def test_rows_of_the_same_title_have_the_same_devices(gpus: tuple[str, ...], cores: int, title: str) -> None:
@@ -42,6 +42,7 @@ def test_the_memory_of_gpus_is_known_where_that_of_each_is() -> None:
     assert hardware([Gpu("A", 2), Gpu("A", 3)]).gpu_memory == 5
     assert hardware([Gpu("A", 2), Gpu("A")]).gpu_memory is None
     assert hardware([Gpu("a\x1b[31mb\n" + "c" * 500)]).gpus[0].isprintable()
+    assert hardware([Gpu(" ")]).gpus == ("unknown GPU",)
 
 
 def test_the_driver_is_what_nvidia_smi_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

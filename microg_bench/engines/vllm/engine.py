@@ -186,7 +186,10 @@ class VllmEngine(Engine):
         if self.first_tokens is not None:
             return [Gpu(*told) for told in await self._llm.collective_rpc("told_gpu")]
         platform: Any = import_module("vllm.platforms").current_platform
-        return [Gpu(platform.get_device_name(k)) for k in range(config.parallel_config.world_size)]
+        try:
+            return [Gpu(platform.get_device_name(k)) for k in range(config.parallel_config.world_size)]
+        except Exception:  # as of GPUs in other machines: a name is not worth a run
+            return None
 
     def close(self) -> None:
         """End the model and its process."""
