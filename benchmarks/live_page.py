@@ -3,9 +3,9 @@
 Usage: ``python benchmarks/live_page.py [--items N] [--times N]``, in half a minute. Answers are written to a
 journal one by one, with a pause of half a millisecond in place of a model, which is faster than any. The page
 is written as often as it may be, without a least time between two, so that only its share of the time bounds
-it. Prints that share; the ratio of the times with and without the page, which moves with all else that the
-machine does; and how long one writing takes when all is answered. Exit status 1 where the median share is
-above 0.02.
+it. Prints that share, in seconds of the processor; the ratio of the times with and without the page, which
+moves with all else that the machine does; and how long one writing takes when all is answered. Exit status 1
+where the median share is above 0.02.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class OftenPeriodic(Periodic):
 
     def timed(self, seconds: float, steps: int) -> None:
         """Write the page."""
-        begun = time.perf_counter()
+        begun = time.process_time()
         self.page.write(seconds, steps)
-        self.spent += time.perf_counter() - begun
+        self.spent += time.process_time() - begun
 
 
 def configured(folder: Path, items: int) -> Configuration:
@@ -59,7 +59,7 @@ def configured(folder: Path, items: int) -> Configuration:
 
 
 def recorded(one: Configuration, folder: Path, paged: bool) -> tuple[float, float]:
-    """Seconds that it takes to record an answer to each question, and those of writing the page."""
+    """Seconds that it takes to record an answer to each question, and those of the processor for the page."""
     with RunRecord.open(folder, one.settings("vqa"), {}, provenance()) as run:
         often = OftenPeriodic(LivePage(folder / PAGE_FILE, {"vqa": run}, one, Progress()))
         progress: Progress = often if paged else Progress()
@@ -74,13 +74,13 @@ def recorded(one: Configuration, folder: Path, paged: bool) -> tuple[float, floa
 
 
 def writing(one: Configuration, folder: Path) -> float:
-    """Seconds of one writing of the page, when all is answered."""
+    """Processor seconds of one writing of the page, when all is answered."""
     run = RunRecord.read(folder)
     page = LivePage(folder / PAGE_FILE, {"vqa": run}, one, Progress())
     page.write(1.0, 1)
-    begun = time.perf_counter()
+    begun = time.process_time()
     page.write(1.0, 1)
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def main() -> int:
