@@ -86,6 +86,11 @@
     return item.reference === null ? null : side("reference", textBox(item.reference));
   }
 
+  // The answers of two runs stand beside the reference, those of more below it.
+  function answersBox(item) {
+    return el("div", { class: letters.length > 2 ? "answers many" : "answers" }, reference(item), ...answers(item));
+  }
+
   function clipHead(clip) {
     return el("header", { class: "clip" },
       el("h3", {}, textBox(clip.id, "bdi"), " ", el("small", {}, "source ", textBox(clip.source, "bdi"))),
@@ -98,7 +103,7 @@
     const row = el("article", { class: "item", "data-place": String(place) },
       el("div", { class: "what" }, open, mark),
       item.question === null ? null : textBox(item.question, "div", "text question"),
-      el("div", { class: "answers" }, reference(item), ...answers(item)));
+      answersBox(item));
     for (const summary of row.querySelectorAll("summary")) summary.tabIndex = -1; // a row is one stop of the Tab key
     return !previous || previous.clip !== item.clip ? [clipHead(clipOf(item)), row] : [row];
   }
@@ -110,8 +115,7 @@
       microg.frames.player(clip, data.pictures),
       microg.frames.allFrames(clip, data.pictures),
       item.question === null ? null : textBox(item.question, "div", "text question"),
-      reference(item),
-      el("div", { class: "answers" }, ...answers(item)),
+      answersBox(item),
     ];
     return { title: `${clip.id} · ${nameOf(item)}`, nodes };
   }
