@@ -6,6 +6,7 @@
 // textNodes(text) -> fragment; textBox(text, name, className) -> element with a direction of its own.
 // number(value, digits) -> "12.34", never "-0.00", or "n/a"; signed(value, digits) -> the same with "+" above 0.
 // interval(bounds) -> words, or "" for null.
+// scrolled(label, className, ...children) -> what may be wider than the page, which keys can scroll too.
 // tip(element, ...lines) -> the element, with the lines that are not empty as its tooltip.
 // readAddress() -> the parameters after # in the address; writeAddress(values) replaces them.
 
@@ -64,6 +65,10 @@ const microg = {}; // the one name that scripts share
     return bounds ? `95% interval ${number(bounds[0])} to ${number(bounds[1])}` : "";
   }
 
+  function scrolled(label, className, ...children) {
+    return el("div", { class: className, tabindex: "0", role: "group", "aria-label": label }, ...children);
+  }
+
   function tip(element, ...lines) {
     element.title = lines.filter(Boolean).join("\n");
     return element;
@@ -76,5 +81,5 @@ const microg = {}; // the one name that scripts share
     history.replaceState(null, "", told ? `#${told}` : location.href.split("#")[0]);
   }
 
-  microg.dom = { byId, readData, el, svg, textNodes, textBox, number, signed, interval, tip, readAddress, writeAddress };
+  microg.dom = { byId, readData, el, svg, textNodes, textBox, number, signed, interval, scrolled, tip, readAddress, writeAddress };
 }
