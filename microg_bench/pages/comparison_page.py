@@ -25,7 +25,19 @@ from microg_bench.scoring.comparison_notes import comparison_remarks, difference
 from microg_bench.slices import SIGNIFICANT
 from microg_bench.tasks import TASKS
 
-COMPONENTS = ("help", "filters", "table", "frames", "difference", "charts", "items", "list", "viewer", "keys")
+COMPONENTS = (
+    "help",
+    "filters",
+    "table",
+    "frames",
+    "difference",
+    "charts",
+    "items",
+    "list",
+    "viewer",
+    "keys",
+    "browse",
+)
 MOST_RUNS = 8
 SHARED = ("id", "question", "reference", "unanswerable")  # by all runs of an item
 OTHER_FRAMES = "These runs were shown different frames; the page of each run has its own."

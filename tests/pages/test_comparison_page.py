@@ -15,7 +15,7 @@ from microg_bench.records import Answer, Failure, Request
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.compare import comparable, compare
 from microg_bench.video.sampling import FrameSpec
-from tests.helpers.browser import visited
+from tests.helpers.browser import accessibility_faults, visited
 from tests.pages.conftest import TASK_NAMES, baseline_run, make_run, make_settings, score_all
 from tests.pages.test_run_page import PHONE, choose
 
@@ -162,3 +162,7 @@ def test_more_runs_than_a_page_holds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MicrogError, match="give at most 8 runs"):
         write_comparison_page(many, None, tmp_path / "page", progress=Progress())  # type: ignore[arg-type]
     assert not (tmp_path / "page").exists()
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, both: Path) -> None:
+    assert accessibility_faults(browser, both) == []
