@@ -25,7 +25,19 @@ from microg_bench.scoring.comparison_notes import comparison_remarks, difference
 from microg_bench.slices import SIGNIFICANT
 from microg_bench.tasks import TASKS
 
-COMPONENTS = ("help", "filters", "table", "frames", "difference", "charts", "items", "list", "viewer", "keys")
+COMPONENTS = (
+    "help",
+    "filters",
+    "table",
+    "frames",
+    "difference",
+    "charts",
+    "items",
+    "list",
+    "viewer",
+    "keys",
+    "browse",
+)
 MOST_RUNS = 8
 SHARED = ("id", "question", "reference", "unanswerable")  # by all runs of an item
 OTHER_FRAMES = "These runs were shown different frames; the page of each run has its own."
@@ -59,7 +71,7 @@ def write_comparison_page(
     Raises:
         DataError: they answer about other references, or the dataset is not theirs.
         RunError: a run has not been scored or is damaged, or a file cannot be written.
-        UsageError: there are more than `MOST_RUNS`, or `out` holds files from elsewhere.
+        UsageError: there are more than `MOST_RUNS`, one is given twice, or `out` holds files from elsewhere.
     """
     _check(runs, dataset)
     compared = [_compared(task, list(map(public, own))) for task, own in runs.items()]
@@ -82,6 +94,8 @@ def _check(runs: Runs, dataset: Dataset | None) -> None:
     for own in runs.values():
         if len(own) > MOST_RUNS:
             raise UsageError(f"give at most {MOST_RUNS} runs to show side by side")
+        if len({run.path.resolve() for run in own}) < len(own):
+            raise UsageError("give two or more different runs to show side by side", path=own[0].path)
         for run in own:
             check_scored(run)
             if run.settings.fingerprint != own[0].settings.fingerprint:

@@ -85,7 +85,7 @@ class LivePage:
         settings = next(iter(self.runs.values())).settings
         return render(
             "live",
-            (),
+            ("help",),
             None,
             title=f"{outgoing(settings.title)}, in progress",
             model=outgoing(settings.title),

@@ -19,7 +19,7 @@ from microg_bench.storage import write_bytes
 from microg_bench.tables.probes import ProbedRuns, metrics_of
 from microg_bench.tasks import TASKS
 
-COMPONENTS = ("filters", "table", "frames", "difference", "charts", "list", "viewer", "keys")
+COMPONENTS = ("filters", "table", "frames", "difference", "charts", "list", "viewer", "keys", "browse")
 PAGE_FILE, PICTURES = "index.html", "pictures"
 MOST_PICTURED = 24  # clips, each under every condition
 

@@ -28,7 +28,7 @@ from microg_bench.tasks import HAR, TASKS, is_unanswerable
 
 COMPONENTS = (
     *("help", "filters", "table", "frames", "difference", "charts"),
-    *("items", "messages", "list", "viewer", "keys"),
+    *("items", "messages", "list", "viewer", "keys", "browse"),
 )
 
 MAX_THOUGHTS = 8000  # characters of an item

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,19 @@ def render(
     """
     parts = [*(ASSETS / "components" / one for one in (*COMMON, *components)), folder / name]
     css, code = _texts(parts, ".css"), _texts(parts, ".js")
-    environment = Environment(
+    own = {"styles": list(map(Markup, css)), "scripts": list(map(Markup, code))}  # need no escaping
+    page = (
+        _environment(folder)
+        .get_template(f"{name}.html")
+        .render(policy=policy(css, code), data=json_block(data), generator=GENERATOR, **own, **values)
+    )
+    return page.encode()
+
+
+@lru_cache(maxsize=8)
+def _environment(folder: Path) -> Environment:
+    """What renders the templates in `folder`; it keeps them compiled."""
+    return Environment(
         loader=FileSystemLoader([folder, ASSETS]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -50,11 +63,6 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    own = {"styles": list(map(Markup, css)), "scripts": list(map(Markup, code))}  # need no escaping
-    page = environment.get_template(f"{name}.html").render(
-        policy=policy(css, code), data=json_block(data), generator=GENERATOR, **own, **values
-    )
-    return page.encode()
 
 
 def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:

@@ -78,6 +78,39 @@ def test_pictures_can_be_left_out(tmp_path: Path) -> None:
     assert "were left out" in (tmp_path / "r" / "report" / "index.html").read_text()
 
 
+def test_runs_are_shown_side_by_side_in_the_first(folder: Path) -> None:
+    shutil.copytree(folder / "r", folder / "other")
+    done = bench("report", "r", "other", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "r/side-by-side/index.html\n"), done.stderr
+    page = (folder / "r" / "side-by-side" / "index.html").read_text()
+    assert "A − B" in page and "Captioning" in page and "Question answering" in page
+    assert bench("report", "r/vqa", "other/vqa", "--out", "both", cwd=folder).returncode == 0
+    assert "Captioning" not in (folder / "both" / "index.html").read_text()
+
+
+def test_runs_that_cannot_stand_side_by_side_are_refused(folder: Path, refused: Refused) -> None:
+    write_annotations(folder / "more.json", [record("a_001", 1), record("c_001", 3)])
+    done = bench("vqa", "--model", "blind", "--data", "more.json", "--run", "more", *FAST, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "the runs have no task in common" in refused("r/caption", "r/vqa")
+    assert "they answer about other references (refs and more)" in refused("r/vqa", "more")
+    assert "give two or more different runs" in refused("r", "r")
+    (folder / "more" / "scorecard.json").unlink()
+    assert "has not been scored" in refused("r/vqa", "more")
+
+
+def test_clips_are_linked_copied_or_left_out(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data", ["a_001", "b_001", "c_001"])
+    bench("caption", "--model", "constant", "--data", "data", "--run", "r", *FAST, cwd=tmp_path)
+    report = tmp_path / "r" / "report"
+    for options, linked, copies in ((), 3, 0), (("--videos", "copy"), 3, 3), (("--videos", "none"), 0, 0):
+        assert bench("report", "r", *options, cwd=tmp_path).returncode == 0
+        page = (report / "index.html").read_text()
+        assert page.count('"video":') == linked
+        assert len(list((report / "videos").glob("*.mp4"))) == copies
+        assert str(tmp_path) not in page
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

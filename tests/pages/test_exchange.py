@@ -16,7 +16,7 @@ from microg_bench.prompts import find_template
 from microg_bench.records import Answer, Image, Message, Prompt, Request, Text, Video
 from microg_bench.runs.messages import Sent
 from microg_bench.runs.record import RunRecord
-from tests.helpers.browser import visited
+from tests.helpers.browser import accessibility_faults, visited
 from tests.pages.conftest import make_run, make_settings, score_all
 from tests.pages.test_run_page import choose
 
@@ -119,3 +119,9 @@ def test_prompts_that_differ_in_the_question_alone_are_kept_once() -> None:
     found, places = shapes([Sent({**prompts, "a#3": other})], [asked])
     assert found == [[["user", [None, 2, ["", " Again: ", ""]]]], [["system", [["Be brief."]]]]]
     assert places == {"a#1": 0, "a#2": 0, "a#3": 1}
+
+
+def test_axe_finds_no_serious_fault_in_what_is_unfolded(browser: Browser, model_run_page: Path) -> None:
+    unfolded = model_run_page.with_name("unfolded.html")
+    unfolded.write_text(model_run_page.read_text().replace("<details>", "<details open>"))
+    assert accessibility_faults(browser, unfolded) == []

@@ -2,7 +2,7 @@
 // The page of runs side by side: the same items with the answers of all, those first on which they differ most.
 {
   const { byId, readData, el, textNodes, textBox } = microg.dom;
-  const { setOptions, values, listen, predicate, withWords } = microg.filters;
+  const { setOptions, predicate, withWords } = microg.filters;
   const { sides, side, badges, scoreGrid } = microg.items;
 
   const data = readData();
@@ -86,6 +86,11 @@
     return item.reference === null ? null : side("reference", textBox(item.reference));
   }
 
+  // The answers of two runs stand beside the reference, those of more below it.
+  function answersBox(item) {
+    return el("div", { class: letters.length > 2 ? "answers many" : "answers" }, reference(item), ...answers(item));
+  }
+
   function clipHead(clip) {
     return el("header", { class: "clip" },
       el("h3", {}, textBox(clip.id, "bdi"), " ", el("small", {}, "source ", textBox(clip.source, "bdi"))),
@@ -98,7 +103,7 @@
     const row = el("article", { class: "item", "data-place": String(place) },
       el("div", { class: "what" }, open, mark),
       item.question === null ? null : textBox(item.question, "div", "text question"),
-      el("div", { class: "answers" }, reference(item), ...answers(item)));
+      answersBox(item));
     for (const summary of row.querySelectorAll("summary")) summary.tabIndex = -1; // a row is one stop of the Tab key
     return !previous || previous.clip !== item.clip ? [clipHead(clipOf(item)), row] : [row];
   }
@@ -110,49 +115,17 @@
       microg.frames.player(clip, data.pictures),
       microg.frames.allFrames(clip, data.pictures),
       item.question === null ? null : textBox(item.question, "div", "text question"),
-      reference(item),
-      el("div", { class: "answers" }, ...answers(item)),
+      answersBox(item),
     ];
     return { title: `${clip.id} · ${nameOf(item)}`, nodes };
   }
 
-  const list = new microg.List(byId("list"), byId("end"), build);
-  const viewer = new microg.Viewer(list, content);
-
-  function refill() {
-    const given = values(byId("tools")), found = data.items.filter(predicate(given, TESTS));
-    list.fill(given.order ? microg.table.sorted(found, apart, true) : found);
-    byId("count").textContent = `${list.items.length.toLocaleString("en")} of ${data.items.length.toLocaleString("en")} items`;
-    byId("end").textContent = list.items.length ? "" : "No item is like that.";
+  function choose(given) {
+    const found = data.items.filter(predicate(given, TESTS));
+    return given.order ? microg.table.sorted(found, apart, true) : found;
   }
-
-  function openLinked() {
-    viewer.openLinked(data.items, (item) => {
-      byId("tools").reset();
-      byId("search").value = clipOf(item).id;
-      refill();
-    });
-  }
-
-  function openClicked(event) {
-    const clicked = event.target.closest(".item");
-    if (!clicked || event.target.closest(".thoughts")) return; // thoughts unfold in their place
-    if (event.detail && String(getSelection())) return; // whoever selects text does not open
-    list.select(Number(clicked.dataset.place));
-    viewer.open();
-  }
-
-  addEventListener("beforeprint", () => {
-    list.grow(list.items.length);
-    for (const one of document.querySelectorAll("details")) one.open = true;
-  });
-  addEventListener("hashchange", openLinked);
-  byId("list").addEventListener("click", openClicked);
-  listen(byId("tools"), refill, 120);
-  microg.listenToKeys(list, viewer, { "/": () => byId("search").focus() });
 
   fillTools();
-  refill();
-  openLinked();
+  microg.browse({ items: data.items, clipOf, choose, build, content });
   document.documentElement.dataset.ready = "yes";
 }

@@ -2,7 +2,7 @@
 // The page of probes: charts of differences, and the answers to each request under all conditions, side by side.
 {
   const { byId, readData, el, textNodes, textBox, scrolled } = microg.dom;
-  const { setOptions, values, listen, predicate, withWords } = microg.filters;
+  const { setOptions, predicate, withWords } = microg.filters;
 
   const data = readData();
   const { conditions } = data;
@@ -115,30 +115,6 @@
     return { title: `${clip.id} · ${nameOf(item)}`, nodes };
   }
 
-  const list = new microg.List(byId("list"), byId("end"), build);
-  const viewer = new microg.Viewer(list, content);
-
-  function refill() {
-    list.fill(data.items.filter(predicate(values(byId("tools")), TESTS)));
-    byId("count").textContent = `${list.items.length.toLocaleString("en")} of ${data.items.length.toLocaleString("en")} items`;
-    byId("end").textContent = list.items.length ? "" : "No item is like that.";
-  }
-
-  function openLinked() {
-    viewer.openLinked(data.items, (item) => {
-      byId("tools").reset();
-      byId("search").value = clipOf(item).id;
-      refill();
-    });
-  }
-
-  function openClicked(event) {
-    const clicked = event.target.closest(".item");
-    if (!clicked || (event.detail && String(getSelection()))) return; // whoever selects text does not open
-    list.select(Number(clicked.dataset.place));
-    viewer.open();
-  }
-
   function drawCharts() {
     for (const [place, task] of data.tasks.entries()) {
       const figures = task.metrics.filter(({ rows }) => rows.length).map(({ name, rows }) => el("figure", {},
@@ -148,15 +124,8 @@
     }
   }
 
-  addEventListener("beforeprint", () => list.grow(list.items.length));
-  addEventListener("hashchange", openLinked);
-  byId("list").addEventListener("click", openClicked);
-  listen(byId("tools"), refill, 120);
-  microg.listenToKeys(list, viewer, { "/": () => byId("search").focus() });
-
   fillTools();
-  refill();
   drawCharts();
-  openLinked();
+  microg.browse({ items: data.items, clipOf, choose: (given) => data.items.filter(predicate(given, TESTS)), build, content });
   document.documentElement.dataset.ready = "yes";
 }

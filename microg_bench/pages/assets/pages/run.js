@@ -2,7 +2,7 @@
 // The page of a run: a list of its items with filters, an order, and a viewer.
 {
   const { byId, readData, el, textBox, number } = microg.dom;
-  const { setOptions, values, listen, predicate, withWords } = microg.filters;
+  const { setOptions, predicate, withWords } = microg.filters;
   const { explained } = microg.help;
   const { THINKS, row, sides, side, badges } = microg.items;
 
@@ -127,33 +127,6 @@
     return { title: `${clip.id} · ${nameOf(item)}`, nodes };
   }
 
-  const list = new microg.List(byId("list"), byId("end"), build);
-  const viewer = new microg.Viewer(list, content);
-
-  function refill() {
-    const given = values(byId("tools"));
-    list.fill(ordered(data.items.filter(predicate(given, TESTS)), given.order));
-    byId("count").textContent = `${list.items.length.toLocaleString("en")} of ${data.items.length.toLocaleString("en")} items`;
-    byId("end").textContent = list.items.length ? "" : "No item is like that.";
-  }
-
-  // Opens what the address names. An item far down is searched for by its clip: the list before it is not built.
-  function openLinked() {
-    viewer.openLinked(data.items, (item) => {
-      byId("tools").reset();
-      byId("search").value = clipOf(item).id;
-      refill();
-    });
-  }
-
-  function openClicked(event) {
-    const clicked = event.target.closest(".item");
-    if (!clicked || event.target.closest(".thoughts")) return; // thoughts unfold in their place
-    if (event.detail && String(getSelection())) return; // whoever selects text does not open
-    list.select(Number(clicked.dataset.place));
-    viewer.open();
-  }
-
   // What became of an item that has a score, in words.
   function outcomeOf(item) {
     const found = Object.values(OUTCOMES).find(([, test]) => test(item));
@@ -186,26 +159,15 @@
     }
   }
 
-  function unfold(selector) {
-    for (const one of document.querySelectorAll(selector)) one.open = true;
-  }
-
-  // Paper cannot be scrolled or unfolded: all of it is printed, as it was filtered.
-  addEventListener("beforeprint", () => { list.grow(list.items.length); unfold("details"); });
-  addEventListener("hashchange", openLinked);
   // A link to a part of the page that is folded up unfolds it.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");
-    if (link) unfold(`${link.getAttribute("href")} > details`);
+    for (const one of link ? document.querySelectorAll(`${link.getAttribute("href")} > details`) : []) one.open = true;
   });
-  byId("list").addEventListener("click", openClicked);
-  listen(byId("tools"), refill, 120);
-  microg.listenToKeys(list, viewer, { "/": () => byId("search").focus() });
 
   fillTools();
-  refill();
   drawHistograms();
   showSent();
-  openLinked();
+  microg.browse({ items: data.items, clipOf, choose: (given) => ordered(data.items.filter(predicate(given, TESTS)), given.order), build, content });
   document.documentElement.dataset.ready = "yes";
 }
