@@ -260,7 +260,8 @@ def _configured(
     place = None if isinstance(data, Dataset) else data
     chosen = Options.of(kept, options, {"data": place, "clips": clips, "tasks": list(old)})
     named = () if "url" in options else chosen.url
-    one = replace(configure(chosen, dataset, named_by_file=named), only=only)
+    one = configure(chosen, dataset, named_by_file=named)
+    one = replace(one, only=only, paraphrases=first.settings.paraphrases)
     for task, record in old.items():
         _check_same(record, one.settings(task))
     return one
