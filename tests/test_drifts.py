@@ -24,7 +24,7 @@ from tests.helpers.fault_server import FaultServer, OpenAIWire
 from tests.helpers.runs import content
 from tests.helpers.videos import write_clip
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 IDS = [f"{source}_{k:03d}" for source in "abc" for k in range(3)]
 MINE = """

@@ -13,7 +13,7 @@ from microg_bench.dataset.stats import stats
 from tests.helpers.datasets import bench, make_dataset, record, without, write_annotations
 from tests.helpers.videos import write_clip
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 
 def test_the_tables_are_printed(tmp_path: Path) -> None:
@@ -26,7 +26,6 @@ def test_the_tables_are_printed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.heavy
 def test_all_tables_and_the_sheet_become_files(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     done = bench("data", "stats", "--data", "sample", "--out", "new/s", cwd=tmp_path)
@@ -63,7 +62,6 @@ def test_without_the_extra_there_are_tables_and_a_line_for_each_figure(
     assert not list((tmp_path / "s").glob("dataset.*"))
 
 
-@pytest.mark.heavy
 def test_without_boxes_there_is_no_annotated_clip_and_a_line_says_so(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     write_annotations(tmp_path / "d" / "vqa_and_captioning.json", [record("a_1")])
@@ -75,7 +73,6 @@ def test_without_boxes_there_is_no_annotated_clip_and_a_line_says_so(tmp_path: P
     assert (tmp_path / "s" / "dataset.png").is_file() and not list(tmp_path.glob("s/annotation.*"))
 
 
-@pytest.mark.heavy
 def test_a_clip_that_is_not_drawn_is_said(tmp_path: Path) -> None:
     done = bench("data", "stats", "--data", "sample", "--clip", "pedestrians-a_000", cwd=tmp_path)
     assert done.returncode != 0 and "--clip: names the clip that is drawn: give --out too" in done.stderr
@@ -180,7 +177,6 @@ def still(folder: Path, name: str, seed: int) -> None:
     )
 
 
-@pytest.mark.heavy
 def test_clips_that_look_alike_and_leak_between_parts_are_listed(tmp_path: Path) -> None:
     pytest.importorskip("imagehash")
     shown = {"a_000": 1, "a_001": 1, "b_000": 1, "b_001": 2, "c_000": 3, "c_001": 2}

@@ -73,6 +73,27 @@ def visited(browser: Browser, file: Path, folder: Path | None = None, **context:
         view.close()
 
 
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+)
+
+
+def accessibility_faults(browser: Browser, file: Path, folder: Path | None = None) -> list[str]:
+    """What axe-core calls serious or critical, on a light desktop and on a dark phone: rules and elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    faults = []
+    for look in LOOKS:
+        with visited(browser, file, folder, **look) as page:
+            violations = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        faults += [
+            f"{look['color_scheme']}: {one['id']}: {[node['html'] for node in one['nodes']]}"
+            for one in violations
+            if one["impact"] in ("serious", "critical")
+        ]
+    return faults
+
+
 def is_inside(url: str, root: Path) -> bool:
     """Whether a browser that asks for `url` reads a file below the folder `root`, which is resolved."""
     parts = urlsplit(url)

@@ -22,7 +22,7 @@ from microg_bench.har.scoring import evaluate
 from microg_bench.pages.actions_page import names, write_actions_page
 from microg_bench.progress import Progress
 from tests.har.run_folders import LABELS, MODEL, random_detections, write_run
-from tests.helpers.browser import set_filters, visited
+from tests.helpers.browser import accessibility_faults, set_filters, visited
 from tests.helpers.datasets import make_dataset
 from tests.helpers.videos import packet_places
 from tests.pages.conftest import HOSTILE, HOSTILE_ID
@@ -422,3 +422,7 @@ def test_ap_has_one_axis_for_all_runs(browser: Browser, written: Path) -> None:
         assert [[text for text in axis if text.isdigit()] for axis in axes] == [
             ["0", "20", "40", "60", "80", "100"]
         ] * 2
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, written: Path) -> None:
+    assert accessibility_faults(browser, written) == []

@@ -10,7 +10,7 @@ import pytest
 from microg_bench.annotation.consistency import TextFinding
 from microg_bench.dataset.load import load
 from microg_bench.pages.findings_page import write_findings_page
-from tests.helpers.browser import set_filters, visited
+from tests.helpers.browser import accessibility_faults, set_filters, visited
 from tests.helpers.datasets import write_annotations
 
 pytestmark = pytest.mark.heavy
@@ -55,3 +55,7 @@ def test_a_finding_on_no_clip_shows_its_reason_alone(browser: Browser, page: Pat
 def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, page: Path) -> None:
     with visited(browser, page, viewport={"width": 390, "height": 844}) as shown:
         assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, page: Path) -> None:
+    assert accessibility_faults(browser, page) == []

@@ -14,7 +14,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import ScoreEntry, Signature
 from microg_bench.settings import Media
 from microg_bench.storage import write_json
-from tests.helpers.browser import visited
+from tests.helpers.browser import accessibility_faults, visited
 from tests.pages.conftest import HOSTILE_TITLE as HOSTILE
 from tests.pages.conftest import ROOT, write_site
 
@@ -354,3 +354,7 @@ def test_a_score_of_another_encoder_is_told_and_not_ranked(browser: Browser, run
         first = page.locator(OWN).first
         assert first.locator("td").first.inner_text() == "clip"  # it was sent whole, so it has no place here:
         assert page.locator("#by-frames circle").count() == 2
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, site: Path) -> None:
+    assert accessibility_faults(browser, site / "index.html") == []

@@ -12,7 +12,7 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.pages.rating_page import write_rating_page
 from microg_bench.progress import Progress
 from microg_bench.records import Clip
-from tests.helpers.browser import visited
+from tests.helpers.browser import accessibility_faults, visited
 from tests.helpers.videos import write_clip
 
 pytestmark = pytest.mark.heavy
@@ -125,3 +125,7 @@ def test_nothing_of_an_answer_is_markup(browser: Browser, page: Path) -> None:
         assert shown.locator(".row").nth(0).inner_text().count(HOSTILE) == 1
         assert shown.locator(".row img").count() == 0
         assert HOSTILE not in page.read_text()
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, page: Path) -> None:
+    assert accessibility_faults(browser, page) == []

@@ -20,7 +20,7 @@ from microg_bench.pages import review_page
 from microg_bench.pages.review_page import read_prefill, write_review_page
 from microg_bench.progress import Progress
 from microg_bench.video.decode import Frames
-from tests.helpers.browser import visited
+from tests.helpers.browser import accessibility_faults, visited
 from tests.helpers.curations import make_curation
 
 pytestmark = pytest.mark.heavy
@@ -309,3 +309,7 @@ def test_a_file_of_captions_names_clips_that_there_are(tmp_path: Path) -> None:
 
 def test_the_same_curation_gives_the_same_bytes(curation: CurationFolder, page: Path, tmp_path: Path) -> None:
     assert written(curation, tmp_path / "again", rejected=True).read_bytes() == page.read_bytes()
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, page: Path) -> None:
+    assert accessibility_faults(browser, page) == []

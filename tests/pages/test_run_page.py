@@ -21,7 +21,7 @@ from microg_bench.records import Answer
 from microg_bench.runs.record import RunRecord
 from microg_bench.slices import SliceDifference, SliceEntry
 from microg_bench.video.sampling import FrameSpec
-from tests.helpers.browser import set_filters, visited
+from tests.helpers.browser import accessibility_faults, set_filters, visited
 from tests.helpers.datasets import record, write_annotations
 from tests.pages.conftest import (
     HOSTILE_ID,
@@ -499,3 +499,7 @@ def test_runs_of_version_0_1_have_pages(browser: Browser, shared: Path, tmp_path
     with visited(browser, write_page(shared / "data/v0.1/run-nearest-clip", tmp_path / "page")) as page:
         assert page.inner_text("#count") == "98 of 98 items"
         assert page.locator("#tiles-0 .value").first.inner_text() == "40.48"
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, sample_page: Path) -> None:
+    assert accessibility_faults(browser, sample_page) == []

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from microg_bench.pages.training_page import training_page
-from tests.helpers.browser import visited
+from tests.helpers.browser import accessibility_faults, visited
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -87,3 +87,9 @@ def test_a_training_that_was_not_evaluated_says_so(browser: Browser, tmp_path: P
     with visited(browser, page) as shown:
         assert "1 epoch; none has been evaluated" in shown.inner_text("#best")
         assert shown.locator("figure").count() == 2
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "curves.html"
+    page.write_bytes(training_page("Training", CURVES, {"model": "X3D-S"}))
+    assert accessibility_faults(browser, page) == []

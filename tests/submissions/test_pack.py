@@ -18,7 +18,7 @@ from tests.helpers.datasets import bench
 from tests.helpers.fault_server import FaultServer
 from tests.submissions.conftest import FAST, check
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 
 def test_a_run_packs_to_three_files_that_are_the_same_each_time(run: Path, tmp_path: Path) -> None:

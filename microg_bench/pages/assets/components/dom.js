@@ -5,6 +5,7 @@
 // el(name, attributes, ...children), svg(...) -> element; children that are null are left out.
 // textNodes(text) -> fragment; textBox(text, name, className) -> element with a direction of its own.
 // number(value, digits) -> "12.34", or "n/a"; interval(bounds) -> words, or "" for null.
+// scrolled(label, className, ...children) -> what may be wider than the page, which keys can scroll too.
 // tip(element, ...lines) -> the element, with the lines that are not empty as its tooltip.
 // readAddress() -> the parameters after # in the address; writeAddress(values) replaces them.
 
@@ -56,6 +57,10 @@ const microg = {}; // the one name that scripts share
     return bounds ? `95% interval ${number(bounds[0])} to ${number(bounds[1])}` : "";
   }
 
+  function scrolled(label, className, ...children) {
+    return el("div", { class: className, tabindex: "0", role: "group", "aria-label": label }, ...children);
+  }
+
   function tip(element, ...lines) {
     element.title = lines.filter(Boolean).join("\n");
     return element;
@@ -68,5 +73,5 @@ const microg = {}; // the one name that scripts share
     history.replaceState(null, "", told ? `#${told}` : location.href.split("#")[0]);
   }
 
-  microg.dom = { byId, readData, el, svg, textNodes, textBox, number, interval, tip, readAddress, writeAddress };
+  microg.dom = { byId, readData, el, svg, textNodes, textBox, number, interval, scrolled, tip, readAddress, writeAddress };
 }

@@ -6,7 +6,7 @@
 // strip(clip, pictures) -> some of the frames; allFrames(clip, pictures) -> all of them, with captions. Both give a
 // note where there are no pictures, null where there is nothing to say.
 {
-  const { el, textNodes } = microg.dom;
+  const { el, textNodes, scrolled } = microg.dom;
   const MAX_STRIP = 16;
 
   const words = ([index, seconds]) => `frame ${index}, ${seconds.toFixed(2)} s`;
@@ -28,7 +28,8 @@
     if (!clip.folder) return note(clip);
     const chosen = some(clip.frames, MAX_STRIP);
     const few = chosen.length < clip.frames.length ? el("p", { class: "note" }, `${chosen.length} of ${clip.frames.length} frames`) : null;
-    return el("div", {}, el("div", { class: "strip" }, ...chosen.map((frame) => el("figure", {}, picture(clip, frame, pictures)))), few);
+    const shown = chosen.map((frame) => el("figure", {}, picture(clip, frame, pictures)));
+    return el("div", {}, scrolled(`Frames of ${clip.id}`, "strip", ...shown), few);
   }
 
   function allFrames(clip, pictures) {

@@ -1,7 +1,7 @@
 "use strict";
 // The page of runs of action recognition: their actions, what they missed, and a list of key frames with a viewer.
 {
-  const { byId, readData, el, textNodes, textBox, number } = microg.dom;
+  const { byId, readData, el, textNodes, textBox, number, scrolled } = microg.dom;
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
 
   const data = readData();
@@ -166,7 +166,7 @@
       const points = actions.filter((one) => one.AP[k] !== null).map((one) => ({ x: one.examples, y: one.AP[k], bounds: null, name: one.name, kind: "open" }));
       const described = `AP against examples of ${points.length} actions`;
       return el("figure", {}, el("figcaption", {}, "AP against examples", runs.length > 1 ? ": " : "", runs.length > 1 ? textBox(run.name, "bdi") : ""),
-        el("div", {}, microg.charts.scatter({ points, lines: [], label: "examples", described, top: 100 })));
+        scrolled(described, "", microg.charts.scatter({ points, lines: [], label: "examples", described, top: 100 })));
     }));
   }
 

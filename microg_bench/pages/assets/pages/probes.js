@@ -1,7 +1,7 @@
 "use strict";
 // The page of probes: charts of differences, and the answers to each request under all conditions, side by side.
 {
-  const { byId, readData, el, textNodes, textBox } = microg.dom;
+  const { byId, readData, el, textNodes, textBox, scrolled } = microg.dom;
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
 
   const data = readData();
@@ -143,7 +143,7 @@
     for (const [place, task] of data.tasks.entries()) {
       const figures = task.metrics.filter(({ rows }) => rows.length).map(({ name, rows }) => el("figure", {},
         el("figcaption", {}, name),
-        el("div", {}, microg.charts.forest({ rows, label: "changed less unchanged, ×100", described: `${name}: differences of ${rows.length} conditions` }))));
+        scrolled(`Chart of ${name}`, "", microg.charts.forest({ rows, label: "changed less unchanged, ×100", described: `${name}: differences of ${rows.length} conditions` }))));
       byId(`charts-${place}`).append(...figures);
     }
   }

@@ -1,7 +1,7 @@
 "use strict";
 // The page of a training: {curves: [{epoch, loss, rate, seconds, batch, failed, mAP, …}], scores: [names]}.
 {
-  const { byId, readData, el, number } = microg.dom;
+  const { byId, readData, el, number, scrolled } = microg.dom;
   const { curves, scores } = readData();
   const evaluated = curves.filter((curve) => curve.mAP !== undefined);
   const best = evaluated.reduce((one, other) => (one && one.mAP >= other.mAP ? one : other), null);
@@ -12,7 +12,7 @@
     if (!points.length) return null;
     const described = `${name} by epoch, ${number(points[0].y, digits)} at first, ${number(points[points.length - 1].y, digits)} at last`;
     const drawn = microg.charts.scatter({ points, lines: [], label: "epoch", described, joined: true, top, whole: true });
-    return el("figure", {}, el("figcaption", {}, `${name}${unit}`), el("div", {}, drawn));
+    return el("figure", {}, el("figcaption", {}, `${name}${unit}`), scrolled(`Chart of ${name}`, "", drawn));
   }
 
   const charts = [chart("loss", "", 4), ...scores.map((name) => chart(name, " of the validation split, %", 2, 100)), chart("rate", "", 6)];
