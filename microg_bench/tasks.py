@@ -113,8 +113,9 @@ def paraphrase_id(question: str, text: str) -> str:
 
 
 def question_id(request: str) -> str:
-    """The id of the question that a request of `paraphrase_id` asks."""
-    return request.rpartition(_PARAPHRASE)[0]
+    """The id of the question that a request asks, as published or in other words."""
+    clip, mark, number = request.partition("#")  # which ids of clips do not have
+    return f"{clip}{mark}{number.partition(_PARAPHRASE)[0]}"
 
 
 def _paraphrased(items: Iterable[Item], paraphrases: Mapping[str, str]) -> Iterator[Item]:

@@ -23,11 +23,10 @@ from microg_bench.scoring.paraphrases import paraphrases_report
 from microg_bench.submissions.pack import pack
 from microg_bench.tables.gather import gather
 from microg_bench.tasks import paraphrase_id
-from microg_bench.video.pool import DecodePool
 from tests.helpers.datasets import QUESTIONS, ROOT, bench, make_dataset
 from tests.helpers.listening import WORDS, Deaf, Listening, in_other_words
-from tests.helpers.oriented import answered_by
-from tests.helpers.runs import contents, wait_until
+from tests.helpers.oriented import answered_by, decoded_clips
+from tests.helpers.runs import PRICES, contents, wait_until
 from tests.helpers.stand_in import write_adapter
 
 pytestmark = pytest.mark.slow
@@ -60,14 +59,7 @@ def ask(model: str, data: Path, words: Path | None, run: Path, **options: Any) -
 def test_each_wording_is_asked_of_one_decoding_and_answers_that_change_are_counted(
     model: str, data: Path, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decodings: list[str] = []
-    submit = DecodePool.submit
-
-    def counted(pool: DecodePool, file: Path, spec: Any) -> Any:
-        decodings.append(file.stem)
-        return submit(pool, file, spec)
-
-    monkeypatch.setattr(DecodePool, "submit", counted)
+    decodings = decoded_clips(monkeypatch)
     found = ask(model, data, words, tmp_path / "r")
     assert sorted(decodings) == IDS
     assert list(found.results) == NAMES
@@ -187,6 +179,27 @@ def test_a_run_in_other_words_is_read_and_scored_without_the_file(
         compare([record, found.results["published"].records["vqa"]])
 
 
+def test_a_clip_may_have_the_mark_of_a_paraphrase_in_its_id(model: str, tmp_path: Path) -> None:
+    ids = ["a@b_000", "c_000"]
+    data = make_dataset(tmp_path / "set", ids)
+    words = in_other_words(tmp_path / "words.jsonl", ids)
+    report = ask(model, data, words, tmp_path / "r").report
+    assert [one.id for one in report.questions] == [f"{name}#{k}" for name in ids for k in (1, 2)]
+    assert (report.other, report.wordings.items) == (0.5, 4)
+
+
+def test_the_drift_of_a_run_in_other_words_is_measured_in_these_words(
+    data: Path, words: Path, tmp_path: Path
+) -> None:
+    run = ask("blind", data, words, tmp_path / "r").results["paraphrase-1"].records["vqa"]
+    found = mb.drift(run.path, data=data, sample=5, run=tmp_path / "d", progress=None)
+    asked = found.results.records["vqa"].answers
+    assert len(asked) == 5
+    assert {name: one.answer for name, one in asked.items()} == {
+        name: run.answers[name].answer for name in asked
+    }
+
+
 def test_runs_in_other_words_are_no_rows_of_tables_and_no_submissions(
     model: str, data: Path, words: Path, tmp_path: Path
 ) -> None:
@@ -272,15 +285,6 @@ def test_the_command_prints_the_table_and_a_dry_run_asks_nothing(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line == f"error: {words}: line 1: unknown question '7': a_000 has 2, counted from 1"
-
-
-PRICES = """
-[openai.m]
-date = 2026-01-01
-input = 1000000
-output = 1000000
-image = 10
-"""
 
 
 def test_a_dry_run_tells_the_cost_of_all_wordings_together(data: Path, words: Path, tmp_path: Path) -> None:

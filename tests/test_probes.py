@@ -21,10 +21,9 @@ from microg_bench.probes import Probes
 from microg_bench.records import Response
 from microg_bench.scoring.compare import compare
 from microg_bench.scoring.probes import PROBES
-from microg_bench.video.pool import DecodePool
 from tests.helpers.datasets import ROOT, bench, make_dataset
-from tests.helpers.oriented import Even, Oriented, answered_by, upright_dataset
-from tests.helpers.runs import contents, wait_until
+from tests.helpers.oriented import Even, Oriented, answered_by, decoded_clips, upright_dataset
+from tests.helpers.runs import PRICES, contents, wait_until
 from tests.helpers.stand_in import write_adapter
 
 pytestmark = pytest.mark.heavy
@@ -129,14 +128,7 @@ def test_a_model_that_sees_the_orientation_is_told_from_one_that_does_not(
 def test_a_clip_is_decoded_once_for_seven_probes(
     upright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decodings: list[str] = []
-    submit = DecodePool.submit
-
-    def counted(pool: DecodePool, file: Path, spec: Any) -> Any:
-        decodings.append(file.stem)
-        return submit(pool, file, spec)
-
-    monkeypatch.setattr(DecodePool, "submit", counted)
+    decodings = decoded_clips(monkeypatch)
     monkeypatch.setattr(variants, "configure", answered_by(Oriented))
     seven = [name for name in PROBES if name != "swap"]
     given: dict[str, Any] = {"tasks": "caption", "pictures": False}
@@ -288,15 +280,6 @@ def test_the_command_prints_the_table_and_a_dry_run_asks_nothing(data: Path, tmp
     done = bench(*given[:-1], "spin", cwd=tmp_path)
     assert done.returncode != 0
     assert done.stderr.strip().startswith("error: --probes: ")
-
-
-PRICES = """
-[openai.m]
-date = 2026-01-01
-input = 1000000
-output = 1000000
-image = 10
-"""
 
 
 def test_a_dry_run_tells_the_cost_of_all_conditions_together(data: Path, tmp_path: Path) -> None:

@@ -18,9 +18,8 @@ from microg_bench.errors import DataError, UsageError
 from microg_bench.records import Response
 from microg_bench.repeats import Repeated
 from microg_bench.scoring.repeats import repeats_report
-from microg_bench.video.pool import DecodePool
 from tests.helpers.datasets import bench, make_dataset
-from tests.helpers.oriented import Oriented, answered_by
+from tests.helpers.oriented import Oriented, answered_by, decoded_clips
 from tests.helpers.stand_in import write_adapter
 
 pytestmark = pytest.mark.slow
@@ -58,14 +57,7 @@ def ask(model: str, data: Path, run: Path, **options: Any) -> Repeated:
 def test_repeats_differ_by_their_seed_and_share_one_decoding(
     model: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decodings: list[str] = []
-    submit = DecodePool.submit
-
-    def counted(pool: DecodePool, file: Path, spec: Any) -> Any:
-        decodings.append(file.stem)
-        return submit(pool, file, spec)
-
-    monkeypatch.setattr(DecodePool, "submit", counted)
+    decodings = decoded_clips(monkeypatch)
     found = ask(model, data, tmp_path / "r", repeats=3)
     assert sorted(decodings) == IDS
     records = [one.records["vqa"] for one in found.results.values()]

@@ -48,6 +48,14 @@ def print_json(content: Any) -> None:
     output().print(json.dumps(content, indent=2, default=str))
 
 
+def print_report(content: Any, table: str, files: Iterable[Path], as_json: bool) -> None:
+    """Print a report: its JSON `content`, or its table with the files that hold more."""
+    if as_json:
+        print_json(content)
+    else:
+        output().print("\n".join([table, *map(str, files)]))
+
+
 def messages() -> Console:
     """Where progress, notes and errors go."""
     from rich.console import Console

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_json
+from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_report
 from microg_bench.cli.options import ASKING, SCORING, with_options
-from microg_bench.cli.run import Yes, finish
+from microg_bench.cli.run import DryRun, Yes, finish
 from microg_bench.paraphrases import PARAPHRASES_FILE, REFUSED, TABLE_FILE, preview_paraphrases
 from microg_bench.paraphrases import paraphrase as ask
 from microg_bench.plots.repeats import draw_paraphrases
@@ -42,9 +42,7 @@ def paraphrase(
     ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be asked and what it costs; ask nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     **given: Any,
 ) -> None:
     """Ask a model the same questions in other words, and tell how its answers and scores follow from them.
@@ -62,8 +60,6 @@ def paraphrase(
         asked = ask(model, data, paraphrases=paraphrases, run=run, yes=yes, **options)
     files = [asked.folder / TABLE_FILE, asked.folder / PARAPHRASES_FILE, asked.page]
     files += drawn(lambda: draw_paraphrases(asked.report, asked.folder))
-    if as_json:
-        print_json(asked.report.model_dump(mode="json", by_alias=True))
-    else:
-        output().print("\n".join([asked.table(), *map(str, files)]))
+    content = asked.report.model_dump(mode="json", by_alias=True)
+    print_report(content, asked.table(), files, as_json)
     finish(asked.results.values())

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_json
+from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_report
 from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
-from microg_bench.cli.run import Yes, finish
+from microg_bench.cli.run import DryRun, Yes, finish
 from microg_bench.plots.probes import draw_probes
 from microg_bench.probes import TABLE_FILE, preview_probes
 from microg_bench.probes import probe as ask
@@ -44,9 +44,7 @@ def probe(
     ] = True,
     yes: Yes = False,
     as_json: AsJson = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be asked and what it costs; ask nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     **given: Any,
 ) -> None:
     """Ask a model again with changed frames, and compare its answers with those to the frames as they are.
@@ -64,8 +62,5 @@ def probe(
         asked = ask(model, data, tasks, probes=probes, run=run, pictures=pictures, yes=yes, **options)
     files = [asked.folder / TABLE_FILE, asked.folder / PROBES_FILE, asked.page]
     files += drawn(lambda: draw_probes(asked.report, asked.folder))
-    if as_json:
-        print_json(asked.report.to_json())
-    else:
-        output().print("\n".join([asked.table(), *map(str, files)]))
+    print_report(asked.report.to_json(), asked.table(), files, as_json)
     finish(asked.results.values())

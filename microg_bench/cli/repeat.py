@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_json
+from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_report
 from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
-from microg_bench.cli.run import Yes, finish
+from microg_bench.cli.run import DryRun, Yes, finish
 from microg_bench.plots.repeats import draw_repeats
 from microg_bench.repeats import LEAST, MOST, REFUSED, REPEATS_FILE, TABLE_FILE, preview_repeats
 from microg_bench.repeats import repeat as ask
@@ -36,9 +36,7 @@ def repeat(
     ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be asked and what it costs; ask nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     **given: Any,
 ) -> None:
     """Ask a model that samples the same requests several times, and tell what its scores vary by.
@@ -57,8 +55,6 @@ def repeat(
         asked = ask(model, data, tasks, repeats=repeats, run=run, yes=yes, **options)
     files = [asked.folder / TABLE_FILE, asked.folder / REPEATS_FILE, asked.page]
     files += drawn(lambda: draw_repeats(asked.report, asked.folder))
-    if as_json:
-        print_json(asked.report.model_dump(mode="json", by_alias=True))
-    else:
-        output().print("\n".join([asked.table(), *map(str, files)]))
+    content = asked.report.model_dump(mode="json", by_alias=True)
+    print_report(content, asked.table(), files, as_json)
     finish(asked.results.values())

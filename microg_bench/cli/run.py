@@ -42,6 +42,9 @@ EXHAUSTED = "stopped at --max-cost; run the same command with a higher one to co
 PENDING = 75  # what sysexits.h calls a temporary failure: run the same command again later
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Spend money without a question.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be asked and what it costs; ask nothing.")
+]
 
 
 def _command(verb: str) -> Callable[..., None]:
@@ -55,9 +58,7 @@ def _command(verb: str) -> Callable[..., None]:
         config: Annotated[
             Path | None, typer.Option(help="Options from a TOML file, or the run.json of a run to repeat.")
         ] = None,
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Show what would be asked and what it would cost.")
-        ] = False,
+        dry_run: DryRun = False,
         yes: Yes = False,
         page: Annotated[
             bool | None,

@@ -10,12 +10,13 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.pages.probes_page import PAGE_FILE, said_of, side_by_side
 from microg_bench.pages.run_page import asked_items, rounded
 from microg_bench.pages.shell import render
+from microg_bench.privacy import outgoing
 from microg_bench.records import AnswerTask
-from microg_bench.runs.public import public
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
 from microg_bench.scoring.paraphrases import ParaphrasesReport
 from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
+from microg_bench.settings import Settings
 from microg_bench.storage import write_bytes
 from microg_bench.tables.repeats import COLUMNS, WORDING_COLUMNS, cells, share, wording_cells
 from microg_bench.tasks import TASKS
@@ -51,19 +52,18 @@ def write_repeats_page(
     Raises:
         RunError: the file cannot be written, or a run is damaged.
     """
-    runs = {name: {task: public(run) for task, run in own.items()} for name, own in repeats.items()}
     items = [
         item
         for place, one in enumerate(report.tasks)
-        for item in _items(place, [own[one.task] for own in runs.values()], dataset)
+        for item in _items(place, [own[one.task] for own in repeats.values()], dataset)
     ]
-    first = next(iter(next(iter(runs.values())).values()))
+    settings = outgoing(next(iter(next(iter(repeats.values())).values())).settings)
     page = _page(
-        first,
+        settings,
         report.tasks,
-        list(runs),
+        list(repeats),
         items,
-        title=f"Repeats of {first.settings.title}",
+        title=f"Repeats of {settings.title}",
         what=f"The same requests were asked {report.repeats} times with other seeds.",
         legend=LEGEND.format(within="the chance of sampling"),
         doubt="",
@@ -92,7 +92,7 @@ def write_paraphrases_page(
         wordings: the run of each wording by its name, that of the questions as published first.
         dataset: the references.
     """
-    first = public(next(iter(wordings.values())))
+    first = next(iter(wordings.values()))
     references = {request.id: (request, reference) for request, reference in asked_items(first, dataset)}
     items = []
     for one in report.questions:
@@ -100,17 +100,18 @@ def write_paraphrases_page(
         own = {"task": 0, "id": one.id, "source": request.source, "asked": one.texts, "reference": reference}
         scores = {name: list(map(rounded, values)) for name, values in one.scores.items()}
         items.append({**own, "scores": scores, **side_by_side(one.answers)})
-    temperature, all_of = first.settings.generation.temperature, report.wordings
+    settings, all_of = outgoing(first.settings), report.wordings
+    temperature = settings.generation.temperature
     facts = [
         f"{share(all_of.same)} of {all_of.items:,} questions have the same answer in all wordings",
         f"{share(report.other)} of the answers to paraphrases are other than to the question as published",
     ]
     page = _page(
-        first,
+        settings,
         [all_of],
         list(wordings),
         items,
-        title=f"Paraphrases asked of {first.settings.title}",
+        title=f"Paraphrases asked of {settings.title}",
         what=f"The same questions were asked as published and in {report.paraphrases} paraphrases each.",
         legend=" ".join([LEGEND.format(within=BY_WORDS), WORDINGS]),
         doubt=SAMPLED.format(temperature=temperature) if temperature else "",
@@ -128,7 +129,7 @@ def write_paraphrases_page(
 
 
 def _page(
-    first: RunRecord,
+    settings: Settings,
     tasks: Sequence[TaskRepeats],
     runs: Sequence[str],
     items: Sequence[Mapping[str, Any]],
@@ -148,8 +149,8 @@ def _page(
         "repeats",
         COMPONENTS,
         {"runs": runs, "tasks": charts, "items": items},
-        settings=first.settings,
-        warning=NO_BENCHMARK.capitalize() if first.settings.fingerprint == SAMPLE_FINGERPRINT else "",
+        settings=settings,
+        warning=NO_BENCHMARK.capitalize() if settings.fingerprint == SAMPLE_FINGERPRINT else "",
         **words,
     )
 

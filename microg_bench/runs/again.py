@@ -1,6 +1,7 @@
 """How a run is asked again as it was: its options, with others that move no answer."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from microg_bench.adapters.registry import is_file, name_it
@@ -56,7 +57,8 @@ def configured_again(
     if is_file(model) and "model" not in options:
         raise UsageError(f"its adapter is a file: {name_it(model)}", path=record.path)
     chosen = Options.of(kept, options, changed)
-    return configure(chosen, dataset, named_by_file=() if "url" in options else chosen.url)
+    one = configure(chosen, dataset, named_by_file=() if "url" in options else chosen.url)
+    return replace(one, paraphrases=record.settings.paraphrases)
 
 
 def check_same(record: RunRecord, now: Settings) -> None:

@@ -100,19 +100,14 @@ def paraphrases_report(runs: Sequence[RunRecord], published: dict[str, str]) -> 
         fingerprint=first.settings.fingerprint,
         paraphrases=len(others),
         other=sum(own != other for own, other in both) / len(both) if both else None,
-        wordings=task_repeats(runs, TASK, asked_question, by_item=True),
+        wordings=task_repeats(runs, TASK, question_id, by_item=True),
         effects=_effects(runs),
         questions=questions,
     )
 
 
-def asked_question(request: str) -> str:
-    """The id of the question that a request asks, as published or in other words."""
-    return question_id(request) or request
-
-
 def _questions(runs: Sequence[RunRecord], published: dict[str, str]) -> tuple[QuestionWordings, ...]:
-    told = [{asked_question(name): one.answer for name, one in run.answers.items()} for run in runs]
+    told = [{question_id(name): one.answer for name, one in run.answers.items()} for run in runs]
     texts = [{question_id(name): text for name, text in run.settings.paraphrases.items()} for run in runs[1:]]
     scores = _scores(runs)
     return tuple(
@@ -129,9 +124,9 @@ def _questions(runs: Sequence[RunRecord], published: dict[str, str]) -> tuple[Qu
 def _scores(runs: Sequence[RunRecord]) -> dict[str, dict[str, tuple[float, ...]]]:
     """The scores ×100 of each question in all wordings, by metric and id; none where a wording lacks any."""
     found = {}
-    for name, rows in common_statistics(runs, TASK, asked_question).items():
+    for name, rows in common_statistics(runs, TASK, question_id).items():
         by_wording = (map(float, METRICS[name].per_item(one)) for one in rows)
-        ids = map(asked_question, runs[0].statistics.ids)
+        ids = map(question_id, runs[0].statistics.ids)
         found[name] = dict(zip(ids, zip(*by_wording, strict=True), strict=True))
     return found
 
@@ -139,7 +134,7 @@ def _scores(runs: Sequence[RunRecord]) -> dict[str, dict[str, tuple[float, ...]]
 def _effects(runs: Sequence[RunRecord]) -> dict[str, WordingEffect]:
     return {
         name: wording_effect(METRICS[name], rows, Clusters.of(runs[0].statistics.sources))
-        for name, rows in common_statistics(runs, TASK, asked_question).items()
+        for name, rows in common_statistics(runs, TASK, question_id).items()
     }
 
 

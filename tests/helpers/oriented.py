@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 
 import microg_bench as mb
 from microg_bench import variants
@@ -22,6 +23,7 @@ from microg_bench.engines.base import Answered, Engine, Job
 from microg_bench.records import Response
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.video.decode import Frames
+from microg_bench.video.pool import DecodePool
 from tests.helpers.datasets import make_dataset, write_annotations
 from tests.helpers.videos import write_clip
 
@@ -88,6 +90,19 @@ def answered_by(engine: type[Engine]) -> Callable[..., Configuration]:
         return replace(configure(*arguments, **named), engine=engine)
 
     return configured
+
+
+def decoded_clips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of clips that are decoded from now on, one for each decoding."""
+    found: list[str] = []
+    submit = DecodePool.submit
+
+    def counted(pool: DecodePool, file: Path, spec: Any) -> Any:
+        found.append(file.stem)
+        return submit(pool, file, spec)
+
+    monkeypatch.setattr(DecodePool, "submit", counted)
+    return found
 
 
 def main(adapter: str, data: str, run: str, names: str) -> None:

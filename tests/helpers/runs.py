@@ -25,6 +25,14 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.settings import PromptId, Settings
 from microg_bench.video.sampling import FrameSpec
 
+PRICES = """
+[openai.m]
+date = 2026-01-01
+input = 1000000
+output = 1000000
+image = 10
+"""  # of model `m`, so high that rounding is not seen
+
 
 class Plain(Adapter):
     """An adapter that changes nothing."""

@@ -15,7 +15,7 @@ from microg_bench.pages.repeats_page import write_paraphrases_page, write_repeat
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.paraphrases import ParaphrasesReport
 from microg_bench.scoring.repeats import repeats_report
-from tests.helpers.browser import set_filters, visited
+from tests.helpers.browser import accessibility_faults, set_filters, visited
 from tests.helpers.datasets import QUESTIONS, ROOT, bench, make_dataset, write_annotations
 from tests.helpers.listening import WORDS, in_other_words
 from tests.helpers.stand_in import write_adapter
@@ -103,6 +103,11 @@ def test_nothing_is_wider_than_the_screen(
     size = {"width": width, "height": 800}
     with visited(browser, paraphrased / "index.html", viewport=size, color_scheme=scheme) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_axe_finds_no_serious_fault(browser: Browser, paraphrased: Path, repeated: Path) -> None:
+    for folder in (paraphrased, repeated):
+        assert accessibility_faults(browser, folder / "index.html") == []
 
 
 def test_the_same_runs_give_the_same_bytes(paraphrased: Path, repeated: Path) -> None:

@@ -74,14 +74,14 @@ def test_chance_within_is_told_from_clips() -> None:
         assert (many[1] - many[0] < 0.6 * (few[1] - few[0])) == narrower
 
 
-def test_known_variances_are_found_and_the_interval_holds_the_true_mean() -> None:
+@pytest.mark.parametrize("by_item", [False, True])
+def test_known_variances_are_found_and_the_interval_holds_the_true_mean(by_item: bool) -> None:
     generator, clusters, times = np.random.default_rng(5), grouped(20), 60
     within, between, held = 0.0, 0.0, 0
     for _ in range(times):
         clips = np.repeat(generator.normal(0.5, 0.05, 20), 10)
-        found = repeated_score(
-            Given, list((clips + generator.normal(0, 0.3, (3, 200)))[:, :, None]), clusters
-        )
+        values = clips + generator.normal(0, 0.3, (3, 200))
+        found = repeated_score(Given, list(values[:, :, None]), clusters, by_item)
         assert found.interval is not None
         within += found.within**2 / times
         between += (found.between or 0.0) ** 2 / times

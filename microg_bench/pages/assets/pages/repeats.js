@@ -1,7 +1,7 @@
 "use strict";
 // The page of repeats, and that of paraphrases: charts of scores, and the answers to each request side by side.
 {
-  const { byId, readData, el, textNodes, textBox, number } = microg.dom;
+  const { byId, readData, el, textNodes, textBox, number, scrolled } = microg.dom;
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
 
   const { items, tasks, runs } = readData();
@@ -60,7 +60,7 @@
     const names = Object.keys(item.scores);
     if (!names.length) return null;
     const line = (name) => el("tr", {}, el("th", { scope: "row" }, name), ...item.scores[name].map((value) => el("td", { class: "number" }, number(value, 1))));
-    return el("div", { class: "wide" }, el("table", {},
+    return scrolled("Scores of the answers", "wide", el("table", {},
       el("thead", {}, el("tr", {}, el("td"), ...runs.map((run) => el("th", { scope: "col", class: "number" }, run)))),
       el("tbody", {}, ...names.map(line))));
   }
@@ -89,7 +89,7 @@
     for (const [place, task] of tasks.entries()) {
       byId(`charts-${place}`).append(...task.metrics.map(({ name, rows }) => el("figure", {},
         el("figcaption", {}, name),
-        el("div", {}, microg.charts.forest({ rows, label: "score less the mean, ×100", described: `${name}: ${rows.length - 1} scores around their mean` })))));
+        scrolled(`Chart of ${name}`, "", microg.charts.forest({ rows, label: "score less the mean, ×100", described: `${name}: ${rows.length - 1} scores around their mean` })))));
     }
   }
 
