@@ -109,7 +109,7 @@ def evaluate(
     Args:
         model: name of a model, ``ENGINE:NAME``, or an adapter's .py file.
         data: ``sample``, ``microg-4m``, a folder, an annotation file, or a loaded dataset.
-        tasks: ``caption``, ``vqa`` or both.
+        tasks: ``caption``, ``vqa``, ``har``, or several of them.
         run: the folder of the runs, one below it for each task; None takes one below ``runs/`` that is the
             same for the same options.
         progress: ``"rich"`` shows a bar on standard error, None shows nothing; or a callback of your own.
@@ -352,6 +352,8 @@ def score(
         cards, errors = score_runs(path, chosen, data, progress, reparse, model)
         raise_all(errors)
         return list(cards.values())
+    if task == HAR:
+        raise UsageError("detections of actions are scored by `microg-bench har score`", item="--task")
     if task is None:
         raise UsageError("give the task of the predictions: caption or vqa", item="--task")
     dataset = data if isinstance(data, Dataset) else load(data)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_report
-from microg_bench.cli.options import ASKING, SCORING, with_options
+from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
 from microg_bench.cli.run import DryRun, Yes, finish
 from microg_bench.paraphrases import PARAPHRASES_FILE, REFUSED, TABLE_FILE, preview_paraphrases
 from microg_bench.paraphrases import paraphrase as ask
@@ -14,7 +14,7 @@ from microg_bench.plots.repeats import draw_paraphrases
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
-OPTIONS = [name for name in (*ASKING, *SCORING) if name not in REFUSED]
+OPTIONS = [name for name in (*ASKING, *SCORING) if name not in (*REFUSED, *OF_PERSONS)]
 
 EPILOG = """Examples:
 

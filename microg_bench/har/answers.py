@@ -32,7 +32,7 @@ from microg_bench.tasks import Item
 from microg_bench.text import first_line
 
 BASELINE = "blind"  # it gives each action its frequency
-NONE = '{"actions": []}'  # what counts where a request has failed
+NOTHING_NAMED = '{"actions": []}'  # what counts where a request has failed
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +62,10 @@ def score_answers(
 
     Args:
         records: the runs.
-        options: how to score; of these `clusters` counts.
+        options: how to score; of these `clusters` and `action_scores` count.
         data: where the dataset is now; None takes the place that each run was started with.
 
-    Returns:
+    Yields:
         For each run what scoring gives, or the error where it cannot be scored.
     """
     for record in records:
@@ -79,7 +79,7 @@ def _scored(record: RunRecord, options: ScoringOptions, dataset: ActionDataset) 
     items, truth = asked_of(record, dataset)
     held, failures = record.answers, record.failures
     logprobs = _logprobs(record) if options.action_scores == "logprob" else {}
-    said = {name: one.answer for name, one in held.items()} | dict.fromkeys(failures, NONE)
+    said = {name: one.answer for name, one in held.items()} | dict.fromkeys(failures, NOTHING_NAMED)
     detections = as_detections(items, said, file_name(record, dataset), logprobs)
     text = detections_text(detections, shipped_labels())
     detections = replace(detections, sha256=hashlib.sha256(text.encode()).hexdigest())
@@ -104,9 +104,7 @@ def _logprobs(record: RunRecord) -> dict[str, float]:
     """
     found = {name: one.logprob for name, one in record.answers.items() if one.logprob is not None}
     if unknown := record.answers.keys() - found.keys():
-        reason = (
-            f"{len(unknown):,} answers have no log-probability: ask with {flag('logprobs')}, without a cache"
-        )
+        reason = f"{len(unknown):,} answers have no log-probability: ask with {flag('logprobs')}"
         raise RunError(reason, path=record.path)
     return found
 

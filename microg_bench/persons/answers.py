@@ -15,6 +15,7 @@ from microg_bench.dataset.labels import LabelMap, shipped_labels
 from microg_bench.structured import read_json
 
 CHOSEN, OTHER = 1.0, 0.0  # the scores of an action that was named, and of one that was not
+MOST = 1e9  # the greatest score that an answer may give
 
 
 @cache
@@ -55,7 +56,7 @@ def scores_in(answer: str, labels: LabelMap, logprob: float | None = None) -> ND
         raise ValueError("it names no actions")
     found = np.full(len(labels), OTHER)
     for name, score in scores.items():
-        if name not in labels.names or type(score) not in (int, float):
-            raise ValueError("it names something else than an action")
+        if name not in labels.names or type(score) not in (int, float) or not abs(score) <= MOST:
+            raise ValueError("it names something else than an action, or gives it no score")
         found[labels.names.index(name)] = score
     return found

@@ -20,7 +20,7 @@ from microg_bench.video.sampling import FrameSpec
 # Adapters of baselines in earlier versions, which answer as those that are here: names by SHA-256.
 EARLIER = {
     "597eb15617b34459c89aea306f5bfcf76afa1feac8e5a9a3f784f539925b31c8": "nearest-clip",
-    "8bc9a685f8d5f2bee9b5325a1a770fea6c8cf821198fd48a5469c3ca321a5003": "blind",
+    "7599afd801c2a704efb75e3377a4f701f256648e967726249ef704557055f36c": "blind",
 }
 
 

@@ -14,6 +14,7 @@ from microg_bench.video.decode import Frames
 COLOUR = (255, 0, 0)  # of a drawn box, RGB
 WIDTH = 0.008  # of its lines, as a share of the frame's shorter side; at least 2 pixels
 MARGIN = 0.1  # on each side of a box that frames are cut to, as a share of the box's width and height
+LEAST = 64  # pixels of width and height that frames are cut to, as far as they have them
 Pixels = NDArray[np.uint8]
 
 
@@ -39,9 +40,15 @@ def _with_box(pixels: Pixels, corners: tuple[float, float, float, float]) -> Pix
 def _cut(pixels: Pixels, corners: tuple[float, float, float, float]) -> Pixels:
     """What is in the box and in its margin, as far as the frame goes."""
     x1, y1, x2, y2 = corners
-    wide, tall = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
+    height, width = pixels.shape[1:3]
+    wide, tall = _margin(x2 - x1, width), _margin(y2 - y1, height)
     left, top, right, bottom = _edges(pixels, (x1 - wide, y1 - tall, x2 + wide, y2 + tall))
     return pixels[:, top:bottom, left:right]
+
+
+def _margin(share: float, side: int) -> float:
+    """The margin of a box that has this share of a side of the frame, as a share of that side, too."""
+    return max(MARGIN * share, (LEAST / side - share) / 2)
 
 
 def _edges(pixels: Pixels, corners: tuple[float, float, float, float]) -> tuple[int, int, int, int]:

@@ -20,6 +20,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.submissions.actions import pack_actions
 from microg_bench.submissions.check import check
 from microg_bench.submissions.pack import pack
+from microg_bench.tables.paper import paper_tables
 from tests.helpers.fault_server import FaultServer
 
 pytestmark = pytest.mark.slow
@@ -227,11 +228,13 @@ def test_a_file_of_ones_own_is_asked_about_whole(tmp_path: Path) -> None:
     assert (card.items, card.har.detections, card.har.groundtruth) == (2, "blind.mine.csv", "mine.csv")
     (again,) = mb.score(tmp_path / "r")
     assert again == card
+    assert card.is_benchmark, "the file is not that of the sample set"
 
 
 def test_part_of_the_clips_is_scored_against_what_is_true_of_them(tmp_path: Path) -> None:
     card = mb.evaluate("blind", "sample", "har", limit=1, run=tmp_path, progress=None)["har"]
     assert (card.items, card.har.counts["true_rows"], card.settings.part) == (1, 2, "1 clips only")
+    assert not card.is_benchmark
 
 
 def test_runs_are_joined_from_shards_and_not_compared_item_by_item(tmp_path: Path) -> None:
@@ -265,3 +268,13 @@ def test_detections_of_a_run_are_a_submission(tmp_path: Path) -> None:
     assert checked.problems == []
     assert checked.actions is not None
     assert checked.actions.values() == RunRecord.read(tmp_path / "har").scorecard.values()
+
+
+def test_the_published_test_split_stands_in_the_table_without_a_mark(shared: Path, tmp_path: Path) -> None:
+    truth = shared / "data" / "har" / "groundtruth_test.csv.xz"
+    card = mb.evaluate("blind", "sample", "har", actions=str(truth), run=tmp_path, progress=None)["har"]
+    (row,) = [line.row for line in paper_tables([card], [], published=False)[0].lines]
+    assert row is not None
+    assert (row.marks, row.values["test_AUROC"]) == ((), pytest.approx(50))
+    assert card.har.map_over_ties[0] < row.values["test_mAP"] < card.har.map_over_ties[1]
+    assert (card.har.counts["videos"], card.fingerprint) == (953, card.settings.fingerprint)

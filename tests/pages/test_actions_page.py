@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import microg_bench as mb
 from microg_bench.dataset.labels import read_groups
+from microg_bench.errors import RunError
 from microg_bench.har import read_label_map
 from microg_bench.har.analysis import JudgedBoxes, count_errors, instead_of_missed, judge
 from microg_bench.har.runs import AVA_ACTIONS, read_run
 from microg_bench.har.scoring import evaluate
 from microg_bench.pages.actions_page import names, write_actions_page
+from microg_bench.pages.run_page import write_run_page
 from microg_bench.persons.keyframes import KeyFrames, load_key_frames
 from microg_bench.progress import Progress
+from microg_bench.runs.record import RunRecord
 from tests.har.run_folders import LABELS, MODEL, random_detections, write_run
 from tests.helpers.browser import accessibility_faults, set_filters, visited
 from tests.helpers.datasets import make_dataset
@@ -422,6 +426,29 @@ def test_ap_has_one_axis_for_all_runs(browser: Browser, written: Path) -> None:
         assert [[text for text in axis if text.isdigit()] for axis in axes] == [
             ["0", "20", "40", "60", "80", "100"]
         ] * 2
+
+
+def test_a_model_that_was_asked_stands_beside_a_network(
+    browser: Browser, key_frames: KeyFrames, runs: list[Path], tmp_path: Path
+) -> None:
+    mb.evaluate("blind", "sample", "har", split="all", run=tmp_path / "asked", progress=None)
+    folders = [tmp_path / "asked" / "har", runs[0]]
+    file = write_actions_page(folders, "sample", out=tmp_path / "page", progress=Progress())
+    with visited(browser, file) as page:
+        names = page.locator("#runs tbody th").all_inner_texts()
+        assert names[0].startswith("Baseline: blind")
+        assert page.locator("#runs tbody tr").first.inner_text().count("asked, drawn") >= 1
+        first = page.locator("#list td[data-column^='Baseline']").filter(has_text="walk").all_inner_texts()
+        said = [text for text in first if "0.56" in text]
+        assert said
+        assert not any("%" in text for text in said), "a score that was said in words is no logit"
+
+
+def test_the_page_of_a_run_is_refused_for_runs_about_persons(tmp_path: Path) -> None:
+    mb.evaluate("blind", "sample", "har", run=tmp_path / "asked", progress=None)
+    record = RunRecord.read(tmp_path / "asked" / "har")
+    with pytest.raises(RunError, match="har report"):
+        write_run_page([record], None, tmp_path / "page", progress=Progress())
 
 
 def test_axe_finds_no_serious_fault(browser: Browser, written: Path) -> None:

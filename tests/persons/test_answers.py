@@ -38,7 +38,8 @@ def test_given_scores_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize(
     "said",
     ["Standing.", "[]", "{}", '{"actions": "walk"}', '{"actions": ["float"]}', '{"actions": [["walk"]]}',
-     '{"scores": {"walk": "much"}}', '{"scores": {"float": 1}}', '{"scores": {"walk": true}}'],
+     '{"scores": {"walk": "much"}}', '{"scores": {"float": 1}}', '{"scores": {"walk": true}}',
+     f'{{"scores": {{"walk": {10**400}}}}}'],
 )  # fmt: skip
 def test_other_answers_are_none(said: str) -> None:
     with pytest.raises(ValueError, match="it "):

@@ -1,7 +1,6 @@
 """The pixels of frames that show which person is meant, against a computation pixel by pixel."""
 
 import math
-from itertools import product
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from microg_bench.records import BoxForm, ShownPerson
 from microg_bench.video.decode import Frames
-from microg_bench.video.persons import COLOUR, MARGIN, WIDTH, with_person
+from microg_bench.video.persons import COLOUR, LEAST, MARGIN, WIDTH, with_person
 from microg_bench.video.transforms import parse_transforms, transformed
 
 BOXES = [
@@ -54,19 +53,26 @@ def test_a_drawn_box_is_a_red_line_inside_its_sides(
 
 
 @pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize(("height", "width"), [(60, 80), (480, 640)])
 def test_a_crop_is_the_box_with_its_margin_as_far_as_the_frame_goes(
-    box: tuple[float, float, float, float],
+    box: tuple[float, float, float, float], height: int, width: int
 ) -> None:
-    given = frames()
+    given = frames(height, width)
     found = with_person(given, shown("crop", box)).pixels
-    wide, tall = MARGIN * (box[2] - box[0]), MARGIN * (box[3] - box[1])
-    left, right = edges(box[0] - wide, box[2] + wide, 80)
-    top, bottom = edges(box[1] - tall, box[3] + tall, 60)
-    expected = np.zeros((3, bottom - top, right - left, 3), np.uint8)
-    for t, y, x in product(range(3), range(top, bottom), range(left, right)):
-        expected[t, y - top, x - left] = given.pixels[t, y, x]
+    wide = max(MARGIN * (box[2] - box[0]), (LEAST / width - (box[2] - box[0])) / 2)
+    tall = max(MARGIN * (box[3] - box[1]), (LEAST / height - (box[3] - box[1])) / 2)
+    left, right = edges(box[0] - wide, box[2] + wide, width)
+    top, bottom = edges(box[1] - tall, box[3] + tall, height)
+    y, x = np.mgrid[:height, :width]
+    inside = (left <= x) & (x < right) & (top <= y) & (y < bottom)
+    expected = given.pixels[:, inside].reshape(3, bottom - top, right - left, 3)
     assert np.array_equal(found, expected)
     assert found.flags.c_contiguous
+
+
+def test_a_small_person_in_the_middle_is_cut_to_the_least_size() -> None:
+    found = with_person(frames(480, 640), shown("crop", (0.5, 0.5, 0.52, 0.51))).pixels
+    assert found.shape == (3, LEAST, LEAST, 3)
 
 
 def test_persons_and_forms_are_told_apart_by_what_was_changed() -> None:
