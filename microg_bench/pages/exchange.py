@@ -17,6 +17,7 @@ ENDINGS: dict[FinishReason, str] = {
     "refusal": "declined by the model",
 }
 TOKENS = ("prompt", "answer", "thoughts")
+MOST_TOKENS = 10**9  # of a response; more cannot be
 
 
 def shapes(
@@ -48,10 +49,13 @@ def _part(part: Any, question: str | None) -> list[str] | int | None:
 
 
 def tokens(said: Response) -> list[int | None]:
-    """The tokens of prompt, answer and thoughts; None where the engine does not tell them."""
-    thoughts, output = said.reasoning_tokens, said.output_tokens
+    """The tokens of prompt, answer and thoughts; None where the engine tells none, or none that can be."""
+    counts = (said.prompt_tokens, said.output_tokens, said.reasoning_tokens)
+    prompt, output, thoughts = (
+        one if one is not None and 0 <= one <= MOST_TOKENS else None for one in counts
+    )
     answer = output if output is None or thoughts is None else max(0, output - thoughts)
-    return [said.prompt_tokens, answer, thoughts]
+    return [prompt, answer, thoughts]
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ which must be that of the prompt that is made again.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from microg_bench.adapters.base import Adapter, Baseline, made_prompt, without_media
 from microg_bench.adapters.registry import find_adapter, is_file, source_sha256
-from microg_bench.errors import MicrogError
+from microg_bench.errors import MicrogError, RunError
+from microg_bench.privacy import outgoing
 from microg_bench.prompts import Template, find_template, shipped_templates
 from microg_bench.records import Prompt, Request
 from microg_bench.runs.budget import CLIP_FPS
@@ -20,8 +22,6 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.runs.start import prompted
 from microg_bench.text import first_line
 from microg_bench.video.decode import Frames
-
-_NOT_AGAIN = "The messages cannot be made again"
 
 
 @dataclass(frozen=True)
@@ -44,50 +44,56 @@ def sent(run: RunRecord, requests: Iterable[Request]) -> Sent:
     time; it has no pixels.
     """
     try:
-        return _made_again(run, list(requests))
+        adapter = _adapter(run)
+        if isinstance(adapter, Baseline):
+            return Sent(why="A baseline asks no model, so it sends no messages.")
+        return Sent(_made_again(run, adapter, list(requests)))
     except MicrogError as error:
-        return Sent(why=f"{_NOT_AGAIN}: {error.reason}.")
+        return Sent(why=f"The messages cannot be made again: {outgoing(error.reason)}.")
 
 
-def _made_again(run: RunRecord, requests: list[Request]) -> Sent:
-    adapter = _adapter(run)
-    if isinstance(adapter, Baseline):
-        return Sent(why="A baseline asks no model, so it sends no messages.")
-    if adapter is None:
-        return Sent(
-            why=f"{_NOT_AGAIN}: the adapter of this run is not installed here, or is another version."
-        )
+def _adapter(run: RunRecord) -> Adapter:
+    """The adapter of the run.
+
+    Raises:
+        RunError: it is a file, is not installed, or was edited.
+    """
+    adapter = None
+    if not is_file(run.settings.model):
+        with suppress(MicrogError):
+            adapter = find_adapter(run.settings.model)
+    if adapter is None or source_sha256(adapter) != run.settings.adapter_sha256:
+        raise RunError("the adapter of this run is not installed here, or is another version")
+    return adapter
+
+
+def _made_again(run: RunRecord, adapter: Adapter, requests: list[Request]) -> dict[str, Prompt]:
+    if any(one.task == "vqa" and one.question is None for one in requests):
+        raise RunError("the questions are not at hand")
     template = _template(run)
-    if template is None:
-        return Sent(why=f"{_NOT_AGAIN}: the prompt of this run is not at hand.")
     try:
         prompts = {one.id: _prompt(run, adapter, template, one) for one in requests}
     except Exception as error:  # an adapter is somebody else's code
-        return Sent(why=f"{_NOT_AGAIN}: the adapter fails ({first_line(error)}).")
+        raise RunError(f"the adapter fails ({first_line(error)})") from error
     if any(_differs(start.get("prompted"), prompts, requests) for start in run.starts):
-        return Sent(why=f"{_NOT_AGAIN}: the adapter now makes another prompt than the one that was sent.")
-    return Sent(prompts)
+        raise RunError("the adapter now makes another prompt than the one that was sent")
+    return prompts
 
 
-def _adapter(run: RunRecord) -> Adapter | None:
-    """The adapter of the run; None where it is a file, is not installed or was edited."""
-    if is_file(run.settings.model):
-        return None
-    try:
-        adapter = find_adapter(run.settings.model)
-    except MicrogError:
-        return None
-    return adapter if source_sha256(adapter) == run.settings.adapter_sha256 else None
+def _template(run: RunRecord) -> Template:
+    """The template of the run: a shipped one, or the file that it was started with.
 
-
-def _template(run: RunRecord) -> Template | None:
-    """The template of the run: a shipped one, or the file that it was started with, if the words are its."""
+    Raises:
+        MicrogError: it is not at hand, or its words are others now.
+    """
     settings = run.settings
     found = [one for one in shipped_templates().values() if one.identity == settings.prompt]
     file = run.options.get("prompt")
     if not found and run.has_journal and isinstance(file, str) and file.endswith(".toml"):
         found = [find_template(settings.task, file)]
-    return next((one for one in found if one.identity == settings.prompt), None)
+    if not found or found[0].identity != settings.prompt:
+        raise RunError("the prompt of this run is not at hand")
+    return found[0]
 
 
 def _prompt(run: RunRecord, adapter: Adapter, template: Template, request: Request) -> Prompt:

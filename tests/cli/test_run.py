@@ -80,6 +80,17 @@ def test_the_same_options_lead_to_the_same_folder_and_other_options_to_another(
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
+def test_a_run_has_a_page_where_it_is_asked_for(data: Path, tmp_path: Path) -> None:
+    for option, page in (("--page", True), ("--no-page", False)):
+        run = tmp_path / option
+        done = bench(
+            "vqa", "--model", "blind", "--data", str(data), "--run", str(run), option, *FAST, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert (run / "page.html").is_file() is page
+    assert "How it was made" in (tmp_path / "--page" / "page.html").read_text()
+
+
 def test_a_folder_made_with_other_settings_is_refused_with_the_setting(data: Path, tmp_path: Path) -> None:
     base = ("caption", "--model", "nearest-clip", "--data", data, "--run", "r", *FAST)
     assert bench(*base, cwd=tmp_path).returncode == 0

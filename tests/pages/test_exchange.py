@@ -9,11 +9,11 @@ import pytest
 
 from microg_bench.adapters.registry import find_adapter, source_sha256
 from microg_bench.dataset.load import load
-from microg_bench.pages.exchange import shapes
+from microg_bench.pages.exchange import shapes, tokens
 from microg_bench.pages.run_page import write_run_page
 from microg_bench.progress import Progress
 from microg_bench.prompts import find_template
-from microg_bench.records import Answer, Image, Message, Prompt, Request, Text, Video
+from microg_bench.records import Answer, Image, Message, Prompt, Request, Response, Text, Video
 from microg_bench.runs.messages import Sent
 from microg_bench.runs.record import RunRecord
 from tests.helpers.browser import accessibility_faults, visited
@@ -103,6 +103,13 @@ def test_histograms_tell_outcomes_apart(browser: Browser, model_run_page: Path) 
         assert tile.locator(".key").inner_text().split("\n") == ["answered: 83", "hit the token limit: 1"]
         words = tile.locator("rect title").all_text_contents()
         assert sum(int(one.split()[0]) for one in words if one.endswith(": hit the token limit")) == 1
+
+
+def test_counts_of_tokens_that_cannot_be_are_not_told() -> None:
+    made = {"id": "a", "text": "x"}
+    assert tokens(Response(**made, prompt_tokens=10**400, output_tokens=-5)) == [None, None, None]
+    assert tokens(Response(**made, prompt_tokens=0, output_tokens=5, reasoning_tokens=9)) == [0, 0, 9]
+    assert tokens(Response(**made, output_tokens=5)) == [None, 5, None]
 
 
 def test_prompts_that_differ_in_the_question_alone_are_kept_once() -> None:

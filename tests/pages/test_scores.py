@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from microg_bench.abstention import Confidence, Share
 from microg_bench.pages.run_page import run_page
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import ScoreEntry
+from microg_bench.slices import SliceDifference, SliceEntry
 from tests.helpers.browser import visited
 
 pytestmark = pytest.mark.heavy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+def test_slices_stand_with_their_intervals_and_differences_and_confidence_with_its_curve(
+    sample_run: Path,
+) -> None:
+    record = RunRecord.read(sample_run / "vqa")
+    differences = {"CIDEr": SliceDifference(value=-3.21, p=0.001, corrected=0.0123)}
+    entry = SliceEntry(
+        items=30, sources=4, scores={"CIDEr": 9.0}, intervals={"CIDEr": (7.5, 11.25)}, differences=differences
+    )
+    half = Share(value=0.5)
+    confidence = Confidence(
+        items=30,
+        right=half,
+        right_from=50.0,
+        risk_coverage=((0.5, 0.25), (1.0, 0.375)),
+        area=half,
+        bins=10,
+        calibration_error=half,
+    )
+    card = record.scorecard
+    assert card.abstention is not None
+    told = card.abstention.model_copy(update={"confidence": confidence})
+    slices = {"action": {"sit <up>": entry}}
+    record.scorecard = card.model_copy(update={"slices": slices, "abstention": told})
+    page = run_page([record], None, [record.item_scores()], {}).decode()
+    for text in ("sit &lt;up&gt;", "7.50 – 11.25", "-3.21, p 0.0123", "1 of 1 slices"):
+        assert text in page
+    assert re.search(r'class="differs">-3.21', page)
+    assert re.search(r"answers kept.*50.0%.*100.0%.*of these wrong.*25.0%.*37.5%", page, re.DOTALL)
 
 
 def test_slices_begin_with_all_items_and_the_baselines(

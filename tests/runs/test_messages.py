@@ -88,6 +88,12 @@ def test_what_cannot_be_made_again_says_why(tmp_path: Path, changed: dict, why: 
     assert not told.prompts and why in told.why
 
 
+def test_messages_are_not_made_without_the_questions(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    told = sent(run, run.requests())
+    assert not told.prompts and "questions are not at hand" in told.why
+
+
 def test_an_adapter_s_file_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text("raise SystemExit('imported')")
