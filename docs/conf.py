@@ -46,7 +46,7 @@ default_role = "code"
 nitpicky = True
 # Names of other packages, and types of ours that are no part of the documented interface.
 # Arrays of text have a type whose name reads as a link: boxes are described in the guide.
-nitpick_ignore_regex = [("py:.*", r"(?!microg_bench\.).*"), ("py:class", r"microg_bench\.har\.boxes\..*")]
+nitpick_ignore_regex = [("py:.*", r"(?!microg_bench\.).*"), ("py:class", r"microg_bench\.persons\.boxes\..*")]
 
 
 def rebased(text: str, origin: Path, page: Path) -> str:
