@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from microg_bench.adapters.base import Baseline
-from microg_bench.adapters.registry import registered
+from microg_bench.adapters.registry import is_generic, registered
 from microg_bench.engines.registry import CLOSED
 from microg_bench.scorecard import Counts, Scorecard, ScoreEntry, ServedModel, Signature
 from microg_bench.tables.published import Access, Facts, PublishedTable
@@ -57,14 +57,15 @@ class OwnRow:
 def text_rows(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) -> list[OwnRow]:
     """The rows of the scorecards of this table's task, then the baselines in them.
 
-    A baseline is shown once for each set of items, and not again where it was run as a model.
+    A baseline is shown once for each set of items, and not again where it was run as a model. Those of a run
+    that is not complete are left out: they were scored on what its model answered alone.
     """
     own = [card for card in cards if card.task == table.facts.task]
     rows = [card_row(table, facts, card) for card in own]
     below: dict[tuple[object, ...], OwnRow] = {}
     unsigned = ScoreEntry()
     for card, row in zip(own, rows, strict=True):
-        for name, entry in card.baselines.items():
+        for name, entry in card.baselines.items() if card.complete else ():
             key, labels = (name, row.marks), (entry.title, "0")
             scores = {
                 metric: ScoreEntry(value=value, signature=row.scores.get(metric, unsigned).signature)
@@ -116,12 +117,17 @@ def fault_of(facts: Facts, score: str, signature: Signature | None) -> str:
 
 
 def access_of(card: Scorecard, published: Access | None = None) -> Access:
-    """Open or closed, or a baseline; as published where that is known."""
+    """Open or closed, or a baseline; as published where that is known, empty where nobody can tell.
+
+    What a server calls by some name, as a gateway does, may be anything.
+    """
     engine = card.settings.engine if card.settings else None
     if card.model and card.model.name in _baseline_names() and engine == "function":
         return "baseline"
     if published is not None:
         return published or "open"
+    if card.settings and is_generic(card.settings.model) and engine == "server":
+        return ""
     return "closed" if engine in CLOSED else "open"
 
 

@@ -65,6 +65,14 @@ def test_the_engine_tells_open_from_closed(engine: str, access: str) -> None:
     assert rows(with_settings(ours("New"), engine=engine))[0].access == access
 
 
+def test_what_a_server_calls_by_some_name_is_neither() -> None:
+    assert rows(with_settings(ours("New"), engine="server", model="server:new"))[0].access == ""
+
+
+def test_baselines_of_a_run_that_is_not_complete_are_left_out() -> None:
+    assert [row.access for row in rows(ours("Mine", status="incomplete"))] == ["open"]
+
+
 def test_a_baseline_that_was_run_as_a_model_stands_once_as_a_baseline() -> None:
     model = ModelEntry(name="blind", title="Baseline: blind", frame_count=0)
     found = rows(ours(model=model), ours("Other"))
@@ -90,7 +98,7 @@ def test_a_run_of_some_clips_is_marked() -> None:
 
 
 def test_all_that_sets_a_row_apart_is_told() -> None:
-    (row, _) = rows(ours(protocol="coco", fingerprint="e" * 64, status="incomplete: 1 requests failed"))
+    (row,) = rows(ours(protocol="coco", fingerprint="e" * 64, status="incomplete: 1 requests failed"))
     assert row.marks == (
         "protocol coco, where the published numbers have paper",
         "dataset refs with 90 items (fingerprint eeeeeeeeeeee), not the references of the paper",
