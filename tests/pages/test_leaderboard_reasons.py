@@ -1,4 +1,4 @@
-"""What the leaderboard says of what it cannot show: scores that no row has, differences that nothing tells."""
+"""What the leaderboard says of scores that no row has, and of differences that cannot be told."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@
   }
 
   const NARROW = matchMedia("(max-width: 46rem)").matches; // a phone: drawn as wide as it is shown, so that text stays legible
-  const WIDE = NARROW ? 370 : 560, HIGH = 300, LEFT = 44, RIGHT = NARROW ? 104 : 150, TOP = 10, BOTTOM = 34;
+  const WIDE = NARROW ? 370 : 560, HIGH = 300, LEFT = 44, RIGHT = NARROW ? 104 : 120, TOP = 10, BOTTOM = 34;
   const LETTER = 6.2; // how wide one is drawn
 
   function step(span, count) {
