@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from microg_bench.metrics import METRICS
 from microg_bench.pages.details import COLUMNS, Json, baseline_details, own_details, published_details
 from microg_bench.pages.entries import Entry
 from microg_bench.pages.headings import explanations
@@ -10,6 +12,7 @@ from microg_bench.progress import Progress
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, Counts, Scorecard, ScoreEntry
 from microg_bench.scoring.compare import Comparison, compare
+from microg_bench.scoring.intervals import smallest_corrected
 from microg_bench.tables.har_rows import action_rows, asked_rows
 from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
 from microg_bench.tables.rows import OwnRow, card_row, text_rows
@@ -137,7 +140,7 @@ def row_json(row: OwnRow, columns: Sequence[str]) -> Json:
         "labels": list(row.labels),
         "access": row.access,
         "values": [rounded(one.value) for one in scores],
-        "missing": [why_missing(one) for one in scores],
+        "missing": [why_missing(one, name) for name, one in zip(columns, scores, strict=True)],
         "bounds": [_bounds(*(one.interval or ())) for one in scores],
         "signatures": [one.signature.long() if one.signature else "" for one in scores],
         "faults": [row.faults.get(name, "") for name in columns],
@@ -148,9 +151,12 @@ def row_json(row: OwnRow, columns: Sequence[str]) -> Json:
     }
 
 
-def why_missing(score: ScoreEntry) -> str:
-    """Why there is no value; empty where there is one."""
-    return "" if score.value is not None else first_line(score.unavailable or "It was not computed.")
+def why_missing(score: ScoreEntry, name: str) -> str:
+    """Why there is no value under a score of this name; empty where there is one."""
+    if score.value is not None:
+        return ""
+    command = f": microg-bench score RUN --metrics {name}" if name in METRICS else ""
+    return first_line(score.unavailable or f"not scored under {name}{command}")
 
 
 def _counted(counts: Counts) -> str:
@@ -218,24 +224,28 @@ def _highest(name: str, entries: Sequence[Entry]) -> list[RunRecord]:
 def pairs_of(pairs: Sequence[Comparison], pages: Mapping[Path, str]) -> Json:
     """The comparisons of the rows of a board, by metric: the pages of the rows, and a line for each pair.
 
-    A line holds the places of both pages, the difference, the bounds of its interval, and its p-value.
+    A line holds the places of both pages, the difference, the bounds of its interval, its p-value, and the
+    place in `families` of what is corrected together: source videos, pairs, and the smallest p-value after
+    the correction.
     """
     found: dict[str, Json] = {}
     for one in pairs:
         if one.first.path not in pages or one.second.path not in pages:
             continue
-        own = found.setdefault(one.metric, {"pages": [], "lines": []})
+        own = found.setdefault(one.metric, {"pages": [], "families": [], "lines": []})
         places = [_place(own["pages"], pages[run.path]) for run in (one.first, one.second)]
         bounds = _bounds(*(one.difference.interval or ())) or [None, None]
-        own["lines"].append([*places, rounded(one.difference.value), *bounds, one.corrected])
+        count = one.difference.clusters
+        family = _place(own["families"], [count, one.pairs, smallest_corrected(count, one.pairs)])
+        own["lines"].append([*places, rounded(one.difference.value), *bounds, one.corrected, family])
     return found
 
 
-def _place(pages: list[str], page: str) -> int:
-    """The place of a page in the list, to which it is added where it is not there yet."""
-    if page not in pages:
-        pages.append(page)
-    return pages.index(page)
+def _place(known: list[Any], one: object) -> int:
+    """The place of one in a list, to which it is added where it is not there yet."""
+    if one not in known:
+        known.append(one)
+    return known.index(one)
 
 
 def _har_board(table: PublishedTable, facts: Facts, own: Sequence[OwnRow]) -> Json:

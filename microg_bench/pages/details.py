@@ -10,6 +10,7 @@ from microg_bench.engines.registry import CLOSED
 from microg_bench.pages.entries import Entry
 from microg_bench.runs.budget import dollars_words, find_price
 from microg_bench.settings import Settings
+from microg_bench.tables.on_board import significant
 from microg_bench.tables.published import Facts
 
 Json = dict[str, Any]
@@ -72,7 +73,7 @@ def own_details(entry: Entry) -> Json:
         ),
         "date": _date(entry),
         "cost": _told(entry.dollars, dollars_words, _why_free(settings)),
-        "latency": _told(entry.seconds, _seconds_words, "The engine told no time of its own answers."),
+        "latency": _told(entry.seconds, significant, "The engine told no time of its own answers."),
         "counts": _value(answered, counts.answered),
     }
 
@@ -130,11 +131,6 @@ def _why_free(settings: Settings) -> str:
     if find_price(settings.engine, settings.checkpoint) is None:
         return "No list price of this model is known."
     return "The answers tell no tokens."
-
-
-def _seconds_words(seconds: float) -> str:
-    """Seconds, with more digits for what is fast."""
-    return f"{seconds:,.2f}" if seconds >= 0.1 else f"{seconds:.4f}"
 
 
 def _date(entry: Entry) -> Json:

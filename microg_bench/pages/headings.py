@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 
 from microg_bench.scoring.probes import PROBES
+from microg_bench.tables.on_board import CLIPS
 
 _ABOUT = {
     "Model": "What answered; the name leads to all its answers. Baselines answer without a model.",
     "#f": "How many frames of a clip the model was shown at most; clip where it was sent the whole file.",
+    CLIPS: "How many clips were measured. Times of few clips vary more, and other clips may take longer.",
     "CIDEr": "Agreement with the references in phrases of one to four words; rare phrases count more.",
     "BLEU-1": "Precision of words, over all answers together.",
     "BLEU-2": "Precision of phrases of up to two words, over all answers together.",

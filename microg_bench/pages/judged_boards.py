@@ -68,7 +68,7 @@ def _row(row: JudgedRow, table: PublishedTable, entry: Entry, page: str, benchma
     return {
         **own,
         "values": [rounded(score.value) for score in scores],
-        "missing": [why_missing(score) for score in scores],
+        "missing": [why_missing(score, f"{name}, judged") for name, score in one.scores.items()],
         "bounds": [score.interval and [rounded(bound) for bound in score.interval] for score in scores],
         "signatures": [one.signature.long() for _ in scores],
         "faults": ["" for _ in scores],

@@ -5,12 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench.errors import MicrogError
-from microg_bench.pages.boards import own_row, rounded
+from microg_bench.pages.boards import own_row
 from microg_bench.pages.entries import Entry
+from microg_bench.pages.headings import explanations
 from microg_bench.records import TaskName
 from microg_bench.runs.cost import QUANTITIES
 from microg_bench.scorecard import NO_BENCHMARK
-from microg_bench.tables.on_board import OnBoardRow, OnBoardTable, on_board_tables
+from microg_bench.tables.on_board import (
+    CLIPS,
+    OnBoardRow,
+    OnBoardTable,
+    as_shown,
+    on_board_tables,
+    quantity_words,
+)
 from microg_bench.tables.published import PublishedTable, read_facts, read_published
 from microg_bench.tasks import TASKS
 
@@ -35,12 +43,13 @@ def on_board_boards(entries: Sequence[Entry], pages: Sequence[str]) -> tuple[lis
 
 
 def _board(one: OnBoardTable, table: PublishedTable, rows: Mapping[Path, tuple[Entry, str]]) -> Json:
-    first = one.first
+    first, labels = one.first, [*table.facts.headings, CLIPS]
+    meanings = {quantity.name: quantity.meaning for quantity in QUANTITIES}
     return {
         "title": f"{TASKS[one.task].title}, on board",
-        "labels": list(table.facts.headings),
+        "labels": labels,
         "columns": [*one.metrics, *(quantity.name for quantity in QUANTITIES)],
-        "explanations": {quantity.name: quantity.meaning for quantity in QUANTITIES},
+        "explanations": {**explanations([*labels, *one.metrics]), **meanings},
         "lower": [quantity.name for quantity in QUANTITIES if quantity.lower],
         "told": "",
         "about": _ABOUT,
@@ -68,10 +77,14 @@ def _row(row: OnBoardRow, one: OnBoardTable, table: PublishedTable, entry: Entry
     none: list[None] = [None] * len(QUANTITIES)
     empty = [""] * len(QUANTITIES)
     whys = [row.measurement.unknown.get(quantity.field, "") for quantity in QUANTITIES]
+    values = [quantity.of(row.measurement) for quantity in QUANTITIES]
+    texts = [quantity_words(quantity, row.measurement) for quantity in QUANTITIES]
     return {
         **own,
-        "values": [*own["values"], *(rounded(quantity.of(row.measurement)) for quantity in QUANTITIES)],
-        "missing": [*(row.score(name).unavailable or "" for name in one.metrics), *whys],
+        "labels": [*own["labels"], str(row.measurement.clips)],
+        "values": [*own["values"], *(None if value is None else as_shown(value) for value in values)],
+        "texts": [*(None for _ in one.metrics), *texts],
+        "missing": [*own["missing"], *whys],
         "bounds": [*own["bounds"], *none],
         "signatures": [*own["signatures"], *empty],
         "faults": [*own["faults"], *empty],

@@ -62,13 +62,15 @@ def _panels(one: OnBoardTable, metric: str) -> list[Quantity]:
 
 
 def _points(one: OnBoardTable, metric: str, quantity: Quantity) -> list[tuple[float, float] | None]:
-    """The quantity and the score of each row; None where one of them is not known."""
+    """The quantity and the score of each row, as tables show it; None where one of them is not known."""
     pairs = [(quantity.of(row.measurement), row.score(metric).value) for row in one.rows]
-    return [None if x is None or y is None else (x, y) for x, y in pairs]
+    return [None if x is None or y is None else (x, round(y, 2)) for x, y in pairs]
 
 
 def _draw(one: OnBoardTable, metric: str, panels: Sequence[Quantity], path: Path) -> list[Path]:
-    names = labels([row.card for row in one.rows])
+    titles = labels([row.card for row in one.rows])
+    clips = [row.measurement.clips for row in one.rows]
+    names = [f"{title} ({count:,} clips)" for title, count in zip(titles, clips, strict=True)]
     across = min(len(panels), MOST_IN_A_ROW)
     down = -(-len(panels) // across)
     with canvas() as figure:

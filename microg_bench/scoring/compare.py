@@ -22,13 +22,14 @@ from microg_bench.text import unknown
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of a pair of runs; `corrected` is the p-value after Holm, over all pairs of this metric."""
+    """One metric of a pair of runs; `corrected` is the p-value after Holm, over all its `pairs` of runs."""
 
     metric: str
     first: RunRecord
     second: RunRecord
     difference: Difference
     corrected: float | None
+    pairs: int
 
 
 def compare(
@@ -85,7 +86,7 @@ def pairwise(
     known = [one.p for one in found if one.p is not None]
     corrected = iter(holm(known))
     return [
-        Comparison(name, a, b, one, None if one.p is None else next(corrected))
+        Comparison(name, a, b, one, None if one.p is None else next(corrected), len(found))
         for (a, b), one in zip(combinations((run for run, _ in systems), 2), found, strict=True)
     ]
 

@@ -28,6 +28,7 @@ BLOCK = 500  # resamples, exchanges or flips that are worked on at a time, for t
 _STEP = 1e-5  # share by which a sum is moved to find its slope
 _NO_ERROR = 1e-6  # points of score; below it is only rounding
 TIE = 1e-9  # points by which two values that are equal may be apart
+SHOWN = 0.005  # points; a smaller difference is shown as 0.00, and counts as none
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,8 @@ def paired(
 
     The interval is that of `interval`, from the same resamples of both systems. The p-value is that of a
     two-sided randomisation test that exchanges the systems' statistics of whole clusters (Noreen 1989): the
-    share of the `exchanges` whose difference is at least as large.
+    share of the `exchanges` whose difference is at least as large. It is 1 where the difference is below
+    `SHOWN`, since no reader can see such a difference.
 
     Args:
         metric: whose statistics they are.
@@ -279,7 +281,7 @@ def paired_all(
     return [
         Difference(value, None, None, clusters.count)
         if np.isnan(value)
-        else Difference(value, cut(reach, -width, width), p, clusters.count)
+        else Difference(value, cut(reach, -width, width), 1.0 if abs(value) < SHOWN else p, clusters.count)
         for value, reach, p in zip(values, reaches, p_values, strict=True)
     ]
 
@@ -342,6 +344,11 @@ def tries_of(pairs: int, resamples: int = RESAMPLES) -> int:
 def smallest_p(clusters: int, tries: int = RESAMPLES) -> float:
     """The smallest p-value that `paired` can give: to exchange no cluster is like exchanging all."""
     return 2 / 2**clusters if clusters <= EXACT else 1 / (1 + tries)
+
+
+def smallest_corrected(clusters: int, pairs: int) -> float:
+    """The smallest p-value of so many pairs after Holm's correction; from 0.05, no difference can be told."""
+    return min(1.0, pairs * smallest_p(clusters, tries_of(pairs)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

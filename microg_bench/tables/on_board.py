@@ -13,6 +13,8 @@ from microg_bench.tables.markdown import table
 from microg_bench.tasks import TASKS
 from microg_bench.text import markdown
 
+CLIPS = "clips measured"  # the heading of their number
+
 
 @dataclass(frozen=True)
 class OnBoardRow:
@@ -33,7 +35,7 @@ class OnBoardRow:
 
     def score(self, metric: str) -> ScoreEntry:
         """Its score by a metric, without a value where there is none."""
-        return self.card.scores.get(metric, ScoreEntry(unavailable="not scored by it"))
+        return self.card.scores.get(metric, ScoreEntry())
 
     def notes(self) -> Iterator[str]:
         """What a reader must know of its values, a line each."""
@@ -107,10 +109,11 @@ def front(points: Sequence[tuple[float, float]], lower: bool) -> list[int]:
     """The places of the points that no other is better than: their Pareto front, in the order of x.
 
     A point (x, y) is worse than another that is at least as good in both and better in one. A high y is good,
-    and a low x where `lower`, else a high x. Of equal points all are on the front.
+    and a low x where `lower`, else a high x. Of equal points all are on the front. Points are compared as
+    tables show them: x with three significant digits, y with two decimals.
     """
     sign = -1 if lower else 1
-    good = [(sign * x, y) for x, y in points]
+    good = [(sign * as_shown(x), round(y, 2)) for x, y in points]
     best = [
         place
         for place, one in enumerate(good)
@@ -123,6 +126,11 @@ def quantity_words(quantity: Quantity, one: Measurement) -> str:
     """A value with three significant digits; n/a where there is none."""
     value = quantity.of(one)
     return "n/a" if value is None else significant(value)
+
+
+def as_shown(value: float) -> float:
+    """The number that `significant` shows."""
+    return float(significant(value).replace(",", ""))
 
 
 def significant(value: float) -> str:
@@ -139,17 +147,19 @@ def to_markdown(one: OnBoardTable) -> str:
     rows = [
         [
             markdown(row.card.title),
+            f"{row.measurement.clips:,}",
             *(_score(row.score(name)) for name in one.metrics),
             *(quantity_words(quantity, row.measurement) for quantity in QUANTITIES),
         ]
         for row in one.rows
     ]
+    headings = [CLIPS, *one.metrics, *columns]
     sample = [] if one.first.is_benchmark else [f"**{NO_BENCHMARK.capitalize()}.**", ""]
     lines = [
         markdown(one.title),
         "",
         *sample,
-        *table(["Model", *one.metrics, *columns], rows, "l" + "r" * (len(one.metrics) + len(columns))),
+        *table(["Model", *headings], rows, "l" + "r" * len(headings)),
         "",
         "- asked one request at a time, after a warm-up",
         *(f"- {markdown(row.card.title)}: {markdown(note)}" for row in one.rows for note in row.notes()),

@@ -61,6 +61,8 @@ def test_of_too_many_rows_the_highest_are_compared(
 
 def test_a_missing_score_says_why_and_no_zero_has_a_sign() -> None:
     scores = {"a": ScoreEntry(unavailable="no Java\nfound"), "b": ScoreEntry(value=-0.00001)}
-    row = boards.row_json(OwnRow("", ("M",), "open", scores), ["a", "b", "c"])
-    assert row["missing"] == ["no Java", "", "It was not computed."]
-    assert json.dumps(row["values"]) == "[null, 0.0, null]"
+    row = boards.row_json(OwnRow("", ("M",), "open", scores), ["a", "b", "CIDEr", "test mAP"])
+    assert row["missing"][:2] == ["no Java", ""]
+    assert row["missing"][2].endswith("microg-bench score RUN --metrics CIDEr")
+    assert "RUN" not in row["missing"][3] and row["missing"][3].endswith("test mAP")
+    assert json.dumps(row["values"]) == "[null, 0.0, null, null]"

@@ -13,11 +13,11 @@ from microg_bench.pages.entries import read_entries
 from microg_bench.pages.leaderboard import build
 from microg_bench.pages.on_board_boards import on_board_boards
 from microg_bench.progress import Progress
-from microg_bench.runs.cost import COST_FILE, QUANTITIES, add_measurement
+from microg_bench.runs.cost import COST_FILE, QUANTITIES, Delay, PeakMemory, add_measurement
 from microg_bench.runs.record import RunRecord
 from microg_bench.tables.gather import gather
 from tests.helpers.browser import visited
-from tests.helpers.measured import GPU, make_measurement
+from tests.helpers.measured import GIB, GPU, make_measurement
 from tests.pages.conftest import HOSTILE
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ def runs(sample_run: Path, tmp_path: Path) -> Path:
     for hardware in (GPU, STRANGE):
         add_measurement(
             RunRecord.read(folder / "vqa"),
-            make_measurement(hardware, weights=None, unknown={"weights": HOSTILE}),
+            make_measurement(
+                hardware,
+                first_token=Delay(median=0.5, p95=0.04751, requests=20),
+                memory=PeakMemory(process=1, allocated=1, reserved=round(0.001430 * GIB)),
+                weights=None,
+                unknown={"weights": HOSTILE},
+            ),
         )
     return folder
 
@@ -48,12 +54,14 @@ def test_a_board_is_of_one_task_and_one_kind_of_hardware(runs: Path) -> None:
     assert board["columns"][-len(QUANTITIES) :] == [one.name for one in QUANTITIES]
     assert set(board["lower"]) == {one.name for one in QUANTITIES} - {"tokens/s"}
     ((row,),) = (group["rows"] for group in board["groups"])
-    assert row["values"][-6:] == [0.5, 0.75, 40.0, 6.0, 5.0, None]
+    assert row["values"][-6:] == [0.5, 0.0475, 40.0, 6.0, 0.00143, None]
+    assert row["texts"][-6:] == ["0.5", "0.0475", "40", "6", "0.00143", "n/a"]
+    assert row["labels"][-1] == "20"
     width = len(board["columns"])
     lists = ("values", "missing", "bounds", "signatures", "faults")
     assert {len(row[name]) for name in lists} == {width}
     assert row["missing"][-2] == "" and row["missing"][-1]
-    assert board["explanations"].keys() == {one.name for one in QUANTITIES}
+    assert board["explanations"].keys() == {*board["labels"], *board["columns"]}
     assert board["warning"] and not row["ranked"]  # of the sample set
 
 
@@ -73,4 +81,6 @@ def test_hostile_hardware_stays_text(runs: Path, tmp_path: Path, browser: Browse
         for name in names:
             page.select_option("#protocol", label=name)
             assert page.locator("#board tbody tr td").count() > len(QUANTITIES)
+            if name.startswith("Board GPU"):
+                assert "0.00143" in page.locator("#board .value").all_inner_texts()
         assert page.title() != "broken"

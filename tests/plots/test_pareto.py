@@ -31,8 +31,8 @@ def test_each_hardware_has_its_chart(tmp_path: Path) -> None:
     ]
     words = svg_words(tmp_path / "out" / f"{stems[1]}.svg")
     assert {
-        "A",
-        "B",
+        "A (20 clips)",
+        "B (20 clips)",
         "CIDEr, ×100",
         "peak memory, GiB (lower is better)",
         "tokens/s (higher is better)",
@@ -71,11 +71,14 @@ def test_the_front_is_filled_and_a_step_for_each_model(
     panels = {axes.get_xlabel().split(" (")[0]: axes for axes in drawn[0].axes if axes.get_visible()}
     tokens = {line.get_label(): line for line in panels["tokens/s"].lines[1:]}
     filled = {name for name, line in tokens.items() if line.get_markerfacecolor() == line.get_color()}
-    assert filled == {"A", "C"}
+    assert filled == {"A (20 clips)", "C (20 clips)"}
     assert list(panels["tokens/s"].lines[0].get_xdata()) == [1.0, 40.0]
     assert panels["s/clip"].get_xscale() == "log"
-    assert {line.get_label() for line in panels["weights, GiB"].lines} >= {"B", "C"}
-    assert "A" not in {line.get_label() for line in panels["weights, GiB"].lines}
+    assert {line.get_label() for line in panels["weights, GiB"].lines} >= {
+        "B (20 clips)",
+        "C (20 clips)",
+    }
+    assert "A (20 clips)" not in {line.get_label() for line in panels["weights, GiB"].lines}
     assert crowded(drawn[0]) == []
 
 

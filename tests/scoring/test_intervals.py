@@ -19,6 +19,7 @@ from microg_bench.scoring.intervals import (
     paired,
     paired_all,
     resample,
+    smallest_corrected,
     smallest_p,
     tries_of,
     with_sample,
@@ -247,6 +248,19 @@ def test_the_p_value_is_scipys_permutation_test() -> None:
     )
     assert found.p == pytest.approx(theirs.pvalue, abs=0.01)
     assert found.value == pytest.approx(100 * theirs.statistic)
+
+
+def test_a_difference_that_is_shown_as_zero_is_none() -> None:
+    """All of twelve sources score higher: by 1e-14 points, by less than can be seen, and by what is shown."""
+    base = np.full(12, 0.2)
+    found = [paired(MEAN, column(base + gap), column(base), alone(12)).p for gap in (1e-16, 4e-5, 6e-5)]
+    assert found == [1.0, 1.0, smallest_p(12)]
+
+
+@pytest.mark.parametrize(("clusters", "pairs", "least"), [(7, 10, 0.15625), (7, 1, 0.015625), (1, 1, 1.0)])
+def test_the_smallest_p_after_the_correction(clusters: int, pairs: int, least: float) -> None:
+    assert smallest_corrected(clusters, pairs) == least
+    assert smallest_corrected(18, 780) < 0.025
 
 
 def test_holm_steps_down() -> None:

@@ -19,6 +19,8 @@ from tests.helpers.measured import CPU, GIB, GPU, make_measurement, measured_run
         ([(1, 5), (2, 6), (3, 6), (2, 4)], False, [2]),
         ([(1, 9), (2, 6), (3, 7)], False, [0, 2]),
         ([(2, 6), (1, 5), (2, 6)], True, [1, 0, 2]),  # equal points are both on it
+        ([(2, 2.7e-12), (1, 0.0)], True, [1]),  # scores that are shown alike are equal
+        ([(1.001, 6), (1.0, 5)], True, [0]),  # and so are times
     ],
 )
 def test_no_point_is_better_than_one_of_the_front(
@@ -60,6 +62,7 @@ def test_a_table_tells_values_and_why_there_is_none(tmp_path: Path) -> None:
     runs = [measured_run(tmp_path / "a", known, title="A|<b>"), measured_run(tmp_path / "b", bare, title="B")]
     ((one,), _) = on_board_tables(runs)
     text = to_markdown(one)
+    assert "| Model | clips measured |" in text and "| 20 |" in text
     rows = [line.split(" | ")[-6:] for line in text.splitlines() if line.startswith(("| A", "| B"))]
     assert rows[0] == ["0.5", "0.75", "40", "6", "5", "2 |"]
     assert rows[1][2] == "n/a"

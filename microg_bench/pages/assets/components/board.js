@@ -27,14 +27,18 @@
     return (row) => { const text = row.labels[place]; return text !== "" && !isNaN(text) ? Number(text) : text.toLowerCase(); };
   }
 
+  // A value as it is shown: with two decimals, or as its row has the words.
+  const shownText = (row, place) => row.texts?.[place] ?? number(row.values[place]);
+
   // 1 for the best and 2 for the second best of each score, as shown, among rows that are ranked: the highest, but for
   // the scores in `lower`. A score with another signature than the published one takes no part.
   function ranks(rows, { columns: scores, lower }) {
     return scores.map((name, place) => {
       const counts = (row) => row.ranked && !row.faults[place] && row.values[place] !== null;
-      const shown = rows.filter(counts).map((row) => number(row.values[place]));
+      const rankedBy = (row) => row.texts?.[place] ? row.values[place] : Number(number(row.values[place]));
+      const shown = rows.filter(counts).map(rankedBy);
       const top = [...new Set(shown)].sort((a, b) => (lower.includes(name) ? a - b : b - a)).slice(0, 2);
-      return (row) => shown.length < 2 || !counts(row) ? 0 : 1 + top.indexOf(number(row.values[place]));
+      return (row) => shown.length < 2 || !counts(row) ? 0 : 1 + top.indexOf(rankedBy(row));
     });
   }
 
@@ -54,10 +58,12 @@
 
   const NEITHER = ["≈", "no significant difference"], HIGHER = ["▲", "significantly higher"], LOWER = ["▼", "significantly lower"];
 
+  const UNTESTED = ["?", "cannot be tested"];
+
   // Whether a score differs from that of the row that is compared with the others.
-  function mark({ value, p }) {
+  function mark({ value, p, least }) {
     const significant = p !== null && p < 0.05, beyond = value > 0 ? HIGHER : LOWER;
-    const [sign, words] = significant ? beyond : NEITHER;
+    const [sign, words] = least >= 0.05 ? UNTESTED : significant ? beyond : NEITHER;
     return el("span", { class: "mark", role: "img", "aria-label": words }, sign);
   }
 
@@ -74,7 +80,7 @@
     }
     const found = against && row.page && row !== against.row ? against.find(name)(row.page, against.row.page) : undefined;
     if (found) cell.append(mark(found));
-    cell.append(el("span", { class: "value" }, number(value)));
+    cell.append(el("span", { class: "value" }, shownText(row, place)));
     if (board.signed) cell.append(microg.charts.gapBar(value, top[place]));
     else if (row.page || bounds) cell.append(microg.charts.scoreBar(value, bounds, top[place]));
     return explain(cell, told(interval(bounds), found && gap(found, against.row.labels[0]), row.signatures[place]));
@@ -105,7 +111,7 @@
   function groupBody(board, group, shown, notes, look) {
     const rank = ranks(group.rows, board);
     const lines = group.rows.map((row) => el("tr", { class: row === look.against?.row ? `${group.kind} chosen` : group.kind },
-      nameCell(row, row.notes.map((note) => notes.indexOf(note) + 1)),
+      nameCell(row, row.notes.map((note) => notes.indexOf(note) + 1).sort((a, b) => a - b)),
       ...rowCells(board, row, shown, { ...look, rank })));
     const title = group.source ? `${group.title}: ${group.source}` : group.title;
     return el("tbody", { "data-kind": group.kind }, el("tr", {}, el("th", { colspan: shown.length, scope: "rowgroup" }, title)), ...lines);

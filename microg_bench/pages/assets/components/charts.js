@@ -75,7 +75,9 @@
       svg("path", { class: "whisker", d: "M50 0V10" }));
   }
 
-  const WIDE = 560, HIGH = 300, LEFT = 44, RIGHT = 120, TOP = 10, BOTTOM = 34;
+  const NARROW = matchMedia("(max-width: 46rem)").matches; // a phone: drawn as wide as it is shown, so that text stays legible
+  const WIDE = NARROW ? 370 : 560, HIGH = 300, LEFT = 44, RIGHT = NARROW ? 104 : 120, TOP = 10, BOTTOM = 34;
+  const LETTER = 6.2; // how wide one is drawn
 
   function step(span, count) {
     const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
@@ -108,7 +110,7 @@
 
   // Where the name of a point can stand: right of it, else left; null where it would lie on another name or point.
   function freeBox(text, x, y, taken) {
-    const width = 6.2 * text.length;
+    const width = LETTER * text.length;
     const apart = (box, other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom;
     return [x + 8, x - 8 - width]
       .map((left) => ({ left, right: left + width, top: y - 5, bottom: y + 5 }))
@@ -145,7 +147,7 @@
     let last = Infinity;
     const names = [...lines].sort((a, b) => a.y - b.y).map((line) => {
       last = Math.min(y(line.y) + 4, last - 12);
-      return svg("text", { x: WIDE - RIGHT + 5, y: last }, short(line.name, 20));
+      return svg("text", { x: WIDE - RIGHT + 5, y: last }, short(line.name, Math.floor((RIGHT - 5) / LETTER)), svg("title", {}, line.name));
     });
     return [...lines.map((line) => svg("line", { class: "across", x1: LEFT, x2: WIDE - RIGHT, y1: y(line.y), y2: y(line.y) })), ...names];
   }

@@ -4,7 +4,7 @@
 // sorted(records, key, descending) -> a new array; key(record) is a number or a text, records with null come last.
 // head(columns, sort) -> <thead>; columns are [{name, number, heading, about}], sort is {name, descending}. The button of a
 // heading bears the column's name as data-sort, shows `heading` in its place, and explains itself by `about` (see help.js).
-// finder(pairs) -> (a, b) => a minus b for two keys, as {value, bounds, p}; undefined where they were not compared.
+// finder(pairs) -> (a, b) => a minus b for two keys, as {value, bounds, p, …}; undefined where they were not compared.
 // matrix(rows, pairs) -> <table> of row minus column; rows are [{key, name}], pairs [{first, second, value, bounds, p}]
 // with the keys of two rows; bounds and p may be null. Differences with p < 0.05 are bold.
 {
@@ -36,8 +36,8 @@
     return microg.help.explain(td, [interval(bounds), p === null ? "" : `p = ${number(p, 4)}`].filter(Boolean).join("\n"));
   }
 
-  function turned({ value, bounds, p }) {
-    return { value: -value, bounds: bounds && [-bounds[1], -bounds[0]], p };
+  function turned({ value, bounds, ...rest }) {
+    return { ...rest, value: -value, bounds: bounds && [-bounds[1], -bounds[0]] };
   }
 
   function finder(pairs) {

@@ -1,7 +1,7 @@
 "use strict";
 // The leaderboard: which board is shown, what is left of it, how it is sorted. The address names the view.
 {
-  const { byId, readData, el, textNodes, readAddress, writeAddress } = microg.dom;
+  const { byId, readData, el, textNodes, number, readAddress, writeAddress } = microg.dom;
   const { setOptions, values, listen, predicate, withWords } = microg.filters;
   const { columns, sortKey } = microg.board;
 
@@ -10,6 +10,7 @@
   const NAMES = ["task", "sort", "metric", "columns", ...FILTERS];
   const FIRST = ["parameters", "date", "cost", "latency"]; // columns beside the scores where there is room for them
   const NONE = "none"; // of these columns is shown
+  const DETAILS = new Set(boards.flatMap((board) => board.details ?? []).map((one) => one.name)); // all of these columns
   const MOST = 30; // rows of which all pairs are shown
   const view = {};
 
@@ -62,8 +63,16 @@
   // Comparisons of the rows of a board.
 
   function pairsOf(board, metric) {
-    const { pages = [], lines = [] } = board.pairs[metric] ?? {};
-    return lines.map(([first, second, value, low, high, p]) => ({ first: pages[first], second: pages[second], value, bounds: low === null ? null : [low, high], p }));
+    const { pages = [], families = [], lines = [] } = board.pairs[metric] ?? {};
+    return lines.map(([first, second, value, low, high, p, family]) => ({ first: pages[first], second: pages[second], value, bounds: low === null ? null : [low, high], p, least: families[family][2] }));
+  }
+
+  // Where the p-values of these metrics cannot fall below 0.05, in words.
+  function untestable(board, metrics) {
+    const families = metrics.flatMap((metric) => board.pairs[metric]?.families ?? []).filter((family) => family[2] >= 0.05);
+    const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
+    const words = families.map(([sources, pairs, least]) => `With ${counted(sources, "source video")} and ${counted(pairs, "pair")}, p cannot fall below ${number(least, 4)}: no difference can be told.`);
+    return [...new Set(words)];
   }
 
   // The rows that were compared with others by one metric, or by any.
@@ -100,10 +109,11 @@
   function aboutBoard(board, groups, notes) {
     if (board.about) return board.about;
     const other = comparedTo(board);
-    const marks = other ? [`▲ significantly higher and ▼ significantly lower than ${labelled(other)}, ≈ neither (p < 0.05, corrected by Holm's method over all pairs of a metric); no mark: not compared.`] : [];
+    const marks = other ? [`▲ significantly higher and ▼ significantly lower than ${labelled(other)}, ≈ neither (p < 0.05, corrected by Holm's method over all pairs of a metric), ? cannot be tested; no mark: not compared. Interval and p-value come of two methods, and may disagree: the p-value decides.`, ...untestable(board, board.columns)] : [];
+    const bars = groups.some((group) => group.rows.some((row) => row.bounds.some(Boolean))) ? "; bars show 95% intervals over source videos" : "";
     return [
       ...(board.told ? [board.told] : []),
-      `Scores ${board.unit}, higher is better${board.lower.length ? `, lower for ${board.lower.join(", ")}` : ""}; bars show 95% intervals over source videos. ${board.warning ? "" : "Best and second best of each group are marked."}`,
+      `Scores ${board.unit}, higher is better${board.lower.length ? `, lower for ${board.lower.join(", ")}` : ""}${bars}. ${board.warning ? "" : "Best and second best of each group are marked."}`,
       ...marks,
       ...(groups.some((group) => group.kind === "baseline") ? ["Baselines ignore the filters of weights and frames, and are never ranked best."] : []),
       ...(notes.length ? ["Notes say which numbers are not comparable with the paper, and what else to know of them."] : []),
@@ -131,32 +141,59 @@
 
   // The plots.
 
+  // The first score that a model has, then the first that any row has; of a board without rows, its first.
+  function firstKnown(board) {
+    const models = board.groups.filter((group) => group.kind === "model").flatMap((group) => group.rows);
+    const known = [models, rowsOf(board)].map((rows) => board.columns.find((_, place) => rows.some((row) => row.values[place] !== null)));
+    return known.find(Boolean) ?? board.columns[0];
+  }
+
+  // Why a plot of what `of` gives has no point, or null where it has one; `lack` is said where no row has it.
+  function whyEmpty(rows, place, of, lack) {
+    const scored = (row) => row.values[place] !== null, placed = (row) => typeof of(row) === "number";
+    if (!rows.length) return "No model is shown: the board has none, or the filters and the search leave none.";
+    if (!rows.some(scored)) return `No model that is shown has a value of ${view.metric}.`;
+    if (!rows.some(placed)) return lack;
+    return rows.some((row) => scored(row) && placed(row)) ? null : `No model that is shown has both: ${lack} Others have no value of ${view.metric}.`;
+  }
+
+  // As shown: what is equal in the table is equal in a plot.
+  const asShown = (value) => Number(number(value));
+
   // Models of a board that have both numbers, published ones among them.
   function points(groups, place, of) {
     return groups.filter((group) => group.kind !== "baseline").flatMap((group) => group.rows
       .filter((row) => typeof of(row) === "number" && row.values[place] !== null)
-      .map((row) => ({ x: of(row), y: row.values[place], bounds: row.bounds[place], name: row.labels[0], kind: group.kind === "published" ? "published" : row.access })));
+      .map((row) => ({ x: of(row), y: asShown(row.values[place]), bounds: row.bounds[place]?.map(asShown) ?? null, name: row.labels[0], kind: group.kind === "published" ? "published" : row.access })));
   }
 
   function baselines(board, place) {
     return board.groups.filter((group) => group.kind === "baseline").flatMap((group) => group.rows)
       .filter((row) => row.values[place] !== null)
-      .map((row) => ({ name: row.labels[0], y: row.values[place] }));
+      .map((row) => ({ name: row.labels[0].replace(/^Baseline: /, ""), y: asShown(row.values[place]) }));
   }
 
   function showPlots(board, groups) {
     const place = board.columns.indexOf(view.metric), lines = baselines(board, place);
-    const draw = (id, of, label, none) => {
-      const found = points(groups, place, of);
+    const rows = groups.filter((group) => group.kind !== "baseline").flatMap((group) => group.rows);
+    const draw = (id, of, label, lack) => {
+      const none = whyEmpty(rows, place, of, lack), found = points(groups, place, of);
       const described = `${view.metric} against ${label}: ${found.length} points`;
       const legend = microg.charts.legend([...new Set(found.map((point) => point.kind))], lines.length > 0);
-      byId(id).replaceChildren(...(found.length ? [microg.charts.scatter({ points: found, lines, label, described }), legend] : [el("p", { class: "note" }, none)]));
+      byId(id).replaceChildren(...(none === null ? [microg.charts.scatter({ points: found, lines, label, described }), legend] : [el("p", { class: "note" }, none)]));
     };
-    draw("by-frames", (row) => row.frames, "frames", "No model of this board, as filtered, was shown a number of frames.");
-    draw("by-cost", (row) => row.dollars, "US dollars", "No model of this board, as filtered, has a known price: only models behind an API have one.");
+    draw("by-frames", (row) => row.frames, "frames", "No model that is scored was shown a number of frames: some see no video, others the whole clip.");
+    draw("by-cost", (row) => row.dollars, "US dollars", "No model that is scored has a known price: only models behind an API have one.");
   }
 
   // Pairwise significance.
+
+  function whyNoPairs(board, rows) {
+    const place = board.columns.indexOf(view.metric);
+    if (rows.length < 2) return "Fewer than two runs are shown: the board has no more, or the filters and the search leave no more.";
+    if (rows.filter((row) => row.values[place] !== null).length < 2) return `Fewer than two runs that are shown have a value of ${view.metric}.`;
+    return "Needs the statistics of single items of two rows or more, as filtered, with the same signatures. Scored runs have them; submissions get them where the leaderboard is built with --data.";
+  }
 
   function showPairs(board, groups) {
     const rows = groups.flatMap((group) => group.rows).filter((row) => row.page);
@@ -166,10 +203,11 @@
     byId("pairs").hidden = !rows.length || !(ofScores(board) || board.task.startsWith("judged"));
     byId("of-pairs").textContent = view.metric;
     if (known.length < 2) {
-      byId("matrix").replaceChildren(el("p", { class: "note" }, "Needs the statistics of single items of two rows or more, as filtered, with the same signatures. Scored runs have them; submissions get them where the leaderboard is built with --data."));
+      byId("matrix").replaceChildren(el("p", { class: "note" }, whyNoPairs(board, rows)));
       return;
     }
     const note = others.length ? [el("p", { class: "note" }, "Not compared, because the statistics of single items are missing, the signature is another, or too many rows score higher: ", textNodes(others.join(", ")), ".")] : [];
+    note.push(...untestable(board, [view.metric]).map((words) => el("p", { class: "note" }, words)));
     if (all.length > MOST) note.push(el("p", { class: "note" }, `The first ${MOST} of ${all.length} rows, in the order of the table; filters and search leave others.`));
     const named = known.map((row) => ({ key: row.page, name: labelled(row) }));
     byId("matrix").replaceChildren(...note, microg.table.matrix(named, pairsOf(board, view.metric)));
@@ -185,8 +223,9 @@
     const board = current();
     if (!["open", "closed"].includes(view.access) || !ofScores(board)) view.access = "";
     if (!frameCounts(board).includes(view.frames)) view.frames = "";
-    if (!columns(board).some((column) => column.name === view.sort)) [view.sort, view.descending] = [board.columns[0], true];
-    if (!board.columns.includes(view.metric)) view.metric = board.columns[0];
+    if (!columns(board).some((column) => column.name === view.sort)) [view.sort, view.descending] = [firstKnown(board), !board.lower.includes(firstKnown(board))];
+    if (!board.columns.includes(view.metric)) view.metric = firstKnown(board);
+    if (view.columns !== NONE) view.columns = view.columns.split(",").filter((name) => DETAILS.has(name)).join();
     if (!comparedRows(board).some((row) => row.page === view.against)) view.against = "";
   }
 
