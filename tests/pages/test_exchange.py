@@ -14,7 +14,7 @@ from microg_bench.pages.run_page import write_run_page
 from microg_bench.progress import Progress
 from microg_bench.prompts import find_template
 from microg_bench.records import Answer, Image, Message, Prompt, Request, Response, Text, Video
-from microg_bench.runs.messages import Sent
+from microg_bench.runs.messages import ONE_VIDEO, Sent
 from microg_bench.runs.record import RunRecord
 from tests.helpers.browser import accessibility_faults, visited
 from tests.pages.conftest import make_run, make_settings, score_all
@@ -128,7 +128,7 @@ def test_prompts_that_differ_in_the_question_alone_are_kept_once() -> None:
     asked = [(request(k), None) for k in (1, 2, 3, 4)]
     found, places = shapes([Sent({**prompts, "a#3": other})], [asked])
     assert found == [
-        [["user", ["the clip, as one video", 2, ["", " Again: ", ""]]]],
+        [["user", [ONE_VIDEO, 2, ["", " Again: ", ""]]]],
         [["system", [["Be brief."]]]],
     ]
     assert places == {"a#1": 0, "a#2": 0, "a#3": 1}
