@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143  # 128 and the number of the signal, as of a shell
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -72,16 +75,39 @@ def note(*lines: str, style: str = "") -> None:
 
 @contextmanager
 def interruptible(kept: str = "every answer") -> Iterator[None]:
-    """Turn Ctrl-C into one line, which says what is kept, and an exit status.
+    """Turn Ctrl-C, and SIGTERM as of a scheduler, into one line that says what is kept, and an exit status.
 
     Raises:
         typer.Exit: it was interrupted.
     """
+    terminated: list[int] = []
     try:
-        yield
+        with _terminable(terminated):
+            yield
     except KeyboardInterrupt:
         note(f"interrupted: {kept} is kept; run the same command again to resume")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from None
+
+
+@contextmanager
+def _terminable(terminated: list[int]) -> Iterator[None]:
+    """Have SIGTERM do what Ctrl-C does, and note it in `terminated`."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        terminated.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):  # of a job in the background, which Ctrl-C does not reach
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    if threading.current_thread() is not threading.main_thread():  # which alone may set what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def unscored(shard: str, root: Path) -> str:

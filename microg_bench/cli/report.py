@@ -1,17 +1,19 @@
 """`microg-bench report`: the page of a run, or of several side by side, for a browser."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from microg_bench.cli.console import output
+from microg_bench.cli.console import note, output
 from microg_bench.pages.comparison_page import write_comparison_page
 from microg_bench.pages.run_page import write_run_page
 from microg_bench.pages.videos import VideoFiles
 from microg_bench.progress import Progress, RichProgress
+from microg_bench.records import TaskName
+from microg_bench.runs.agreement import without_statistics
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scoring.compare import comparable
 from microg_bench.tasks import HAR
@@ -61,6 +63,8 @@ def report(
     """
     records = [RunRecord.read(path) for run in runs for path in find_runs(run)]
     texts = [record for record in records if record.settings.task != HAR]
+    for why in filter(None, map(without_statistics, texts if len(runs) == 1 else ())):
+        note(why)
     persons = [record for record in records if record.settings.task == HAR]
     place = out or runs[0] / ("report" if len(runs) == 1 else "side-by-side")
     pages = []
@@ -68,13 +72,22 @@ def report(
         if texts:
             write = partial(write_run_page, texts)
             if len(runs) > 1:
-                write = partial(write_comparison_page, comparable(runs))
+                common = comparable(runs)
+                _tell_of_alone(texts, common)
+                write = partial(write_comparison_page, common)
             dataset = texts[0].dataset(data)
             pages.append(write(dataset, place, pictures=pictures, videos=videos, progress=progress))
         if persons:
             beside = place.with_name(f"{place.name}-{HAR}") if texts else place
             pages.append(_write_persons(persons, data, beside, progress))
     output().print("\n".join(map(str, pages)))
+
+
+def _tell_of_alone(records: Sequence[RunRecord], common: Mapping[TaskName, Sequence[RunRecord]]) -> None:
+    """Name the runs that are not shown."""
+    for record in records:
+        if record.settings.task not in common:
+            note(f"{record.path} is not shown: not all have a run of the task {record.settings.task}")
 
 
 def _write_persons(records: Sequence[RunRecord], data: str | None, out: Path, progress: Progress) -> Path:

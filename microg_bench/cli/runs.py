@@ -1,7 +1,7 @@
 """`microg-bench runs`: list runs, show one, remove some, or join the shards of one."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,14 +21,16 @@ from microg_bench.cli.har import BoxesOption, show_detections, show_scores
 from microg_bench.cli.options import SCORING, LabelMapOption, with_options
 from microg_bench.cli.sweep import draw
 from microg_bench.dataset.labels import DEFAULT, read_label_map
+from microg_bench.errors import MicrogError
 from microg_bench.har.merge import find_predictions, merge_predictions
 from microg_bench.merges import configurations, merge_runs
+from microg_bench.runs.agreement import disagreement, told_starts
 from microg_bench.runs.configure import RUNS_FOLDER
 from microg_bench.runs.listing import AnyRecord, RunSummary, details, list_runs, remove_run, summary
-from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.runs.record import RUN_FILE, RunRecord, find_runs
 from microg_bench.sweeps import SWEEP_FILE
 from microg_bench.tables.markdown import scorecard_table
-from microg_bench.text import printable
+from microg_bench.text import listed, printable, visible
 
 EPILOG = """Examples:
 
@@ -71,8 +73,16 @@ def list_(
         names = ("run", "state", "answered", "score", "started")
         output().print("\n".join(aligned([names, *(tuple(_cells(one)) for one in found)])))
     left_out(errors)
-    if errors:
+    if _warn_of_outdated(found) or errors:
         raise typer.Exit(1)
+
+
+def _warn_of_outdated(found: Iterable[RunSummary]) -> bool:
+    """Say of each run whose scorecard is of other answers than its journal's what to do; whether any is."""
+    outdated = [one.folder for one in found if one.state == "outdated"]
+    for folder in outdated:
+        note(f"{folder}: {disagreement(AnyRecord.read(Path(folder)))}", style="red")
+    return bool(outdated)
 
 
 def _cells(one: RunSummary) -> Iterator[str]:
@@ -93,13 +103,19 @@ def show(
     records = list(map(AnyRecord.read, find_runs(run)))
     if as_json:
         print_json(list(map(details, records)))
-        return
+    else:
+        _show(records)
+    if _warn_of_outdated(map(summary, records)):
+        raise typer.Exit(1)
+
+
+def _show(records: Iterable[RunRecord]) -> None:
     for record in records:
         lines = _lines(summary(record).model_dump(mode="json", exclude={"scores", "started", "last_started"}))
         lines += _lines(
             record.settings.model_dump(mode="json", exclude={"task", "title", "dataset", "engine"})
         )
-        for number, start in enumerate(record.starts, 1):
+        for number, start in enumerate(told_starts(record), 1):
             lines += [f"start {number}", *_lines(start, "  ")]
         output().print("\n".join(map(printable, lines)))
         if record.is_scored:
@@ -121,15 +137,34 @@ def rm(
 
     A run that is being written, or that has requests in a batch, stays.
     """
-    paths = dict.fromkeys(path for folder in runs for path in find_runs(folder))
-    records = list(map(AnyRecord.read, paths))
-    for record in records:
-        note(f"{record.path}: {record.settings.title}, {len(record.answers):,} answers")
-    if not yes:
-        typer.confirm(f"Remove {len(records)} runs?", abort=True, err=True)
-    for record in records:
-        remove_run(record)
-        output().print(f"removed {record.path}")
+    paths = list(dict.fromkeys(path for folder in runs for path in find_runs(folder)))
+    kept = []
+    for path in paths:
+        try:
+            record = AnyRecord.read(path)
+            note(f"{path}: {record.settings.title}, {len(record.answers):,} answers")
+        except MicrogError as error:
+            note(visible(str(error)), style="red")
+            if path not in runs:
+                kept.append(path)
+                note(f"{path} stays, for it is damaged: name it to remove it, `microg-bench runs rm {path}`")
+    removed = [path for path in paths if path not in kept]
+    if removed and not yes:
+        typer.confirm(f"Remove {len(removed)} runs?", abort=True, err=True)
+    for path in removed:
+        remove_run(path)
+        output().print(f"removed {path}")
+    for above in dict.fromkeys(path.parent for path in removed):
+        _tell_of_rest(above)
+    if kept:
+        raise typer.Exit(1)
+
+
+def _tell_of_rest(folder: Path) -> None:
+    """Name what is left in a folder that holds runs no more."""
+    names = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+    if names and folder.resolve() != Path.cwd() and not next(folder.rglob(RUN_FILE), None):
+        note(f"{folder} holds no run any more, and stays with {listed(names)}")
 
 
 @app.command(epilog=EPILOG)

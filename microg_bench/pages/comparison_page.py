@@ -108,12 +108,15 @@ def _check(runs: Runs, dataset: Dataset | None) -> None:
 
 @dataclass(frozen=True)
 class ComparedRuns:
-    """The runs of one task, and how their scores compare; `why` says why they cannot be compared."""
+    """The runs of one task, and how the scores of those compare that can be compared with each other.
+
+    Each part of `found` has the pairs of such runs; `apart` says which runs stand apart from others, and why.
+    """
 
     task: TaskName
     runs: Sequence[RunRecord]
-    found: Sequence[Comparison] = ()
-    why: str = ""
+    found: Sequence[Sequence[Comparison]] = ()
+    apart: Sequence[str] = ()
     letters: Mapping[Path, str] = field(default_factory=dict)
 
     @property
@@ -133,21 +136,42 @@ class ComparedRuns:
                 "corrected": one.corrected,
                 "differs": one.corrected is not None and one.corrected < SIGNIFICANT,
             }
-            for one in self.found
+            for part in self.found
+            for one in part
         ]
 
     def notes(self) -> list[str]:
         """What a reader of the comparison must know."""
-        told = difference_notes(self.found, self.letters) if self.found else ()
+        told = dict.fromkeys(line for part in self.found for line in difference_notes(part, self.letters))
         return [*told, *comparison_remarks(self.runs, self.letters)]
 
 
 def _compared(task: TaskName, runs: Sequence[RunRecord]) -> ComparedRuns:
     letters = {run.path: letter for run, letter in zip(runs, ascii_uppercase, strict=False)}
+    groups: list[list[RunRecord]] = []
+    apart: list[str] = []
+    for run in runs:
+        reasons = []
+        for group in groups:
+            if not (reason := _reason(group[0], run, letters)):
+                group.append(run)
+                break
+            reasons.append(f"{letters[run.path]} is not compared with {letters[group[0].path]}: {reason}")
+        else:
+            groups.append([run])
+            apart += reasons
+    found = [compare(group) for group in groups if len(group) > 1]
+    return ComparedRuns(task, runs, found, apart, letters)
+
+
+def _reason(first: RunRecord, second: RunRecord, letters: Mapping[Path, str]) -> str:
+    """Why two runs cannot be compared: which is incomplete, or what differs; empty where they can be."""
     try:
-        return ComparedRuns(task, runs, compare(runs), letters=letters)
+        compare([first, second], resamples=1)
     except DataError as error:
-        return ComparedRuns(task, runs, why=error.reason, letters=letters)
+        partly = [run for run in (first, second) if not run.scorecard.complete]
+        return "; ".join(f"{letters[run.path]} is {run.scorecard.status}" for run in partly) or error.reason
+    return ""
 
 
 def comparison_page(

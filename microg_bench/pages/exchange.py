@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from microg_bench.records import FinishReason, Image, Message, Request, Response, Text
-from microg_bench.runs.messages import Sent
+from microg_bench.records import FinishReason, Image, Request, Response, Text, Video
+from microg_bench.runs.messages import ONE_VIDEO, Sent
 from microg_bench.runs.record import RunRecord
 
 ENDINGS: dict[FinishReason, str] = {
@@ -26,26 +26,28 @@ def shapes(
     """The different prompts of runs, each once, and the place of each request's among them, by its id.
 
     A prompt is a list of ``[role, parts]``. A part is a list of texts between which the question of the
-    request stands, the place of a frame (a number, from 0), or None for all frames as one video.
+    request stands, the place of a frame (a number, from 0), or what was sent of the clip, in words.
     """
     found: dict[str, int] = {}
     places = {}
     for told, own in zip(messages, asked, strict=True):
         for one, _ in own:
             if one.id in told.prompts:
-                shape = [_message(message, one.question) for message in told.prompts[one.id].messages]
+                shape = _shape(told, one)
                 places[one.id] = found.setdefault(json.dumps(shape), len(found))
     return [json.loads(text) for text in found], places
 
 
-def _message(message: Message, question: str | None) -> list[Any]:
-    return [message.role, [_part(part, question) for part in message.parts]]
+def _shape(told: Sent, request: Request) -> list[Any]:
+    clip = told.clips.get(request.id, ONE_VIDEO)
+    messages = told.prompts[request.id].messages
+    return [[one.role, [_part(part, request.question, clip) for part in one.parts]] for one in messages]
 
 
-def _part(part: Any, question: str | None) -> list[str] | int | None:
+def _part(part: Text | Video | Image, question: str | None, clip: str) -> list[str] | int | str:
     if isinstance(part, Text):
         return part.text.split(question) if question else [part.text]
-    return part.frame if isinstance(part, Image) else None
+    return part.frame if isinstance(part, Image) else clip
 
 
 def tokens(said: Response) -> list[int | None]:

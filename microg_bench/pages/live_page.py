@@ -1,5 +1,6 @@
 """The page of a run in progress: what is done, what is left, the latest answers. It claims no scores."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any
 
 from microg_bench.errors import RunError
 from microg_bench.pages.run_page import run_page
-from microg_bench.pages.shell import GENERATOR, render
+from microg_bench.pages.shell import GENERATOR, render, visible
 from microg_bench.privacy import outgoing
 from microg_bench.progress import Progress
 from microg_bench.records import Answer, Failure, TaskName
@@ -25,7 +26,6 @@ from microg_bench.text import first_line
 LATEST = 50  # answers of a task that a page shows, and as many failures
 MAX_TEXT = 2000  # characters of each of their texts
 HEAD_BYTES = 4096  # in which a page names what wrote it
-NO_PICTURES = "Pictures of the frames are on the page that `microg-bench report` writes."
 
 
 @dataclass
@@ -49,8 +49,9 @@ class LivePage:
     def stop(self, error: BaseException) -> None:
         """Write what is done, and what has stopped this start."""
         if any(run.has_lines for run in self.runs.values()):
-            reason = first_line(error) or type(error).__name__
-            self._end(f"This start was stopped ({reason}); the same command goes on.")
+            interrupted = isinstance(error, KeyboardInterrupt | CancelledError)
+            what = "Interrupted" if interrupted else f"This start was stopped ({first_line(error)})"
+            self._end(f"{what}; run the same command again to resume.")
 
     def finish(self, outcomes: Outcomes) -> None:
         """Write the page of the runs, see `run_page`, or why they are not scored."""
@@ -78,8 +79,14 @@ class LivePage:
     def _whole(self, recorded: Sequence[RunRecord]) -> bytes:
         runs = list(map(public, recorded))
         return run_page(
-            runs, self.configuration.dataset, [run.item_scores() for run in runs], {}, NO_PICTURES
+            runs, self.configuration.dataset, [run.item_scores() for run in runs], {}, self._no_pictures
         )
+
+    @property
+    def _no_pictures(self) -> str:
+        folder = self.file.parent
+        told = folder.name if folder.is_absolute() else folder  # which names no place of this machine
+        return f"Pictures of the frames are on the page that this command writes: microg-bench report {told}"
 
     def _state(self, left: str = "", ended: str = "") -> bytes:
         settings = next(iter(self.runs.values())).settings
@@ -149,7 +156,7 @@ def _shown(one: Answer | Failure, item: Item | None) -> dict[str, Any]:
         "answer": one.answer if isinstance(one, Answer) else None,
         "failure": f"{one.stage}: {outgoing(one.reason)}" if isinstance(one, Failure) else None,
     }
-    return {name: text and _cut(text) for name, text in texts.items()}
+    return {name: text and visible(_cut(text)) for name, text in texts.items()}
 
 
 def _cut(text: str) -> str:

@@ -18,7 +18,8 @@ from microg_bench.pages.headings import explanations
 from microg_bench.pages.shell import render
 from microg_bench.pages.videos import VideoFiles, copied, linked
 from microg_bench.progress import Progress
-from microg_bench.records import Failure, Request
+from microg_bench.records import Failure, Request, TaskName
+from microg_bench.runs.agreement import disagreement, told_starts
 from microg_bench.runs.messages import Sent, sent
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, RUN_FILE, RunRecord
@@ -99,8 +100,12 @@ def videos_of(
 def _check_together(runs: Sequence[RunRecord]) -> None:
     if any(run.settings.task == HAR for run in runs):
         raise RunError(f"runs of {HAR} have a page of their own: `microg-bench har report`")
-    if len({run.settings.task for run in runs}) < len(runs):
-        raise RunError("two of these runs are of the same task: write a page for each")
+    first: dict[TaskName, RunRecord] = {}
+    for run in runs:
+        other = first.setdefault(run.settings.task, run)
+        if other is not run:
+            aside = f"`microg-bench report {other.path} {run.path}` shows them side by side"
+            raise RunError(f"{other.path} and {run.path} are of the same task: {aside}")
     for what in ("model", "fingerprint", "shown"):
         values = dict.fromkeys(getattr(run.settings, what) for run in runs)
         if len(values) > 1:
@@ -112,12 +117,14 @@ def check_scored(run: RunRecord) -> None:
     """Accept a run whose answers and scorecard belong together.
 
     Raises:
-        RunError: it has not been scored, or holds no answers.
+        RunError: it has not been scored, holds no answers, or others than it was scored with.
     """
     if run.scorecard.task != run.settings.task:
         raise RunError(f"its scorecard does not belong to its {RUN_FILE}", path=run.path)
     if not run.has_journal:
         raise RunError(f"holds no {JOURNAL_FILE}, so there are no answers to show", path=run.path)
+    if why := disagreement(run):
+        raise RunError(why, path=run.path)
 
 
 def run_page(  # noqa: PLR0913 - what a page is made of
@@ -159,6 +166,7 @@ def run_page(  # noqa: PLR0913 - what a page is made of
         note=note or _some_missing(strips.values()),
         provenance=[_provenance(run) for run in runs],
         pretty=partial(json.dumps, indent=2),
+        starts=[told_starts(run) for run in runs],
         slice_notes=slice_notes,
         about=defaultdict(str, explanations({name for run in runs for name in run.scorecard.scores})),
         exchanges=[exchange(run, TASKS[run.settings.task].title) for run in runs],

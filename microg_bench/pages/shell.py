@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 ASSETS = Path(__file__).with_name("assets")
 GENERATOR = Markup('<meta name="generator" content="microg-bench">')  # by which our pages are known
@@ -88,6 +88,12 @@ def _texts(parts: Sequence[Path], suffix: str) -> list[str]:
     """The files of these parts that end with `suffix`; a part may be without one."""
     files = (part.with_name(part.name + suffix) for part in parts)
     return [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+
+
+def visible(text: str) -> Markup:
+    """Text from elsewhere, with the number of each character that would hide; as `textNodes` of dom.js."""
+    shown = _UNSEEN.sub(lambda one: f'<span class="control">U+{ord(one[0]):04X}</span>', str(escape(text)))
+    return Markup(shown)  # noqa: S704 - it was escaped
 
 
 def _printable(value: Any) -> Any:

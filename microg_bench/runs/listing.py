@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from microg_bench.errors import MicrogError, RunError
 from microg_bench.folders import remove_folder
 from microg_bench.records import Record, TaskName
+from microg_bench.runs.agreement import disagreement, told_starts
 from microg_bench.runs.batches import is_pending
 from microg_bench.runs.execute import DESCRIPTORS_FILE
 from microg_bench.runs.record import RunRecord, find_runs
@@ -15,15 +16,16 @@ from microg_bench.runs.start import PAGE_FILE
 from microg_bench.storage import LOCK_FILE, FolderLock
 from microg_bench.text import first_line
 
-State = Literal["running", "pending", "complete", "incomplete", "not scored"]
+State = Literal["running", "pending", "complete", "incomplete", "outdated", "not scored"]
 
 
 class RunSummary(Record):
     """One run in short.
 
     `state`: a process writes to it ("running"), requests are in a vendor's batch API ("pending"), every
-    request was answered and scored ("complete"), a scored run lacks answers ("incomplete"), or there is no
-    scorecard ("not scored"). `requests` are those of the scorecard, None without one. `started` and
+    request was answered and scored ("complete"), a scored run lacks answers ("incomplete"), its
+    scorecard is of other answers than its journal ("outdated"), or there is no scorecard ("not scored").
+    `requests` are those of the scorecard, None without one. `started` and
     `last_started` are the times of the first and the last start, in ISO 8601; `scores` are ×100, by metric,
     None where one could not be computed.
     """
@@ -73,6 +75,8 @@ def summary(record: RunRecord) -> RunSummary:
         RunError: its journal or scorecard is damaged.
     """
     card = record.scorecard if record.is_scored else None
+    state = _state(record)
+    counted = card.counts if card and state != "outdated" else None
     times = [str(start["started"]) for start in record.starts if start.get("started")]
     return RunSummary(
         folder=str(record.path),
@@ -80,14 +84,22 @@ def summary(record: RunRecord) -> RunSummary:
         title=record.settings.title,
         dataset=record.settings.dataset,
         engine=record.settings.engine,
-        state=_state(record),
-        answered=card.counts.answered if card else len(record.answers),
-        failed=card.counts.failed if card else len(record.failures),
-        requests=card.counts.requests if card else None,
+        state=state,
+        answered=counted.answered if counted else len(record.answers),
+        failed=counted.failed if counted else len(record.failures),
+        requests=card.counts.requests if card else _asked(record) if state == "running" else None,
         started=min(times, default=None),
         last_started=max(times, default=None),
         scores=dict(card.values()) if card else {},
     )
+
+
+def _asked(record: RunRecord) -> int | None:
+    """How many requests a run without a scorecard asks; None where its dataset is not at hand."""
+    try:
+        return len(record.items(record.dataset()))
+    except MicrogError:
+        return None
 
 
 def _state(record: RunRecord) -> State:
@@ -97,6 +109,8 @@ def _state(record: RunRecord) -> State:
         return "pending"
     if not record.is_scored:
         return "not scored"
+    if disagreement(record):
+        return "outdated"
     return "complete" if record.scorecard.complete else "incomplete"
 
 
@@ -121,24 +135,24 @@ def details(record: RunRecord) -> dict[str, Any]:
     return {
         **summary(record).model_dump(mode="json"),
         "settings": record.settings.model_dump(mode="json"),
-        "starts": record.starts,
+        "starts": told_starts(record),
         "scorecard": record.scorecard.to_json() if record.is_scored else None,
     }
 
 
-def remove_run(record: RunRecord) -> None:
-    """Remove the folder of a run, with all that lies in it, and the folder above where no other run is in it.
+def remove_run(path: Path) -> None:
+    """Remove the folder of a run, which may be damaged, with all in it, and that above where no run is left.
 
     Raises:
         RunError: a process writes to it, requests are pending in a batch, or it cannot be removed.
     """
-    if is_pending(record.path):
-        raise RunError("has requests in a batch, which are paid for: collect them first", path=record.path)
-    lock = FolderLock(record.path)
+    if is_pending(path):
+        raise RunError("has requests in a batch, which are paid for: collect them first", path=path)
+    lock = FolderLock(path)
     try:
-        remove_folder(record.path)
+        remove_folder(path)
     finally:
         lock.release()
-    above = record.path.absolute().parent
+    above = path.absolute().parent
     if {one.name for one in above.iterdir()} <= {DESCRIPTORS_FILE, PAGE_FILE}:
         remove_folder(above)

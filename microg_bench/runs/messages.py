@@ -23,13 +23,19 @@ from microg_bench.runs.start import prompted
 from microg_bench.text import first_line
 from microg_bench.video.decode import Frames
 
+ONE_VIDEO = "the clip, as one video"
+
 
 @dataclass(frozen=True)
 class Sent:
-    """The prompt of each request by its id; where there are none, `why` says the reason in a sentence."""
+    """The prompt of each request by its id; where there are none, `why` says the reason in a sentence.
+
+    `clips` says in words what went in the place of a clip in the prompt of a request.
+    """
 
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     why: str = ""
+    clips: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def example(self) -> str:
@@ -47,7 +53,9 @@ def sent(run: RunRecord, requests: Iterable[Request]) -> Sent:
         adapter = _adapter(run)
         if isinstance(adapter, Baseline):
             return Sent(why="A baseline asks no model, so it sends no messages.")
-        return Sent(_made_again(run, adapter, list(requests)))
+        asked = list(requests)
+        clips = {one.id: _clip(run, one) for one in asked}
+        return Sent(_made_again(run, adapter, asked), clips=clips)
     except MicrogError as error:
         return Sent(why=f"The messages cannot be made again: {outgoing(error.reason)}.")
 
@@ -99,6 +107,20 @@ def _template(run: RunRecord) -> Template:
 def _prompt(run: RunRecord, adapter: Adapter, template: Template, request: Request) -> Prompt:
     prompt = made_prompt(adapter, request, template.render(request), _frames(run, request))
     return without_media(prompt) if "no-frames" in run.settings.transforms else prompt
+
+
+def _clip(run: RunRecord, request: Request) -> str:
+    """What was sent in the place of the clip: see `settings.Media`."""
+    media, answer = run.settings.media, run.answers.get(request.id)
+    count = f"{len(answer.frames)} frames" if answer and answer.frames else "frames"
+    match media.kind if media else None:
+        case "images":
+            return f"{count} of the clip, each as an image of its own"
+        case "video":
+            return f"the clip, as one video of {count}, each a JPEG image"
+        case "clip":
+            return "the clip, as its own file"
+    return ONE_VIDEO
 
 
 def _frames(run: RunRecord, request: Request) -> Frames | None:

@@ -127,7 +127,7 @@ class Usage:
     From `begin` on, its wall-clock time is divided by the engine: `generating` while it has a request,
     `waiting` while it has none because no clip is ready. `decoding` are seconds of decoding, summed over
     `decoders` processes; those before `begin` count, too. Tokens are those of requests that were asked, not
-    answered from the cache.
+    answered from the cache; `cached_tokens` is None where no response tells of a prefix cache.
     """
 
     clips: int = 0
@@ -135,7 +135,7 @@ class Usage:
     from_cache: int = 0
     failures: int = 0
     prompt_tokens: int = 0
-    cached_tokens: int = 0
+    cached_tokens: int | None = None
     output_tokens: int = 0
     generating: float = 0.0
     waiting: float = 0.0
@@ -170,7 +170,8 @@ class Usage:
         self.from_cache += said.from_cache
         if not said.from_cache:
             self.prompt_tokens += said.prompt_tokens or 0
-            self.cached_tokens += said.cached_tokens or 0
+            if said.cached_tokens is not None:
+                self.cached_tokens = (self.cached_tokens or 0) + said.cached_tokens
             self.output_tokens += said.output_tokens or 0
 
     @property
@@ -196,10 +197,11 @@ class Usage:
         if self._in_flight:
             self.generating += self._lap()
         counts = ["clips", "answers", "from_cache", "failures"]
-        counts += ["prompt_tokens", "cached_tokens", "output_tokens", "clips_per_second"]
+        counts += ["prompt_tokens", "output_tokens", "clips_per_second"]
         seconds = ("generating", "waiting", "decoding")
         return {
             **{name: getattr(self, name) for name in counts},
+            "cached_tokens": self.cached_tokens or 0,
             "seconds": {name: round(getattr(self, name), 3) for name in seconds},
         }
 
@@ -209,10 +211,10 @@ class Usage:
         if self.from_cache:
             lines[0] += f"; {self.from_cache} answers came from the cache"
         if self.answers > self.from_cache and self.prompt_tokens:
-            share = self.cached_tokens / self.prompt_tokens
+            told = self.cached_tokens
+            cached = "" if told is None else f" ({told / self.prompt_tokens:.0%} from the prefix cache)"
             lines.append(
-                f"tokens: {self.prompt_tokens:,} in prompts ({share:.0%} from the prefix cache), "
-                f"{self.output_tokens:,} generated"
+                f"tokens: {self.prompt_tokens:,} in prompts{cached}, {self.output_tokens:,} generated"
             )
         lines.append(
             f"time: {self.generating:.1f} s generating, {self.waiting:.1f} s waiting for clips; "

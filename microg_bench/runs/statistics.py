@@ -71,6 +71,8 @@ def read_statistics(file: Path) -> Statistics:
     """
     again = f"run `microg-bench score {file.parent}`"
     if not file.is_file():
+        if file.with_name("scorecard.json").is_file():
+            raise RunError(f"{file.name} is missing: {again} again", path=file.parent)
         raise RunError(f"has not been scored: {again} first", path=file.parent)
     try:
         with np.load(file, allow_pickle=False) as arrays:

@@ -159,7 +159,7 @@ def answer_facts(
     missing: int,
 ) -> dict[str, Any]:
     """What a scorecard tells of a run beside its scores, by the names of its fields."""
-    shown = max((len(answer.frames) for answer in answers), default=0)
+    shown = max((len(answer.frames) for answer in answers), default=None)
     return {
         "model": ModelEntry(
             name=settings.model, title=settings.title, frames=settings.frames, frame_count=shown

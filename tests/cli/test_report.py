@@ -180,3 +180,21 @@ def test_a_foreign_folder_is_left_alone(folder: Path, refused: Refused) -> None:
 
 def test_what_is_no_folder_at_all_is_refused(folder: Path, refused: Refused) -> None:
     assert "nowhere: no such folder" in refused("nowhere")
+
+
+def test_a_run_whose_journal_is_lost_is_refused(folder: Path, refused: Refused) -> None:
+    journal = folder / "r" / "vqa" / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:100])
+    assert "microg-bench score r/vqa" in refused("r/vqa")
+
+
+def test_missing_statistics_are_told(folder: Path) -> None:
+    (folder / "r" / "vqa" / "statistics.npz").unlink()
+    done = bench("report", "r", cwd=folder)
+    assert done.returncode == 0 and "statistics.npz is missing" in done.stderr
+
+
+def test_a_run_that_is_not_shown_is_named(folder: Path) -> None:
+    shutil.copytree(folder / "r", folder / "other")
+    done = bench("report", "r/caption", "other", cwd=folder)
+    assert done.returncode == 0 and "other/vqa is not shown" in done.stderr

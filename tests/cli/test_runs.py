@@ -109,3 +109,16 @@ def test_runs_are_listed_shown_and_removed(tmp_path: Path) -> None:
     done = bench("runs", "rm", run["folder"], "--yes", cwd=tmp_path)
     assert done.returncode == 0 and not (tmp_path / run["folder"]).exists()
     assert bench("runs", "list", cwd=tmp_path).returncode == 1
+
+
+def test_a_damaged_run_is_removed_by_its_name_alone(tmp_path: Path) -> None:
+    asked = ("run", "--model", "constant", "--data", "sample", "--metrics", "ROUGE-L", "--run", "r")
+    assert bench(*asked, cwd=tmp_path).returncode == 0
+    (tmp_path / "r" / "vqa" / "run.json").write_text("{")
+    done = bench("runs", "rm", "r", "--yes", cwd=tmp_path)
+    assert done.returncode == 1 and "microg-bench runs rm r/vqa" in done.stderr
+    assert [one.name for one in (tmp_path / "r").iterdir() if one.is_dir()] == ["vqa"]
+    (tmp_path / "r" / "report").mkdir()
+    done = bench("runs", "rm", "r/vqa", "--yes", cwd=tmp_path)
+    assert done.returncode == 0 and not (tmp_path / "r" / "vqa").exists()
+    assert "report" in done.stderr

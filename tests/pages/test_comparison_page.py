@@ -106,11 +106,18 @@ def test_filters_choose_by_what_the_runs_answered(browser: Browser, both: Path, 
 def test_a_run_that_cannot_be_compared_is_shown_with_the_reason(browser: Browser, tmp_path: Path) -> None:
     runs = [captions(tmp_path / "whole"), captions(tmp_path / "partly", failed=2)]
     with visited(browser, written(tmp_path / "page", *runs)) as page:
-        assert "1 items are scored in only one of them" in page.inner_text("main .warning")
+        assert "B is incomplete" in page.inner_text("main .warning")
         assert page.locator(".differences").count() == 0
         assert choose(page, outcome="failed") == "1 of 14 items"
         assert "failed (engine): no luck" in page.inner_text("#list [data-run=B]")
         assert "Made <b>up</b> partly" in page.inner_text("header")
+
+
+def test_runs_that_can_be_compared_are_beside_one_that_cannot(tmp_path: Path) -> None:
+    runs = [captions(tmp_path / name, failed) for name, failed in (("a", -1), ("b", 2), ("c", -1))]
+    html = written(tmp_path / "page", *runs).read_text()
+    assert "B is not compared with A: B is incomplete" in html
+    assert "A − C" in html and "A − B" not in html
 
 
 @pytest.mark.parametrize("view", [PHONE, {"color_scheme": "dark"}], ids=["phone", "dark"])

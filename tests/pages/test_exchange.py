@@ -14,7 +14,7 @@ from microg_bench.pages.run_page import write_run_page
 from microg_bench.progress import Progress
 from microg_bench.prompts import find_template
 from microg_bench.records import Answer, Image, Message, Prompt, Request, Response, Text, Video
-from microg_bench.runs.messages import Sent
+from microg_bench.runs.messages import ONE_VIDEO, Sent
 from microg_bench.runs.record import RunRecord
 from tests.helpers.browser import accessibility_faults, visited
 from tests.pages.conftest import make_run, make_settings, score_all
@@ -100,7 +100,10 @@ def test_a_clip_beside_the_page_is_played(browser: Browser, model_run_page: Path
 def test_histograms_tell_outcomes_apart(browser: Browser, model_run_page: Path) -> None:
     with visited(browser, model_run_page) as page:
         tile = page.locator("#tiles-0 [data-metric=ROUGE-L]")
-        assert tile.locator(".key").inner_text().split("\n") == ["answered: 83", "hit the token limit: 1"]
+        assert tile.locator(".key").inner_text().split("\n") == [
+            "other answers: 83",
+            "hit the token limit: 1",
+        ]
         words = tile.locator("rect title").all_text_contents()
         assert sum(int(one.split()[0]) for one in words if one.endswith(": hit the token limit")) == 1
 
@@ -124,7 +127,10 @@ def test_prompts_that_differ_in_the_question_alone_are_kept_once() -> None:
     other = Prompt(messages=(Message(role="system", parts=(Text(text="Be brief."),)),))
     asked = [(request(k), None) for k in (1, 2, 3, 4)]
     found, places = shapes([Sent({**prompts, "a#3": other})], [asked])
-    assert found == [[["user", [None, 2, ["", " Again: ", ""]]]], [["system", [["Be brief."]]]]]
+    assert found == [
+        [["user", [ONE_VIDEO, 2, ["", " Again: ", ""]]]],
+        [["system", [["Be brief."]]]],
+    ]
     assert places == {"a#1": 0, "a#2": 0, "a#3": 1}
 
 

@@ -8,7 +8,8 @@ import pytest
 from microg_bench.api import evaluate
 from microg_bench.errors import RunError
 from microg_bench.folders import remove_folder
-from microg_bench.runs.listing import AnyRecord, list_runs, remove_run, summary
+from microg_bench.runs.agreement import TOGETHER, disagreement, told_starts
+from microg_bench.runs.listing import list_runs, remove_run, summary
 from microg_bench.runs.record import RUN_FILE, RunRecord
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ def test_a_run_that_is_written_is_running_and_stays(root: Path) -> None:
     with RunRecord.reopen(root / "blind/vqa") as record:
         assert summary(record).state == "running"
         with pytest.raises(RunError, match="another process"):
-            remove_run(RunRecord.read(root / "blind/vqa"))
+            remove_run(root / "blind/vqa")
     assert (root / "blind/vqa" / RUN_FILE).is_file()
 
 
@@ -51,16 +52,16 @@ def test_a_damaged_run_is_named_and_the_rest_is_listed(root: Path) -> None:
 
 
 def test_a_removed_run_leaves_the_others(root: Path) -> None:
-    remove_run(RunRecord.read(root / "blind/vqa"))
+    remove_run(root / "blind/vqa")
     assert sorted(one.name for one in (root / "blind").iterdir()) == ["caption"]
-    remove_run(RunRecord.read(root / "blind/caption"))
+    remove_run(root / "blind/caption")
     assert list(root.iterdir()) == []
 
 
 def test_other_files_beside_a_run_stay(root: Path) -> None:
     (root / "blind/notes.txt").write_text("mine")
     for task in ("caption", "vqa"):
-        remove_run(RunRecord.read(root / "blind" / task))
+        remove_run(root / "blind" / task)
     assert (root / "blind/notes.txt").read_text() == "mine"
 
 
@@ -69,7 +70,7 @@ def test_a_run_with_requests_in_a_batch_stays(root: Path, monkeypatch: pytest.Mo
     record = RunRecord.read(root / "blind/vqa")
     assert summary(record).state == "pending"
     with pytest.raises(RunError, match="batch"):
-        remove_run(record)
+        remove_run(record.path)
     assert record.path.is_dir()
 
 
@@ -86,5 +87,30 @@ def test_what_a_language_model_was_asked_is_listed_too(root: Path) -> None:
     (run / "scorecard.json").unlink()
     found, errors = list_runs(root)
     assert not errors and [one.task for one in found] == ["caption", "text"]
-    remove_run(AnyRecord.read(run))
+    remove_run(run)
     assert not run.exists()
+
+
+def test_a_scorecard_of_other_answers_is_outdated(root: Path) -> None:
+    run = root / "blind/vqa"
+    (run / "journal.jsonl").write_bytes((run / "journal.jsonl").read_bytes()[:100])
+    one = summary(RunRecord.read(run))
+    assert (one.state, one.answered, one.requests) == ("outdated", 0, 84)
+    assert f"microg-bench score {run}" in disagreement(RunRecord.read(run))
+    assert not disagreement(RunRecord.read(root / "blind/caption"))
+
+
+def test_usage_of_both_tasks_is_named_so(root: Path) -> None:
+    for task, shared in (("caption", True), ("vqa", True), ("caption", False)):
+        if not shared:
+            remove_run(root / "blind/vqa")
+        record = RunRecord.read(root / "blind" / task)
+        record.starts[-1]["usage"] = RunRecord.read(record.path).starts[-1].get("usage") or {}
+        [start] = told_starts(record)
+        assert (TOGETHER in start) == (shared and bool(start.get(TOGETHER)))
+
+
+def test_a_run_that_is_written_tells_how_much_it_asks(root: Path) -> None:
+    (root / "blind/vqa/scorecard.json").unlink()
+    with RunRecord.reopen(root / "blind/vqa") as record:
+        assert summary(record).requests == 84

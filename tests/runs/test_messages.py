@@ -14,7 +14,7 @@ from microg_bench.records import Answer, Image, Request, Text, Video
 from microg_bench.runs.messages import Sent, sent
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.start import prompted
-from microg_bench.settings import Settings
+from microg_bench.settings import Media, Settings
 from microg_bench.video.sampling import FrameSpec
 from tests.helpers.datasets import record, write_annotations
 from tests.pages.conftest import START, make_run, make_settings
@@ -86,6 +86,20 @@ def test_what_cannot_be_made_again_says_why(tmp_path: Path, changed: dict, why: 
     run.settings = Settings.model_validate({**run.settings.model_dump(), **changed})
     told = sent_of(run)
     assert not told.prompts and why in told.why
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (None, "the clip, as one video"),
+        ("images", "3 frames of the clip, each as an image of its own"),
+        ("video", "the clip, as one video of 3 frames, each a JPEG image"),
+        ("clip", "the clip, as its own file"),
+    ],
+)
+def test_what_was_sent_of_a_clip_is_told(tmp_path: Path, kind: Any, words: str) -> None:
+    media = None if kind is None else Media(kind=kind)
+    assert sent_of(run_of(tmp_path, media=media)).clips["a_001#1"] == words
 
 
 def test_messages_are_not_made_without_the_questions(tmp_path: Path) -> None:

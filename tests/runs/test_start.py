@@ -64,3 +64,9 @@ def test_a_request_is_told_with_the_size_of_its_frames() -> None:
     assert bare == {"id": "a", "sha256": told["sha256"]}
     other = prompt.model_copy(update={"messages": (Message(role="user", parts=(Text(text="?"),)),)})
     assert prompted(request, other)["sha256"] != told["sha256"]
+
+
+def test_a_prefix_cache_that_nothing_is_known_of_is_not_told() -> None:
+    usage = Usage()
+    usage.count(Response(id="a", text="", prompt_tokens=10, output_tokens=3))
+    assert "tokens: 10 in prompts, 3 generated" in usage.lines() and usage.to_json()["cached_tokens"] == 0

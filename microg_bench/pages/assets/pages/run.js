@@ -19,12 +19,15 @@
 
   // Filters and order.
 
+  const PLAIN = "other answers"; // of which nothing is to be told
+
+  // Of several that are true of an item, the first is its outcome.
   const OUTCOMES = {
     failed: ["failed", (item) => Boolean(item.failure)],
     unanswered: ["not answered", (item) => item.answer === undefined],
+    ...Object.fromEntries(Object.entries(data.endings).filter(([reason]) => reason !== "stop").map(([reason, words]) => [reason, [words, (item) => item.ended === words]])),
     empty: ["empty answer", (item) => item.answer !== undefined && !item.answer.trim()],
     thinks: [THINKS, (item) => Boolean(item.thinks)],
-    ...Object.fromEntries(Object.entries(data.endings).filter(([reason]) => reason !== "stop").map(([reason, words]) => [reason, [words, (item) => item.ended === words]])),
   };
 
   function textOf(item) {
@@ -130,12 +133,12 @@
   // What became of an item that has a score, in words.
   function outcomeOf(item) {
     const found = Object.values(OUTCOMES).find(([, test]) => test(item));
-    return found ? found[0] : "answered";
+    return found ? found[0] : PLAIN;
   }
 
   // The scores of a task by outcome, the plain answers first.
   function scoreGroups(place, k) {
-    const groups = new Map([["answered", []]]);
+    const groups = new Map([[PLAIN, []]]);
     for (const item of data.items) {
       if (item.task !== place || item.scores[k] === null) continue;
       const name = outcomeOf(item);
