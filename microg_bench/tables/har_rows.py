@@ -13,7 +13,6 @@ from microg_bench.tables.published import Column, Facts, PublishedTable
 from microg_bench.tables.rows import OwnRow, access_of, fault_of
 
 SHOWN_BY = {"drawn": "a box on the frames", "crop": "frames that are cut to them"}
-HEADINGS = ("validation", "test")  # the splits that tables have columns of
 OWN_FILE = "a file"
 PARTS = {"val": "validation", "test": "test", "train": "the split train", "all": "all splits"}
 _WORD = re.compile(r"[a-z0-9]+")
@@ -126,7 +125,7 @@ def _asked_row(table: PublishedTable, facts: Facts, splits: Mapping[str, Scoreca
     shown = [f"asked in words; persons shown by {SHOWN_BY[form]}"] if form else []
     shown += [f"scores of actions: {how}" for how in [_action_scores(first)] if how]
     row = _action_row(table, facts, "", other, splits)
-    apart = [line for split, card in splits.items() for line in _without_column(split, card)]
+    apart = [] if row.scores else [_without_column(split, card) for split, card in splits.items()]
     return replace(
         row,
         name=first.title,
@@ -138,11 +137,10 @@ def _asked_row(table: PublishedTable, facts: Facts, splits: Mapping[str, Scoreca
     )
 
 
-def _without_column(split: str, card: Scorecard) -> Iterator[str]:
+def _without_column(split: str, card: Scorecard) -> str:
     """The scores of persons of whom the table has no column."""
-    if split not in HEADINGS:
-        told = (f"{name} {value:.2f}" for name, value in card.values().items() if value is not None)
-        yield f"persons of {split}, of whom there is no column: {', '.join(told)}"
+    told = (f"{name} {value:.2f}" for name, value in card.values().items() if value is not None)
+    return f"persons of {split}, of whom there is no column: {', '.join(told)}"
 
 
 def _of_baseline(card: Scorecard, name: str) -> Scorecard:
