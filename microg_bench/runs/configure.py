@@ -296,7 +296,7 @@ def configure(
         EngineError: the weights in a local folder cannot be read.
     """
     one = resolve(options, named_by_file)
-    if HAR in options.tasks or any(name in one.given for name in OF_PERSONS):
+    if HAR in options.tasks or one.given.keys() & OF_PERSONS:
         from microg_bench.runs.persons import load_persons
 
         dataset = load_persons(one, dataset, note)
