@@ -138,7 +138,7 @@ class ScoringOptions(Record):
     actions: Annotated[
         str | None,
         About(
-            "Table of action labels, by which scores are sliced.",
+            "Table of action labels, by which scores are sliced; of the task har, the persons asked about.",
             "Scoring",
             default="actions.csv of the dataset folder",
         ),

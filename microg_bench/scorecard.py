@@ -50,6 +50,7 @@ _SHORT = {
     "input": "i",
     "boxes": "b",
     "action_scores": "a",
+    "transforms": "x",
     "version": "v",
 }
 _USUAL = {"idf": "no", "rescaled": "no", "dtype": "float32"}

@@ -10,6 +10,7 @@ from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.cli.options import with_options
 from microg_bench.dataset.load import load
 from microg_bench.errors import UsageError
+from microg_bench.har.reports import read_scorecards
 from microg_bench.har.runs import SETTINGS
 from microg_bench.options import ScoringOptions
 from microg_bench.runs.record import SCORECARD_FILE, RunRecord, find_runs
@@ -63,6 +64,8 @@ def pack(
             raise UsageError(f"{result}: {reason}")
         for folder in pack_actions(result, detections, into, _noted):
             output().print(str(folder))
+            (card,) = read_scorecards(folder / SCORECARD_FILE)
+            note(*(f"note: {line}" for line in card.remarks()))
         return
     if (result / SETTINGS).is_file():
         reason = f"is a run of actions: give {SCORECARD_FILE} in it, and --detections with the CSV beside it"

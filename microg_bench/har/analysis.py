@@ -86,14 +86,17 @@ def instead_of_missed(judged: JudgedBoxes) -> tuple[Counts, Counts]:
 
     The first counts the actions that were falsely claimed of the box. Where none was, the second counts the
     action that ranks highest: one that is not true of the box, or the missed one itself, which is then below
-    the threshold only. Of equal logits the missed action counts, else the first in the label map.
+    the threshold only. Of equal logits the missed action counts, else the first in the label map. Where no
+    logit is higher than the others, nothing ranks highest.
     """
     claimed: Counts = judged.missed.astype(np.int64).T @ judged.false.astype(np.int64)
     ranked = np.zeros_like(claimed)
     nothing_claimed = ~judged.false.any(axis=1, keepdims=True)
     rows, actions = np.nonzero(judged.missed & nothing_claimed)
     wrong = np.where(judged.true, -np.inf, judged.scores)[rows]
-    itself = judged.scores[rows, actions] >= wrong.max(axis=1, initial=-np.inf)
+    own, highest = judged.scores[rows, actions], wrong.max(axis=1, initial=-np.inf)
+    higher = np.maximum(own, highest) > judged.scores.min(axis=1, initial=np.inf)[rows]
+    rows, actions, wrong, itself = rows[higher], actions[higher], wrong[higher], (own >= highest)[higher]
     np.add.at(ranked, (actions, np.where(itself, actions, wrong.argmax(axis=1))), 1)
     return claimed, ranked
 

@@ -17,19 +17,20 @@ from microg_bench.dataset.labels import shipped_labels
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DataError, MicrogError, RunError
 from microg_bench.har.reports import facts_of
-from microg_bench.har.runs import ActionRun, PredictSettings
+from microg_bench.har.runs import ActionRun, Place, PredictSettings
 from microg_bench.har.scoring import evaluate
 from microg_bench.options import ScoringOptions, flag
 from microg_bench.persons.answers import scores_in
 from microg_bench.persons.boxes import Detections, GroundTruth, detections_text, read_detections
 from microg_bench.persons.dataset import ActionDataset
+from microg_bench.privacy import without_private
 from microg_bench.runs.record import SCORECARD_FILE, RunRecord
 from microg_bench.scorecard import ACTION_SCORES, BaselineEntry, Scorecard, ScoreEntry, Signature
 from microg_bench.scoring.score import answer_facts, signed, status_of
 from microg_bench.settings import Settings
 from microg_bench.storage import write_json, write_text
 from microg_bench.tasks import Item
-from microg_bench.text import first_line
+from microg_bench.text import first_line, one_line
 
 BASELINE = "blind"  # it gives each action its frequency
 NOTHING_NAMED = '{"actions": []}'  # what counts where a request has failed
@@ -80,7 +81,7 @@ def _scored(record: RunRecord, options: ScoringOptions, dataset: ActionDataset) 
     held, failures = record.answers, record.failures
     logprobs = _logprobs(record) if options.action_scores == "logprob" else {}
     said = {name: one.answer for name, one in held.items()} | dict.fromkeys(failures, NOTHING_NAMED)
-    detections = as_detections(items, said, file_name(record, dataset), logprobs)
+    detections = replace(as_detections(items, said, file_name(record, dataset), logprobs), asked=True)
     text = detections_text(detections, shipped_labels())
     detections = replace(detections, sha256=hashlib.sha256(text.encode()).hexdigest())
     card = evaluate(detections, truth, clusters=options.clusters)
@@ -92,8 +93,14 @@ def _scored(record: RunRecord, options: ScoringOptions, dataset: ActionDataset) 
         "dataset": dataset.name,
         "scores": {name: _signed(one, record.settings, options) for name, one in card.scores.items()},
         "baselines": {BASELINE: _baseline(items, truth, dataset)},
+        "warnings": (*_changes(record.settings), *dataset.key_frames.notes, *card.warnings),
     }
     return ScoredPersons(record, card.model_copy(update=update), detections)
+
+
+def _changes(settings: Settings) -> Iterator[str]:
+    if settings.transforms:
+        yield f"persons were shown on changed frames: {', '.join(settings.transforms)}"
 
 
 def _logprobs(record: RunRecord) -> dict[str, float]:
@@ -104,17 +111,22 @@ def _logprobs(record: RunRecord) -> dict[str, float]:
     """
     found = {name: one.logprob for name, one in record.answers.items() if one.logprob is not None}
     if unknown := record.answers.keys() - found.keys():
-        reason = f"{len(unknown):,} answers have no log-probability: ask with {flag('logprobs')}"
+        reason = (
+            f"{len(unknown):,} answers have no log-probability, and what was answered is not asked again:"
+            f" ask with {flag('logprobs')} into another folder, with --run"
+        )
         raise RunError(reason, path=record.path)
     return found
 
 
 def _signed(entry: ScoreEntry, settings: Settings, options: ScoringOptions) -> ScoreEntry:
-    """`entry` with how the answers were got in its signature, and what an action that was named scores."""
+    """`entry` with all in its signature that tells how the answers were got, and how they are scored."""
     found = signed(entry, settings)
-    if options.action_scores == "named" or found.signature is None:
+    told: dict[str, str] = {ACTION_SCORES: options.action_scores} if options.action_scores != "named" else {}
+    told |= {"transforms": " ".join(settings.transforms)} if settings.transforms else {}
+    if not told or found.signature is None:
         return found
-    values = {**found.signature.values, ACTION_SCORES: options.action_scores}
+    values = {**found.signature.values, **told}
     return found.model_copy(update={"signature": Signature(metric=found.signature.metric, values=values)})
 
 
@@ -153,7 +165,7 @@ def read_asked(record: RunRecord, data: str | Path | None = None) -> ActionRun:
     facts = facts_of(record.scorecard, record.path / SCORECARD_FILE)
     made = PredictSettings(
         model=settings.title,
-        recipe=f"asked, {settings.boxes}",
+        recipe=", ".join(["asked", str(settings.boxes), *settings.transforms]),
         checkpoint=settings.checkpoint or "",
         sha256=settings.checkpoint_sha256 or "",
         trained_on="",
@@ -167,7 +179,21 @@ def read_asked(record: RunRecord, data: str | Path | None = None) -> ActionRun:
         raise RunError(
             f"its scorecard is of {first_line(facts.detections, 60)}, not of {name}", path=record.path
         )
-    return ActionRun(record.path, made, read_detections(record.path / name, labels), asked=True)
+    detections = replace(read_detections(record.path / name, labels), asked=True)
+    reasons = {
+        _place(item): first_line(one_line(without_private(record.failures[item.request.id].reason)), 160)
+        for item in asked_of(record, dataset)[0]
+        if item.request.id in record.failures
+    }
+    return ActionRun(record.path, made, detections, True, record.scorecard, reasons)
+
+
+def _place(item: Item) -> Place:
+    """Clip, frame and corners of the person whom an item asks about."""
+    person = item.request.person
+    if person is None:
+        raise AssertionError("an item of this task has a person")
+    return item.request.video_id, person.frame, *person.corners
 
 
 def as_detections(

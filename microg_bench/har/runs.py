@@ -1,7 +1,7 @@
 """A folder of predictions of actions, as `har run` leaves it: what it was made with, and its detections."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from microg_bench.text import first_line
 
 SETTINGS, TRAINING = FILES = ("settings.json", "training.json")  # of a prediction, of a training
 JOURNALS = "journal*.jsonl"  # one a process
+Place = tuple[str, int, float, float, float, float]  # of a box: clip, frame, corners
 Logits = dict[tuple[str, int], NDArray[np.float64]]  # of each key frame, shape (boxes, outputs)
 FREE = ("checkpoint", "trained_on")  # the same weights may lie in a file of another name
 AVA_ACTIONS = tuple(range(1, 81))  # the outputs of weights that were trained on AVA
@@ -70,12 +71,17 @@ class Predicted(Record):
 
 @dataclass(frozen=True, eq=False)
 class ActionRun:
-    """A run of a model on key frames; `asked` tells that it was asked in words."""
+    """A run of a model on key frames.
+
+    Where it was `asked` in words, it has the scorecard of the answers, and why boxes have none.
+    """
 
     folder: Path
     settings: PredictSettings
     detections: Detections
     asked: bool = False
+    card: Scorecard | None = None
+    failures: Mapping[Place, str] = field(default_factory=dict)
 
 
 def claim(folder: Path, file: str, settings: Record, free: Collection[str] = ()) -> None:

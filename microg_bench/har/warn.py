@@ -33,7 +33,8 @@ def warnings(
     """
     scores, no_area = detections.scores, "without an area"
     whole = detections.given.all(axis=1)
-    constant = (scores == scores[:, :1]).all(axis=1) & (scores.shape[1] > 1)
+    silent = (scores == 0).all(axis=1) & detections.asked
+    constant = (scores == scores[:, :1]).all(axis=1) & (scores.shape[1] > 1) & ~silent
     again = _repeats(np.column_stack([images[0], detections.boxes]))
     rows_again = _repeats(np.column_stack([images[1], truth.boxes, truth.actions]))
     elsewhere = images[0] > images[1].max()
@@ -44,7 +45,7 @@ def warnings(
         *_without_score(detections),
         *_flagged(detections, constant, "with one and the same score for every action"),
         # The same box given twice rightly has the same scores; that is another warning.
-        *_shared_scores(detections, whole & ~again),
+        *_shared_scores(detections, whole & ~again & ~silent),
         *_ties(over_ties),
         *_flagged(detections, again, "given before in its frame, and counted again"),
         *_repeated_rows(rows_again),

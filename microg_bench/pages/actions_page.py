@@ -1,7 +1,7 @@
 """The page of runs of action recognition: key frames, what is true of them, what models said of them."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,23 @@ Errors = dict[str, dict[str, ErrorCounts]]  # by group of actions, then by kind 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A run on the page: what it is called there, its boxes, its scores, whether it was asked in words."""
+    """A run on the page: what it is called there, what it was made with, its boxes, its scores."""
 
     name: str
     settings: PredictSettings
     judged: JudgedBoxes
     card: Scorecard
-    asked: bool = False
+    run: ActionRun
+
+    @property
+    def asked(self) -> bool:
+        """Whether a model was asked in words."""
+        return self.run.asked
+
+    def told(self) -> list[str]:
+        """What a reader of its scores must know, a line each."""
+        said = self.run.card
+        return list(self.card.warnings) if said is None else [*said.remarks(), *said.warnings]
 
     @property
     def actions(self) -> tuple[ActionEntry, ...]:
@@ -117,7 +127,7 @@ def write_actions_page(
             own,
             judge(key_frames, run.detections, labels),
             evaluate(run.detections, key_frames.truth, labels),
-            run.asked,
+            run,
         )
         for name, own, run in zip(names(settings, folders), settings, runs, strict=True)
     ]
@@ -192,7 +202,8 @@ def _page(
         title="Action recognition",
         runs=runs,
         key_frames=key_frames,
-        notes=_notes(runs, key_frames),
+        doubts=(doubts := _told(runs, lambda one: one.run.card.doubts() if one.run.card else ())),
+        notes=[line for line in _notes(runs, key_frames) if line not in doubts],
         errors=[_errors(one.judged, box_kinds, np.array(groups)) for one in runs],
         threshold=THRESHOLD,
         sample=sample,
@@ -200,15 +211,24 @@ def _page(
 
 
 def _notes(runs: Sequence[_Shown], key_frames: KeyFrames) -> list[str]:
-    """What a reader must know: each line once, with the run where not all say it."""
-    said: dict[str, list[str]] = {}
-    for one in runs:
+    """What a reader must know."""
+
+    def known(one: _Shown) -> list[str]:
         left = int((~one.judged.looked_at).sum())
         unseen = [f"{left:,} of {key_frames.boxes:,} boxes were not looked at"] if left else []
-        for line in [*unseen, *one.card.warnings]:
-            said.setdefault(line, []).append(one.name)
-    lines = [line if len(who) == len(runs) else f"{'; '.join(who)}: {line}" for line, who in said.items()]
-    return [*key_frames.notes, *lines]
+        return [*unseen, *one.told()]
+
+    lines = _told(runs, known)
+    return [*key_frames.notes, *(line for line in lines if line not in key_frames.notes)]
+
+
+def _told(runs: Sequence[_Shown], said: Callable[[_Shown], Iterable[str]]) -> list[str]:
+    """What is said of runs: each line once, with the run where not all say it."""
+    lines: dict[str, list[str]] = {}
+    for one in runs:
+        for line in said(one):
+            lines.setdefault(line, []).append(one.name)
+    return [line if len(who) == len(runs) else f"{'; '.join(who)}: {line}" for line, who in lines.items()]
 
 
 def _actions(runs: Sequence[_Shown], groups: Sequence[str]) -> list[dict[str, Any]]:
@@ -291,6 +311,10 @@ def _frames(
                         "corners": np.round(one.boxes[row - rows.start], 4).tolist(),
                         "true": np.flatnonzero(runs[0].judged.true[row]).tolist(),
                         "said": [_said(run.judged, row) for run in runs],
+                        "failed": [
+                            run.run.failures.get((*one.key, *one.boxes[row - rows.start].tolist()))
+                            for run in runs
+                        ],
                     }
                     for row in rows
                 ],
@@ -302,14 +326,14 @@ def _frames(
 def _said(judged: JudgedBoxes, row: int) -> list[tuple[int, float]] | None:
     """The actions of a box with their logits, the highest first; None where the model has not looked at it.
 
-    They are those that are true or claimed, and those that rank highest.
+    They are those that are true or claimed, and those that rank highest: above others.
     """
     if not judged.looked_at[row]:
         return None
     scores = judged.scores[row]
     order = np.argsort(-scores, kind="stable")
     told = judged.true[row] | judged.claimed[row]
-    told[order[:RANKED]] = True
+    told[order[:RANKED]] |= scores[order[:RANKED]] > scores.min()
     return [(k, round(float(scores[k]), 6)) for k in order.tolist() if told[k] and scores[k] > -np.inf]
 
 

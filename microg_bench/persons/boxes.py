@@ -105,11 +105,14 @@ class Detections(Boxes):
         turns: shape (n, actions), whole numbers that ascend in the order in which the scores were given,
             which decides among boxes that claim one true box, and among equal scores; None for box by box.
         sha256: of the file, None where there is none.
+        asked: whether a model was asked in words, so that a box without a claim is one without an answer, or
+            with one that names nothing.
     """
 
     scores: NDArray[np.float64]
     turns: NDArray[np.int64] | None = field(default=None, kw_only=True)
     sha256: str | None = field(default=None, kw_only=True)
+    asked: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

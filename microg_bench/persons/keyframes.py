@@ -203,6 +203,8 @@ def _grouped(table: Table, videos: Mapping[str, Path], labels: LabelMap, name: s
     corners = np.stack([table[column] for column in COORDINATES], axis=1)
     found: dict[tuple[str, int], dict[tuple[float, ...], set[int]]] = {}
     flat, foreign = 0, 0
+    people = table[PERSON] if PERSON in table.frame.columns else np.zeros(len(table), np.int64)
+    persons: dict[tuple[object, ...], set[int]] = {}
     actions = table[ACTION] if ACTION in table.frame.columns else np.full(len(table), -1)
     known = labels.positions(actions) >= 0
     for row, (video_id, frame, box) in enumerate(
@@ -219,6 +221,7 @@ def _grouped(table: Table, videos: Mapping[str, Path], labels: LabelMap, name: s
             flat += 1
             continue
         shown = found.setdefault((video_id, int(frame)), {}).setdefault(tuple(box), set())
+        persons.setdefault((video_id, int(frame), *box), set()).add(int(people[row]))
         if known[row]:
             shown.add(int(actions[row]))
         elif actions[row] >= 0:
@@ -237,11 +240,12 @@ def _grouped(table: Table, videos: Mapping[str, Path], labels: LabelMap, name: s
         for (video_id, frame), boxes in sorted(found.items(), key=lambda pair: order[pair[0][0]])
     )
     _check_frames(items, table.path)
+    shared = sum(len(own) > 1 for own in persons.values())
     truth = None
     if known.any():
         ids, frames = table["video_id"][known], table["frame_stamp"][known]
         truth = GroundTruth(ids, frames, corners[known], actions[known], name=name)
-    return KeyFrames(items, name, truth, tuple(_notes(flat, foreign)))
+    return KeyFrames(items, name, truth, tuple(_notes(flat, foreign, shared)))
 
 
 def _check_frames(items: Sequence[KeyFrame], path: Path) -> None:
@@ -268,11 +272,13 @@ def _left_out(ava: Ava) -> Iterator[str]:
         yield f"{actions} of {people} without a box, left out"
 
 
-def _notes(flat: int, foreign: int) -> Iterator[str]:
+def _notes(flat: int, foreign: int, shared: int) -> Iterator[str]:
     if flat:
         yield f"{many(flat, 'row')} of boxes without an area, left out"
     if foreign:
         yield f"{many(foreign, 'action')} not in the label map, left out; the boxes are kept"
+    if shared:
+        yield f"{many(shared, 'box')} given of several persons, who are looked at as one"
 
 
 def decoded_clips(

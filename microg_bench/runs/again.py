@@ -8,14 +8,17 @@ from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError, UsageError
 from microg_bench.options import Options, flag
-from microg_bench.runs.configure import Configuration, configure
+from microg_bench.runs.configure import OF_PERSONS, Configuration, configure
 from microg_bench.runs.record import RunRecord
 from microg_bench.settings import Settings
 from microg_bench.text import unknown
 
 TRUST = "trust_remote_code"  # a run cannot have code run
 # Options of the run that are not taken over.
-_LEFT_OUT = ("cache", "batch", "max_cost", "limit", "clips", "tasks", "shard", "replicas", "ray_address")
+_LEFT_OUT = (
+    *("cache", "batch", "max_cost", "limit", "clips", "tasks", "shard", "replicas", "ray_address"),
+    *OF_PERSONS,
+)
 # Settings that may differ: which part of the dataset is asked about, and names.
 _MAY_DIFFER = ("clips", "requests", "dataset", "title")
 # Adapters of version 0.1 were other files, and declared neither thinking nor arguments of processors; weights

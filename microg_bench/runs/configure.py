@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from microg_bench.video.transforms import Transform
 
 RUNS_FOLDER = Path("runs")
+OF_PERSONS = ("boxes", "split", "action_scores")  # options of the task har alone
 ARGUMENTS = ("engine_args", "processor_args")
 LEAST_DECODERS, MOST_DECODERS = 2, 8  # where none are asked for
 
@@ -295,10 +296,10 @@ def configure(
         EngineError: the weights in a local folder cannot be read.
     """
     one = resolve(options, named_by_file)
-    if HAR in options.tasks:
+    if HAR in options.tasks or one.given.keys() & OF_PERSONS:
         from microg_bench.runs.persons import load_persons
 
-        dataset = load_persons(one, dataset)
+        dataset = load_persons(one, dataset, note)
     dataset = dataset or load(options.data)
     one = replace(one, dataset=dataset, clips=select(dataset, options.clips, options.limit))
     _check_work(one)

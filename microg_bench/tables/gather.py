@@ -14,7 +14,7 @@ from microg_bench.persons.boxes import GroundTruth
 from microg_bench.privacy import without_private
 from microg_bench.runs.public import public
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, RunRecord, find_runs
-from microg_bench.scorecard import Scorecard
+from microg_bench.scorecard import ACTION_SCORES, Scorecard
 from microg_bench.settings import Settings
 from microg_bench.submissions.check import check
 from microg_bench.submissions.claims import ROUNDING, claim_faults
@@ -151,5 +151,6 @@ def identity(record: RunRecord) -> str:
     settings = card.settings.model_dump(mode="json", exclude={"dataset"}) if card.settings else None
     answers = hashlib.sha256(packed_answers(record)).hexdigest()
     record.forget()
-    rest = [card.protocol, card.fingerprint, card.status, settings]
+    how = {one.signature.values.get(ACTION_SCORES, "") for one in card.scores.values() if one.signature}
+    rest = [card.protocol, card.fingerprint, card.status, settings, *sorted(filter(None, how))]
     return json.dumps([*without_private([names, *rest]), answers], sort_keys=True)

@@ -8,11 +8,13 @@ from pathlib import PurePath
 
 from microg_bench.actions import ActionFacts
 from microg_bench.errors import DataError
-from microg_bench.scorecard import COMPLETE, ModelEntry, Scorecard, ScoreEntry
+from microg_bench.scorecard import ACTION_SCORES, COMPLETE, ModelEntry, Scorecard, ScoreEntry
 from microg_bench.tables.published import Column, Facts, PublishedTable
 from microg_bench.tables.rows import OwnRow, access_of, fault_of
 
 SHOWN_BY = {"drawn": "a box on the frames", "crop": "frames that are cut to them"}
+OWN_FILE = "a file"
+PARTS = {"val": "validation", "test": "test", "train": "the split train", "all": "all splits"}
 _WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -77,14 +79,41 @@ def asked_rows(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) 
 
 
 def _asked_alike(facts: Facts, cards: Sequence[Scorecard]) -> Iterator[dict[str, Scorecard]]:
-    """The scorecards of one model by split; those of another ground truth, or other settings, are apart."""
+    """The scorecards of one model by split; those of another ground truth, or other settings, are apart.
+
+    So are those that are scored otherwise. Where a split has several, each scorecard is alone.
+    """
     found: dict[str, dict[str, Scorecard]] = {}
     for card in cards:
-        split = _split(facts, card)
         settings = card.settings.model_dump_json(exclude={"fingerprint", "dataset"}) if card.settings else ""
-        key = json.dumps([settings, "" if split else _har(card).groundtruth])
-        found.setdefault(key, {})[split or "test"] = card
-    yield from found.values()
+        other = "" if _split(facts, card) else _har(card).groundtruth
+        found.setdefault(json.dumps([settings, other, _action_scores(card)]), {})[_same(card)] = card
+    for own in found.values():
+        splits = [_heading(facts, card) for card in own.values()]
+        if len(set(splits)) == len(splits):
+            yield dict(zip(splits, own.values(), strict=True))
+        else:
+            yield from ({split: card} for split, card in zip(splits, own.values(), strict=True))
+
+
+def _same(card: Scorecard) -> str:
+    """What is equal for scorecards of the same detections alone."""
+    return json.dumps([_identity(card), _har(card).detections_sha256, card.status])
+
+
+def _action_scores(card: Scorecard) -> str:
+    """How an action that was named is scored, where that is not by 1."""
+    signatures = (one.signature for one in card.scores.values() if one.signature)
+    return next((one.values.get(ACTION_SCORES, "") for one in signatures), "")
+
+
+def _heading(facts: Facts, card: Scorecard) -> str:
+    """The split whose persons were asked about, under which scores stand where a table has columns of it.
+
+    Of annotations, the name of the ground truth ends with the split; a file of somebody's own has none.
+    """
+    _, comma, part = _har(card).groundtruth.rpartition(", ")
+    return _split(facts, card) or (PARTS.get(part, OWN_FILE) if comma else OWN_FILE)
 
 
 def _asked_row(table: PublishedTable, facts: Facts, splits: Mapping[str, Scorecard]) -> OwnRow:
@@ -94,16 +123,24 @@ def _asked_row(table: PublishedTable, facts: Facts, splits: Mapping[str, Scoreca
     undone = [card.status for card in splits.values() if not card.complete]
     form = first.settings.boxes if first.settings else None
     shown = [f"asked in words; persons shown by {SHOWN_BY[form]}"] if form else []
+    shown += [f"scores of actions: {how}" for how in [_action_scores(first)] if how]
     row = _action_row(table, facts, "", other, splits)
+    apart = [] if row.scores else [_without_column(split, card) for split, card in splits.items()]
     return replace(
         row,
         name=first.title,
         labels=(first.title, *[""] * (len(table.facts.labels) - 1)),
         access="baseline" if access_of(first) == "baseline" else "",
         published=None,
-        marks=(*row.marks, *dict.fromkeys([*parts, *undone])),
+        marks=(*row.marks, *apart, *dict.fromkeys([*parts, *undone])),
         notes=(*shown, *row.notes),
     )
+
+
+def _without_column(split: str, card: Scorecard) -> str:
+    """The scores of persons of whom the table has no column."""
+    told = (f"{name} {value:.2f}" for name, value in card.values().items() if value is not None)
+    return f"persons of {split}, of whom there is no column: {', '.join(told)}"
 
 
 def _of_baseline(card: Scorecard, name: str) -> Scorecard:

@@ -13,9 +13,12 @@ import pytest
 import microg_bench as mb
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.errors import RunError, UsageError
+from microg_bench.har.answers import read_asked
 from microg_bench.har.scoring import evaluate
+from microg_bench.pages.actions_page import write_actions_page
 from microg_bench.persons.boxes import read_detections
 from microg_bench.persons.dataset import load_actions
+from microg_bench.progress import Progress
 from microg_bench.runs.record import RunRecord
 from microg_bench.submissions.actions import pack_actions
 from microg_bench.submissions.check import check
@@ -206,7 +209,9 @@ def test_scores_may_follow_from_log_probabilities(server: FaultServer, tmp_path:
 def test_answers_without_log_probabilities_are_one_line(server: FaultServer, tmp_path: Path) -> None:
     asked(server, tmp_path)
     logged(tmp_path, [-0.5, None, -0.5, -0.5, -0.5])
-    with pytest.raises(RunError, match="1 answers have no log-probability: ask with --logprobs"):
+    with pytest.raises(
+        RunError, match="1 answers have no log-probability.* ask with --logprobs into another folder"
+    ):
         mb.score(tmp_path / "har", action_scores="logprob")
 
 
@@ -278,3 +283,39 @@ def test_the_published_test_split_stands_in_the_table_without_a_mark(shared: Pat
     assert (row.marks, row.values["test_AUROC"]) == ((), pytest.approx(50))
     assert card.har.map_over_ties[0] < row.values["test_mAP"] < card.har.map_over_ties[1]
     assert (card.har.counts["videos"], card.fingerprint) == (953, card.settings.fingerprint)
+
+
+def test_a_page_tells_of_failures_and_ranks_nothing_where_all_scores_are_equal(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    turns = iter([[STAND], [], None, None, None, None])
+    server.says = lambda question: answer(next(turns))
+    card = asked(server, tmp_path / "run")["har"]
+    assert not [line for line in card.warnings if "not looked at" in line or "every action" in line]
+    write_actions_page([tmp_path / "run" / "har"], "sample", out=tmp_path / "page", progress=Progress())
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "Do not rely on these scores" in page
+    assert "4 of 6 requests failed" in page
+    data = json.loads(page.partition('id="data"')[2].partition(">")[2].partition("</script>")[0])
+    boxes = [box for frame in data["frames"] for box in frame["boxes"]]
+    assert [box["failed"][0] is None for box in boxes] == [True, True, False, False, False, False]
+    named = [[score for action, score in box["said"][0] if action not in box["true"]] for box in boxes]
+    assert not any(0.0 in scores for scores in named)
+    assert all(not one["ranked"] for one in data["runs"][0]["missed"])
+
+
+def test_a_run_on_changed_frames_says_so(server: FaultServer, tmp_path: Path) -> None:
+    card = asked(server, tmp_path / "run", transforms=("mirror",))["har"]
+    assert card.scores["mAP"].signature.values["transforms"] == "mirror"
+    assert "persons were shown on changed frames: mirror" in card.warnings
+    run = read_asked(RunRecord.read(tmp_path / "run" / "har"), "sample")
+    assert run.settings.recipe == "asked, drawn, mirror"
+
+
+def test_actions_and_persons_that_a_file_loses_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "own.csv"
+    box = "pedestrians-c_000,1,0.1,0.1,0.5,0.9"
+    file.write_text(f"video_id,frame,x1,y1,x2,y2,action,person_id\n{box},12,1\n{box},14,2\n{box},999,1\n")
+    card = mb.evaluate("blind", "sample", "har", actions=file, run=tmp_path / "run", progress=None)["har"]
+    assert "1 action not in the label map, left out; the boxes are kept" in card.warnings
+    assert "1 box given of several persons, who are looked at as one" in card.warnings

@@ -60,3 +60,45 @@ def test_a_run_is_scored_where_its_dataset_is_now_and_on_no_other(tmp_path: Path
     actions.write_text(actions.read_text().replace("pedestrians-c_000,r,1,14", "pedestrians-c_000,r,1,12"))
     with pytest.raises(DataError, match="was made on sample with fingerprint"):
         RunRecord.read(tmp_path / "r" / "har").dataset(moved)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tasks": "har", "metrics": "ROUGE-L"}, "--metrics: does not apply to the task har"),
+        ({"tasks": "har", "protocol": "coco"}, "--protocol: does not apply to the task har"),
+        ({"tasks": "caption", "split": "all"}, "--split: does not apply: the task har is not asked"),
+        ({"tasks": "caption", "boxes": "crop"}, "--boxes: does not apply: the task har is not asked"),
+        ({"tasks": "vqa", "action_scores": "logprob"}, "--action-scores: does not apply"),
+        ({"tasks": "har", "action_scores": "logprob"}, "--action-scores: logprob needs --logprobs"),
+        (
+            {"tasks": "har", "clips": "rocket-roll_000"},
+            "--clips: rocket-roll_000: no annotated person of sample",
+        ),
+    ],
+)
+def test_what_does_not_apply_is_refused_before_anything_is_asked(given: dict[str, str], said: str) -> None:
+    model = "nearest-clip" if given["tasks"] != "har" else "blind"
+    with pytest.raises(UsageError) as caught:
+        configure(Options.of({"model": model, "data": "sample", **given}))
+    assert said in str(caught.value)
+
+
+def test_frames_that_show_nobody_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openai", reason="the extra openai is not installed")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-the-key-of-this-test")
+    for name in ("no-frames", "swap"):
+        options = {"model": "openai:m", "url": ("http://127.0.0.1:9/v1",), "tasks": "har"}
+        with pytest.raises(UsageError, match=f"--transforms: {name} shows"):
+            configure(Options.of({**options, "data": "sample", "transforms": name}))
+
+
+def test_clips_without_a_person_are_told_where_other_tasks_ask_about_them() -> None:
+    told: list[str] = []
+    clips = ("rocket-roll_000", "pedestrians-c_000")
+    given = {"model": "blind", "data": "sample", "tasks": "vqa,har", "clips": clips}
+    one = configure(Options.of(given), note=told.append)
+    assert {item.request.video_id for item in one.items["har"]} == {"pedestrians-c_000"}
+    assert told == [
+        "har leaves out 1 of 2 clips, without an annotated person of sample, test: rocket-roll_000"
+    ]

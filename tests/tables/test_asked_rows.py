@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from microg_bench.scorecard import BaselineEntry, ModelEntry, Scorecard
+import pytest
+
+from microg_bench.scorecard import ACTION_SCORES, BaselineEntry, ModelEntry, Scorecard, Signature
 from microg_bench.tables.har_rows import asked_rows
 from microg_bench.tables.markdown import to_markdown
 from microg_bench.tables.paper import paper_tables
@@ -78,3 +80,57 @@ def test_scorecards_of_networks_and_of_models_that_were_asked_stand_in_one_table
     assert "ours: Baseline: blind" in text
     assert "ours: A model" in to_markdown(second)
     assert to_markdown(paper_tables([], [card])[0]) == to_markdown(paper_tables([card], [])[0])
+
+
+def test_runs_that_are_alike_but_for_their_answers_have_a_row_each() -> None:
+    whole = asked("C2D_8x8_R50.test")
+    part = asked("SLOWONLY_4x16_R50.test", status="incomplete: 29 requests failed")
+    found = rows(1, whole, part, whole)
+    assert [row.marks for row in found if row.access != "baseline"] == [(), (part.status,)]
+    assert [row.values["test_mAP"] for row in found[:2]] == [one.scores["mAP"].value for one in (whole, part)]
+
+
+def test_a_run_whose_actions_score_by_probability_has_a_row_of_its_own() -> None:
+    card = asked("C2D_8x8_R50.test")
+    scores = {
+        name: one.model_copy(
+            update={
+                "signature": Signature(metric=name, values={**one.signature.values, ACTION_SCORES: "logprob"})
+            }
+        )
+        for name, one in card.scores.items()
+        if one.signature
+    }
+    found = rows(1, card, card.model_copy(update={"scores": scores}))
+    assert [row.access for row in found] == ["", "", "baseline"]
+    assert "scores of actions: logprob" in found[1].notes
+
+
+@pytest.mark.parametrize(
+    ("truth", "columns"),
+    [
+        ("sample, val", {"val_mAP"}),
+        ("sample, test", {"test_mAP"}),
+        ("sample, train", set()),
+        ("sample, all", set()),
+        ("mine.csv", set()),
+    ],
+)
+def test_no_score_stands_under_a_heading_of_other_persons(truth: str, columns: set[str]) -> None:
+    card = asked("C2D_8x8_R50.test")
+    assert card.har is not None
+    scores = {
+        name: one.model_copy(
+            update={"signature": Signature(metric=name, values={**one.signature.values, "groundtruth": "0"})}
+        )
+        for name, one in card.scores.items()
+        if one.signature
+    }
+    other = card.model_copy(
+        update={"har": card.har.model_copy(update={"groundtruth": truth}), "scores": scores}
+    )
+    row, below = rows(1, other)
+    assert {name for name in row.values if name.endswith("mAP")} == columns
+    assert row.marks[0] == f"ground truth {truth}, not the published one"
+    assert any("there is no column: mAP 29.51" in mark for mark in row.marks) != bool(columns)
+    assert below.marks == row.marks

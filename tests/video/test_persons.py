@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from microg_bench.records import BoxForm, ShownPerson
 from microg_bench.video.decode import Frames
-from microg_bench.video.persons import COLOUR, LEAST, MARGIN, WIDTH, with_person
+from microg_bench.video.persons import COLOUR, LEAST, MARGIN, MOST, SMALLEST, WIDTH, with_person
 from microg_bench.video.transforms import parse_transforms, transformed
 
 BOXES = [
@@ -41,9 +41,14 @@ def test_a_drawn_box_is_a_red_line_inside_its_sides(
 ) -> None:
     given = frames(height, width)
     found = with_person(given, shown("drawn", box)).pixels
-    left, right = edges(box[0], box[2], width)
-    top, bottom = edges(box[1], box[3], height)
-    line = max(2, round(WIDTH * min(height, width)))
+    wide, tall = (
+        max(0, SMALLEST / side - share) / 2
+        for share, side in ((box[2] - box[0], width), (box[3] - box[1], height))
+    )
+    left, right = edges(box[0] - wide, box[2] + wide, width)
+    top, bottom = edges(box[1] - tall, box[3] + tall, height)
+    widest = max(1, int(MOST * min(right - left, bottom - top)))
+    line = min(max(2, round(WIDTH * min(height, width))), widest)
     y, x = np.mgrid[:height, :width]
     inside = (left <= x) & (x < right) & (top <= y) & (y < bottom)
     near = np.minimum.reduce([x - left, right - 1 - x, y - top, bottom - 1 - y]) < line
@@ -92,3 +97,15 @@ def test_a_box_is_drawn_before_frames_are_transformed() -> None:
 
 def test_the_widest_line_of_a_frame_of_microg_4m_is_four_pixels() -> None:
     assert max(2, round(WIDTH * 480)) == math.floor(0.008 * 480 + 0.5) == 4
+
+
+@pytest.mark.parametrize("box", [(0.5, 0.5, 0.5 + 12 / 640, 0.5 + 10 / 480), (0.5, 0.5, 0.5001, 0.5001)])
+def test_a_small_box_is_seen_and_hides_little_of_what_is_in_it(
+    box: tuple[float, float, float, float],
+) -> None:
+    given = Frames(np.zeros((1, 480, 640, 3), np.uint8), (0,), (0.0,), 10.0, 1, 0.1)
+    red = (with_person(given, shown("drawn", box)).pixels == COLOUR).all(axis=3)[0]
+    rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+    area = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+    assert min(len(rows), len(columns)) >= SMALLEST
+    assert red.sum() < area / 2

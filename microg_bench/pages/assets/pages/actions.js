@@ -46,8 +46,10 @@
       el("span", {}, textNodes(actions[one.action].name), " ", el("small", {}, told)));
   }
 
-  function saidList(all, whole) {
+  function saidList(all, whole, failed, asked) {
     if (!all) return el("span", { class: "muted" }, "not looked at");
+    if (failed) return el("div", {}, el("p", { class: "warning failed" }, textNodes(`failed: ${failed}`)), all.length ? saidList(all, whole, null, asked) : null);
+    if (!all.length) return el("span", { class: "muted" }, asked ? "no action named" : "no action ranks above others");
     const told = whole ? all : brief(all), more = told.length - SHOWN;
     const lines = (more > 0 && !whole ? told.slice(0, SHOWN) : told).map(line);
     return el("ul", {}, ...lines, more > 0 && !whole ? el("li", { class: "muted" }, `and ${more} more`) : null);
@@ -59,7 +61,7 @@
       el("td", { "data-column": "truth" }, box.true.length
         ? el("ul", {}, ...box.true.map((action) => el("li", {}, textNodes(actions[action].name))))
         : el("span", { class: "muted" }, "no action")),
-      ...runs.map((run, k) => el("td", { "data-column": run.name }, saidList(said(box, k), whole))));
+      ...runs.map((run, k) => el("td", { "data-column": run.name }, saidList(said(box, k), whole, box.failed[k], run.asked))));
     return el("table", { class: "people" },
       el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "person" }, "box"), el("th", { scope: "col" }, "truth"), ...runs.map((run) => el("th", { scope: "col" }, textBox(run.name, "bdi"))))),
       el("tbody", {}, ...frame.boxes.map(row)));
