@@ -16,12 +16,19 @@ pytestmark = pytest.mark.heavy
 
 def repeats(interval: tuple[float, float] | None = (9.0, 13.0)) -> TaskRepeats:
     score = RepeatedScore(mean=11.0, interval=interval, within=1.0, between=0.5, scores=(10.0, 11.0, 12.0))
-    return TaskRepeats(task="vqa", items=100, same=0.5, metrics={"CIDEr": score, "ROUGE-L": score})
+    return TaskRepeats(
+        task="vqa",
+        asked=100,
+        answered=(100, 100, 100),
+        items=100,
+        same=0.5,
+        metrics={"CIDEr": score, "ROUGE-L": score},
+    )
 
 
 def report(title: str = "A model", *tasks: TaskRepeats) -> RepeatsReport:
     return RepeatsReport(
-        title=title, dataset="refs", fingerprint="0" * 64, repeats=3, tasks=tasks or (repeats(),)
+        title=title, dataset="refs", fingerprint="0" * 64, repeats=3, warnings=(), tasks=tasks or (repeats(),)
     )
 
 
@@ -38,6 +45,8 @@ def test_a_chart_of_paraphrases_has_every_wording(tmp_path: Path) -> None:
         dataset="refs",
         fingerprint="0" * 64,
         paraphrases=2,
+        warnings=(),
+        compared=200,
         other=0.5,
         wordings=repeats(None),
         effects={},
