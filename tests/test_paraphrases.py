@@ -235,6 +235,9 @@ def test_runs_in_other_words_are_no_rows_of_tables_and_no_submissions(
     assert "2 ask questions in other words" in done.stderr
     assert done.returncode != 0
     assert not (tmp_path / "site").exists()
+    done = bench("plots", tmp_path / "r", "--out", "charts", cwd=tmp_path)
+    assert "asks questions in other words" in done.stderr
+    assert not (tmp_path / "charts").exists()
     for one in found.results.values():
         with pytest.raises(RunError, match="requests only"):
             pack(one.records["vqa"], tmp_path)

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from microg_bench.plots.repeats import draw_paraphrases, draw_repeats
+from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
 from microg_bench.scoring.paraphrases import ParaphrasesReport
 from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
 from tests.helpers.figures import svg_words
@@ -57,6 +58,12 @@ def test_a_chart_of_paraphrases_has_every_wording(tmp_path: Path) -> None:
     ]
     words = set(svg_words(tmp_path / "vqa-paraphrases.svg"))
     assert {"as published", "paraphrase 1", "paraphrase 2"} <= words
+
+
+def test_scores_on_the_sample_set_are_marked(tmp_path: Path) -> None:
+    sample = report().model_copy(update={"fingerprint": SAMPLE_FINGERPRINT})
+    draw_repeats(sample, tmp_path)
+    assert NO_BENCHMARK in svg_words(tmp_path / "vqa-repeats.svg")
 
 
 def test_the_same_report_gives_the_same_bytes_and_any_title_is_drawn(tmp_path: Path) -> None:
