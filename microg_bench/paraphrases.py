@@ -15,16 +15,18 @@ from typing import Any
 from microg_bench import variants
 from microg_bench.api import Results, in_loop, run_variants
 from microg_bench.dataset.load import Dataset, find_table, locate
-from microg_bench.errors import UsageError
+from microg_bench.errors import RunError, UsageError
 from microg_bench.pages.repeats_page import write_paraphrases_page
 from microg_bench.progress import Progress, Show, shown
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.preview import Previews, preview
+from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.scoring.paraphrase_rows import read_paraphrases
 from microg_bench.scoring.paraphrases import TASK, ParaphrasesReport, paraphrases_report
 from microg_bench.storage import write_json, write_text
 from microg_bench.tables.repeats import paraphrases_table
-from microg_bench.tasks import paraphrase_id
+from microg_bench.tasks import paraphrase_id, question_id
+from microg_bench.text import visible
 from microg_bench.variants import beside, placed, refuse
 
 PARAPHRASES_FILE, TABLE_FILE = "paraphrases.json", "paraphrases.md"
@@ -86,6 +88,7 @@ def paraphrase(
         found = configured(model, data, paraphrases, options, callback)
         first = found[PUBLISHED]
         root = Path(run) if run else beside(first, f"paraphrases-{_digest(found)}")
+        found = _as_before(found, root)
         results = in_loop(run_variants(placed(found, root), root, callback, yes))
         runs = [one.records[TASK] for one in results.values()]
         published = {item.request.id: item.request.question or "" for item in first.items[TASK]}
@@ -143,6 +146,48 @@ def configured(
         words = {paraphrase_id(name, texts[place]): texts[place] for name, texts in chosen.items()}
         found[f"paraphrase-{place + 1}"] = replace(plain, only=frozenset(words), paraphrases=words)
     return found
+
+
+def _as_before(found: Mapping[str, Configuration], root: Path) -> dict[str, Configuration]:
+    """The wordings in the order of the runs below `root`: which stands first in the file does not count.
+
+    Raises:
+        RunError: a run asked a question in words that are no paraphrase of it now, or other questions; or it
+            is damaged.
+    """
+    places = [name for name in found if name != PUBLISHED]
+    texts = [{question_id(key): text for key, text in found[name].paraphrases.items()} for name in places]
+    kept = {name: own for name in places if (own := _asked_before(root / name / TASK))}
+    for name, own in kept.items():
+        if differing := sorted(own.keys() ^ texts[0].keys()):
+            was = "asked" if differing[0] in own else "did not ask"
+            reason = f"{was} {differing[0]}: give the old paraphrases to resume, or another --run"
+            raise RunError(reason, path=root / name)
+    words: dict[str, dict[str, str]] = {name: {} for name in places}
+    for question in texts[0]:
+        left = [own[question] for own in texts]
+        for name, own in kept.items():
+            if (text := own[question]) not in left:
+                reason = f"asked {question} as {visible(text)!r}, which is no paraphrase of it now"
+                raise RunError(f"{reason}: put it back to resume, or give another --run", path=root / name)
+            left.remove(text)
+        for name, asked in words.items():
+            text = kept[name][question] if name in kept else left.pop(0)
+            asked[paraphrase_id(question, text)] = text
+    changed = {
+        name: replace(found[name], only=frozenset(own), paraphrases=own) for name, own in words.items()
+    }
+    return {**found, **changed}
+
+
+def _asked_before(path: Path) -> dict[str, str]:
+    """The words in which the run at `path` asked each question; none where it has no answer yet."""
+    if not (path / RUN_FILE).is_file():
+        return {}
+    record = RunRecord.read(path)
+    if not record.answers:
+        return {}
+    return {question_id(name): text for name, text in record.settings.paraphrases.items()}
 
 
 def _beside(data: str | Path | Dataset | None) -> Path:

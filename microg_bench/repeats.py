@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench import variants
+from microg_bench.adapters.base import Baseline
 from microg_bench.api import Results, in_loop, run_variants
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import UsageError
@@ -129,6 +130,9 @@ def configured(
     changes = {f"seed-{seed}": {"seed": seed} for seed in range(repeats)}
     found = variants.configured(model, data, tasks, options, changes, progress)
     one = found["seed-0"]
+    if isinstance(one.adapter, Baseline):
+        reason = "is a baseline, which does not sample: its repeats are the same; give a model that samples"
+        raise UsageError(reason, item=flag("model"))
     if not any(one.generation(task).temperature for task in one.tasks):
         reason = "repeats of greedy decoding are the same: give a temperature above 0"
         raise UsageError(reason, item=flag("temperature"))

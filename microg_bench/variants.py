@@ -36,7 +36,8 @@ def configured(
         UsageError, DataError, EngineError: see `configure`.
     """
     if HAR in Options.of({"tasks": tasks}).tasks:
-        raise UsageError(f"{HAR}: only captions and answers are compared so", item=flag("tasks"))
+        reason = f"{HAR}: only captions and answers are compared so; give caption, vqa or both"
+        raise UsageError(reason, item=flag("tasks"))
     place, dataset = (None, data) if isinstance(data, Dataset) else (data, None)
     given = {"model": model, "data": place, "tasks": tasks, **options}
     found: dict[str, Configuration] = {}

@@ -21,12 +21,13 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.compare import compare
 from microg_bench.scoring.paraphrases import paraphrases_report
 from microg_bench.submissions.pack import pack
-from microg_bench.tables.gather import gather
+from microg_bench.tables.gather import gather, no_rows
 from microg_bench.tasks import paraphrase_id
 from tests.helpers.datasets import QUESTIONS, ROOT, bench, make_dataset
 from tests.helpers.listening import WORDS, Deaf, Listening, in_other_words
 from tests.helpers.oriented import answered_by, decoded_clips
 from tests.helpers.runs import PRICES, contents, wait_until
+from tests.helpers.sampling import Refusing
 from tests.helpers.stand_in import write_adapter
 
 pytestmark = pytest.mark.slow
@@ -129,10 +130,31 @@ def test_the_same_command_resumes_and_other_words_are_another_run(
     assert Listening.asked == []
     assert after.report == before.report
     journal = (tmp_path / "r/paraphrase-1/vqa/journal.jsonl").read_bytes()
-    in_other_words(words, IDS, [("Who is it?", *WORDS[0]), WORDS[1]])
-    with pytest.raises(RunError, match="was started with other settings"):
+    in_other_words(words, IDS, [WORDS[0][::-1], WORDS[1][1::-1]])
+    assert ask(model, data, words, tmp_path / "r").report == before.report, "the order does not count"
+    assert Listening.asked == []
+    in_other_words(words, IDS, [("Who is it?", WORDS[0][0]), WORDS[1]])
+    with pytest.raises(
+        RunError, match="asked a_000#1 as 'Whom does the clip show\\?', which is no paraphrase"
+    ):
         ask(model, data, words, tmp_path / "r")
     assert (tmp_path / "r/paraphrase-1/vqa/journal.jsonl").read_bytes() == journal
+
+
+def test_what_fails_or_is_sampled_is_told(
+    model: str, data: Path, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "configure", answered_by(Refusing))
+    found = ask(model, data, words, tmp_path / "r", temperature=1.0)
+    report = found.report
+    assert (report.wordings.asked, report.wordings.items, report.compared) == (24, 22, 44)
+    assert (report.wordings.metrics, report.effects) == ({}, {})
+    sampled, lacks = report.warnings
+    assert "differ by chance alone" in sampled
+    assert "2 of 24 requests: run the same command again" in lacks
+    for line in report.warnings:
+        assert line in found.table()
+        assert line in found.page.read_text()
 
 
 @pytest.mark.heavy
@@ -205,6 +227,17 @@ def test_runs_in_other_words_are_no_rows_of_tables_and_no_submissions(
 ) -> None:
     found = ask(model, data, words, tmp_path / "r")
     assert gather([tmp_path / "r"]).runs == []
+    assert no_rows([tmp_path / "r"]) == "2 ask questions in other words, 1 ask a part of the requests"
+    done = bench("tables", "--runs", tmp_path / "r", cwd=tmp_path)
+    assert "2 ask questions in other words" in done.stderr
+    assert done.returncode != 0
+    done = bench("leaderboard", "build", "--runs", tmp_path / "r", "--out", "site", cwd=tmp_path)
+    assert "2 ask questions in other words" in done.stderr
+    assert done.returncode != 0
+    assert not (tmp_path / "site").exists()
+    done = bench("plots", tmp_path / "r", "--out", "charts", cwd=tmp_path)
+    assert "asks questions in other words" in done.stderr
+    assert not (tmp_path / "charts").exists()
     for one in found.results.values():
         with pytest.raises(RunError, match="requests only"):
             pack(one.records["vqa"], tmp_path)

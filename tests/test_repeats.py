@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +11,17 @@ import pytest
 
 import microg_bench as mb
 from microg_bench import variants
-from microg_bench.engines.base import Answered, Job
+from microg_bench.cli.repeat import app
 from microg_bench.errors import DataError, UsageError
-from microg_bench.records import Response
 from microg_bench.repeats import Repeated
 from microg_bench.scoring.repeats import repeats_report
-from tests.helpers.datasets import bench, make_dataset
-from tests.helpers.oriented import Oriented, answered_by, decoded_clips
+from tests.helpers.datasets import make_dataset
+from tests.helpers.oriented import answered_by, decoded_clips
+from tests.helpers.sampling import Refusing, Sampling
 from tests.helpers.stand_in import write_adapter
 
 pytestmark = pytest.mark.slow
 IDS = [f"{source}_{k:03}" for source in "abcdef" for k in range(2)]
-
-
-class Sampling(Oriented):
-    """Answers by chance, which follows from the seed and the request; the first question always alike."""
-
-    async def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
-        """Answer each alone."""
-        async for job in jobs:
-            chance = hashlib.sha256(f"{job.generation.seed} {job.request.id}".encode()).digest()[0]
-            words = ["Answer", "1", "about", "clip", "number", "0", "and", "more."]
-            said = "Answer 0." if job.request.id.endswith("#1") else " ".join(words[: 1 + chance % 8])
-            yield [(job, Response(id=job.request.id, text=said))]
 
 
 @pytest.fixture(scope="module")
@@ -111,27 +97,53 @@ def test_runs_that_differ_in_more_than_the_seed_are_no_repeats(data: Path, tmp_p
     [
         ({"repeats": 1}, "--repeats: give 2 to 100"),
         ({"repeats": 101}, "--repeats: give 2 to 100"),
+        ({"model": "blind"}, "--model: is a baseline, which does not sample"),
         ({"temperature": None}, "--temperature: repeats of greedy decoding"),
+        ({"tasks": "har"}, "give caption, vqa or both"),
         ({"seed": 3}, "--seed: does not apply"),
         ({"transforms": "mirror"}, "--transforms: does not apply"),
     ],
 )
-def test_what_cannot_be_repeated_is_refused(data: Path, tmp_path: Path, options: Any, said: str) -> None:
+def test_what_cannot_be_repeated_is_refused(
+    model: str, data: Path, tmp_path: Path, options: Any, said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
-        ask("blind", data, tmp_path / "r", **options)
+        ask(**{"model": model, "data": data, "run": tmp_path / "r", **options})
     assert not (tmp_path / "r").exists()
 
 
-def test_the_command_prints_the_table_and_a_dry_run_asks_nothing(data: Path, tmp_path: Path) -> None:
-    given = ("repeat", "--model", "blind", "--data", data, "--metrics", "ROUGE-L", "--temperature", "1")
-    done = bench(*given, "--repeats", "2", "--dry-run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    rows = [line.split()[:2] for line in done.stdout.splitlines() if " requests, cost: " in line]
+def test_requests_without_an_answer_are_told_and_no_score_is_compared(
+    model: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "configure", answered_by(Refusing))
+    found = ask(model, data, tmp_path / "r", repeats=2)
+    (task,) = found.report.tasks
+    assert (task.asked, task.answered, task.items) == (24, (22, 22), 22), "the same two fail in each"
+    assert task.metrics == {}
+    (line,) = found.report.warnings
+    assert "no score could be compared" in line
+    assert "2 of 24 requests: run the same command again" in line
+    assert line in found.table()
+    assert "22 of 24 requests were answered in each of 2 repeats" in found.table()
+    assert line in found.page.read_text()
+
+
+def test_the_command_prints_the_table_and_a_dry_run_asks_nothing(
+    model: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["--model", model, "--data", str(data), "--metrics", "ROUGE-L", "--temperature", "1"]
+    given += ["--repeats", "2"]
+    app([*given, "--dry-run"], standalone_mode=False)
+    rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if " requests, cost: " in line]
     each = str(3 * len(IDS))
     assert rows == [["seed-0", each], ["seed-1", each], ["together", str(6 * len(IDS))]]
     assert not (tmp_path / "runs").exists()
-    done = bench(*given, "--repeats", "2", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    app(given, standalone_mode=False)
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-repeats")
-    assert (folder / "repeats.md").read_text() in done.stdout
+    assert (folder / "repeats.md").read_text() in capsys.readouterr().out

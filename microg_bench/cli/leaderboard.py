@@ -9,10 +9,11 @@ from microg_bench.cli.console import left_out, output
 from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.cli.submit import SUBMISSIONS
 from microg_bench.dataset.load import load
+from microg_bench.errors import UsageError
 from microg_bench.har.reports import read_scorecards
 from microg_bench.pages.leaderboard import build as build_site
 from microg_bench.progress import RichProgress
-from microg_bench.tables.gather import gather
+from microg_bench.tables.gather import ROWS_ARE, gather, no_rows
 from microg_bench.tables.probes import gather_probes
 
 EPILOG = """Examples:
@@ -78,6 +79,10 @@ def build(
     dataset = load(data) if data else None
     records, submitted, unread = gather(runs or [], submissions or [], dataset, read_truths(groundtruth))
     probed, unread_probes = gather_probes(runs or [])
+    if not (records or submitted or har or probed or unread or unread_probes) and (
+        why := no_rows(runs or [])
+    ):
+        raise UsageError(f"there is nothing to show: of the runs {why}; {ROWS_ARE}", item="--runs")
     with RichProgress() as progress:
         rows, refused = build_site(
             out,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_report
+from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
 from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
 from microg_bench.cli.run import DryRun, Yes, finish
 from microg_bench.paraphrases import PARAPHRASES_FILE, REFUSED, TABLE_FILE, preview_paraphrases
@@ -62,4 +62,5 @@ def paraphrase(
     files += drawn(lambda: draw_paraphrases(asked.report, asked.folder))
     content = asked.report.model_dump(mode="json", by_alias=True)
     print_report(content, asked.table(), files, as_json)
+    note(*asked.report.warnings)
     finish(asked.results.values())

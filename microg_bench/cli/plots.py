@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from microg_bench.cli.console import left_out, output
-from microg_bench.errors import UsageError
+from microg_bench.errors import DataError, UsageError
 from microg_bench.options import METRICS
 from microg_bench.plots.canvas import check_drawing
 from microg_bench.plots.charts import draw_charts
@@ -46,6 +46,9 @@ def plots(
         raise UsageError(unknown("metric", metric, METRICS), item="--metric")
     paths = dict.fromkeys(path for run in runs for path in find_runs(run))
     found = {str(path): read_scored(path) for path in paths}
+    if len(found) > 1 and (other := [one for one in found.values() if one.settings.paraphrases]):
+        reason = "asks questions in other words, so that its items are others: `paraphrase` draws these runs"
+        raise DataError(reason, path=other[0].path)
     files = draw_charts({name: one.scorecard for name, one in found.items()}, out)
     tables, errors = on_board_tables(found.values())
     files += draw_fronts(tables, out, metric)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_report
+from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
 from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
 from microg_bench.cli.run import DryRun, Yes, finish
 from microg_bench.plots.probes import draw_probes
@@ -63,4 +63,5 @@ def probe(
     files = [asked.folder / TABLE_FILE, asked.folder / PROBES_FILE, asked.page]
     files += drawn(lambda: draw_probes(asked.report, asked.folder))
     print_report(asked.report.to_json(), asked.table(), files, as_json)
+    note(*asked.report.warnings)
     finish(asked.results.values())

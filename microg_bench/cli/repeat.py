@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import AsJson, drawn, interruptible, output, print_report
+from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
 from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
 from microg_bench.cli.run import DryRun, Yes, finish
 from microg_bench.plots.repeats import draw_repeats
@@ -57,4 +57,5 @@ def repeat(
     files += drawn(lambda: draw_repeats(asked.report, asked.folder))
     content = asked.report.model_dump(mode="json", by_alias=True)
     print_report(content, asked.table(), files, as_json)
+    note(*asked.report.warnings)
     finish(asked.results.values())

@@ -14,7 +14,7 @@ from microg_bench.errors import UsageError
 from microg_bench.har.reports import read_scorecards
 from microg_bench.storage import write_text
 from microg_bench.tables.csv_json import to_csv, to_json
-from microg_bench.tables.gather import gather
+from microg_bench.tables.gather import ROWS_ARE, gather, no_rows
 from microg_bench.tables.judged import JudgedTable, judged_tables
 from microg_bench.tables.judged import to_json as judged_json
 from microg_bench.tables.judged import to_markdown as judged_markdown
@@ -103,6 +103,8 @@ def tables(
     on_board, unmeasured = on_board_tables(records)
     errors += [*unread, *unmeasured]
     if not found and not errors:
+        if why := no_rows(runs or []):
+            raise UsageError(f"there is nothing to show: of the runs {why}; {ROWS_ARE}", item="--runs")
         raise UsageError("there is nothing to show: give --runs, --submissions or --har, or --paper")
     if out is None:
         shown = [FORMATS[name](table) for name in chosen for table in found]

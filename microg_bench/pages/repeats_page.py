@@ -18,7 +18,14 @@ from microg_bench.scoring.paraphrases import ParaphrasesReport
 from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
 from microg_bench.settings import Settings
 from microg_bench.storage import write_bytes
-from microg_bench.tables.repeats import COLUMNS, WORDING_COLUMNS, cells, share, wording_cells
+from microg_bench.tables.repeats import (
+    COLUMNS,
+    WORDING_COLUMNS,
+    cells,
+    paraphrases_facts,
+    repeats_facts,
+    wording_cells,
+)
 from microg_bench.tasks import TASKS
 
 COMPONENTS = ("filters", "difference", "charts", "list", "viewer", "keys")
@@ -26,7 +33,6 @@ LEGEND = (
     "Scores ×100. Within: standard deviation of the score of one run by {within}; between: by the choice of "
     "source videos. The interval of the mean holds both. Charts: the score of each run less the mean."
 )
-SAMPLED = "The model sampled its answers (temperature {temperature}): some differ by chance alone."
 BY_WORDS = "the words, where each question is asked in one of its wordings by chance"
 WORDINGS = (
     "One question: standard deviation of the score of a single question by its words. In other words: score "
@@ -66,11 +72,11 @@ def write_repeats_page(
         title=f"Repeats of {settings.title}",
         what=f"The same requests were asked {report.repeats} times with other seeds.",
         legend=LEGEND.format(within="the chance of sampling"),
-        doubt="",
+        warnings=report.warnings,
         tables=[
             {
                 "name": TASKS[one.task].title,
-                "facts": [f"{share(one.same)} of {one.items:,} requests have the same answer in all repeats"],
+                "facts": repeats_facts(one),
                 "columns": COLUMNS,
                 "rows": [(name, cells(score)) for name, score in one.metrics.items()],
             }
@@ -101,11 +107,6 @@ def write_paraphrases_page(
         scores = {name: list(map(rounded, values)) for name, values in one.scores.items()}
         items.append({**own, "scores": scores, **side_by_side(one.answers)})
     settings, all_of = outgoing(first.settings), report.wordings
-    temperature = settings.generation.temperature
-    facts = [
-        f"{share(all_of.same)} of {all_of.items:,} questions have the same answer in all wordings",
-        f"{share(report.other)} of the answers to paraphrases are other than to the question as published",
-    ]
     page = _page(
         settings,
         [all_of],
@@ -114,11 +115,11 @@ def write_paraphrases_page(
         title=f"Paraphrases asked of {settings.title}",
         what=f"The same questions were asked as published and in {report.paraphrases} paraphrases each.",
         legend=" ".join([LEGEND.format(within=BY_WORDS), WORDINGS]),
-        doubt=SAMPLED.format(temperature=temperature) if temperature else "",
+        warnings=report.warnings,
         tables=[
             {
                 "name": TASKS[all_of.task].title,
-                "facts": facts,
+                "facts": paraphrases_facts(report),
                 "columns": WORDING_COLUMNS,
                 "rows": [(name, wording_cells(report, name)) for name in all_of.metrics],
             }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from microg_bench.errors import MissingExtraError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#31688e", "#e07a3f", "#4f9d69", "#8b5fbf", "#b8434e", "#7f7f7f")
 LONGEST = 44  # characters of a label
+TITLE_LINE, TITLE_LETTER = 0.17, 0.085  # inches, of a title above all panels
 _LOOK: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -62,6 +64,14 @@ def canvas() -> Iterator[Figure]:
         matplotlib.rcParams.update(_LOOK)
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # it is drawn as a box
         yield New(layout="constrained")
+
+
+def put_title(figure: Figure, lines: Iterable[str]) -> None:
+    """Write `lines` over `figure`, each broken where it is wider, and make the figure higher for them."""
+    width, height = figure.get_size_inches()
+    shown = [part for line in lines for part in wrap(line, int(width / TITLE_LETTER))]
+    figure.set_size_inches(width, height + TITLE_LINE * max(0, len(shown) - 2))  # two lines fit
+    figure.suptitle("\n".join(shown), fontsize=10)
 
 
 def save(figure: Figure, path: Path) -> list[Path]:

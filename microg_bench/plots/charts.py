@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microg_bench.errors import DataError, UsageError
-from microg_bench.plots.canvas import canvas, clean, save
+from microg_bench.plots.canvas import canvas, clean, put_title, save
 from microg_bench.plots.draw import (
     Cards,
     draw_bars,
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 60  # runs in a chart
-TITLE_LINE = 0.17  # inches
 Draw = Callable[["Figure", Cards], bool]
 CHARTS: dict[str, tuple[str, Draw]] = {
     "metrics": ("", draw_bars),
@@ -83,13 +82,11 @@ def _draw(name: str, cards: Cards, folder: Path) -> list[Path]:
     with canvas() as figure:
         if not draw(figure, cards):
             return []
-        title, (width, height) = _title(cards, what), figure.get_size_inches()
-        figure.set_size_inches(width, height + TITLE_LINE * (title.count("\n") - 1))  # two lines fit
-        figure.suptitle(title, fontsize=10)
+        put_title(figure, _title(cards, what))
         return save(figure, folder / f"{first.task}-{name}")
 
 
-def _title(cards: Cards, what: str) -> str:
+def _title(cards: Cards, what: str) -> list[str]:
     first = next(iter(cards.values()))
     models = {clean(card.model.title) for card in cards.values() if card.model}
     title = f"{get_task(first.task).title} on {clean(first.dataset)} {what}".rstrip()
@@ -105,7 +102,7 @@ def _title(cards: Cards, what: str) -> str:
         lines.append(f"{claimed} of {len(cards)} submissions claim scores that were not verified")
     if not first.is_benchmark:
         lines.append(NO_BENCHMARK)
-    return "\n".join(lines)
+    return lines
 
 
 def _asked(card: Scorecard) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microg_bench.plots.canvas import COLOURS, canvas, clean, save
+from microg_bench.plots.canvas import COLOURS, canvas, clean, put_title, save
+from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
 from microg_bench.scoring.probes import LEVEL, MetricEffect, ProbeEffect, ProbeReport
 from microg_bench.tables.probes import metrics_of
 from microg_bench.tasks import TASKS
@@ -35,7 +36,8 @@ def draw_probes(report: ProbeReport, folder: Path) -> list[Path]:
             _draw(figure, effects)
             lines = [f"{TASKS[task].title} on {clean(report.dataset)}: {clean(report.title)}"]
             lines.append("changed less unchanged frames, ×100, 95% intervals; filled: p < 0.05 after Holm")
-            figure.suptitle("\n".join(lines), fontsize=10)
+            lines += [NO_BENCHMARK] if report.fingerprint == SAMPLE_FINGERPRINT else []
+            put_title(figure, lines)
             files += save(figure, folder / f"{task}-probes")
     return files
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microg_bench.plots.canvas import COLOURS, canvas, clean, save
+from microg_bench.plots.canvas import COLOURS, canvas, clean, put_title, save
+from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
 from microg_bench.scoring.paraphrases import ParaphrasesReport
 from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
 from microg_bench.tasks import TASKS
@@ -28,18 +29,24 @@ def draw_repeats(report: RepeatsReport, folder: Path) -> list[Path]:
         RunError: a file cannot be written.
     """
     names = [f"seed {seed}" for seed in range(report.repeats)]
-    about = f"on {clean(report.dataset)}: {clean(report.title)}"
+    about = _about(report)
     return [file for one in report.tasks for file in _draw(one, names, about, folder / f"{one.task}-repeats")]
 
 
 def draw_paraphrases(report: ParaphrasesReport, folder: Path) -> list[Path]:
     """Draw the chart of paraphrases into `folder`, a point a wording; see `draw_repeats`."""
     names = ["as published", *(f"paraphrase {place + 1}" for place in range(report.paraphrases))]
-    about = f"on {clean(report.dataset)}: {clean(report.title)}"
+    about = _about(report)
     return _draw(report.wordings, names, about, folder / f"{report.wordings.task}-paraphrases")
 
 
-def _draw(one: TaskRepeats, names: Sequence[str], about: str, path: Path) -> list[Path]:
+def _about(report: RepeatsReport | ParaphrasesReport) -> list[str]:
+    """What the chart is about, and what is to be known of its scores."""
+    lines = [f"on {clean(report.dataset)}: {clean(report.title)}"]
+    return [*lines, NO_BENCHMARK] if report.fingerprint == SAMPLE_FINGERPRINT else lines
+
+
+def _draw(one: TaskRepeats, names: Sequence[str], about: Sequence[str], path: Path) -> list[Path]:
     metrics = list(one.metrics.items())[:MOST_METRICS]
     if not metrics:
         return []
@@ -51,9 +58,9 @@ def _draw(one: TaskRepeats, names: Sequence[str], about: str, path: Path) -> lis
             axes.set_title(clean(name, 16))
         panels[0].set_yticks(range(len(names)), names)
         panels[0].set_ylim(len(names) - 0.5, -0.5)
-        figure.suptitle(
-            f"{TASKS[one.task].title} {about}\nscores ×100; line: mean, band: its 95% interval", fontsize=10
-        )
+        title, *more = about
+        line = f"{TASKS[one.task].title} {title}"
+        put_title(figure, [line, "scores ×100; line: mean, band: its 95% interval", *more])
         return save(figure, path)
 
 

@@ -116,7 +116,10 @@ class Previews:
     def __str__(self) -> str:
         rows = {name: (one.requests, one.cost) for name, one in self.runs.items()}
         rows["together"] = sum(one.requests for one in self.runs.values()), self.cost
-        lines = [f"{name:<11} {requests} requests, cost: {cost}" for name, (requests, cost) in rows.items()]
+        width = max(11, *map(len, rows))
+        lines = [
+            f"{name:<{width}} {requests} requests, cost: {cost}" for name, (requests, cost) in rows.items()
+        ]
         return "\n".join([str(next(iter(self.runs.values()))), "", *lines])
 
     @property

@@ -38,7 +38,7 @@ def read_paraphrases(path: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]
             name = f"{clip.video_id}#{number}"
             _check_words(text, number, clip, found.get(name, ()))
         except ValueError as error:
-            raise DataError(visible(str(error)), path=path, item=place) from error
+            raise DataError(visible(str(error)), path=path, item=place or "line 1") from error
         found.setdefault(name, []).append(text)
     if not found:
         raise DataError("holds no paraphrase", path=path)
@@ -67,6 +67,8 @@ def _row(row: Any, clips: Mapping[str, Clip]) -> tuple[Clip, int, str]:
 def _check_words(text: str, number: int, clip: Clip, others: Iterable[str]) -> None:
     """Refuse what asks nothing in other words, with a ValueError; case and punctuation do not count."""
     own = same_words(text)
+    if not any(map(str.isalnum, text)):
+        raise ValueError("the paraphrase has no words")
     for k, question in enumerate(clip.questions, start=1):
         if same_words(question.text) == own:
             which = "the question itself" if k == number else f"question {k} of the clip"

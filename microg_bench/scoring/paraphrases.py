@@ -19,6 +19,7 @@ from microg_bench.metrics import METRICS
 from microg_bench.metrics.base import Array, Metric
 from microg_bench.records import Record
 from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.coverage import lacking, sampling
 from microg_bench.scoring.intervals import Clusters, paired
 from microg_bench.scoring.repeats import TaskRepeats, common_statistics, task_repeats
 from microg_bench.tasks import question_id
@@ -57,9 +58,10 @@ class WordingEffect(Record):
 class ParaphrasesReport(Record):
     """The content of paraphrases.json.
 
-    `paraphrases` is how many each question has. Of the answers to them, `other` is the share, from 0 to 1,
-    that is another text than the answer to the question as published; None where there are none. `wordings`
-    tells how all agree: its repeats are the wordings. `effects` are by metric.
+    `paraphrases` is how many each question has. Of `compared` answers to them, to whose question as published
+    there is an answer too, `other` is the share, from 0 to 1, that is another text than that answer; None
+    where there are none. `wordings` tells how all agree: its repeats are the wordings. `effects` are by
+    metric. `warnings` say that the model sampled, or why no score is compared and what to do.
     """
 
     schema_: Literal["microg-bench/paraphrases/1"] = Field(
@@ -69,6 +71,8 @@ class ParaphrasesReport(Record):
     dataset: str
     fingerprint: str
     paraphrases: int
+    warnings: tuple[str, ...]
+    compared: int
     other: float | None
     wordings: TaskRepeats
     effects: dict[str, WordingEffect]
@@ -94,13 +98,16 @@ def paraphrases_report(runs: Sequence[RunRecord], published: dict[str, str]) -> 
     questions = _questions(runs, published)
     pairs = [(one.answers[0], other) for one in questions for other in one.answers[1:]]
     both = [(own, other) for own, other in pairs if own is not None and other is not None]
+    wordings = task_repeats(runs, TASK, question_id, by_item=True)
     return ParaphrasesReport(
         title=first.settings.title,
         dataset=first.settings.dataset,
         fingerprint=first.settings.fingerprint,
         paraphrases=len(others),
+        warnings=sampling(first) + lacking(TASK, wordings.asked, wordings.answered, "wordings"),
+        compared=len(both),
         other=sum(own != other for own, other in both) / len(both) if both else None,
-        wordings=task_repeats(runs, TASK, question_id, by_item=True),
+        wordings=wordings,
         effects=_effects(runs),
         questions=questions,
     )

@@ -6,7 +6,7 @@ and in its scores over source videos, as any two runs are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from microg_bench.errors import DataError
 from microg_bench.metrics import METRICS
 from microg_bench.records import AnswerTask, Record
 from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.coverage import asked_count, is_sampled, is_whole, lacking, sampling
 from microg_bench.scoring.intervals import Clusters, holm, paired
 from microg_bench.tasks import TASKS
 
@@ -75,15 +76,18 @@ class MetricEffect(Record):
 class ProbeEffect(Record):
     """What one condition did to the answers of one task.
 
-    `transforms` were applied, and `base` to what it is compared with. Of `items` requests, which have an
-    answer under both, `other` is the share, from 0 to 1, whose answer is another text; None where there are
-    none.
+    `transforms` were applied, and `base` to what it is compared with. Of the `asked` requests `items` have an
+    answer under both, and `other` is the share of these, from 0 to 1, whose answer is another text; None
+    where there are none. `sampled` tells whether answers differ by chance too. `metrics` are empty where an
+    answer is lacking.
     """
 
     probe: str
     task: AnswerTask
     base: str
     transforms: str
+    sampled: bool
+    asked: int
     items: int
     other: float | None
     metrics: dict[str, MetricEffect]
@@ -103,25 +107,37 @@ class ProbeEffect(Record):
             return "nothing was answered under both"
         if self.other == 0:
             return f"answers do not depend on {what}"
-        depends = f"{_share(self.other)} depend on {what}"
+        share = _share(self.other)
+        depends = f"{share} are other, by sampling too" if self.sampled else f"{share} depend on {what}"
+        return f"{depends}; {self._score_verdict}"
+
+    @property
+    def _score_verdict(self) -> str:
+        """What the condition does to the score of the headline, in words."""
         if self.headline is None:
-            return f"{depends}; no score could be compared"
+            missing = self.asked - self.items
+            lacks = f": {missing:,} of {self.asked:,} requests lack an answer" if missing else ""
+            return f"no score could be compared{lacks}"
         name, effect = self.headline
         if effect.corrected is None:
-            return f"{depends}; too few source videos to tell whether {name} does"
+            return f"too few source videos to tell whether {name} does"
         if effect.corrected >= LEVEL:
-            return f"{depends}; no difference in {name} is shown ({_p(effect.corrected)})"
+            return f"no difference in {name} is shown ({_p(effect.corrected)})"
         moves = "falls" if effect.difference < 0 else "rises"
-        return f"{depends}; {name} {moves} by {abs(effect.difference):.2f} ({_p(effect.corrected)})"
+        return f"{name} {moves} by {abs(effect.difference):.2f} ({_p(effect.corrected)})"
 
 
 class ProbeReport(Record):
-    """The content of probes.json."""
+    """The content of probes.json.
+
+    `warnings` say that the model sampled, or why no score is compared and what to do.
+    """
 
     schema_: Literal["microg-bench/probes/1"] = Field(default="microg-bench/probes/1", alias="schema")
     title: str
     dataset: str
     fingerprint: str
+    warnings: tuple[str, ...]
     effects: tuple[ProbeEffect, ...]
 
     @property
@@ -159,13 +175,22 @@ def report_of(conditions: Conditions, probes: Sequence[str]) -> ProbeReport:
     for label in conditions_of(probes):
         for task, record in conditions[label].items():
             _check(label, plain[task], record)
-    first = next(iter(plain.values())).settings
+    run = next(iter(plain.values()))
+    first = run.settings
     return ProbeReport(
         title=first.title,
         dataset=first.dataset,
         fingerprint=first.fingerprint,
+        warnings=(*sampling(run), *_lacking(conditions, probes)),
         effects=tuple(effect for task in plain for effect in _effects(task, probes, conditions)),
     )
+
+
+def _lacking(conditions: Conditions, probes: Sequence[str]) -> Iterator[str]:
+    """Why no score of a task is compared; see `lacking`."""
+    for task, run in conditions[PLAIN].items():
+        answered = [len(conditions[label][task].answers) for label in conditions_of(probes)]
+        yield from lacking(task, asked_count(run), answered, "conditions")
 
 
 def _check(label: str, plain: RunRecord, record: RunRecord) -> None:
@@ -199,6 +224,8 @@ def _effect(name: str, task: AnswerTask, label: str, conditions: Conditions) -> 
         task=task,
         base=PROBES[name].base,
         transforms=label,
+        sampled=is_sampled(base),
+        asked=asked_count(base),
         items=len(both),
         other=others / len(both) if both else None,
         metrics=_metric_effects(base, changed),
@@ -207,7 +234,7 @@ def _effect(name: str, task: AnswerTask, label: str, conditions: Conditions) -> 
 
 def _metric_effects(base: RunRecord, changed: RunRecord) -> dict[str, MetricEffect]:
     """The paired difference of each metric that both were scored under; none where they lack answers."""
-    if not (base.is_scored and changed.is_scored) or base.statistics.ids != changed.statistics.ids:
+    if not (is_whole(base) and is_whole(changed)) or base.statistics.ids != changed.statistics.ids:
         return {}
     clusters = Clusters.of(base.statistics.sources)
     found = {}

@@ -19,6 +19,7 @@ from microg_bench.metrics import METRICS
 from microg_bench.metrics.base import Array, Metric
 from microg_bench.records import AnswerTask, Record
 from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.coverage import asked_count, is_whole, lacking
 from microg_bench.scoring.intervals import (
     Clusters,
     bootstrap_t,
@@ -52,24 +53,28 @@ class RepeatedScore(Record):
 class TaskRepeats(Record):
     """The repeats of one task: the scores by metric, and how often all repeats agree.
 
-    Of `items` requests, which have an answer in each repeat, `same` is the share, from 0 to 1, whose answers
-    are the same text in all; None where there are none.
+    `asked` is how many requests each repeat has, `answered` how many of them have an answer in each. Of
+    `items` requests, which have an answer in all, `same` is the share, from 0 to 1, whose answers are the
+    same text in all; None where there are none. `metrics` are empty where a repeat lacks an answer.
     """
 
     task: AnswerTask
+    asked: int
+    answered: tuple[int, ...]
     items: int
     same: float | None
     metrics: dict[str, RepeatedScore]
 
 
 class RepeatsReport(Record):
-    """The content of repeats.json."""
+    """The content of repeats.json. `warnings` say why no score is compared, and what to do."""
 
     schema_: Literal["microg-bench/repeats/1"] = Field(default="microg-bench/repeats/1", alias="schema")
     title: str
     dataset: str
     fingerprint: str
     repeats: int
+    warnings: tuple[str, ...]
     tasks: tuple[TaskRepeats, ...]
 
 
@@ -84,12 +89,16 @@ def repeats_report(repeats: Repeats) -> RepeatsReport:
         RunError: a run is damaged.
     """
     first = next(iter(repeats[0].values())).settings
+    tasks = tuple(_task([one[task] for one in repeats], task) for task in repeats[0])
     return RepeatsReport(
         title=first.title,
         dataset=first.dataset,
         fingerprint=first.fingerprint,
         repeats=len(repeats),
-        tasks=tuple(_task([one[task] for one in repeats], task) for task in repeats[0]),
+        warnings=tuple(
+            line for one in tasks for line in lacking(one.task, one.asked, one.answered, "repeats")
+        ),
+        tasks=tasks,
     )
 
 
@@ -125,6 +134,8 @@ def task_repeats(
     same = sum(len({own[name] for own in told}) == 1 for name in common)
     return TaskRepeats(
         task=task,
+        asked=max(map(asked_count, runs)),
+        answered=tuple(map(len, told)),
         items=len(common),
         same=same / len(common) if common else None,
         metrics={
@@ -141,7 +152,7 @@ def common_statistics(
 
     For the arguments see `task_repeats`.
     """
-    if not all(run.is_scored for run in runs):
+    if not all(map(is_whole, runs)):
         return {}
     statistics = [run.statistics for run in runs]
     first, *others = ([known_as(name) for name in one.ids] for one in statistics)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,8 @@ from microg_bench.submissions.load import check_finite, find_submissions, is_sub
 from microg_bench.submissions.pack import packed_answers
 from microg_bench.tasks import HAR
 from microg_bench.text import first_line
+
+ROWS_ARE = "rows are runs that ask all requests as published, of frames as they are"
 
 
 class Gathered(NamedTuple):
@@ -78,7 +81,26 @@ def gather(
 
 
 def _is_row(settings: Settings) -> bool:
-    return settings.requests is None and not settings.transforms
+    return not _why_no_row(settings)
+
+
+def _why_no_row(settings: Settings) -> str:
+    if settings.paraphrases:
+        return "ask questions in other words"
+    if settings.transforms:
+        return "show changed frames"
+    return "ask a part of the requests" if settings.requests is not None else ""
+
+
+def no_rows(runs: Iterable[Path]) -> str:
+    """Why the runs in folders are no rows of tables, counted by reason; empty where one at least may be.
+
+    Raises:
+        RunError: a folder does not exist or holds no run, or a run is damaged.
+    """
+    found = [_why_no_row(RunRecord.read(path).settings) for folder in runs for path in find_runs(folder)]
+    counts = Counter(found)
+    return "" if "" in counts else ", ".join(f"{count} {why}" for why, count in counts.items())
 
 
 def read_scored(path: Path, dataset: Dataset | None = None) -> RunRecord:

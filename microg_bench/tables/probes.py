@@ -29,10 +29,11 @@ PROBES_FILE = "probes.json"
 
 def probes_table(report: ProbeReport) -> str:
     """One table a task in Markdown, one row a condition: differences ×100 with their 95% interval."""
-    return "\n".join(_task_table(task, report.of_task(task)) for task in report.tasks)
+    return "\n".join(_task_table(task, report) for task in report.tasks)
 
 
-def _task_table(task: AnswerTask, effects: Sequence[ProbeEffect]) -> str:
+def _task_table(task: AnswerTask, report: ProbeReport) -> str:
+    effects = report.of_task(task)
     columns = metrics_of(effects)
     rows = [
         [
@@ -48,7 +49,9 @@ def _task_table(task: AnswerTask, effects: Sequence[ProbeEffect]) -> str:
         ["Probe", "Shown", "Other answers", *columns, "Verdict"], rows, "ll" + "r" * (1 + len(columns)) + "l"
     )
     notes = [
-        "differences from unchanged frames, ×100, with their 95% interval; those of rotations from `rotate:0`"
+        *report.warnings,
+        "differences from unchanged frames, ×100, with their 95% interval; those of rotations from "
+        "`rotate:0`",
     ]
     return "\n".join([f"{TASKS[task].title}\n", *lines, "", *(f"- {note}" for note in notes)]) + "\n"
 

@@ -14,12 +14,13 @@ WORDING_COLUMNS = (*COLUMNS, "One question", "In other words", "p")
 
 def repeats_table(report: RepeatsReport) -> str:
     """One table a task, one row a metric."""
-    return "\n".join(_repeats(one, report.repeats) for one in report.tasks)
+    return "\n".join(_repeats(one, report) for one in report.tasks)
 
 
-def _repeats(one: TaskRepeats, repeats: int) -> str:
+def _repeats(one: TaskRepeats, report: RepeatsReport) -> str:
     notes = [
-        f"{repeats} repeats of {one.items} requests; {share(one.same)} of them have the same answer in all",
+        *report.warnings,
+        *repeats_facts(one),
         "within: standard deviation of one repeat's score by the chance of sampling; between: by the choice "
         "of source videos; the interval of the mean holds both",
     ]
@@ -31,9 +32,8 @@ def paraphrases_table(report: ParaphrasesReport) -> str:
     """A table, one row a metric."""
     one = report.wordings
     notes = [
-        f"{one.items} questions as published and in {report.paraphrases} paraphrases each; "
-        f"{share(one.same)} of them have the same answer in all; {share(report.other)} of the answers to "
-        "paraphrases are other than to the question as published",
+        *report.warnings,
+        *paraphrases_facts(report),
         "within: standard deviation of the score by the words, where each question is asked in one of its "
         "wordings by chance; between: by the choice of source videos; the interval of the mean holds both",
         "one question: standard deviation of the score of a single question by its words; in other words: "
@@ -41,6 +41,26 @@ def paraphrases_table(report: ParaphrasesReport) -> str:
     ]
     rows = [[markdown(name), *wording_cells(report, name)] for name in one.metrics]
     return _table(one, WORDING_COLUMNS, rows, notes)
+
+
+def repeats_facts(one: TaskRepeats) -> list[str]:
+    """How many requests of a task were answered, and how many of these alike."""
+    return [
+        f"{one.items:,} of {one.asked:,} requests were answered in each of {len(one.answered)} repeats",
+        f"{share(one.same)} of these {one.items:,} requests have the same answer in all repeats",
+    ]
+
+
+def paraphrases_facts(report: ParaphrasesReport) -> list[str]:
+    """How many questions were answered in all wordings, and how many of these alike."""
+    one = report.wordings
+    return [
+        f"{one.items:,} of {one.asked:,} questions were answered as published and in {report.paraphrases} "
+        "paraphrases each",
+        f"{share(one.same)} of these {one.items:,} questions have the same answer in all wordings",
+        f"{share(report.other)} of {report.compared:,} answers to paraphrases, whose question as published "
+        "was answered too, are other than the answer to that",
+    ]
 
 
 def _table(one: TaskRepeats, columns: Sequence[str], rows: list[list[str]], notes: Sequence[str]) -> str:

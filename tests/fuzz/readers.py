@@ -180,11 +180,13 @@ def _probes() -> bytes:
         task="vqa",
         base="plain",
         transforms="mirror",
+        sampled=False,
+        asked=100,
         items=4,
         other=0.5,
         metrics={"ROUGE-L": MetricEffect.model_validate(values)},
     )
-    report = ProbeReport(title="A model", dataset="set", fingerprint="f" * 64, effects=(effect,))
+    report = ProbeReport(title="A model", dataset="set", fingerprint="f" * 64, warnings=(), effects=(effect,))
     return _as_json(report.to_json())
 
 
@@ -353,6 +355,8 @@ def _judged() -> dict[str, bytes]:
         scores=scores,
         interval=made,
         signature=signature_of("short-answer", judge, [], "0a1b2c", 1, 0),
+        sampled=False,
+        asked=100,
         items=(item,),
     )
     key = answer_key(make_settings(task="vqa", fingerprint="f" * 64), "a_001#1", "Yes.")

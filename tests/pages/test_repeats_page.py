@@ -43,12 +43,11 @@ def paraphrased(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def repeated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of repeats of a baseline that answers alike each time, in both tasks."""
+    """The folder of repeats of a model that answers the first question alike each time, in both tasks."""
     root = tmp_path_factory.mktemp("repeated")
-    make_dataset(root / "data", IDS)
-    given = ("repeat", "--model", "blind", "--data", "data", "--metrics", "ROUGE-L", "--temperature", "1")
-    done = bench(*given, "--repeats", "2", "--run", "r", cwd=root)
-    assert done.returncode == 0, done.stderr
+    data, adapter = make_dataset(root / "data", IDS), write_adapter(root)
+    command = [sys.executable, "-m", "tests.helpers.sampling", adapter, data, root / "r"]
+    subprocess.run(list(map(str, command)), cwd=ROOT, check=True, capture_output=True)
     return root / "r"
 
 
@@ -57,8 +56,9 @@ def test_the_page_of_paraphrases_has_the_table_a_chart_and_each_wording(
 ) -> None:
     with visited(browser, paraphrased / "index.html") as page:
         facts = page.locator(".facts li").all_inner_texts()
-        assert facts[0] == "0.0% of 12 questions have the same answer in all wordings"
-        assert facts[1].startswith("50.0% of the answers to paraphrases are other")
+        assert facts[0].startswith("12 of 12 questions were answered as published and in 2 paraphrases")
+        assert facts[1] == "0.0% of these 12 questions have the same answer in all wordings"
+        assert facts[2].startswith("50.0% of 24 answers to paraphrases")
         assert page.locator("main table tbody th").all_inner_texts() == ["ROUGE-L"]
         (chart,) = page.locator("#charts-0 svg").all()
         assert chart.locator("circle").count() == 4, "the mean and three wordings"
@@ -89,9 +89,9 @@ def test_the_page_of_repeats_names_an_answer_once(browser: Browser, repeated: Pa
         assert page.locator("main h2").all_inner_texts() == ["Captioning", "Question answering", "Answers"]
         assert page.locator("#charts-0 circle, #charts-1 circle").count() == 2 * 3
         assert page.locator(".row").count() == 3 * len(IDS)
-        assert page.locator(".row").first.locator(".label").all_inner_texts() == ["seed-0, seed-1"]
         set_filters(page, {"task": "1", "outcome": "same"})
-        assert page.locator(".row").count() == 2 * len(IDS)
+        assert page.locator(".row").count() >= len(IDS)
+        assert page.locator(".row").first.locator(".label").all_inner_texts() == ["seed-0, seed-1"]
         assert page.locator(".row").first.locator(".question").inner_text() == QUESTIONS[0]
 
 

@@ -20,6 +20,8 @@ def report(title: str = "A model") -> ProbeReport:
             task="vqa",
             base=probe.base,
             transforms=label,
+            sampled=False,
+            asked=100,
             items=100,
             other=0.4 if name != "crop" else None,
             metrics={}
@@ -34,7 +36,7 @@ def report(title: str = "A model") -> ProbeReport:
         for name, probe in PROBES.items()
         for label in probe.conditions
     )
-    return ProbeReport(title=title, dataset="refs", fingerprint="0" * 64, effects=effects)
+    return ProbeReport(title=title, dataset="refs", fingerprint="0" * 64, warnings=(), effects=effects)
 
 
 def test_a_chart_has_every_condition_and_metric(tmp_path: Path) -> None:

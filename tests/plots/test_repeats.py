@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from microg_bench.plots.repeats import draw_paraphrases, draw_repeats
+from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
 from microg_bench.scoring.paraphrases import ParaphrasesReport
 from microg_bench.scoring.repeats import RepeatedScore, RepeatsReport, TaskRepeats
 from tests.helpers.figures import svg_words
@@ -16,12 +17,19 @@ pytestmark = pytest.mark.heavy
 
 def repeats(interval: tuple[float, float] | None = (9.0, 13.0)) -> TaskRepeats:
     score = RepeatedScore(mean=11.0, interval=interval, within=1.0, between=0.5, scores=(10.0, 11.0, 12.0))
-    return TaskRepeats(task="vqa", items=100, same=0.5, metrics={"CIDEr": score, "ROUGE-L": score})
+    return TaskRepeats(
+        task="vqa",
+        asked=100,
+        answered=(100, 100, 100),
+        items=100,
+        same=0.5,
+        metrics={"CIDEr": score, "ROUGE-L": score},
+    )
 
 
 def report(title: str = "A model", *tasks: TaskRepeats) -> RepeatsReport:
     return RepeatsReport(
-        title=title, dataset="refs", fingerprint="0" * 64, repeats=3, tasks=tasks or (repeats(),)
+        title=title, dataset="refs", fingerprint="0" * 64, repeats=3, warnings=(), tasks=tasks or (repeats(),)
     )
 
 
@@ -38,6 +46,8 @@ def test_a_chart_of_paraphrases_has_every_wording(tmp_path: Path) -> None:
         dataset="refs",
         fingerprint="0" * 64,
         paraphrases=2,
+        warnings=(),
+        compared=200,
         other=0.5,
         wordings=repeats(None),
         effects={},
@@ -48,6 +58,12 @@ def test_a_chart_of_paraphrases_has_every_wording(tmp_path: Path) -> None:
     ]
     words = set(svg_words(tmp_path / "vqa-paraphrases.svg"))
     assert {"as published", "paraphrase 1", "paraphrase 2"} <= words
+
+
+def test_scores_on_the_sample_set_are_marked(tmp_path: Path) -> None:
+    sample = report().model_copy(update={"fingerprint": SAMPLE_FINGERPRINT})
+    draw_repeats(sample, tmp_path)
+    assert NO_BENCHMARK in svg_words(tmp_path / "vqa-repeats.svg")
 
 
 def test_the_same_report_gives_the_same_bytes_and_any_title_is_drawn(tmp_path: Path) -> None:

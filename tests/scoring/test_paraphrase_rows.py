@@ -57,6 +57,7 @@ def test_lines_and_csv_give_the_same_in_the_order_of_the_dataset(tmp_path: Path,
         (("a_000", 1, f"{QUESTIONS[0].upper()}!"), "has the words of the question itself"),
         (("a_000", 1, QUESTIONS[1]), "has the words of question 2 of the clip"),
         (("a_000", 1, "whom do we see"), "has the words of one before"),
+        (("a_000", 1, "?!"), "the paraphrase has no words"),
         (("a_000", 1, " "), "no text of one line"),
         (("a_000", 1, "Who\nis it?"), "no text of one line"),
         (("a_000", 1, "Who is \x1b[31mit?"), "no text of one line"),
@@ -78,6 +79,12 @@ def test_what_is_no_paraphrase_is_told_with_its_line(
     assert str(caught.value).startswith(f"{file}: line 4: ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_only_line_of_a_file_is_named_too(tmp_path: Path, dataset: Dataset) -> None:
+    file = as_lines(tmp_path / "p.jsonl", ("a_000", 7, "Who?"))
+    with pytest.raises(DataError, match=r"p\.jsonl: line 1: unknown question '7'"):
+        read_paraphrases(file, dataset)
 
 
 def test_a_clip_that_is_no_plain_name_is_told_without_its_control_characters(

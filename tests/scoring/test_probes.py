@@ -26,7 +26,13 @@ from microg_bench.video.transforms import parse_transforms
 from tests.helpers.datasets import make_dataset, record, write_annotations
 
 
-def effect(other: float | None, corrected: float | None = None, difference: float = 0.0) -> ProbeEffect:
+def effect(
+    other: float | None,
+    corrected: float | None = None,
+    difference: float = 0.0,
+    items: int = 1000,
+    sampled: bool = False,
+) -> ProbeEffect:
     one = MetricEffect(
         base=50.0,
         changed=50.0 + difference,
@@ -40,7 +46,9 @@ def effect(other: float | None, corrected: float | None = None, difference: floa
         task="vqa",
         base=PLAIN,
         transforms="reverse",
-        items=1000,
+        sampled=sampled,
+        asked=1000,
+        items=items,
         other=other,
         metrics={"ROUGE-L": one},
     )
@@ -60,6 +68,11 @@ def effect(other: float | None, corrected: float | None = None, difference: floa
         (effect(0.3, 0.0004, 2.5), "; ROUGE-L rises by 2.50 (p < 0.001)"),
         (effect(0.3), "; too few source videos to tell whether ROUGE-L does"),
         (effect(0.3).model_copy(update={"metrics": {}}), "; no score could be compared"),
+        (
+            effect(0.3, items=970).model_copy(update={"metrics": {}}),
+            "; no score could be compared: 30 of 1,000 requests lack an answer",
+        ),
+        (effect(0.73, 0.5, sampled=True), "73% of the answers are other, by sampling too; no difference in"),
     ],
 )
 def test_the_verdict_says_what_is_shown_and_no_more(found: ProbeEffect, said: str) -> None:
