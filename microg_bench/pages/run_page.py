@@ -102,10 +102,10 @@ def _check_together(runs: Sequence[RunRecord]) -> None:
         raise RunError(f"runs of {HAR} have a page of their own: `microg-bench har report`")
     first: dict[TaskName, RunRecord] = {}
     for run in runs:
-        other = first.setdefault(run.settings.task, run)
-        if other is not run:
+        if other := first.get(run.settings.task):
             aside = f"`microg-bench report {other.path} {run.path}` shows them side by side"
             raise RunError(f"{other.path} and {run.path} are of the same task: {aside}")
+        first[run.settings.task] = run
     for what in ("model", "fingerprint", "shown"):
         values = dict.fromkeys(getattr(run.settings, what) for run in runs)
         if len(values) > 1:

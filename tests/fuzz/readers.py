@@ -355,8 +355,6 @@ def _judged() -> dict[str, bytes]:
         scores=scores,
         interval=made,
         signature=signature_of("short-answer", judge, [], "0a1b2c", 1, 0),
-        sampled=False,
-        asked=100,
         items=(item,),
     )
     key = answer_key(make_settings(task="vqa", fingerprint="f" * 64), "a_001#1", "Yes.")
