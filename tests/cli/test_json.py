@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.datasets import bench
+from tests.helpers.fault_server import FaultServer
 
 pytestmark = pytest.mark.slow
 
@@ -70,22 +71,17 @@ def test_probes_print_what_their_file_holds(runs: Path) -> None:
     assert found == json.loads((runs / "probed/probes.json").read_text())
 
 
-def test_repeats_and_paraphrases_print_what_their_files_hold(runs: Path) -> None:
-    asked = (
-        "--model",
-        "blind",
-        "--data",
-        "sample",
-        "--metrics",
-        "ROUGE-L",
-        "--temperature",
-        "1",
-        "--limit",
-        "2",
-    )
-    found = printed("repeat", *asked, "--repeats", "2", "--run", "repeated", cwd=runs)
+def test_repeats_print_what_their_file_holds(runs: Path) -> None:
+    with FaultServer() as server:
+        asked = ("repeat", "--model", "server:m", "--url", server.url, "--data", "sample", "--limit", "2")
+        sampled = ("--temperature", "1", "--repeats", "2")
+        found = printed(*asked, *sampled, "--metrics", "ROUGE-L", "--run", "repeated", cwd=runs)
     assert found == json.loads((runs / "repeated/repeats.json").read_text())
-    found = printed("paraphrase", *asked, "--run", "reworded", cwd=runs)
+
+
+def test_paraphrases_print_what_their_file_holds(runs: Path) -> None:
+    asked = ("paraphrase", "--model", "blind", "--data", "sample", "--metrics", "ROUGE-L", "--limit", "2")
+    found = printed(*asked, "--run", "reworded", cwd=runs)
     assert found == json.loads((runs / "reworded/paraphrases.json").read_text())
     assert found["paraphrases"] == 2
 
