@@ -66,6 +66,7 @@ def _board(table: PublishedTable, facts: Facts, task: AnswerTask, what: str, row
         "fingerprint": reports[0].fingerprint[:12],
         "items": max(one.items for report in reports for one in report.of_task(task)),
         "unit": "×100",
+        "lower": [],
         "signed": what != OTHER,
         "about": f"{_told(what)} {_ABOUT}",
         "warning": "" if benchmark else NO_BENCHMARK.capitalize(),
