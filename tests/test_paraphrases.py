@@ -157,6 +157,10 @@ def test_what_fails_or_is_sampled_is_told(
         assert line in found.page.read_text()
 
 
+def test_a_baseline_never_samples(data: Path, words: Path, tmp_path: Path) -> None:
+    assert ask("blind", data, words, tmp_path / "r", temperature=1.0).report.warnings == ()
+
+
 @pytest.mark.heavy
 def test_what_was_killed_ends_as_what_was_not(data: Path, words: Path, tmp_path: Path) -> None:
     adapter = str(write_adapter(tmp_path))

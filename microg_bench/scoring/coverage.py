@@ -44,7 +44,7 @@ def lacking(task: AnswerTask, asked: int, answered: Iterable[int], what: str) ->
 
 def is_sampled(run: RunRecord) -> bool:
     """Whether answers differ by chance: sampled, or by a model that rejected the temperature 0."""
-    if run.settings.engine == "none":  # a baseline
+    if run.settings.engine == "function":  # a baseline
         return False
     return run.settings.generation.temperature > 0 or "temperature" in run.rejected
 
