@@ -28,7 +28,7 @@ from microg_bench.tables.repeats import (
 )
 from microg_bench.tasks import TASKS
 
-COMPONENTS = ("filters", "difference", "charts", "list", "viewer", "keys")
+COMPONENTS = ("filters", "difference", "charts", "list", "viewer", "keys", "browse")
 LEGEND = (
     "Scores ×100. Within: standard deviation of the score of one run by {within}; between: by the choice of "
     "source videos. The interval of the mean holds both. Charts: the score of each run less the mean."

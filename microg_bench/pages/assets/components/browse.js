@@ -28,7 +28,7 @@
     }
 
     function openClicked(event) {
-      const clicked = event.target.closest(".item");
+      const clicked = event.target.closest("[data-place]");
       if (!clicked || event.target.closest(".thoughts")) return; // thoughts unfold in their place
       if (event.detail && String(getSelection())) return; // whoever selects text does not open
       list.select(Number(clicked.dataset.place));

@@ -2,7 +2,7 @@
 // The page of repeats, and that of paraphrases: charts of scores, and the answers to each request side by side.
 {
   const { byId, readData, el, textNodes, textBox, number, scrolled } = microg.dom;
-  const { setOptions, values, listen, predicate, withWords } = microg.filters;
+  const { setOptions, predicate, withWords } = microg.filters;
 
   const { items, tasks, runs } = readData();
 
@@ -65,25 +65,10 @@
       el("tbody", {}, ...names.map(line))));
   }
 
-  const list = new microg.List(byId("list"), byId("end"), row);
-  const viewer = new microg.Viewer(list, (item) => ({
+  const content = (item) => ({
     title: item.id,
     nodes: [el("p", { class: "muted" }, "source ", textBox(item.source, "bdi")), ...nodes(item), scores(item)],
-  }));
-
-  function refill() {
-    list.fill(items.filter(predicate(values(byId("tools")), TESTS)));
-    byId("count").textContent = `${list.items.length.toLocaleString("en")} of ${items.length.toLocaleString("en")} items`;
-    byId("end").textContent = list.items.length ? "" : "No item is like that.";
-  }
-
-  function openLinked() {
-    viewer.openLinked(items, (item) => {
-      byId("tools").reset();
-      byId("search").value = item.id;
-      refill();
-    });
-  }
+  });
 
   function drawCharts() {
     for (const [place, task] of tasks.entries()) {
@@ -93,20 +78,8 @@
     }
   }
 
-  addEventListener("beforeprint", () => list.grow(list.items.length));
-  addEventListener("hashchange", openLinked);
-  byId("list").addEventListener("click", (event) => {
-    const clicked = event.target.closest(".row");
-    if (!clicked || (event.detail && String(getSelection()))) return; // whoever selects text does not open
-    list.select(Number(clicked.dataset.place));
-    viewer.open();
-  });
-  listen(byId("tools"), refill, 120);
-  microg.listenToKeys(list, viewer, { "/": () => byId("search").focus() });
-
   fillTools();
-  refill();
   drawCharts();
-  openLinked();
+  microg.browse({ items, clipOf: (item) => item, choose: (given) => items.filter(predicate(given, TESTS)), build: row, content });
   document.documentElement.dataset.ready = "yes";
 }
