@@ -9,12 +9,19 @@ from microg_bench.pages.details import COLUMNS, Json, baseline_details, own_deta
 from microg_bench.pages.entries import Entry
 from microg_bench.pages.headings import explanations
 from microg_bench.progress import Progress
+from microg_bench.records import TaskName
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, Counts, Scorecard, ScoreEntry
 from microg_bench.scoring.compare import Comparison, compare
 from microg_bench.scoring.intervals import smallest_corrected
 from microg_bench.tables.har_rows import action_rows, asked_rows
-from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
+from microg_bench.tables.published import (
+    Facts,
+    PublishedTable,
+    published_of_texts,
+    read_facts,
+    read_published,
+)
 from microg_bench.tables.rows import OwnRow, card_row, text_rows
 from microg_bench.text import first_line
 
@@ -38,10 +45,8 @@ def boards(
     and `asked_rows`.
     """
     facts = read_facts()
-    tables: dict[str, PublishedTable] = {
-        table.task: read_published(table) for table in facts.tables if table.task != "har"
-    }
-    grouped: dict[tuple[str, str, str], list[int]] = {}
+    tables = published_of_texts(facts)
+    grouped: dict[tuple[TaskName, str, str], list[int]] = {}
     for place, entry in enumerate(entries):
         card = entry.card
         grouped.setdefault((card.task, card.protocol, card.fingerprint), []).append(place)
@@ -49,7 +54,7 @@ def boards(
         grouped.setdefault((task, facts.protocol, next(iter(facts.datasets))), [])
     order = list(tables)
 
-    def place_of(key: tuple[str, str, str]) -> tuple[object, ...]:
+    def place_of(key: tuple[TaskName, str, str]) -> tuple[object, ...]:
         return order.index(key[0]), not _is_papers(facts, *key[1:]), key[2] == SAMPLE_FINGERPRINT, key
 
     keys = sorted(grouped, key=place_of)
@@ -72,7 +77,7 @@ def _is_papers(facts: Facts, protocol: str, fingerprint: str) -> bool:
 def _text_board(
     table: PublishedTable,
     facts: Facts,
-    key: tuple[str, str, str],
+    key: tuple[TaskName, str, str],
     rows: Sequence[tuple[Entry, str]],
     pairs: Sequence[Comparison],
 ) -> Json:

@@ -10,11 +10,10 @@ from microg_bench.pages.boards import MOST_COMPARED, own_row, pairs_of, rounded,
 from microg_bench.pages.details import COLUMNS, Json
 from microg_bench.pages.entries import Entry
 from microg_bench.pages.headings import explanations
-from microg_bench.records import TaskName
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT
 from microg_bench.tables.judged import JudgedRow, JudgedTable, judged_tables
-from microg_bench.tables.published import PublishedTable, read_facts, read_published
-from microg_bench.tasks import HAR, TASKS
+from microg_bench.tables.published import PublishedTable, published_of_texts, read_facts
+from microg_bench.tasks import TASKS
 
 
 def judged_boards(entries: Sequence[Entry], pages: Sequence[str]) -> tuple[list[Json], list[MicrogError]]:
@@ -23,8 +22,7 @@ def judged_boards(entries: Sequence[Entry], pages: Sequence[str]) -> tuple[list[
     `pages` are the pages of the entries, relative to that of the leaderboard.
     """
     found, errors = judged_tables(entry.run for entry in entries)
-    tables = (one for one in read_facts().tables if one.task != HAR)
-    published: dict[TaskName, PublishedTable] = {one.task: read_published(one) for one in tables}
+    published = published_of_texts(read_facts())
     rows = {entry.run.path: (entry, page) for entry, page in zip(entries, pages, strict=True)}
     return [_board(one, published[one.task], rows) for one in found], errors
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from microg_bench.errors import MicrogError
 from microg_bench.pages.boards import own_row
+from microg_bench.pages.details import Json
 from microg_bench.pages.entries import Entry
 from microg_bench.pages.headings import explanations
-from microg_bench.records import TaskName
 from microg_bench.runs.cost import QUANTITIES
 from microg_bench.scorecard import NO_BENCHMARK
 from microg_bench.tables.on_board import (
@@ -19,10 +18,9 @@ from microg_bench.tables.on_board import (
     on_board_tables,
     quantity_words,
 )
-from microg_bench.tables.published import PublishedTable, read_facts, read_published
+from microg_bench.tables.published import PublishedTable, published_of_texts, read_facts
 from microg_bench.tasks import TASKS
 
-Json = dict[str, Any]
 _ABOUT = (
     "Scores ×100, higher is better. Asked one request at a time on this hardware, after a warm-up; higher "
     "tokens/s are better, and less of everything else. Only rows of the same hardware stand together."
@@ -35,9 +33,7 @@ def on_board_boards(entries: Sequence[Entry], pages: Sequence[str]) -> tuple[lis
     `pages` are the pages of the entries, relative to that of the leaderboard.
     """
     found, errors = on_board_tables(entry.run for entry in entries)
-    published: dict[TaskName, PublishedTable] = {
-        one.task: read_published(one) for one in read_facts().tables if one.task != "har"
-    }
+    published = published_of_texts(read_facts())
     rows = {entry.run.path: (entry, page) for entry, page in zip(entries, pages, strict=True)}
     return [_board(one, published[one.task], rows) for one in found], errors
 
@@ -67,7 +63,7 @@ def _board(one: OnBoardTable, table: PublishedTable, rows: Mapping[Path, tuple[E
                 "rows": [_row(row, one, table, *rows[row.run.path]) for row in one.rows],
             }
         ],
-        "pairs": [],
+        "pairs": {},
     }
 
 

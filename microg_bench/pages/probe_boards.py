@@ -2,20 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from microg_bench.pages.boards import row_json
+from microg_bench.pages.details import Json
 from microg_bench.pages.headings import explanations
-from microg_bench.records import AnswerTask, TaskName
+from microg_bench.records import AnswerTask
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, SAMPLE_FINGERPRINT, ScoreEntry
 from microg_bench.scoring.probes import PLAIN, PROBES, ProbeEffect
 from microg_bench.tables.probes import ProbedRuns
-from microg_bench.tables.published import Facts, PublishedTable, read_facts, read_published
+from microg_bench.tables.published import Facts, PublishedTable, published_of_texts, read_facts
 from microg_bench.tables.rows import card_row
-from microg_bench.tasks import HAR, TASKS
+from microg_bench.tasks import TASKS
 
-Json = dict[str, Any]
 Row = tuple[ProbedRuns, str]  # with the page, relative to that of the leaderboard
 OTHER = "other answers"
 _ABOUT = (
@@ -30,8 +29,7 @@ def probe_boards(rows: Sequence[Row]) -> list[Json]:
     The sample set, which is no benchmark, comes last.
     """
     facts = read_facts()
-    published = (read_published(table) for table in facts.tables if table.task != HAR)
-    tables: dict[TaskName, PublishedTable] = {table.facts.task: table for table in published}
+    tables = published_of_texts(facts)
     grouped: dict[tuple[bool, str, AnswerTask, str], list[Row]] = {}
     for probed, page in rows:
         for task in probed.report.tasks:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from microg_bench.errors import DataError
 from microg_bench.records import Record, TaskName, first_fault
 from microg_bench.storage import shipped
+from microg_bench.tasks import HAR
 
 PAPER_FILE = "paper.json"
 Access = Literal["open", "closed", "baseline", ""]
@@ -98,6 +99,15 @@ def read_facts(folder: Path | None = None) -> Facts:
         return Facts.model_validate_json(content)
     except ValidationError as error:
         raise DataError(first_fault(error), path=path) from error
+
+
+def published_of_texts(facts: Facts) -> dict[TaskName, PublishedTable]:
+    """The published table of each task whose answers are texts.
+
+    Raises:
+        DataError: see `read_published`.
+    """
+    return {table.task: read_published(table) for table in facts.tables if table.task != HAR}
 
 
 def _read(folder: Path | None, name: str) -> tuple[Path, bytes]:
