@@ -159,10 +159,7 @@ def _configured(
 
 
 async def run_configuration(
-    one: Configuration,
-    paths: Mapping[TaskName, Path],
-    progress: Progress,
-    yes: bool = False,
+    one: Configuration, paths: Mapping[TaskName, Path], progress: Progress, yes: bool = False
 ) -> Results:
     """Ask what is open in the runs at `paths`, one a task, and score them; see `evaluate`.
 

@@ -1,9 +1,9 @@
 """`microg-bench tables`: the tables of the paper, with our rows beside the published ones."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,14 +33,6 @@ FORMATS: dict[str, Callable[[PaperTable], str]] = {
     "latex": to_latex,
     "csv": to_csv,
     "json": lambda table: json.dumps(to_json(table), indent=2) + "\n",
-}
-JUDGED: dict[str, Callable[[Sequence[JudgedTable]], str]] = {
-    "md": lambda judged: "\n".join(map(judged_markdown, judged)),
-    "json": lambda judged: json.dumps(list(map(judged_json, judged)), indent=2) + "\n",
-}
-ON_BOARD: dict[str, Callable[[Sequence[OnBoardTable]], str]] = {
-    "md": lambda found: "\n".join(map(on_board_markdown, found)),
-    "json": lambda found: json.dumps(list(map(on_board_json, found)), indent=2) + "\n",
 }
 ENDINGS = {"latex": "tex"}
 
@@ -106,13 +98,14 @@ def tables(
         if why := no_rows(runs or []):
             raise UsageError(f"there is nothing to show: of the runs {why}; {ROWS_ARE}", item="--runs")
         raise UsageError("there is nothing to show: give --runs, --submissions or --har, or --paper")
+    apart = {"judged": _judged(judged), "on-board": _on_board(on_board)}
     if out is None:
         shown = [FORMATS[name](table) for name in chosen for table in found]
-        shown += [JUDGED[name](judged) for name in chosen if judged and name in JUDGED]
-        shown += [ON_BOARD[name](on_board) for name in chosen if on_board and name in ON_BOARD]
+        shown += [own[name] for own in apart.values() for name in chosen if name in own]
         output().print("\n".join(shown), end="")
     else:
-        _write(out, found, judged, on_board, chosen)
+        _write(out, found, apart, chosen)
+        output().print(f"wrote {len(found) + len(judged) + len(on_board)} tables to {out}")
     left_out(errors)
     if errors:
         raise typer.Exit(1)
@@ -129,8 +122,7 @@ def _formats(given: str | None, usual: Sequence[str]) -> Sequence[str]:
 def _write(
     out: Path,
     found: Sequence[PaperTable],
-    judged: Sequence[JudgedTable],
-    on_board: Sequence[OnBoardTable],
+    apart: Mapping[str, Mapping[str, str]],
     formats: Sequence[str],
 ) -> None:
     for name in formats:
@@ -141,10 +133,21 @@ def _write(
         write_text(out / "tables.tex", document([table.facts.number for table in found]))
     if "md" in formats:
         write_text(out / "tables.md", "\n".join(to_markdown(table) for table in found))
-    for name in formats if judged else ():
-        if name in JUDGED:
-            write_text(out / f"judged.{name}", JUDGED[name](judged))
-    for name in formats if on_board else ():
-        if name in ON_BOARD:
-            write_text(out / f"on-board.{name}", ON_BOARD[name](on_board))
-    output().print(f"wrote {len(found) + len(judged) + len(on_board)} tables to {out}")
+    for what, own in apart.items():
+        for name in formats:
+            if name in own:
+                write_text(out / f"{what}.{name}", own[name])
+
+
+def _judged(found: Sequence[JudgedTable]) -> dict[str, str]:
+    """The tables of judged scores by format; none where there are no tables."""
+    return _by_format(map(judged_markdown, found), map(judged_json, found)) if found else {}
+
+
+def _on_board(found: Sequence[OnBoardTable]) -> dict[str, str]:
+    """The tables of cost on board by format; none where there are no tables."""
+    return _by_format(map(on_board_markdown, found), map(on_board_json, found)) if found else {}
+
+
+def _by_format(markdown: Iterable[str], content: Iterable[Any]) -> dict[str, str]:
+    return {"md": "\n".join(markdown), "json": json.dumps(list(content), indent=2) + "\n"}
