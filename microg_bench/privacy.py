@@ -131,6 +131,12 @@ def outgoing(content: Any) -> Any:
     return _with_texts(public, lambda text: names.sub("[user]", text)) if names else public
 
 
+def names_user(text: str) -> bool:
+    """Whether `text` names the user of this machine."""
+    names = _user_names()
+    return bool(names and names.search(text))
+
+
 def _with_texts(content: Any, change: Callable[[str], str]) -> Any:
     """JSON `content` in which `change` was made to each text, name or value; tuples become lists."""
     if isinstance(content, dict):

@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from microg_bench.dataset.load import Dataset
+from microg_bench.privacy import names_user
 from microg_bench.storage import read_bytes
 
 VideoFiles = Literal["link", "copy", "none"]
@@ -18,15 +19,16 @@ def linked(dataset: Dataset, clips: Collection[str], page: Path) -> dict[str, st
     """The addresses of the clips in `clips`, relative to the folder `page`, by their ids.
 
     Only what lies below the current folder is linked, from a page that does, too: the address names no folder
-    above it.
+    above it. An address that names the user is left out.
     """
     root, folder = Path.cwd().resolve(), page.resolve()
     videos = {clip.video_id: clip.video.resolve() for clip in dataset.clips if clip.video}
-    return {
-        name: f"./{quote(Path(os.path.relpath(video, folder)).as_posix())}"
+    paths = {
+        name: Path(os.path.relpath(video, folder)).as_posix()
         for name, video in videos.items()
         if name in clips and folder.is_relative_to(root) and video.is_relative_to(root)
     }
+    return {name: f"./{quote(path)}" for name, path in paths.items() if not names_user(path)}
 
 
 def copied(dataset: Dataset, clips: Collection[str], write: Callable[[str, bytes], None]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from microg_bench import privacy
 from microg_bench.dataset.load import load
 from microg_bench.pages.videos import copied, linked
 from tests.helpers.datasets import make_dataset
@@ -29,6 +30,17 @@ def test_clips_are_linked_below_the_current_folder_alone(
     assert linked(dataset, clips, tmp_path / "elsewhere") == {}
     monkeypatch.chdir(data)
     assert linked(dataset, clips, tmp_path / "own" / "report") == {}
+
+
+def test_no_link_names_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = load(str(make_dataset(tmp_path / "Annabel" / "data", ["a_001"])))
+    monkeypatch.chdir(tmp_path)
+    assert linked(dataset, {"a_001"}, Path("report"))
+    monkeypatch.setenv("LOGNAME", "annabel")
+    privacy._user_names.cache_clear()
+    found = linked(dataset, {"a_001"}, Path("report"))
+    privacy._user_names.cache_clear()
+    assert found == {}
 
 
 def test_copies_are_named_by_their_place(tmp_path: Path) -> None:
