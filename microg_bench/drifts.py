@@ -32,7 +32,7 @@ from microg_bench.settings import Settings
 from microg_bench.storage import write_json
 from microg_bench.tables.markdown import table
 from microg_bench.tasks import HAR, TASKS, Item, shuffled
-from microg_bench.text import markdown
+from microg_bench.text import many, markdown
 
 DRIFT_FILE = "drift.json"
 SAMPLE_SIZE = 50
@@ -191,7 +191,9 @@ def drift(
     with shown(progress) as callback:
         for task, items in one.items.items():
             count, answers = len(items), len(old[task].answers)
-            callback.note(f"{task}: asks for {count:,} of {answers:,} answers again, into {paths[task]}")
+            callback.note(
+                f"{task}: asks for {count:,} of {many(answers, 'answer')} again, into {paths[task]}"
+            )
         results = in_loop(run_configuration(one, paths, callback, yes))
     report = DriftReport(
         sample=sample,
@@ -318,7 +320,7 @@ def _lines(found: TaskDrift, settings: Settings, report: DriftReport) -> Iterato
     """What is shown of one task, in Markdown."""
     title, dataset = markdown(settings.title), markdown(settings.dataset)
     head = f"{TASKS[settings.task].title} on {dataset}: {title}, asked again"
-    yield f"{head}, {found.asked:,} of {found.answers:,} answers, seed {report.seed}\n"
+    yield f"{head}, {found.asked:,} of {many(found.answers, 'answer')}, seed {report.seed}\n"
     yield from table(
         ["Metric", "then", "now", "difference", "95% interval", "p"],
         [[name, *_cells(one)] for name, one in found.metrics.items()],
@@ -337,13 +339,13 @@ def _cells(one: MetricDrift) -> list[str]:
 def _notes(found: TaskDrift, settings: Settings, report: DriftReport) -> Iterator[str]:
     """What a reader of the table must know, a line each."""
     if found.failed:
-        yield f"{found.failed:,} of {found.asked:,} requests failed"
+        yield f"{found.failed:,} of {many(found.asked, 'request')} failed"
     if found.missing:
         yield f"{found.missing:,} of {found.asked:,} requests were not asked"
     if found.identical is not None and found.identical_words is not None:
         yield f"identical answers: {found.identical:.1%}; {found.identical_words:.1%} but for white space"
     if found.other_clips:
-        of = f"{found.other_clips:,} of {found.answered:,} answers"
+        of = f"{found.other_clips:,} of {many(found.answered, 'answer')}"
         yield f"the files of the clips have changed since then: {of}"
     for when, counts in (("then", found.counts_then), ("now", found.counts_now)):
         yield from (f"{when}: {line}" for line in counts.flags())
@@ -351,7 +353,7 @@ def _notes(found: TaskDrift, settings: Settings, report: DriftReport) -> Iterato
         named = ", ".join(_named(one, settings) for one in served)
         yield f"who answered {when}: {named or 'no model was named'}"
     yield from (f"{name}: {reason}" for name, reason in found.unavailable.items())
-    compared = f"compared: {found.answered:,} answers to clips of {found.sources:,} source videos"
+    compared = f"compared: {many(found.answered, 'answer')} to clips of {found.sources:,} source videos"
     yield f"{compared}; p is not corrected for the number of metrics"
     if report.migrated:
         yield "the run is of version 0.1: that its adapter was the same cannot be checked"

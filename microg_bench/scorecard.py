@@ -19,8 +19,8 @@ from microg_bench.actions import ActionFacts
 from microg_bench.options import flag
 from microg_bench.records import SHA256, BenchmarkTask, Record, Stage
 from microg_bench.settings import Settings
-from microg_bench.slices import SliceEntry, slice_notes
-from microg_bench.text import listed
+from microg_bench.slices import SliceEntry, SliceScores, slice_notes
+from microg_bench.text import listed, many
 from microg_bench.video.sampling import FrameSpec
 
 SCORECARD_SCHEMA = "microg-bench/scorecard/2"
@@ -126,8 +126,8 @@ class Signature(Record):
 
 def answering(settings: Settings | None) -> dict[str, str]:
     """The parts of a signature that tell how the answers were got, where there is something to tell."""
-    told = {name: getattr(settings, name) for name in _ANSWERING if settings}
-    return {name: value for name, value in told.items() if value is not None}
+    known = _ANSWERING if settings else ()
+    return {name: value for name in known if (value := getattr(settings, name)) is not None}
 
 
 def _hashed(text: str) -> str:
@@ -184,7 +184,7 @@ class FailedStage(Record):
     def words(self, requests: int) -> str:
         """It as a line; `requests` is how many there are in all."""
         often = f", {self.frequency:,} of them" if self.frequency < self.count else ""
-        return f"{self.count:,} of {requests:,} requests failed ({self.stage}){often}: {self.reason}"
+        return f"{self.count:,} of {many(requests, 'request')} failed ({self.stage}){often}: {self.reason}"
 
 
 class Counts(Record):
@@ -240,18 +240,20 @@ class Counts(Record):
 
 
 def _of(count: int, total: int, what: str) -> str:
-    return f"{count:,} of {total:,} {what}{'s' * (total != 1)}"
+    return f"{count:,} of {many(total, what)}"
 
 
 class BaselineEntry(Record):
     """What a baseline that needs no model reaches on the same items, ×100.
 
-    `map_over_ties` are the lowest and highest mAP over all orders of equal scores, None for other tasks;
-    nothing is written of it then.
+    `slices` are its scores within those of the scorecard, which files of versions that do not tell them lack.
+    `map_over_ties` are the lowest and highest mAP over all orders of equal scores, None for other tasks.
+    Nothing is written of either where there is none.
     """
 
     title: str
     scores: dict[str, float]
+    slices: SliceScores = Field(default_factory=dict, exclude_if=not_)
     map_over_ties: tuple[float, float] | None = Field(default=None, exclude_if=not_)
 
 
@@ -281,10 +283,8 @@ class IntervalEntry(Record):
             count, names = self.cluster_count, ", ".join(without)
             # Of so few, too many resamples hold a single one; of more, too many score alike.
             too_few = count < 2 or count ** (1 - count) > 1 - self.level
-            reason = f"too few {kind} ({count})"
-            if not too_few:
-                reason = f"too few of the {count} {kind} score differently"
-            yield f"no interval for {names}: {reason}"
+            alike = f"too few of the {count} {kind} score differently"
+            yield f"no interval for {names}: {f'too few {kind} ({count})' if too_few else alike}"
 
 
 class Abstention(Record):
@@ -323,8 +323,8 @@ class Abstention(Record):
             yield f'"Not mentioned.": {", ".join(words)}'
         if one := self.confidence:
             yield (
-                f"{one.items:,} answers by confidence: area below risk over coverage {_share(one.area)}, "
-                f"calibration error {_share(one.calibration_error)} of {one.bins} bins; right from "
+                f"{many(one.items, 'answer')} by confidence: area below risk over coverage {_share(one.area)}"
+                f", calibration error {_share(one.calibration_error)} of {one.bins} bins; right from "
                 f"{RIGHT_BY} {one.right_from:g}: {_share(one.right)}"
             )
 

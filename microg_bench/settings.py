@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from microg_bench.records import BoxForm, Generation, Record, TaskName
+from microg_bench.text import many
 from microg_bench.video.sampling import FrameSpec
 
 
@@ -119,7 +120,7 @@ class Settings(Record):
             return f"shard {self.shard} only"
         for name in ("requests", "clips"):
             if (chosen := getattr(self, name)) is not None:
-                return f"{len(chosen)} {name} only"
+                return f"{many(len(chosen), name[:-1])} only"
         return None
 
     def difference(self, other: Settings) -> str | None:

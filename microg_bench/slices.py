@@ -52,6 +52,7 @@ class SliceEntry(Record):
         return any(one.differs for one in self.differences.values())
 
 
+SliceScores = dict[str, dict[str, dict[str, float]]]  # ×100, by kind, label and metric
 Slices = Mapping[str, Mapping[str, SliceEntry]]  # by kind, then by label
 
 

@@ -67,6 +67,13 @@ def listed(names: Sequence[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")
 
 
+def many(count: int, what: str) -> str:
+    """A number of things in words: ``1 box``, ``2 boxes``, ``2 rows of the ground truth``."""
+    noun, *rest = re.split(r"(?= (?:of|without) )", what, maxsplit=1)
+    plural = noun if count == 1 else noun + ("es" if noun.endswith("x") else "s")
+    return f"{count:,} {plural}{''.join(rest)}"
+
+
 def lettered(texts: Iterable[str]) -> dict[str, str]:
     """A letter for each different text, in their order: a, b and so on to z, then aa, ab."""
     return {text: _letter(place) for place, text in enumerate(dict.fromkeys(texts))}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microg_bench.text import lettered, strict_json, visible
+from microg_bench.text import lettered, many, strict_json, visible
 
 PLAIN = (
     st.none()
@@ -27,6 +27,18 @@ def test_letters_go_on_after_z() -> None:
 
 def test_what_is_alike_has_one_letter() -> None:
     assert lettered(["one", "two", "one", "three"]) == {"one": "a", "two": "b", "three": "c"}
+
+
+@pytest.mark.parametrize(
+    ("count", "what", "said"),
+    [
+        (0, "box", "0 boxes"),
+        (1, "row of the ground truth", "1 row of the ground truth"),
+        (1234, "item without a prediction", "1,234 items without a prediction"),
+    ],
+)
+def test_numbers_of_things_are_told_in_words(count: int, what: str, said: str) -> None:
+    assert many(count, what) == said
 
 
 def test_control_characters_are_shown_as_escapes() -> None:

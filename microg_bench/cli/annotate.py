@@ -36,7 +36,7 @@ from microg_bench.progress import RichProgress
 from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.preview import preview
 from microg_bench.runs.start import Outcomes
-from microg_bench.text import printable
+from microg_bench.text import many, printable
 
 FOLDER = Path("annotations")  # of what models answered, where the user names none
 
@@ -164,7 +164,7 @@ def finish(outcomes: Outcomes, usage: Iterable[str]) -> None:
     if outcomes.asked:
         note(*usage, *([f"cost: {dollars_words(outcomes.dollars)} so far"] if outcomes.dollars else []))
     if outcomes.pending:
-        note(f"{outcomes.pending} requests {COLLECT}")
+        note(f"{many(outcomes.pending, 'request')} {COLLECT}")
         raise typer.Exit(PENDING)
     if outcomes.exhausted:
         note(EXHAUSTED)
@@ -238,7 +238,7 @@ def _show_expected(maker: QuestionMaker) -> None:
     dollars = 0.0
     for stage, one in maker.expected():
         shown = preview(one)
-        output().print(f"== {stage}: {len(one.texts):,} requests at most\n{shown}\n")
+        output().print(f"== {stage}: {many(len(one.texts), 'request')} at most\n{shown}\n")
         dollars += shown.estimate.dollars if shown.estimate else 0.0
     if dollars:
         output().print(f"all stages: about {dollars_words(dollars)} at most")
@@ -258,15 +258,17 @@ def _finish_questions(made: Made, out: Path) -> None:
         return finish(next(one for one in made.replies.values() if not one.is_whole).outcomes, ())
     share = facts.unanswerable / facts.pairs if facts.pairs else 0.0
     output().print(
-        f"{facts.pairs:,} pairs for {facts.clips:,} clips of {facts.candidates:,} candidates, "
-        f"{share:.1%} unanswerable: {out / PAIRS_FILE}"
+        f"{many(facts.pairs, 'pair')} for {many(facts.clips, 'clip')} "
+        f"of {many(facts.candidates, 'candidate')}, {share:.1%} unanswerable: {out / PAIRS_FILE}"
     )
     note(f"no person has reviewed them yet: `microg-bench annotate review {out} --out DIR`")
     if facts.without_caption:
         note(f"{facts.without_caption:,} clips have no caption and are left out")
     if facts.short:
         first = next(iter(facts.short))
-        note(f"{len(facts.short):,} clips have fewer than {facts.per_clip} pairs ({first} is the first)")
+        note(
+            f"with fewer than {facts.per_clip} pairs: {many(len(facts.short), 'clip')} ({first} is the first)"
+        )
     if facts.failures:
         note(f"{facts.failures:,} queries failed; run the same command again to retry them")
         raise typer.Exit(1)
@@ -336,7 +338,7 @@ def merge(
             f"{facts.unreviewed:,} pairs are not reviewed, and left out ({merged.unreviewed[0]} is the first)"
         )
     if facts.disagreements:
-        note(f"annotators differ on {facts.disagreements} pairs: {out / DISAGREEMENTS_FILE}")
+        note(f"annotators differ on {many(facts.disagreements, 'pair')}: {out / DISAGREEMENTS_FILE}")
     if facts.open:
         note(f"{facts.open} of these are left out until a second pass decides (--final)")
-    output().print(f"{facts.accepted:,} of {facts.pairs:,} pairs, {facts.edited:,} edited: {out}")
+    output().print(f"{facts.accepted:,} of {many(facts.pairs, 'pair')}, {facts.edited:,} edited: {out}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from microg_bench.cli.console import messages
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import UsageError
-from microg_bench.persons.boxes import many
 from microg_bench.persons.convert import Sizes, from_ava, read_ava, read_sizes, to_ava
+from microg_bench.text import many
 
 if TYPE_CHECKING:
     from polars import DataFrame

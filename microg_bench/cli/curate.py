@@ -20,7 +20,7 @@ from microg_bench.dataset.labels import DEFAULT, read_label_map
 from microg_bench.errors import UsageError
 from microg_bench.pages.review_page import read_prefill, write_review_page
 from microg_bench.progress import RichProgress
-from microg_bench.text import unknown
+from microg_bench.text import many, unknown
 
 EPILOG = """Examples:
 
@@ -124,8 +124,8 @@ def run(
 def show_plan(plan: CurationPlan) -> None:
     """Print what a curation would do."""
     output().print(
-        f"{plan.footage} videos of {plan.seconds / 3600:.2f} hours give about {plan.clips:,} clips: "
-        f"{plan.cut:,} are cut, {plan.judged:,} are judged"
+        f"{many(plan.footage, 'video')} of {plan.seconds / 3600:.2f} hours give about "
+        f"{many(plan.clips, 'clip')}: {plan.cut:,} are cut, {plan.judged:,} are judged"
     )
     if plan.left:
         hours, minutes = divmod(round(plan.left / 60), 60)
@@ -142,7 +142,7 @@ def show_plan(plan: CurationPlan) -> None:
 def note_earlier(count: int) -> None:
     """Say how many clips are there, but do not count."""
     if count:
-        note(f"{count:,} clips are of earlier settings or files: they stay where they are, and do not count")
+        note(f"of earlier settings or files, kept and not counted: {many(count, 'clip')}")
 
 
 def note_otherwise(folder: CurationFolder) -> None:
@@ -164,7 +164,7 @@ def show_verdicts(folder: CurationFolder, stages: tuple[str, ...]) -> None:
         passed = sum(one.passed for one in found)
         table.add_row(stage, str(len(found)), str(passed), str(len(found) - passed))
     output().print(table)
-    output().print(f"{len(folder.accepted()):,} of {len(folder.pieces):,} clips passed: {folder.path}")
+    output().print(f"{len(folder.accepted()):,} of {many(len(folder.pieces), 'clip')} passed: {folder.path}")
 
 
 TaxonomyOption = Annotated[
@@ -259,11 +259,12 @@ def merge(
     write_disagreements(merged.disagreements, path)
     if merged.disagreements:
         captions = sum(one.what == CAPTION for one in merged.disagreements)
-        note(f"annotators differ on {len(merged.disagreements)} items, {captions} of them captions: {path}")
+        items = many(len(merged.disagreements), "item")
+        note(f"annotators differ on {items}, {captions} of them captions: {path}")
     if merged.ties:
         note(f"{merged.ties} are ties: actions.csv lacks them until a second pass decides (--final)")
     write_dataset(curation, merged, out)
-    output().print(f"{len(merged.accepted):,} clips: {out}")
+    output().print(f"{many(len(merged.accepted), 'clip')}: {out}")
 
 
 RELEASE_EPILOG = """Examples:

@@ -39,7 +39,7 @@ from microg_bench.scorecard import (
     Scorecard,
 )
 from microg_bench.storage import write_json, write_text
-from microg_bench.text import printable
+from microg_bench.text import many, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -186,8 +186,8 @@ def _facts(card: Scorecard) -> ActionFacts:
 def _heading(facts: ActionFacts) -> str:
     counts = facts.counts
     return (
-        f"\n{printable(facts.detections)}: {counts['boxes']:,} boxes in {counts['frames']:,} frames of"
-        f" {counts['videos']:,} videos"
+        f"\n{printable(facts.detections)}: {many(counts['boxes'], 'box')} in "
+        f"{many(counts['frames'], 'frame')} of {many(counts['videos'], 'video')}"
     )
 
 

@@ -47,7 +47,7 @@ from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.scoring.compare import comparable
 from microg_bench.scoring.comparison_notes import difference_notes
 from microg_bench.tasks import TASKS
-from microg_bench.text import printable
+from microg_bench.text import many, printable
 
 EPILOG = """Examples:
 
@@ -167,7 +167,7 @@ def _estimate(step: Estimate, one: Judge) -> str:
     if one.inquiry.price:
         return str(step)
     tokens = f"about {step.prompt_tokens:,} prompt tokens, at most {step.output_tokens:,} generated"
-    return f"{step.requests:,} requests ({tokens}; no price is known, or nothing is paid for)"
+    return f"{many(step.requests, 'request')} ({tokens}; no price is known, or nothing is paid for)"
 
 
 def _lines(found: JudgedRun) -> Iterator[str]:
@@ -208,7 +208,7 @@ def _finish(found: Sequence[JudgedRun]) -> None:
         note(EXHAUSTED)
         raise typer.Exit(1)
     if failed := sum(one.judgement.counts.failed for one in judged if one.judgement):
-        note(f"{failed} requests failed; run the same command again to retry them")
+        note(f"{many(failed, 'request')} failed; run the same command again to retry them")
         raise typer.Exit(1)
 
 
@@ -271,7 +271,7 @@ def rate(
     chosen = draw_answers(records, dataset, sample, seed)
     with RichProgress() as progress:
         page = write_rating_page(chosen, dataset, out, progress=progress)
-    output().print(f"{page}: {len(chosen)} answers")
+    output().print(f"{page}: {many(len(chosen), 'answer')}")
 
 
 AGREEMENT_EPILOG = """Examples:
@@ -321,5 +321,5 @@ def agreement_lines(folder: Path, report: AgreementReport) -> Iterator[str]:
         rate: RateEntry | None = getattr(report, name)
         if rate is not None:
             bounds = " [{:.3f}, {:.3f}]".format(*rate.interval) if rate.interval else ""
-            yield f"  {name:<12} {number(rate.value, 3)}{bounds}, of {rate.of:,} answers"
+            yield f"  {name:<12} {number(rate.value, 3)}{bounds}, of {many(rate.of, 'answer')}"
     yield from (f"  {line}" for line in report.notes())

@@ -15,6 +15,7 @@ from microg_bench.pages.leaderboard import build as build_site
 from microg_bench.progress import RichProgress
 from microg_bench.tables.gather import ROWS_ARE, gather, no_rows
 from microg_bench.tables.probes import gather_probes
+from microg_bench.text import many
 
 EPILOG = """Examples:
 
@@ -94,7 +95,7 @@ def build(
             pictures=pictures,
             progress=progress,
         )
-    output().print(f"{out / 'index.html'}: {rows} rows")
+    output().print(f"{out / 'index.html'}: {many(rows, 'row')}")
     faults = [*unread, *unread_probes, *refused]
     left_out(faults)
     if faults:

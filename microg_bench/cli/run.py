@@ -29,6 +29,7 @@ from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.preview import preview
 from microg_bench.settings import Settings
+from microg_bench.text import many
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -164,10 +165,10 @@ def finish(results: Iterable[Results], scored: bool = True) -> None:
         lines.append(f"cost: {dollars_words(outcomes.dollars)} so far")
     note(*lines)
     if outcomes.pending:
-        note(f"{outcomes.pending} requests {COLLECT}")
+        note(f"{many(outcomes.pending, 'request')} {COLLECT}")
         raise typer.Exit(PENDING)
     if failed := max(one.outcomes.failed for one in found):
-        note(f"{failed} requests failed; run the same command again to retry them")
+        note(f"{many(failed, 'request')} failed; run the same command again to retry them")
     if outcomes.exhausted:
         note(EXHAUSTED)
     warn_of_doubts({str(record.path): record.scorecard for record in records})

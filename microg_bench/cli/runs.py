@@ -30,7 +30,7 @@ from microg_bench.runs.listing import AnyRecord, RunSummary, details, list_runs,
 from microg_bench.runs.record import RUN_FILE, RunRecord, find_runs
 from microg_bench.sweeps import SWEEP_FILE
 from microg_bench.tables.markdown import scorecard_table
-from microg_bench.text import listed, printable, visible
+from microg_bench.text import listed, many, printable, visible
 
 EPILOG = """Examples:
 
@@ -142,7 +142,7 @@ def rm(
     for path in paths:
         try:
             record = AnyRecord.read(path)
-            note(f"{path}: {record.settings.title}, {len(record.answers):,} answers")
+            note(f"{path}: {record.settings.title}, {many(len(record.answers), 'answer')}")
         except MicrogError as error:
             note(visible(str(error)), style="red")
             if path not in runs:
@@ -150,7 +150,7 @@ def rm(
                 note(f"{path} stays, for it is damaged: name it to remove it, `microg-bench runs rm {path}`")
     removed = [path for path in paths if path not in kept]
     if removed and not yes:
-        typer.confirm(f"Remove {len(removed)} runs?", abort=True, err=True)
+        typer.confirm(f"Remove {many(len(removed), 'run')}?", abort=True, err=True)
     for path in removed:
         remove_run(path)
         output().print(f"removed {path}")

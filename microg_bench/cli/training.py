@@ -10,10 +10,9 @@ from microg_bench.cli.console import interruptible, output
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.errors import RunError
 from microg_bench.pages.training_page import training_page
-from microg_bench.persons.boxes import many
 from microg_bench.progress import Progress, RichProgress
 from microg_bench.storage import write_bytes
-from microg_bench.text import printable
+from microg_bench.text import many, printable
 
 PAGE = "curves.html"
 

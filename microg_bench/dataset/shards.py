@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from microg_bench.errors import RunError, UsageError
 from microg_bench.records import Clip
-from microg_bench.text import listed
+from microg_bench.text import listed, many
 
 SHARD_FOLDER = re.compile(r"shard-[1-9]\d*-of-[1-9]\d*")
 MAX_NAMED = 8  # shards that an error names
@@ -37,7 +37,7 @@ def divide(items: Sequence[Of], weights: Sequence[int], count: int) -> tuple[tup
         UsageError: there are fewer items than shards.
     """
     if count > len(items):
-        raise UsageError(f"{count} shards of {len(items)} clips: give fewer", item="--shard")
+        raise UsageError(f"{count} shards of {many(len(items), 'clip')}: give fewer", item="--shard")
     shards: list[list[int]] = [[] for _ in range(count)]
     sums = [(0, shard) for shard in range(count)]
     for item in sorted(range(len(items)), key=lambda item: -weights[item]):

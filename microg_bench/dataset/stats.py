@@ -18,6 +18,7 @@ from microg_bench.dataset.near_duplicates import THRESHOLD, NearDuplicate, near_
 from microg_bench.dataset.tabular import Table
 from microg_bench.records import Request
 from microg_bench.tasks import TASKS, is_unanswerable, items_of, question_word
+from microg_bench.text import many
 
 STATS_SCHEMA = "microg-bench/data-stats/2"
 CLOUD_WORDS = 120
@@ -90,7 +91,9 @@ class Stats:
     @property
     def title(self) -> str:
         """The dataset in a line."""
-        return f"{self.data}: {self.clips:,} clips of {len(self.tables['sources'].rows):,} source videos"
+        return (
+            f"{self.data}: {many(self.clips, 'clip')} of {len(self.tables['sources'].rows):,} source videos"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The counts as they are written to disk."""

@@ -27,7 +27,6 @@ from microg_bench.metrics.detection import (
 from microg_bench.persons.boxes import (
     Detections,
     GroundTruth,
-    many,
     number_images,
     shown_in_frame,
     true_positives,
@@ -41,6 +40,7 @@ from microg_bench.scorecard import (
     Signature,
 )
 from microg_bench.scoring.intervals import LEVEL, RESAMPLES, Clusters, bounds, resample
+from microg_bench.text import many
 
 ClusterKind = Literal["source", "clip"]
 MAX_CELLS = 2**27  # boxes times clusters

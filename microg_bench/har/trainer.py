@@ -25,10 +25,10 @@ from microg_bench.har.recipe import Recipe, Training
 from microg_bench.har.runs import detections_of
 from microg_bench.har.scoring import evaluate
 from microg_bench.memory import out_of_memory, release_memory
-from microg_bench.persons.boxes import many
 from microg_bench.persons.keyframes import KeyFrame, KeyFrames
 from microg_bench.progress import Progress
 from microg_bench.records import Failure
+from microg_bench.text import many
 from microg_bench.video.pool import DecodePool
 
 SCORES = ("mAP", "F1", "recall", "AUROC")

@@ -25,12 +25,11 @@ from microg_bench.har.checkpoints import RANDOM, build, fill, find_checkpoint, r
 from microg_bench.har.recipe import MAX_SEED, Recipe, read_recipe
 from microg_bench.har.runs import TRAINING, claim
 from microg_bench.har.trainer import SCORES, Curve, Trainer, unreadable
-from microg_bench.persons.boxes import many
 from microg_bench.persons.keyframes import KeyFrames, load_key_frames, load_splits
 from microg_bench.progress import Progress
 from microg_bench.records import Record, first_fault
 from microg_bench.storage import FolderLock, cause, file_sha256, write_text
-from microg_bench.text import listed
+from microg_bench.text import listed, many
 from microg_bench.video.pool import DecodePool
 
 STATE, BEST, CURVES = "state.pt", "best.safetensors", "curves.csv"

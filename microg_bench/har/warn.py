@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from microg_bench.dataset.labels import LabelMap
 from microg_bench.metrics.detection import Flags, Places
-from microg_bench.persons.boxes import Boxes, Detections, GroundTruth, many
+from microg_bench.persons.boxes import Boxes, Detections, GroundTruth
+from microg_bench.text import many
 
 FEW_EXAMPLES = 10
 VISIBLE = 0.01  # of mAP in %, the last digit that is shown

@@ -23,7 +23,7 @@ from microg_bench.tables.published import (
     read_published,
 )
 from microg_bench.tables.rows import OwnRow, card_row, text_rows
-from microg_bench.text import first_line
+from microg_bench.text import first_line, many
 
 PUBLISHED = "Published in the paper"
 MOST_COMPARED = 40  # rows of a board under one metric: 780 pairs; benchmarks/intervals.py times them
@@ -165,7 +165,7 @@ def why_missing(score: ScoreEntry, name: str) -> str:
 
 
 def _counted(counts: Counts) -> str:
-    return f"{counts.answered:,} of {counts.requests:,} requests answered"
+    return f"{counts.answered:,} of {many(counts.requests, 'request')} answered"
 
 
 def rounded(value: float | None) -> float | None:

@@ -14,6 +14,7 @@ from microg_bench.runs.statistics import Statistics
 from microg_bench.scorecard import ModelEntry, Scorecard
 from microg_bench.submissions.load import check_finite
 from microg_bench.tables.gather import identity
+from microg_bench.text import many
 
 MAX_FRAMES = 100_000
 
@@ -92,7 +93,7 @@ def check_admissible(run: RunRecord) -> None:
     if settings.part:
         raise RunError(f"asks {settings.part}, not the whole dataset", path=run.path)
     if card.items != len(run.answers):
-        reason = f"holds {len(run.answers)} answers, its scorecard is of {card.items}; score it again"
+        reason = f"holds {many(len(run.answers), 'answer')}, its scorecard is of {card.items}; score it again"
         raise RunError(reason, path=run.path)
     if not _belongs(run):
         raise RunError(f"{RUN_FILE} and {SCORECARD_FILE} tell of different runs", path=run.path)

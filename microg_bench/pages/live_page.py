@@ -21,7 +21,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.runs.start import Outcomes
 from microg_bench.storage import write_bytes
 from microg_bench.tasks import TASKS, Item
-from microg_bench.text import first_line
+from microg_bench.text import first_line, many
 
 LATEST = 50  # answers of a task that a page shows, and as many failures
 MAX_TEXT = 2000  # characters of each of their texts
@@ -57,7 +57,7 @@ class LivePage:
         """Write the page of the runs, see `run_page`, or why they are not scored."""
         shard = self.configuration.options.shard
         if outcomes.pending:
-            self._end(f"{outcomes.pending} requests are pending in the batch interface.")
+            self._end(f"{many(outcomes.pending, 'request')} pending in the batch interface.")
         elif shard:
             self._end(f"Shard {shard} has ended; it is not scored by itself.")
         elif outcomes.recorded:

@@ -19,7 +19,7 @@ from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError
 from microg_bench.metrics.detection import Flags, Places
 from microg_bench.storage import file_sha256, write_text
-from microg_bench.text import listed
+from microg_bench.text import listed, many
 
 COORDINATES = ("xmin", "ymin", "xmax", "ymax")
 PLACE = (
@@ -282,13 +282,6 @@ def _repeats(keys: Places) -> Places:
 
 def _coordinates(table: Table) -> NDArray[np.float64]:
     return np.stack([table[name] for name in COORDINATES], axis=1)
-
-
-def many(count: int, what: str) -> str:
-    """A number of things in words: ``1 box``, ``2 boxes``, ``2 rows of the ground truth``."""
-    noun, of, rest = what.partition(" of ")
-    plural = noun if count == 1 else noun + ("es" if noun.endswith("x") else "s")
-    return f"{count:,} {plural}{of}{rest}"
 
 
 def _of_label_map(table: Table, labels: LabelMap, what: str) -> tuple[Table, tuple[str, ...]]:

@@ -19,8 +19,9 @@ from microg_bench.dataset.load import ACTION_NAMES, BOX_NAMES, find_table, find_
 from microg_bench.dataset.shards import divide, numbers
 from microg_bench.dataset.tabular import Table, TableColumn, read_table
 from microg_bench.errors import DataError, DecodeError, UsageError
-from microg_bench.persons.boxes import COORDINATES, PLACE, GroundTruth, many
+from microg_bench.persons.boxes import COORDINATES, PLACE, GroundTruth
 from microg_bench.persons.convert import Ava, read_sizes, to_ava
+from microg_bench.text import many
 from microg_bench.video.decode import Frames
 from microg_bench.video.pool import DecodePool
 from microg_bench.video.sampling import FramePositions

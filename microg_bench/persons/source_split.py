@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from microg_bench.dataset.annotations import source_of
 from microg_bench.errors import DataError
-from microg_bench.persons.boxes import many
+from microg_bench.text import many
 
 PARTS = ("train", "val", "test")
 DRAWS, TRIED = 10_000, 50

@@ -18,6 +18,7 @@ from microg_bench.plots.draw import (
 )
 from microg_bench.scorecard import NO_BENCHMARK, Scorecard
 from microg_bench.tasks import TASKS, get_task
+from microg_bench.text import many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,7 +93,7 @@ def _title(cards: Cards, what: str) -> list[str]:
     title = f"{get_task(first.task).title} on {clean(first.dataset)} {what}".rstrip()
     incomplete = sum(not card.complete for card in cards.values())
     parts = [*models] if len(models) == 1 else []
-    parts += [f"{_asked(first):,} items", f"protocol {clean(first.protocol)}"]
+    parts += [many(_asked(first), "item"), f"protocol {clean(first.protocol)}"]
     if incomplete:
         parts.append(f"{incomplete} of {len(cards)} runs are incomplete")
     lines = [title, ", ".join(parts)]

@@ -12,6 +12,7 @@ from microg_bench.plots.draw import labels, numbered
 from microg_bench.runs.cost import QUANTITIES, Quantity
 from microg_bench.scorecard import NO_BENCHMARK
 from microg_bench.tables.on_board import OnBoardTable, front
+from microg_bench.text import many
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +71,7 @@ def _points(one: OnBoardTable, metric: str, quantity: Quantity) -> list[tuple[fl
 def _draw(one: OnBoardTable, metric: str, panels: Sequence[Quantity], path: Path) -> list[Path]:
     titles = labels([row.card for row in one.rows])
     clips = [row.measurement.clips for row in one.rows]
-    names = [f"{title} ({count:,} clips)" for title, count in zip(titles, clips, strict=True)]
+    names = [f"{title} ({many(count, 'clip')})" for title, count in zip(titles, clips, strict=True)]
     across = min(len(panels), MOST_IN_A_ROW)
     down = -(-len(panels) // across)
     with canvas() as figure:

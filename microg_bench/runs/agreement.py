@@ -6,6 +6,7 @@ from typing import Any
 from microg_bench.errors import MicrogError
 from microg_bench.runs.record import JOURNAL_FILE, SCORECARD_FILE, STATISTICS_FILE, RunRecord
 from microg_bench.tasks import TASKS
+from microg_bench.text import many
 
 TOGETHER = "usage of all tasks together"
 
@@ -20,7 +21,7 @@ def disagreement(run: RunRecord) -> str:
     claimed, held = (counts.answered, counts.failed), (len(run.answers), len(run.failures))
     if claimed == held:
         return ""
-    told = f"{JOURNAL_FILE} holds {held[0]:,} answers and {held[1]:,} failures"
+    told = f"{JOURNAL_FILE} holds {many(held[0], 'answer')} and {many(held[1], 'failure')}"
     other = f"{SCORECARD_FILE} is of {claimed[0]:,} and {claimed[1]:,}"
     again = f"run `microg-bench score {run.path}` to score what is there"
     return f"{told}, but {other}: {again}, or the run's command again to ask the rest"

@@ -22,6 +22,7 @@ from microg_bench.engines.base import QueueFullError
 from microg_bench.errors import RunError
 from microg_bench.records import Failure, Record, Response, first_fault
 from microg_bench.storage import Journal, read_journal
+from microg_bench.text import many
 
 if TYPE_CHECKING:
     from microg_bench.engines.base import BatchEngine, Job
@@ -227,7 +228,7 @@ class Batches:
             if group:
                 self._submit(execution, engine, ledger, group)
         if self.waiting:
-            execution.progress.note(f"{len(self.waiting)} requests wait for a later start")
+            execution.progress.note(f"{many(len(self.waiting), 'request')} left for a later start")
 
     def _submit(
         self, execution: Execution, engine: BatchEngine, ledger: Journal, group: list[tuple[Job, bytes]]
@@ -250,7 +251,7 @@ class Batches:
             return
         ledger.append({"type": "sent", "token": batch.token, "name": batch.name})
         self.open[batch.token] = batch
-        execution.progress.note(f"batch {batch.name}: {len(group)} requests sent")
+        execution.progress.note(f"batch {batch.name}: {many(len(group), 'request')} sent")
 
 
 def is_pending(path: Path) -> bool:

@@ -18,6 +18,7 @@ from microg_bench.adapters.base import made_prompt
 from microg_bench.engines.vendors import undated
 from microg_bench.errors import UsageError
 from microg_bench.records import Generation, Image, Prompt, Record, Request, Response, Text, first_fault
+from microg_bench.text import many
 
 if TYPE_CHECKING:
     from microg_bench.engines.base import Job, Outcome
@@ -138,7 +139,7 @@ class Estimate:
 
     def __str__(self) -> str:
         return (
-            f"about {dollars_words(self.dollars)} at most for {self.requests:,} requests (about "
+            f"about {dollars_words(self.dollars)} at most for {many(self.requests, 'request')} (about "
             f"{self.prompt_tokens:,} prompt tokens, at most {self.output_tokens:,} generated)"
         )
 

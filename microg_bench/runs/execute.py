@@ -48,7 +48,7 @@ from microg_bench.runs.frames import (
 )
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.start import Outcomes, Usage, note_rejected, note_started, prompted, rejected_of
-from microg_bench.text import listed
+from microg_bench.text import listed, many
 from microg_bench.video.sampling import FrameSpec, FrameUnion, union
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
     batches = _batches(root, first)
     if batches and batches.pending and not first.options.batch:
         raise RunError(
-            f"{batches.pending} requests are pending in a batch; add --batch to collect them", path=root
+            f"{many(batches.pending, 'request')} pending in a batch; add --batch to collect them", path=root
         )
     if any(record.answers for record in _records(variants)):
         from microg_bench.runs.changes import find_changes
@@ -428,7 +428,7 @@ class Execution:
             else:
                 self.progress.advance()
         if self._faults >= FAULTS_IN_A_ROW:
-            raise RunError(f"stopped: {self._fault}, {self._faults} requests in a row")
+            raise RunError(f"stopped: {self._fault}, {many(self._faults, 'request')} in a row")
 
     def _parsed(
         self, asked: Sequence[tuple[Asked, Job | None, Outcome]]
@@ -488,5 +488,5 @@ class Execution:
 
 def _not_recorded(error: RunError, names: Sequence[str]) -> RunError:
     """The error of a journal, with the answers that it does not hold."""
-    told = f"; {len(names)} answers are not recorded and are asked again: {listed(names)}" if names else ""
-    return RunError(error.reason + told, path=error.path)
+    told = f"; {many(len(names), 'answer')} not recorded and to be asked again: {listed(names)}"
+    return RunError(error.reason + told * bool(names), path=error.path)

@@ -16,7 +16,7 @@ from microg_bench.runs.frames import clip_sha256
 from microg_bench.runs.record import RunRecord, find_runs
 from microg_bench.settings import Settings
 from microg_bench.tasks import TASKS, items_of
-from microg_bench.text import listed
+from microg_bench.text import listed, many
 
 _LINES = 1000  # of a journal that are written at once
 _OF_PLACE = ("device", "servers")  # of what engines tell of themselves
@@ -126,7 +126,9 @@ def _check_ended(record: RunRecord, asked: Mapping[str, str]) -> None:
         reason = f"holds requests of other shards: {listed(foreign)}; was it divided by another version?"
         raise RunError(reason, path=record.path)
     if left := len(asked.keys() - found):
-        reason = f"shard {record.settings.shard} has not ended: {left:,} of {len(asked):,} requests are open"
+        reason = (
+            f"shard {record.settings.shard} has not ended: {left:,} of {many(len(asked), 'request')} open"
+        )
         raise RunError(f"{reason}; run its command again", path=record.path)
 
 

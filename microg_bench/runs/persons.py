@@ -11,7 +11,7 @@ from microg_bench.options import Options, ScoringOptions, flag
 from microg_bench.persons.dataset import ActionDataset, load_actions
 from microg_bench.runs.configure import OF_PERSONS, Configuration
 from microg_bench.tasks import HAR
-from microg_bench.text import listed
+from microg_bench.text import listed, many
 
 # Options of scoring that move no score of actions.
 OF_TEXTS = [name for name in ScoringOptions.model_fields if name not in ("clusters", "actions", *OF_PERSONS)]
@@ -82,7 +82,7 @@ def _check_clips(one: Configuration, dataset: ActionDataset, note: Callable[[str
         what = f"annotated person of {dataset.key_frames.name}"
         if one.tasks == (HAR,):
             raise UsageError(f"{listed(known)}: no {what}", item=flag("clips"))
-        of = f"{len(known)} of {len(one.options.clips)} clips"
+        of = f"{len(known)} of {many(len(one.options.clips), 'clip')}"
         note(f"{HAR} leaves out {of}, without an {what}: {listed(known)}")
 
 

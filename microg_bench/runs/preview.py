@@ -15,6 +15,7 @@ from microg_bench.errors import UsageError
 from microg_bench.records import Clip, Image, Prompt, Request, ShownPerson, Text
 from microg_bench.runs.budget import Estimate, estimate, expected_frames, price_day, unshown_prompts
 from microg_bench.runs.configure import Configuration
+from microg_bench.text import many
 
 if TYPE_CHECKING:
     from microg_bench.video.decode import Frames
@@ -56,14 +57,14 @@ class Preview:
     def __str__(self) -> str:
         one = self.configuration
         whole = "the whole clip, as its file" if one.sends_clips else "none: this model sees no video"
-        clips = "" if one.texts else f", {len(one.clips)} of {len(one.dataset.clips)} clips"
+        clips = "" if one.texts else f", {len(one.clips)} of {many(len(one.dataset.clips), 'clip')}"
         rows: dict[str, str] = {
             "model": f"{one.adapter.name} ({one.title})",
             "checkpoint": one.engine_options.checkpoint or "none",
             "engine": one.engine.name,
             "data": f"{one.dataset.name}{clips}",
             "frames": " ".join([str(one.frames or whole), *map(str, one.transforms)]),
-            **{task: f"{len(items)} requests" for task, items in one.items.items()},
+            **{task: many(len(items), "request") for task, items in one.items.items()},
             "cost": self.cost,
         }
         lines = [*self.warnings, *(f"{name:<11} {value}" for name, value in rows.items())]
@@ -118,7 +119,8 @@ class Previews:
         rows["together"] = sum(one.requests for one in self.runs.values()), self.cost
         width = max(11, *map(len, rows))
         lines = [
-            f"{name:<{width}} {requests} requests, cost: {cost}" for name, (requests, cost) in rows.items()
+            f"{name:<{width}} {many(requests, 'request')}, cost: {cost}"
+            for name, (requests, cost) in rows.items()
         ]
         return "\n".join([str(next(iter(self.runs.values()))), "", *lines])
 

@@ -22,7 +22,7 @@ from microg_bench.errors import RunError
 from microg_bench.options import flag
 from microg_bench.privacy import without_private
 from microg_bench.records import REJECTABLE, Failure, Prompt, Request, Response
-from microg_bench.text import one_line
+from microg_bench.text import many, one_line
 
 if TYPE_CHECKING:
     from microg_bench.adapters.base import Adapter
@@ -209,7 +209,7 @@ class Usage:
         """The counts in words."""
         lines = [f"{self.answers} answered, {self.failures} failed"]
         if self.from_cache:
-            lines[0] += f"; {self.from_cache} answers came from the cache"
+            lines[0] += f"; {many(self.from_cache, 'answer')} came from the cache"
         if self.answers > self.from_cache and self.prompt_tokens:
             told = self.cached_tokens
             cached = "" if told is None else f" ({told / self.prompt_tokens:.0%} from the prefix cache)"

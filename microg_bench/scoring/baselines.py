@@ -1,23 +1,27 @@
 """What baselines that need no model reach on the items of a run: the level that a score has to be read from.
 
-They cost time and never change for the same items, so their scores are kept in the user's cache under a key
+They cost time and never change for the same items, so their entries are kept in the user's cache under a key
 of everything that moves them.
 """
 
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import starmap
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
+
+from pydantic import ValidationError
 
 from microg_bench import __version__
 from microg_bench.adapters.base import Baseline
 from microg_bench.adapters.references import baseline_answers
 from microg_bench.adapters.registry import find_adapter, source_sha256
+from microg_bench.dataset.clip_labels import ClipLabels
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError
 from microg_bench.options import ScoringOptions
@@ -32,46 +36,51 @@ MOST_TEXTS = 2_000_000  # that `blind` weighs for a run, which takes about a min
 COMPARED = 3000  # texts that are compared with a question in the time in which one is weighed
 
 
-def baseline_entries(
-    measured: Sequence[tuple[Dataset, Evaluation]], options: ScoringOptions
-) -> list[dict[str, BaselineEntry]]:
-    """Scores of the baselines on the items and metrics of each evaluation; new ones are computed together.
+class Measured(NamedTuple):
+    """An evaluation, the dataset of its items, and the labels by which they are sliced."""
+
+    dataset: Dataset
+    evaluation: Evaluation
+    labels: ClipLabels | None = None
+
+
+def baseline_entries(measured: Sequence[Measured], options: ScoringOptions) -> list[dict[str, BaselineEntry]]:
+    """The baselines on the items, metrics and slices of each evaluation; new ones are computed together.
 
     There are none where `blind` would take long.
     """
-    for dataset, one in measured:
-        if _takes_long(dataset, one):
-            log.warning("no baseline is scored on %s items: that takes too long", f"{len(one.items):,}")
+    for one in measured:
+        if _takes_long(one):
+            count = len(one.evaluation.items)
+            log.warning("no baseline is scored on %s items: that takes too long", f"{count:,}")
     known = [(found, source_sha256(found)) for found in map(find_adapter, BASELINES)]
     folder = cache_folder("baselines")
     cases = [
-        _Case(cast(Baseline, found), dataset, one, folder / f"{_key(dataset, one, sha256)}.json")
-        for dataset, one in measured
+        _Case(cast(Baseline, found), one, folder / f"{_key(one, sha256)}.json")
+        for one in measured
         for found, sha256 in known
     ]
-    scores = _scores({case.file: case for case in cases if case.metrics}, options)
-    entries = [
-        {case.baseline.name: BaselineEntry(title=case.baseline.title, scores=scores[case.file])}
-        if case.metrics
-        else {}
-        for case in cases
-    ]
-    return [one | other for one, other in zip(entries[::2], entries[1::2], strict=True)]
+    entries = _entries({case.file: case for case in cases if case.metrics}, options)
+    own = [{case.baseline.name: entries[case.file]} if case.metrics else {} for case in cases]
+    return [one | other for one, other in zip(own[::2], own[1::2], strict=True)]
 
 
-def _takes_long(dataset: Dataset, measured: Evaluation) -> bool:
+def _takes_long(measured: Measured) -> bool:
     """Whether `blind` has too much to do: without each source video, it weighs all other texts anew."""
-    texts = sum(1 if measured.task == "caption" else len(clip.questions) for clip in dataset.clips)
-    sources = {item.request.source for item in measured.items}
-    return texts * (len(sources) + len(measured.items) // COMPARED) > MOST_TEXTS
+    clips, items = measured.dataset.clips, measured.evaluation.items
+    texts = sum(1 if measured.evaluation.task == "caption" else len(clip.questions) for clip in clips)
+    sources = {item.request.source for item in items}
+    return texts * (len(sources) + len(items) // COMPARED) > MOST_TEXTS
 
 
-def _key(dataset: Dataset, measured: Evaluation, adapter_sha256: str) -> str:
+def _key(measured: Measured, adapter_sha256: str) -> str:
     """A hash of everything that moves the scores of a baseline."""
-    signatures = [[one.signature.metric, one.signature.values] for one in measured.scores.values()]
-    ids, sources = [item.request.id for item in measured.items], [clip.source for clip in dataset.clips]
-    of = [__version__, measured.task, dataset.fingerprint, sources, adapter_sha256]
-    moved_by = json.dumps([*of, ids, signatures])
+    dataset, one, labels = measured
+    signatures = [[score.signature.metric, score.signature.values] for score in one.scores.values()]
+    ids, sources = [item.request.id for item in one.items], [clip.source for clip in dataset.clips]
+    of = [__version__, one.task, dataset.fingerprint, sources, adapter_sha256]
+    labelled = labels and labels.sha256({item.request.video_id for item in one.items})
+    moved_by = json.dumps([*of, ids, signatures, labelled])
     return hashlib.sha256(moved_by.encode()).hexdigest()[:32]
 
 
@@ -79,49 +88,59 @@ def _key(dataset: Dataset, measured: Evaluation, adapter_sha256: str) -> str:
 class _Case:
     """One baseline on the items of one evaluation, under the metrics that it could compute.
 
-    `file` is where its scores are kept.
+    `file` is where its entry is kept.
     """
 
     baseline: Baseline
-    dataset: Dataset
-    measured: Evaluation
+    measured: Measured
     file: Path
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return () if _takes_long(self.dataset, self.measured) else tuple(self.measured.scores)
+        return () if _takes_long(self.measured) else tuple(self.measured.evaluation.scores)
+
+    def entry(self, evaluation: Evaluation) -> BaselineEntry:
+        """What the `evaluation` of its answers gives, under these metrics."""
+        found = {name: one for name, one in evaluation.scores.items() if name in self.metrics}
+        return BaselineEntry(
+            title=self.baseline.title,
+            scores={name: one.value for name, one in found.items()},
+            slices=replace(evaluation, found=found).slice_scores(self.measured.labels),
+        )
 
 
-def _scores(cases: Mapping[Path, _Case], options: ScoringOptions) -> dict[Path, dict[str, float]]:
-    """The scores of each case, by its file: from there, or computed and put there."""
+def _entries(cases: Mapping[Path, _Case], options: ScoringOptions) -> dict[Path, BaselineEntry]:
+    """The entry of each case, by its file: from there, or computed and put there."""
     kept = {file: _read(file, set(case.metrics)) for file, case in cases.items()}
-    found = {file: scores for file, scores in kept.items() if scores is not None}
+    found = {file: entry for file, entry in kept.items() if entry is not None}
     missing = {file: case for file, case in cases.items() if file not in found}
     names = tuple(dict.fromkeys(name for case in missing.values() for name in case.metrics))
     wanted = options.model_copy(update={"metrics": names})
     asked = [
-        (case.baseline, case.dataset.clips, [item.request for item in case.measured.items])
+        (
+            case.baseline,
+            case.measured.dataset.clips,
+            [item.request for item in case.measured.evaluation.items],
+        )
         for case in missing.values()
     ]
     sets = [
-        AnswerSet(case.measured.task, case.measured.items, answers)
+        AnswerSet(case.measured.evaluation.task, case.measured.evaluation.items, answers)
         for case, answers in zip(missing.values(), starmap(baseline_answers, asked), strict=True)
     ]
     evaluations = evaluate_sets(sets, wanted) if sets else []
     for (file, case), evaluation in zip(missing.items(), evaluations, strict=True):
-        scores = evaluation.scores
-        found[file] = {name: scores[name].value for name in case.metrics if name in scores}
+        found[file] = case.entry(evaluation)
     with suppress(RunError):  # a cache that cannot be written costs time, and nothing else
         for file in missing:
-            write_json(file, found[file])
+            write_json(file, found[file].model_dump())
     return found
 
 
-def _read(path: Path, names: set[str]) -> dict[str, float] | None:
-    """The cached scores, if they are all there; a damaged file is as good as none."""
+def _read(path: Path, names: set[str]) -> BaselineEntry | None:
+    """The cached entry, if it has all scores; a damaged file is as good as none."""
     try:
-        scores = json.loads(path.read_text())
-    except (OSError, ValueError):
+        entry = BaselineEntry.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
         return None
-    sound = isinstance(scores, dict) and set(scores) == names
-    return scores if sound and all(isinstance(value, float) for value in scores.values()) else None
+    return entry if set(entry.scores) == names and all(map(math.isfinite, entry.scores.values())) else None

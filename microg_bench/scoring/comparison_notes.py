@@ -8,7 +8,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import IntervalEntry
 from microg_bench.scoring.compare import Comparison, other_clips, other_inputs
 from microg_bench.scoring.intervals import LEVEL, METHOD, RESAMPLES, smallest_p, tries_of
-from microg_bench.text import listed, printable
+from microg_bench.text import listed, many, printable
 
 
 def pair_name(one: Comparison, letters: Mapping[Path, str]) -> str:
@@ -36,7 +36,7 @@ def comparison_remarks(records: Sequence[RunRecord], letters: Mapping[Path, str]
     for first, second in combinations(records, 2):
         pair = f"{letters[first.path]} and {letters[second.path]}"
         if clips := other_clips(first, second):
-            yield f"{pair} were shown other files of {len(clips):,} clips: {listed(clips)}"
+            yield f"{pair} were shown other files of {many(len(clips), 'clip')}: {listed(clips)}"
         if requests := other_inputs(first, second):
-            of = f"{len(requests):,} requests: {listed(requests)}"
+            of = f"{many(len(requests), 'request')}: {listed(requests)}"
             yield f"{pair} have inputs of other sizes, by the tokens of the prompts of {of}"

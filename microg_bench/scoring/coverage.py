@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from microg_bench.records import AnswerTask
 from microg_bench.runs.record import RunRecord
 from microg_bench.tasks import TASKS
+from microg_bench.text import many
 
 
 def asked_count(run: RunRecord) -> int:
@@ -38,7 +39,7 @@ def lacking(task: AnswerTask, asked: int, answered: Iterable[int], what: str) ->
     counts = " to ".join(f"{count:,}" for count in dict.fromkeys([missing[0], missing[-1]]))
     return (
         f"{TASKS[task].title}: no score could be compared, since {what} have no answer to {counts} of "
-        f"{asked:,} requests: run the same command again to ask these",
+        f"{many(asked, 'request')}: run the same command again to ask these",
     )
 
 

@@ -28,7 +28,7 @@ from microg_bench.scoring.intervals import (
     with_sample,
 )
 from microg_bench.scoring.slices import Key, LargeSlices, Places
-from microg_bench.slices import LABELLED, SMALLEST, SliceEntry
+from microg_bench.slices import LABELLED, SMALLEST, SliceEntry, SliceScores
 from microg_bench.tasks import TASKS, Item, is_unanswerable, question_word
 
 SENTENCE_METRICS = ("S-BERT", "S-VQA")  # one computation under the name of its task
@@ -83,29 +83,42 @@ class Evaluation:
 
     def slices(self, labels: ClipLabels | None = None) -> dict[str, dict[str, SliceEntry]]:
         """The scores of each slice, from the statistics of its items alone; kinds as in `slice_rows`."""
-        rows = slice_rows(self.items, labels)
-        requests = [item.request for item in self.items]
-        clips = {key: len({requests[row].video_id for row in own}) for key, own in rows.items()}
-        sources = {key: len({requests[row].source for row in own}) for key, own in rows.items()}
-        large = [key for key, count in clips.items() if count >= SMALLEST]
-        shown = {key: own for key, own in rows.items() if key in large or key[0] not in LABELLED}
-        values = {
-            name: {key: METRICS[name].aggregate(one.statistics[own]) for key, own in shown.items()}
-            for name, one in self.scores.items()
-        }
+        rows, large = self._slice_rows(labels)
         details = LargeSlices(self.items, rows, large, self.scores)
         intervals = details.intervals(self._clusters) if large else {}
         differences = details.differences() if large else {}
         found: dict[str, dict[str, SliceEntry]] = {}
-        for key, own in shown.items():
-            found.setdefault(key[0], {})[key[1]] = SliceEntry(
-                items=len(own),
-                sources=sources[key],
-                scores={name: one[key] for name, one in values.items()},
+        for (kind, label), scores in self._slice_scores(rows, large).items():
+            key = (kind, label)
+            found.setdefault(kind, {})[label] = SliceEntry(
+                items=len(rows[key]),
+                sources=len({self.items[row].request.source for row in rows[key]}),
+                scores=scores,
                 intervals=intervals.get(key, {}),
                 differences=differences.get(key, {}),
             )
         return found
+
+    def slice_scores(self, labels: ClipLabels | None = None) -> SliceScores:
+        """The scores of each slice as `slices` has them, without intervals and differences."""
+        found: SliceScores = {}
+        for (kind, label), scores in self._slice_scores(*self._slice_rows(labels)).items():
+            found.setdefault(kind, {})[label] = scores
+        return found
+
+    def _slice_rows(self, labels: ClipLabels | None) -> tuple[dict[Key, Places], list[Key]]:
+        """The rows of every slice, and which slices are large."""
+        rows, clips = slice_rows(self.items, labels), [item.request.video_id for item in self.items]
+        return rows, [key for key, own in rows.items() if len({clips[row] for row in own}) >= SMALLEST]
+
+    def _slice_scores(self, rows: Mapping[Key, Places], large: Sequence[Key]) -> dict[Key, dict[str, float]]:
+        """The scores of the slices that are told: those by labels only where they are large."""
+        told = {key: own for key, own in rows.items() if key in large or key[0] not in LABELLED}
+        values = {
+            name: [METRICS[name].aggregate(one.statistics[own]) for own in told.values()]
+            for name, one in self.scores.items()
+        }
+        return {key: {name: one[place] for name, one in values.items()} for place, key in enumerate(told)}
 
     def abstention(self) -> Abstention | None:
         """How often the model answered "Not mentioned."; None where there are no questions."""

@@ -19,6 +19,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.coverage import asked_count, is_sampled, is_whole, lacking, sampling
 from microg_bench.scoring.intervals import Clusters, holm, paired
 from microg_bench.tasks import TASKS
+from microg_bench.text import many
 
 PLAIN = "plain"  # the condition of frames as they are
 LEVEL = 0.05  # of a p-value below which a difference is told as one
@@ -116,7 +117,7 @@ class ProbeEffect(Record):
         """What the condition does to the score of the headline, in words."""
         if self.headline is None:
             missing = self.asked - self.items
-            lacks = f": {missing:,} of {self.asked:,} requests lack an answer" if missing else ""
+            lacks = f": {missing:,} of {many(self.asked, 'request')} without an answer" if missing else ""
             return f"no score could be compared{lacks}"
         name, effect = self.headline
         if effect.corrected is None:

@@ -32,14 +32,14 @@ from microg_bench.scorecard import (
     Signature,
     answering,
 )
-from microg_bench.scoring.baselines import baseline_entries
+from microg_bench.scoring.baselines import Measured, baseline_entries
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets
 from microg_bench.scoring.predictions import read_predictions
 from microg_bench.settings import Settings
 from microg_bench.slices import SMALLEST
 from microg_bench.storage import write_json
 from microg_bench.tasks import TASKS, Item, items_of
-from microg_bench.text import first_line, listed, one_line
+from microg_bench.text import first_line, listed, many, one_line
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +111,9 @@ def score_records(
             found[place] = error
     runs = list(readable.values())
     evaluations = evaluate_sets([run.answered for run in runs], options)
-    measured = [(run.dataset, one) for run, one in zip(runs, evaluations, strict=True)]
+    measured = [_measured(run.dataset, one) for run, one in zip(runs, evaluations, strict=True)]
     entries = baseline_entries(measured, options) if baselines else [{} for _ in measured]
-    for place, run, one, own in zip(readable, runs, evaluations, entries, strict=True):
+    for place, run, one, own in zip(readable, runs, measured, entries, strict=True):
         found[place] = run.scored(one, own)
     return [found[place] for place in range(len(records))]
 
@@ -139,12 +139,12 @@ class _Readable:
         answered = AnswerSet(record.settings.task, items, texts, logprobs)
         return cls(record, dataset, answered, held, failures, rejected)
 
-    def scored(self, evaluation: Evaluation, baselines: dict[str, BaselineEntry]) -> ScoredRun:
-        settings = self.record.settings
+    def scored(self, measured: Measured, baselines: dict[str, BaselineEntry]) -> ScoredRun:
+        settings, evaluation = self.record.settings, measured.evaluation
         scored = [self.answers[item.request.id] for item in evaluation.items]
         missing = len(self.answered.items) - len(scored) - len(self.failures)
         facts = answer_facts(settings, scored, self.failures, self.rejected, missing)
-        card = _card(self.dataset, evaluation, facts["counts"], baselines)
+        card = _card(measured, facts["counts"], baselines)
         if settings.thinking is not None or settings.processor_args:
             facts["scores"] = {name: signed(one, settings) for name, one in card.scores.items()}
         card = card.model_copy(update=facts)
@@ -236,12 +236,16 @@ def _general(failure: Failure) -> str:
     return first_line(one_line(reason), LONGEST_REASON)
 
 
-def _card(
-    dataset: Dataset, evaluation: Evaluation, counts: Counts, baselines: dict[str, BaselineEntry]
-) -> Scorecard:
+def _measured(dataset: Dataset, evaluation: Evaluation) -> Measured:
+    """The evaluation with the labels of its clips, where there are enough for a slice."""
+    large = len({item.request.video_id for item in evaluation.items}) >= SMALLEST
+    return Measured(dataset, evaluation, _clip_labels(dataset, evaluation.options) if large else None)
+
+
+def _card(measured: Measured, counts: Counts, baselines: dict[str, BaselineEntry]) -> Scorecard:
     """The scorecard of what was measured on a dataset, without the model."""
+    dataset, evaluation, labels = measured
     clips = {item.request.video_id for item in evaluation.items}
-    labels = _clip_labels(dataset, evaluation.options) if len(clips) >= SMALLEST else None
     return Scorecard(
         task=TASKS[evaluation.task].name,
         status=status_of(counts),
@@ -279,9 +283,9 @@ def status_of(counts: Counts) -> str:
     """Of a scorecard: the word "complete", or what is not."""
     problems = []
     if counts.failed:
-        problems.append(f"{counts.failed} requests failed")
+        problems.append(f"{many(counts.failed, 'request')} failed")
     if counts.missing:
-        problems.append(f"{counts.missing} items have no prediction")
+        problems.append(many(counts.missing, "item without a prediction"))
     if not problems:
         return COMPLETE
     return f"incomplete: {' and '.join(problems)}; not admissible to a leaderboard"
@@ -299,8 +303,8 @@ def score_predictions(
     found = read_predictions(path, task, items)
     if (found.missing or found.unknown) and not allow_missing:
         raise DataError(
-            f"{_named(found.missing, 'items without a prediction')}; "
-            f"{_named(found.unknown, 'predictions of no item')}; --allow-missing scores the rest",
+            f"{_named(found.missing, 'item without a prediction')}; "
+            f"{_named(found.unknown, 'prediction of no item')}; --allow-missing scores the rest",
             path=path,
         )
     evaluation = evaluate_sets([AnswerSet(task, items, found.answers)], options)[0]
@@ -311,9 +315,9 @@ def score_predictions(
         repeated=found.repeated,
         **_flagged([flags(text) for text in found.answers.values()]),
     )
-    baselines = baseline_entries([(dataset, evaluation)], options)[0]
-    return _card(dataset, evaluation, counts, baselines)
+    measured = _measured(dataset, evaluation)
+    return _card(measured, counts, baseline_entries([measured], options)[0])
 
 
 def _named(names: Sequence[str], what: str) -> str:
-    return f"{len(names)} {what}" + (f" ({listed(names)})" if names else "")
+    return many(len(names), what) + (f" ({listed(names)})" if names else "")

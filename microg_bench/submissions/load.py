@@ -280,7 +280,11 @@ def numbers(card: Scorecard) -> Iterator[tuple[str, str, float]]:
         if one.value is not None:
             yield f"scores.{name}.value", name, one.value
         yield from ((f"scores.{name}.interval", name, bound) for bound in one.interval or ())
-    parts = [(f"baselines.{name}", one.scores) for name, one in card.baselines.items()]
+    parts: list[tuple[str, Mapping[str, float]]] = []
+    for name, level in card.baselines.items():
+        parts.append((f"baselines.{name}", level.scores))
+        for kind, labels in level.slices.items():
+            parts += [(f"baselines.{name}.slices.{kind}.{label}", own) for label, own in labels.items()]
     for kind, slices in card.slices.items():
         for label, part in slices.items():
             parts.append((f"slices.{kind}.{label}", part.scores))

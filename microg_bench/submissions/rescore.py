@@ -172,7 +172,9 @@ def compared(submission: Submission, ours: Scorecard) -> Outcome:
     versions: dict[str, None] = {}
     found.refuse(_signatures(claimed, ours, both, versions), schema)
     found.refuse(_differences(_told(claimed), _told(ours)), schema)
-    shared = _Shared(both, sound, claimed.action_labels == ours.action_labels, _has_details(claimed))
+    labels = claimed.action_labels == ours.action_labels
+    levels = any(one.slices for one in claimed.baselines.values())
+    shared = _Shared(both, sound, labels, _has_details(claimed), levels)
     found.refuse(_differences(shared.of(claimed), shared.of(ours)), schema)
     if not shared.labels:
         found.notes.append(
@@ -222,14 +224,16 @@ class _Shared:
     """What answers give beside references in two scorecards, as far as both can tell the same.
 
     `metrics` are those that could be computed, `intervals` whether both have them of the same kind, `labels`
-    whether their items are sliced by the same action labels, and `details` whether the claimed slices and
-    abstention have more than those of earlier versions.
+    whether their items are sliced by the same action labels, `details` whether the claimed slices and
+    abstention have more than those of earlier versions, and `levels` whether the claimed baselines have
+    slices.
     """
 
     metrics: Collection[str]
     intervals: bool
     labels: bool
     details: bool
+    levels: bool
 
     def of(self, card: Scorecard) -> dict[str, Any]:
         """That of one of them."""
@@ -243,11 +247,10 @@ class _Shared:
             har["actions"] = {one["name"]: one for one in har["actions"]}
         for part in (facts, *facts["baselines"].values()):
             part["scores"] = self._by_metric(part["scores"])
-        facts["slices"] = {
-            kind: {label: self._slice(one) for label, one in slices.items()}
-            for kind, slices in facts["slices"].items()
-            if self.labels or kind not in LABELLED
-        }
+        facts["slices"] = self._by_slice(facts["slices"], self._slice)
+        for level in facts["baselines"].values():
+            own = level.pop("slices", {})
+            level["slices"] = self._by_slice(own, self._by_metric) if self.levels else {}
         facts["abstention"] = facts["abstention"] and self._abstention(facts["abstention"])
         return facts
 
@@ -255,6 +258,13 @@ class _Shared:
         if not self.details:
             return {name: one for name, one in entry.items() if name in _RATES}
         return entry if self.intervals else _without_intervals(entry)
+
+    def _by_slice(self, slices: Mapping[str, Any], known: Callable[[Any], Any]) -> dict[str, Any]:
+        return {
+            kind: {label: known(one) for label, one in labels.items()}
+            for kind, labels in slices.items()
+            if self.labels or kind not in LABELLED
+        }
 
     def _slice(self, entry: dict[str, Any]) -> dict[str, Any]:
         found = {"items": entry["items"], "scores": self._by_metric(entry["scores"])}

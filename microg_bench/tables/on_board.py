@@ -11,7 +11,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import NO_BENCHMARK, Scorecard, ScoreEntry
 from microg_bench.tables.markdown import table
 from microg_bench.tasks import TASKS
-from microg_bench.text import markdown
+from microg_bench.text import many, markdown
 
 CLIPS = "clips measured"  # the heading of their number
 
@@ -43,8 +43,8 @@ class OnBoardRow:
         told = ", ".join(filter(None, (one.engine.get("dtype"), self.run.settings.quantization)))
         failed = f", {one.failed:,} failed" if one.failed else ""
         yield (
-            f"engine {self.run.settings.engine} ({told}), {one.requests:,} requests about {one.clips:,} clips"
-            f"{failed}, {one.measured[:10]}"
+            f"engine {self.run.settings.engine} ({told}), {many(one.requests, 'request')} "
+            f"about {many(one.clips, 'clip')}{failed}, {one.measured[:10]}"
         )
         if rate := self.run_tokens_per_second:
             yield f"the run itself, many requests at a time: {significant(rate)} tokens/s"

@@ -10,6 +10,7 @@ from microg_bench.adapters.registry import is_generic, registered
 from microg_bench.engines.registry import CLOSED
 from microg_bench.scorecard import Counts, Scorecard, ScoreEntry, ServedModel, Signature
 from microg_bench.tables.published import Access, Facts, PublishedTable
+from microg_bench.text import many
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _marks(facts: Facts, card: Scorecard) -> Iterator[str]:
         yield f"protocol {card.protocol}, where the published numbers have {facts.protocol}"
     if card.fingerprint not in facts.datasets:
         yield (
-            f"dataset {card.dataset} with {card.items:,} items (fingerprint {card.fingerprint[:12]}), "
+            f"dataset {card.dataset} with {many(card.items, 'item')} (fingerprint {card.fingerprint[:12]}), "
             "not the references of the paper"
         )
     if card.settings and card.settings.part:

@@ -146,7 +146,7 @@ def test_what_fails_is_told_and_the_status_says_so(
     done = bench(*ask, cwd=tmp_path, env=ENV)
     assert done.returncode == 1
     assert "1 queries failed; run the same command again" in done.stderr
-    assert "1 clips have fewer than 6 pairs (a_000 is the first)" in done.stderr
+    assert "with fewer than 6 pairs: 1 clip (a_000 is the first)" in done.stderr
 
 
 def test_reviews_are_merged_into_a_dataset(tmp_path: Path) -> None:

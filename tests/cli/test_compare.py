@@ -59,9 +59,9 @@ def test_what_a_reader_must_know_of_the_answers_is_said(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert "B: 1 of 6 answers is empty" in said
-    assert "A and B were shown other files of 1 clips: a_001" in said
+    assert "A and B were shown other files of 1 clip: a_001" in said
     other = lines[1]["id"]
-    assert f"A and B have inputs of other sizes, by the tokens of the prompts of 1 requests: {other}" in said
+    assert f"A and B have inputs of other sizes, by the tokens of the prompts of 1 request: {other}" in said
 
 
 def test_a_run_is_no_better_than_its_own_repetition(runs: Path) -> None:

@@ -83,6 +83,6 @@ def test_a_dry_run_does_not_ask_the_hub(footage: Path) -> None:
         done = bench("curate", "orbit.mp4", "--out", "out", "--dry-run", cwd=footage.parent, env=env)
         server.shutdown()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("give about 1 clips: 0 are cut, 0 are judged\n")
+    assert done.stdout.endswith("give about 1 clip: 0 are cut, 0 are judged\n")
     assert "a dry run fetches no weights: ustc-community/dfine-small-coco: cannot be loaded" in done.stderr
     assert asked == []

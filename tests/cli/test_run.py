@@ -128,11 +128,11 @@ def test_a_broken_clip_fails_alone_and_is_retried_by_the_next_start(tmp_path: Pa
     done = bench(*command, cwd=tmp_path)
     assert done.returncode == 1
     assert "failed: a_001: a_001.mp4" in done.stderr
-    assert "1 requests failed; run the same command again" in done.stderr
-    assert done.stdout.startswith("**Baseline: nearest clip: incomplete: 1 requests failed")
+    assert "1 request failed; run the same command again" in done.stderr
+    assert done.stdout.startswith("**Baseline: nearest clip: incomplete: 1 request failed")
     card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
     assert (card["items"], card["counts"]["failed"]) == (3, 1)
-    assert card["status"].startswith("incomplete: 1 requests failed")
+    assert card["status"].startswith("incomplete: 1 request failed")
     broken.write_bytes(whole)
     done = bench(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -328,7 +328,7 @@ def test_a_full_disk_is_told_and_what_was_answered_is_kept(
     monkeypatch.setattr(os, "write", full)
     told = (
         "the disk is full: free space, then run the same command again to resume; every answer before it is"
-        " safe; 1 answers are not recorded and are asked again: a_001"
+        " safe; 1 answer not recorded and to be asked again: a_001"
     )
     with pytest.raises(mb.MicrogError, match=re.escape(told)):
         mb.evaluate(str(SLOW_BASELINE), str(data), "caption", limit=2, **asked)

@@ -47,7 +47,7 @@ def test_an_unfinished_run_is_scored_as_incomplete(data: Path, tmp_path: Path) -
     assert done.returncode == 1
     card = json.loads((tmp_path / "r" / "scorecard.json").read_text())
     assert (card["items"], card["counts"]["missing"]) == (4, 2)
-    assert "2 items have no prediction" in card["status"]
+    assert "2 items without a prediction" in card["status"]
 
 
 def test_a_run_is_not_scored_against_other_references(data: Path, tmp_path: Path) -> None:
@@ -127,13 +127,13 @@ def test_missing_and_unknown_items_are_named_and_scored_only_on_request(data: Pa
     )
     done = bench(*command, cwd=tmp_path)
     assert done.returncode == 1
-    assert "2 items without a prediction (a_002, b_001); 1 predictions of no item (zzz_001)" in done.stderr
+    assert "2 items without a prediction (a_002, b_001); 1 prediction of no item (zzz_001)" in done.stderr
     assert not (tmp_path / "card.json").exists()
     done = bench(*command, "--allow-missing", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     card = json.loads((tmp_path / "card.json").read_text())
     assert (card["items"], card["counts"]["missing"], card["counts"]["unknown"]) == (1, 2, 1)
-    assert card["status"].startswith("incomplete: 2 items have no prediction")
+    assert card["status"].startswith("incomplete: 2 items without a prediction")
     assert "1 of 3 items, protocol" in done.stdout
     assert "</sup> without an answer: 2 of 3 items\n" in done.stdout
     assert "</sup> predictions of no item: 1\n" in done.stdout

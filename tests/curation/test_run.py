@@ -114,10 +114,10 @@ def test_clips_of_earlier_settings_stay_and_do_not_count(
     text = recipe.read_text().replace("seconds = 3", "seconds = 4")
     (tmp_path / "longer.toml").write_text(text)
     longer = (footage, "--out", "out", "--recipe", "longer.toml")
-    said = "1 clips are of earlier settings or files"
+    said = "of earlier settings or files, kept and not counted: 1 clip"
 
     plan = curate(*longer, "--dry-run")
-    assert "0 are cut, 0 are judged" in plan.stdout and "3 clips are of earlier settings" in plan.stderr
+    assert "0 are cut, 0 are judged" in plan.stdout and "not counted: 3 clips" in plan.stderr
 
     done = curate(*longer, "--stages", "trim")
     assert said in done.stderr, "two of three were cut again"

@@ -75,7 +75,7 @@ def test_the_scores_are_those_computed_by_hand(server: FaultServer, tmp_path: Pa
     assert card.scores["mAP"].value == pytest.approx(92.5)
     assert card.har.map_over_ties[0] < 92.5 <= card.har.map_over_ties[1]
     assert (card.counts.answered, card.counts.failed, card.items) == (5, 1, 6)
-    assert card.status == "incomplete: 1 requests failed; not admissible to a leaderboard"
+    assert card.status == "incomplete: 1 request failed; not admissible to a leaderboard"
     assert card.scores["mAP"].signature.values["boxes"] == "drawn"
     assert card.settings.boxes == "drawn"
 
@@ -238,7 +238,7 @@ def test_a_file_of_ones_own_is_asked_about_whole(tmp_path: Path) -> None:
 
 def test_part_of_the_clips_is_scored_against_what_is_true_of_them(tmp_path: Path) -> None:
     card = mb.evaluate("blind", "sample", "har", limit=1, run=tmp_path, progress=None)["har"]
-    assert (card.items, card.har.counts["true_rows"], card.settings.part) == (1, 2, "1 clips only")
+    assert (card.items, card.har.counts["true_rows"], card.settings.part) == (1, 2, "1 clip only")
     assert not card.is_benchmark
 
 

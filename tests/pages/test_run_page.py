@@ -376,6 +376,22 @@ def test_a_link_to_a_folded_part_unfolds_it(browser: Browser, sample_page: Path)
         assert page.locator("#slices table").first.is_visible()
 
 
+def test_below_the_score_of_a_slice_stands_what_each_baseline_reaches_there(
+    browser: Browser, sample_page: Path, sample_run: Path
+) -> None:
+    card = RunRecord.read(sample_run / "vqa").scorecard
+    with visited(browser, sample_page) as page:
+        page.get_by_role("link", name="Slices").click()
+        table = page.get_by_role("region", name="Scores by answerable, Question answering")
+        row = table.get_by_role("row", name="unanswerable", exact=False).filter(
+            has=page.get_by_role("rowheader", name="unanswerable", exact=True)
+        )
+        said = row.inner_text()
+    for name, one in card.baselines.items():
+        for value in one.slices["answerable"]["unanswerable"].values():
+            assert f"{name}: {value:.2f}" in said
+
+
 def test_a_model_that_sees_no_video_has_a_page_without_pictures(browser: Browser, tmp_path: Path) -> None:
     score_all([baseline_run(tmp_path / "r", "constant", "caption", "sample")])
     with visited(browser, write_page(tmp_path / "r", tmp_path / "r" / "report")) as page:

@@ -241,7 +241,7 @@ def test_what_a_full_queue_refuses_is_sent_in_smaller_batches_by_later_starts(
     assert (pending, len(answers)) == (0, 5)
     assert [len(batch) for batch in vendor.batches.values()] == ([] if at_once else [5]) + [2, 2, 1]
     assert any("queue is full: 2 requests at most are queued from the next start on" in note for note in said)
-    assert any(note == "3 requests wait for a later start" for note in said)
+    assert any(note == "3 requests left for a later start" for note in said)
 
 
 def test_the_limit_of_the_queue_grows_with_each_batch_that_ends(tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ def test_answers_that_could_not_be_written_are_told_and_asked_again(disk: Path) 
     one = make_configuration([Clip(video_id="a_0", source="a", questions=questions)], ("vqa",))
     told = (
         r"journal.jsonl: cannot be written: the disk is full: free space, .* to resume; every answer before "
-        r"it is safe; 32 answers are not recorded and are asked again: a_0#1, a_0#2, a_0#3, …"
+        r"it is safe; 32 answers not recorded and to be asked again: a_0#1, a_0#2, a_0#3, …"
     )
     with pytest.raises(RunError, match=told):
         execute(disk, one, engine(lambda job: "x" * 3_000))

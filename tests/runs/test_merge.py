@@ -101,7 +101,7 @@ def test_a_torn_line_and_a_second_start_are_merged(data: Path, shards: Path, tmp
     journal = shards / "shard-1-of-3" / "vqa" / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:2]) + lines[2][:20])
-    with pytest.raises(RunError, match=r"shard 1/3 has not ended: \d+ of \d+ requests are open"):
+    with pytest.raises(RunError, match=r"shard 1/3 has not ended: \d+ of \d+ requests open"):
         merge(shards, out=tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
     evaluate(data, shards, shard="1/3")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from microg_bench.dataset.clip_labels import read_clip_labels
 from microg_bench.dataset.load import Dataset, load
 from microg_bench.options import ScoringOptions
 from microg_bench.records import TaskName
@@ -35,7 +36,7 @@ def measured(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def entries(dataset: Dataset, measured: Evaluation) -> dict[str, BaselineEntry]:
-    return baselines.baseline_entries([(dataset, measured)], SCORING)[0]
+    return baselines.baseline_entries([baselines.Measured(dataset, measured)], SCORING)[0]
 
 
 def test_the_constant_baseline_scores_as_its_text_does(dataset: Dataset, measured: Evaluation) -> None:
@@ -54,7 +55,31 @@ def test_baselines_are_scored_once_and_kept(
     assert entries(dataset, measured) == first
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"CIDEr": 1.0}', '{"CIDEr": "1", "ROUGE-L": 2.0}'])
+def test_within_each_slice_the_constant_baseline_scores_as_its_text_does(
+    dataset: Dataset, measured: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microg_bench.scoring.evaluate.SMALLEST", 5)
+    assert dataset.actions
+    for known in (None, read_clip_labels(dataset.actions)):
+        found = baselines.baseline_entries([baselines.Measured(dataset, measured, known)], SCORING)[0]
+        own = measured.slices(known)
+        assert ("action" in own) == (known is not None)
+        assert found["constant"].slices == {
+            kind: {label: one.scores for label, one in labels.items()} for kind, labels in own.items()
+        }
+        told, scores = found["blind"].slices["answerable"], found["blind"].scores
+        assert told["answerable"]["CIDEr"] != told["unanswerable"]["CIDEr"]
+        counts = {label: one.items for label, one in own["answerable"].items()}
+        mean = sum(counts[label] * told[label]["ROUGE-L"] for label in counts) / len(measured.items)
+        assert mean == pytest.approx(scores["ROUGE-L"], abs=1e-9)
+
+
+KEPT = '{"title": "x", "scores": {"CIDEr": %s, "ROUGE-L": 2.0}}'
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"title": "x", "scores": {"CIDEr": 1.0}}', KEPT % '"x"', KEPT % "NaN"]
+)
 def test_a_damaged_cache_file_is_made_again(
     dataset: Dataset, measured: Evaluation, tmp_path: Path, content: str
 ) -> None:
@@ -63,7 +88,7 @@ def test_a_damaged_cache_file_is_made_again(
     for file in files:
         file.write_text(content)
     assert entries(dataset, measured) == first
-    assert all(set(json.loads(file.read_text())) == {"CIDEr", "ROUGE-L"} for file in files)
+    assert all(set(json.loads(file.read_text())["scores"]) == {"CIDEr", "ROUGE-L"} for file in files)
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(
@@ -85,7 +110,7 @@ def test_baselines_of_several_runs_are_those_of_each_alone(dataset: Dataset, mea
     captions = evaluate("caption", items, {item.request.id: "A crew member floats." for item in items})
     rouge = evaluate("caption", items, captions.answers, ScoringOptions(metrics=("ROUGE-L",)))
     nothing = evaluate("caption", items, {})
-    several = [(dataset, one) for one in (captions, measured, rouge, captions, nothing)]
+    several = [baselines.Measured(dataset, one) for one in (captions, measured, rouge, captions, nothing)]
     together = baselines.baseline_entries(several, SCORING)
     assert [len(one) for one in together] == [2, 2, 2, 2, 0]
     assert together[0] == together[3]

@@ -70,7 +70,7 @@ def effect(
         (effect(0.3).model_copy(update={"metrics": {}}), "; no score could be compared"),
         (
             effect(0.3, items=970).model_copy(update={"metrics": {}}),
-            "; no score could be compared: 30 of 1,000 requests lack an answer",
+            "; no score could be compared: 30 of 1,000 requests without an answer",
         ),
         (effect(0.73, 0.5, sampled=True), "73% of the answers are other, by sampling too; no difference in"),
     ],

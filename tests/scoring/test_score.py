@@ -60,7 +60,7 @@ def test_the_counts_tell_what_became_of_every_request(run: Path, dataset: Datase
     )
     assert card.failures == (FailedStage(stage="engine", count=1, reason="busy", frequency=1),)
     assert (card.items, card.complete, card.rejected) == (4, False, ("temperature",))
-    assert "1 requests failed and 1 items have no prediction" in card.status
+    assert "1 request failed and 1 item without a prediction" in card.status
     assert card.served == (ServedModel(name="m", version="fp_1", answers=4),)
     assert card.model is not None
     assert (str(card.model.frames), card.model.frame_count) == ("uniform:8", 2)

@@ -397,7 +397,7 @@ def test_the_program_packs_checks_and_shows_them(packed: Path, scored: Path, tmp
         done = bench("tables", *shown, cwd=place)
         assert (UNVERIFIED in done.stdout) == mark, done.stderr
         done = bench("leaderboard", "build", *shown, "--out", "site", cwd=place)
-        assert done.stdout == "site/index.html: 1 rows\n", done.stderr
+        assert done.stdout == "site/index.html: 1 row\n", done.stderr
         assert (UNVERIFIED in (place / "site" / "index.html").read_text()) == mark
 
 

@@ -39,11 +39,11 @@ def test_a_sample_of_requests_is_no_submission(run: Path, packed: Path, data: Pa
     copy = Path(shutil.copytree(run, tmp_path / "r"))
     edit(copy / "run.json", lambda content: content["settings"].update(asked))
     edit(copy / "run.json", lambda content: content["options"].update(model=content["settings"]["model"]))
-    with pytest.raises(RunError, match="asks 1 requests only, not the whole dataset"):
+    with pytest.raises(RunError, match="asks 1 request only, not the whole dataset"):
         pack(RunRecord.read(copy), tmp_path / "other")
     edit(packed / "run.json", lambda content: content["settings"].update(asked))
     edit(packed / "scorecard.json", lambda content: content["settings"].update(asked))
-    assert "asks 1 requests only, not the whole dataset" in check(packed, data).problems
+    assert "asks 1 request only, not the whole dataset" in check(packed, data).problems
 
 
 def test_a_submission_of_the_sample_set_is_noted(tmp_path: Path) -> None:

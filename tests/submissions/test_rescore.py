@@ -222,6 +222,21 @@ def test_slices_of_versions_without_details_are_compared_by_their_scores() -> No
     assert places(against(lower, SLICED)) == ["slices.action.stand.scores.CIDEr"]
 
 
+def test_what_baselines_reach_within_slices_is_compared_where_the_claim_tells_it() -> None:
+    told = {"action": {"stand": {"CIDEr": 5.0}}, "question_word": {"who": {"CIDEr": 6.0}}}
+    ours = changed(SLICED, "baselines", "blind", "slices", to=told)
+    assert against(ours, ours).problems == []
+    assert against(SLICED, ours).problems == []
+    place = ("baselines", "blind", "slices", "question_word", "who", "CIDEr")
+    assert places(against(changed(ours, *place, to=6.1), ours)) == [".".join(place)]
+    by_label = changed(ours, "baselines", "blind", "slices", "action", "stand", "CIDEr", to=4.0)
+    assert places(against(by_label, ours)) == ["baselines.blind.slices.action.stand.CIDEr"]
+    assert against(changed(by_label, "action_labels", to=None), ours).problems == []
+    assert places(against(changed(ours, "baselines", "blind", "slices", "who", to={}), ours)) == [
+        "baselines.blind.slices.who"
+    ]
+
+
 @pytest.mark.parametrize("labels", [None, "b" * 64])
 def test_slices_by_other_action_labels_are_replaced_and_told(labels: str | None) -> None:
     claim = changed(SLICED, "action_labels", to=labels)

@@ -67,7 +67,7 @@ def test_a_baseline_that_was_run_is_not_shown_again() -> None:
 
 
 def test_a_run_that_is_not_whole_says_so() -> None:
-    part = asked("C2D_8x8_R50.test", status="incomplete: 1 requests failed; not admissible to a leaderboard")
+    part = asked("C2D_8x8_R50.test", status="incomplete: 1 request failed; not admissible to a leaderboard")
     assert rows(1, part)[0].marks == (part.status,)
 
 

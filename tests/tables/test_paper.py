@@ -61,7 +61,7 @@ def test_a_difference_that_rounds_to_nothing_has_no_minus() -> None:
     [
         ({"protocol": "coco"}, "protocol coco, where the published numbers have paper"),
         ({"fingerprint": "e" * 64}, "fingerprint eeeeeeeeeeee"),
-        ({"status": "incomplete: 1 requests failed"}, "incomplete: 1 requests failed"),
+        ({"status": "incomplete: 1 request failed"}, "incomplete: 1 request failed"),
     ],
 )
 def test_what_may_not_be_compared_is_marked_and_takes_no_part(changed: dict[str, str], mark: str) -> None:

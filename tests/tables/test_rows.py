@@ -94,14 +94,14 @@ def test_rows_of_another_task_are_left_out() -> None:
 
 def test_a_run_of_some_clips_is_marked() -> None:
     assert rows(with_settings(ours(), clips=("a", "b")))[0].marks == ("2 clips only",)
-    assert rows(with_settings(ours(), requests=("a#1",)))[0].marks == ("1 requests only",)
+    assert rows(with_settings(ours(), requests=("a#1",)))[0].marks == ("1 request only",)
 
 
 def test_all_that_sets_a_row_apart_is_told() -> None:
-    (row,) = rows(ours(protocol="coco", fingerprint="e" * 64, status="incomplete: 1 requests failed"))
+    (row,) = rows(ours(protocol="coco", fingerprint="e" * 64, status="incomplete: 1 request failed"))
     assert row.marks == (
         "protocol coco, where the published numbers have paper",
         "dataset refs with 90 items (fingerprint eeeeeeeeeeee), not the references of the paper",
-        "incomplete: 1 requests failed",
+        "incomplete: 1 request failed",
     )
     assert not row.comparable("CIDEr")

@@ -26,7 +26,7 @@ from microg_bench.runs.frames import clip_sha256
 from microg_bench.runs.replicas.local import local_replicas
 from microg_bench.runs.replicas.replica import Order, Replica, ReplicaLostError, Report, Result, Setup
 from microg_bench.runs.start import note_engine
-from microg_bench.text import listed
+from microg_bench.text import listed, many
 
 ATTEMPTS = 3  # at a request, where replicas are lost on it or fail in a way that may pass
 SILENCE_S = 3600.0  # of a replica with work, after which it is lost; it may download its model first
@@ -393,7 +393,7 @@ class _Driven:
         what = "was lost" if self.ready else "could not be started"
         self.ready = False
         count = sum(map(len, lost.values()))
-        then = [f"{count} requests are asked again"] * bool(count) + ["it is started again"] * again
+        then = [f"{many(count, 'request')} to be asked again"] * bool(count) + ["it is started again"] * again
         run.progress.note("; ".join([f"{self.replica.label} {what} ({why})", *then]))
         for (number, clip_id), requests in lost.items():
             run.ask_again(run.variants[number], works[clip_id], requests)
