@@ -142,9 +142,12 @@ async def evaluate_async(
     """As `evaluate`, to be awaited under a running event loop."""
     with shown(progress, page) as callback:
         one = _configured(model, data, tasks, options, callback.note)
-        root = Path(run) if run else one.default_folder
-        paths = {task: one.shard_folder(root) / task for task in one.tasks}
-        return await run_configuration(one, paths, callback, yes)
+        return await run_configuration(one, _paths(one, run), callback, yes)
+
+
+def _paths(one: Configuration, run: str | Path | None) -> dict[TaskName, Path]:
+    root = one.shard_folder(Path(run) if run else one.default_folder)
+    return {task: root / task for task in one.tasks}
 
 
 def _configured(
@@ -429,12 +432,15 @@ def dry_run(
     model: str,
     data: str | Path | Dataset | None = None,
     tasks: str | Sequence[str] = ("caption", "vqa"),
+    *,
+    run: str | Path | None = None,
     **options: Any,
 ) -> Preview:
     """What `evaluate` would ask with the same arguments, and what it would cost; loads no model.
 
     Raises:
-        UsageError, DataError: as `evaluate`.
+        UsageError, DataError, RunError: as `evaluate`.
         DecodeError: the first clip cannot be decoded.
     """
-    return preview(_configured(model, data, tasks, options, Progress().note))
+    one = _configured(model, data, tasks, options, Progress().note)
+    return preview(one, _paths(one, run))

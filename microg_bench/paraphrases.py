@@ -19,7 +19,7 @@ from microg_bench.errors import RunError, UsageError
 from microg_bench.pages.repeats_page import write_paraphrases_page
 from microg_bench.progress import Progress, Show, shown
 from microg_bench.runs.configure import Configuration
-from microg_bench.runs.preview import Previews, preview
+from microg_bench.runs.preview import Previews
 from microg_bench.runs.record import RUN_FILE, RunRecord
 from microg_bench.scoring.paraphrase_rows import read_paraphrases
 from microg_bench.scoring.paraphrases import TASK, ParaphrasesReport, paraphrases_report
@@ -27,7 +27,7 @@ from microg_bench.storage import write_json, write_text
 from microg_bench.tables.repeats import paraphrases_table
 from microg_bench.tasks import paraphrase_id, question_id
 from microg_bench.text import visible
-from microg_bench.variants import beside, placed, refuse
+from microg_bench.variants import folder_of, placed, previews, refuse
 
 PARAPHRASES_FILE, TABLE_FILE = "paraphrases.json", "paraphrases.md"
 PUBLISHED = "published"  # the wording of the dataset
@@ -86,9 +86,8 @@ def paraphrase(
     """
     with shown(progress) as callback:
         found = configured(model, data, paraphrases, options, callback)
+        found, root = _placed(found, run)
         first = found[PUBLISHED]
-        root = Path(run) if run else beside(first, f"paraphrases-{_digest(found)}")
-        found = _as_before(found, root)
         results = in_loop(run_variants(placed(found, root), root, callback, yes))
         runs = [one.records[TASK] for one in results.values()]
         published = {item.request.id: item.request.question or "" for item in first.items[TASK]}
@@ -104,16 +103,16 @@ def preview_paraphrases(
     data: str | Path | Dataset | None = None,
     *,
     paraphrases: str | Path | None = None,
+    run: str | Path | None = None,
     **options: Any,
 ) -> Previews:
     """What `paraphrase` would ask with the same arguments, and what it would cost; loads no model.
 
     Raises:
-        UsageError, DataError: as `paraphrase`.
+        UsageError, DataError, RunError: as `paraphrase`.
         DecodeError: a first clip cannot be decoded.
     """
-    found = configured(model, data, paraphrases, options, Progress())
-    return Previews({name: preview(one) for name, one in found.items()})
+    return previews(*_placed(configured(model, data, paraphrases, options, Progress()), run))
 
 
 def configured(
@@ -146,6 +145,14 @@ def configured(
         words = {paraphrase_id(name, texts[place]): texts[place] for name, texts in chosen.items()}
         found[f"paraphrase-{place + 1}"] = replace(plain, only=frozenset(words), paraphrases=words)
     return found
+
+
+def _placed(
+    found: Mapping[str, Configuration], run: str | Path | None
+) -> tuple[dict[str, Configuration], Path]:
+    """The wordings as runs in the folder `run` have them, and that folder; raises as `_as_before`."""
+    root = folder_of(found[PUBLISHED], run, f"paraphrases-{_digest(found)}")
+    return _as_before(found, root), root
 
 
 def _as_before(found: Mapping[str, Configuration], root: Path) -> dict[str, Configuration]:

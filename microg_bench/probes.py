@@ -16,12 +16,12 @@ from microg_bench.errors import UsageError
 from microg_bench.pages.probes_page import write_probes_page
 from microg_bench.progress import Progress, Show, shown
 from microg_bench.runs.configure import Configuration
-from microg_bench.runs.preview import Previews, preview
+from microg_bench.runs.preview import Previews
 from microg_bench.scoring.probes import PLAIN, PROBES, ProbeReport, conditions_of, folder_name, report_of
 from microg_bench.storage import write_json, write_text
 from microg_bench.tables.probes import PROBES_FILE, ProbedRuns, probes_table
 from microg_bench.text import unknown
-from microg_bench.variants import answer_tasks, beside, placed, refuse
+from microg_bench.variants import answer_tasks, folder_of, placed, previews, refuse
 
 TABLE_FILE = "probes.md"
 
@@ -80,7 +80,7 @@ def probe(  # noqa: PLR0913 - the arguments of `evaluate`, and what is probed
     chosen = read_probes(probes)
     with shown(progress) as callback:
         found = configured(model, data, tasks, chosen, options, callback)
-        root = Path(run) if run else beside(found[PLAIN], "probes")
+        root = folder_of(found[PLAIN], run, "probes")
         named = {folder_name(label): one for label, one in found.items()}
         results = in_loop(run_variants(placed(named, root), root, callback, yes))
         conditions = {
@@ -101,16 +101,18 @@ def preview_probes(
     tasks: str | Sequence[str] = ("caption", "vqa"),
     *,
     probes: str | Sequence[str] = tuple(PROBES),
+    run: str | Path | None = None,
     **options: Any,
 ) -> Previews:
     """What `probe` would ask with the same arguments, and what it would cost; loads no model.
 
     Raises:
-        UsageError, DataError: as `probe`.
+        UsageError, DataError, RunError: as `probe`.
         DecodeError: a first clip cannot be decoded.
     """
     found = configured(model, data, tasks, read_probes(probes), options, Progress())
-    return Previews({label: preview(one) for label, one in found.items()})
+    named = {folder_name(label): one for label, one in found.items()}
+    return previews(named, folder_of(found[PLAIN], run, "probes"))
 
 
 def read_probes(given: str | Sequence[str]) -> tuple[str, ...]:

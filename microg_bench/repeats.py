@@ -17,11 +17,11 @@ from microg_bench.options import flag
 from microg_bench.pages.repeats_page import write_repeats_page
 from microg_bench.progress import Progress, Show, shown
 from microg_bench.runs.configure import Configuration
-from microg_bench.runs.preview import Previews, preview
+from microg_bench.runs.preview import Previews
 from microg_bench.scoring.repeats import RepeatsReport, repeats_report
 from microg_bench.storage import write_json, write_text
 from microg_bench.tables.repeats import repeats_table
-from microg_bench.variants import answer_tasks, beside, placed, refuse
+from microg_bench.variants import answer_tasks, folder_of, placed, previews, refuse
 
 REPEATS_FILE, TABLE_FILE = "repeats.json", "repeats.md"
 LEAST, MOST = 2, 100
@@ -80,7 +80,7 @@ def repeat(
     with shown(progress) as callback:
         found = configured(model, data, tasks, repeats, options, callback)
         first = found["seed-0"]
-        root = Path(run) if run else beside(first, "repeats")
+        root = folder_of(first, run, "repeats")
         results = in_loop(run_variants(placed(found, root), root, callback, yes))
         records = {
             name: {task: one.records[task] for task in answer_tasks(first)} for name, one in results.items()
@@ -98,16 +98,17 @@ def preview_repeats(
     tasks: str | Sequence[str] = ("caption", "vqa"),
     *,
     repeats: int = 5,
+    run: str | Path | None = None,
     **options: Any,
 ) -> Previews:
     """What `repeat` would ask with the same arguments, and what it would cost; loads no model.
 
     Raises:
-        UsageError, DataError: as `repeat`.
+        UsageError, DataError, RunError: as `repeat`.
         DecodeError: a first clip cannot be decoded.
     """
     found = configured(model, data, tasks, repeats, options, Progress())
-    return Previews({name: preview(one) for name, one in found.items()})
+    return previews(found, folder_of(found["seed-0"], run, "repeats"))
 
 
 def configured(

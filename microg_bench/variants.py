@@ -11,6 +11,7 @@ from microg_bench.options import Options, flag
 from microg_bench.progress import Progress
 from microg_bench.records import AnswerTask
 from microg_bench.runs.configure import Configuration, configure
+from microg_bench.runs.preview import Previews, preview
 from microg_bench.tasks import HAR
 
 
@@ -68,7 +69,12 @@ def placed(found: Mapping[str, Configuration], root: Path) -> Variants:
     return {name: (one, {task: root / name / task for task in one.tasks}) for name, one in found.items()}
 
 
-def beside(one: Configuration, what: str) -> Path:
-    """The folder of variants where none is given: that of the run `one`, with `what` behind its name."""
+def previews(found: Mapping[str, Configuration], root: Path) -> Previews:
+    """What variants would ask, those of which have runs in folders of their names below `root`."""
+    return Previews({name: preview(one, paths) for name, (one, paths) in placed(found, root).items()})
+
+
+def folder_of(one: Configuration, run: str | Path | None, what: str) -> Path:
+    """The folder `run` of variants; None takes that of the run `one`, with `what` behind its name."""
     plain = one.default_folder
-    return plain.with_name(f"{plain.name}-{what}")
+    return Path(run) if run else plain.with_name(f"{plain.name}-{what}")

@@ -54,7 +54,7 @@ def paraphrase(
     options = {name: value for name, value in given.items() if value is not None}
     model, data = options.pop("model", ""), options.pop("data", None)
     if dry_run:
-        output().print(str(preview_paraphrases(model, data, paraphrases=paraphrases, **options)))
+        output().print(str(preview_paraphrases(model, data, paraphrases=paraphrases, run=run, **options)))
         return
     with interruptible():
         asked = ask(model, data, paraphrases=paraphrases, run=run, yes=yes, **options)

@@ -56,7 +56,7 @@ def probe(
     model, tasks = options.pop("model", ""), options.pop("tasks", ("caption", "vqa"))
     data = options.pop("data", None)
     if dry_run:
-        output().print(str(preview_probes(model, data, tasks, probes=probes, **options)))
+        output().print(str(preview_probes(model, data, tasks, probes=probes, run=run, **options)))
         return
     with interruptible():
         asked = ask(model, data, tasks, probes=probes, run=run, pictures=pictures, yes=yes, **options)

@@ -49,7 +49,7 @@ def repeat(
     model, tasks = options.pop("model", ""), options.pop("tasks", ("caption", "vqa"))
     data = options.pop("data", None)
     if dry_run:
-        output().print(str(preview_repeats(model, data, tasks, repeats=repeats, **options)))
+        output().print(str(preview_repeats(model, data, tasks, repeats=repeats, run=run, **options)))
         return
     with interruptible():
         asked = ask(model, data, tasks, repeats=repeats, run=run, yes=yes, **options)

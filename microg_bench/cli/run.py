@@ -81,16 +81,14 @@ def _command(verb: str) -> Callable[..., None]:
         one = configure(options, note=note, named_by_file=named)
         if repeat and options == Options.of(from_file, tasks):
             _check_repeats(one, repeat)
-        if dry_run:
-            shown_first = preview(one)
-            print_json(shown_first.to_json()) if as_json else output().print(str(shown_first))
-            return
         heading = f"{one.title} on {one.dataset.name}"
-        root = run or one.default_folder
-        if options.shard:
-            root = one.shard_folder(root)
+        root = one.shard_folder(run or one.default_folder)
         several = verb == "run" or run is None
         paths = {task: root / task if several else root for task in one.tasks}
+        if dry_run:
+            shown_first = preview(one, paths)
+            print_json(shown_first.to_json()) if as_json else output().print(str(shown_first))
+            return
         note(f"{heading}, into {', '.join(map(str, paths.values()))}")
         if one.dataset.repeated:
             note(f"repeated ids, of which the last caption counts: {', '.join(one.dataset.repeated)}")

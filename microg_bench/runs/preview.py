@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
 from operator import add
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microg_bench.adapters.base import blamed, made_prompt
 from microg_bench.engines.registry import CLOSED
 from microg_bench.errors import UsageError
-from microg_bench.records import Clip, Image, Prompt, Request, ShownPerson, Text
+from microg_bench.records import Clip, Image, Prompt, Request, ShownPerson, TaskName, Text
 from microg_bench.runs.budget import Estimate, estimate, expected_frames, price_day, unshown_prompts
 from microg_bench.runs.configure import Configuration
+from microg_bench.runs.record import RUN_FILE, RunRecord, refusal
 from microg_bench.text import many
 
 if TYPE_CHECKING:
@@ -44,13 +46,15 @@ class Example:
 class Preview:
     """What would be asked; `str()` shows it. `estimate` is None where no price is known.
 
-    `warnings` are what the user must know first, a line each; `today` is the day from which a price's age is
-    seen.
+    `answered` are the requests of each task that its run has answered already: they are not asked again, and
+    `estimate` is without them. `warnings` are what the user must know first, a line each; `today` is the day
+    from which a price's age is seen.
     """
 
     configuration: Configuration
     examples: tuple[Example, ...]
     estimate: Estimate | None
+    answered: Mapping[TaskName, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     today: date = field(default_factory=date.today)
 
@@ -64,7 +68,10 @@ class Preview:
             "engine": one.engine.name,
             "data": f"{one.dataset.name}{clips}",
             "frames": " ".join([str(one.frames or whole), *map(str, one.transforms)]),
-            **{task: many(len(items), "request") for task, items in one.items.items()},
+            **{
+                task: _with_answered(len(items), self.answered.get(task, 0))
+                for task, items in one.items.items()
+            },
             "cost": self.cost,
         }
         lines = [*self.warnings, *(f"{name:<11} {value}" for name, value in rows.items())]
@@ -83,6 +90,7 @@ class Preview:
             "dataset": one.dataset.name,
             "clips": len(one.clips),
             "requests": {task: len(items) for task, items in one.items.items()},
+            "answered": {task: self.answered.get(task, 0) for task in one.items},
             "dollars": self.estimate.dollars if self.estimate else None,
             "warnings": list(self.warnings),
             "prompts": [
@@ -92,9 +100,9 @@ class Preview:
         }
 
     @property
-    def requests(self) -> int:
-        """How many requests there are, of all tasks."""
-        return sum(map(len, self.configuration.items.values()))
+    def told_requests(self) -> str:
+        """How many requests there are, of all tasks, and how many of them are answered."""
+        return _with_answered(*_counts(self))
 
     @property
     def cost(self) -> str:
@@ -115,13 +123,11 @@ class Previews:
     runs: Mapping[str, Preview]
 
     def __str__(self) -> str:
-        rows = {name: (one.requests, one.cost) for name, one in self.runs.items()}
-        rows["together"] = sum(one.requests for one in self.runs.values()), self.cost
+        rows = {name: (one.told_requests, one.cost) for name, one in self.runs.items()}
+        requests, answered = (sum(one) for one in zip(*map(_counts, self.runs.values()), strict=True))
+        rows["together"] = _with_answered(requests, answered), self.cost
         width = max(11, *map(len, rows))
-        lines = [
-            f"{name:<{width}} {many(requests, 'request')}, cost: {cost}"
-            for name, (requests, cost) in rows.items()
-        ]
+        lines = [f"{name:<{width}} {told}, cost: {cost}" for name, (told, cost) in rows.items()]
         return "\n".join([str(next(iter(self.runs.values()))), "", *lines])
 
     @property
@@ -131,18 +137,46 @@ class Previews:
         return str(reduce(add, known)) if known else next(iter(self.runs.values())).cost
 
 
-def preview(one: Configuration, today: date | None = None) -> Preview:
+def _counts(one: Preview) -> tuple[int, int]:
+    """The requests of all tasks, and those of them that are answered."""
+    return sum(map(len, one.configuration.items.values())), sum(one.answered.values())
+
+
+def _with_answered(requests: int, answered: int) -> str:
+    of = f", {answered:,} of them answered already" if answered else ""
+    return f"{many(requests, 'request')}{of}"
+
+
+def preview(
+    one: Configuration, paths: Mapping[TaskName, Path] | None = None, today: date | None = None
+) -> Preview:
     """Decode the first clip of each task, render its prompt and estimate the cost.
 
-    `today` is the day from which ends of models and ages of prices are seen, by default the current one.
+    Args:
+        one: what is to be asked.
+        paths: the runs that would be made or resumed, by task.
+        today: the day from which ends of models and ages of prices are seen, by default the current one.
 
     Raises:
         DecodeError: a clip cannot be decoded.
+        RunError: a run at one of the paths has answers under other settings, or is damaged.
         UsageError: the adapter makes no prompt.
     """
+    answered = {task: _answered(one, task, path) for task, path in (paths or {}).items()}
     examples = tuple(_example(one, items[0].request) for items in one.items.values())
     today = today or date.today()
-    return Preview(one, examples, _estimate(one), tuple(one.warnings(today)), today)
+    counts = {task: len(ids) for task, ids in answered.items()}
+    return Preview(one, examples, _estimate(one, answered), counts, tuple(one.warnings(today)), today)
+
+
+def _answered(one: Configuration, task: TaskName, path: Path) -> Set[str]:
+    """The ids of the requests that the run at `path`, if there is one, has answered."""
+    if not (path / RUN_FILE).exists():
+        return frozenset()
+    record = RunRecord.read(path)
+    if record.answers and record.settings.changed(now := one.settings(task)):
+        raise refusal(record, now, one.options.model or "")
+    return record.answers.keys() & {item.request.id for item in one.items[task]}
 
 
 def _example(one: Configuration, request: Request) -> Example:
@@ -177,9 +211,14 @@ def shown_frames(
     return transformed(frames, one.transforms, clip.video_id, one.options.seed)
 
 
-def _estimate(one: Configuration) -> Estimate | None:
+def _estimate(one: Configuration, answered: Mapping[TaskName, Set[str]]) -> Estimate | None:
     if one.price is None:
         return None
-    requests = (item.request for items in one.items.values() for item in items)
+    requests = (
+        item.request
+        for task, items in one.items.items()
+        for item in items
+        if item.request.id not in answered.get(task, ())
+    )
     asked = ((prompt, one.generation(request.task)) for request, prompt in unshown_prompts(one, requests))
     return estimate(asked, one.price, expected_frames(one.decoded), one.options.batch)

@@ -219,7 +219,7 @@ class RunRecord:
             record = cls._resumed(path)
             if record.settings.changed(content.settings):
                 if record.answers or is_pending(path):
-                    raise _refusal(path, record.settings, content)
+                    raise refusal(record, content.settings, str(content.options.get("model", "")))
                 record._begin_again(content)
             else:
                 record.starts += content.starts
@@ -482,10 +482,10 @@ def _journal_line(found: Entry) -> dict[str, Any]:
     return {"type": kind, **found.model_dump(mode="json", exclude_none=True)}
 
 
-def _refusal(path: Path, before: Settings, content: RunFile) -> RunError:
-    """Why a run is not resumed, and what to do."""
-    now, anew = content.settings, "--run DIR for a new run"
-    changed, model = before.difference(now), str(content.options.get("model", ""))
+def refusal(record: RunRecord, now: Settings, model: str) -> RunError:
+    """Why a run is not resumed under the settings `now` of `model`, and what to do."""
+    path, before, anew = record.path, record.settings, "--run DIR for a new run"
+    changed = before.difference(now)
     match before.changed(now):
         case "adapter_sha256":
             named = f" --model {model}" if is_file(model) else ""
