@@ -118,6 +118,7 @@ ProcessorArguments = Annotated[Arguments, AfterValidator(_of_processor)]
 WEIGHTS = ("transformers", "vllm", "server")
 VLLM = ("vllm", "server")
 CLIENTS = ("server", "openai", "gemini", "anthropic")
+OF_PERSONS = ("boxes", "split", "action_scores")  # options of the task har alone
 
 
 class ScoringOptions(Record):

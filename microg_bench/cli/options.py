@@ -20,7 +20,6 @@ LabelMapOption = Annotated[
 ]
 METAVARS = {int: "<int>", float: "<float>"}
 SCORING = tuple(ScoringOptions.model_fields)
-OF_PERSONS = ("boxes", "split")  # of the task har alone
 ASKING = tuple(name for name in Options.model_fields if name not in SCORING)
 
 

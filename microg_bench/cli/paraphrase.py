@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
-from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
+from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import DryRun, Yes, finish
+from microg_bench.options import OF_PERSONS
 from microg_bench.paraphrases import PARAPHRASES_FILE, REFUSED, TABLE_FILE, preview_paraphrases
 from microg_bench.paraphrases import paraphrase as ask
 from microg_bench.plots.repeats import draw_paraphrases

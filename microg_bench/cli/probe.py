@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
-from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
+from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import DryRun, Yes, finish
+from microg_bench.options import OF_PERSONS
 from microg_bench.plots.probes import draw_probes
 from microg_bench.probes import TABLE_FILE, preview_probes
 from microg_bench.probes import probe as ask

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
-from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, with_options
+from microg_bench.cli.options import ASKING, SCORING, with_options
 from microg_bench.cli.run import DryRun, Yes, finish
+from microg_bench.options import OF_PERSONS
 from microg_bench.plots.repeats import draw_repeats
 from microg_bench.repeats import LEAST, MOST, REFUSED, REPEATS_FILE, TABLE_FILE, preview_repeats
 from microg_bench.repeats import repeat as ask

@@ -21,9 +21,9 @@ from microg_bench.cli.console import (
     unscored,
     warn_of_doubts,
 )
-from microg_bench.cli.options import ASKING, OF_PERSONS, SCORING, read_config, with_options
+from microg_bench.cli.options import ASKING, SCORING, read_config, with_options
 from microg_bench.errors import UsageError
-from microg_bench.options import Options, flag
+from microg_bench.options import OF_PERSONS, Options, flag
 from microg_bench.progress import shown
 from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.configure import Configuration, configure

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -13,7 +14,14 @@ from microg_bench.pages.exchange import ENDINGS
 from microg_bench.pages.folder import new_folder
 from microg_bench.pages.frames import Strip, draw, recorded, why_none
 from microg_bench.pages.headings import explanations
-from microg_bench.pages.run_page import asked_items, check_scored, clip_json, item_json, videos_of
+from microg_bench.pages.run_page import (
+    ItemScores,
+    asked_items,
+    check_scored,
+    clip_json,
+    item_json,
+    videos_of,
+)
 from microg_bench.pages.shell import render
 from microg_bench.pages.videos import VideoFiles
 from microg_bench.progress import Progress
@@ -124,6 +132,13 @@ class ComparedRuns:
         """The title of the task."""
         return TASKS[self.task].title
 
+    @cached_property
+    def item_scores(self) -> list[ItemScores]:
+        """The scores of each run under the metrics that score single items of all, as in its scorecard."""
+        scored = [run.item_scores() for run in self.runs]
+        names = [name for name in self.runs[0].scorecard.scores if all(name in own for own in scored)]
+        return [{name: own[name] for name in names} for own in scored]
+
     def rows(self) -> list[dict[str, Any]]:
         """A row for each pair of runs under each score."""
         return [
@@ -214,7 +229,9 @@ def _data(
     ]
     return {
         "pictures": "frames",
-        "tasks": [{"name": one.task, "title": one.title, "metrics": _metrics(one)} for one in compared],
+        "tasks": [
+            {"name": one.task, "title": one.title, "metrics": list(one.item_scores[0])} for one in compared
+        ],
         "letters": list(ascii_uppercase[: len(compared[0].runs)]),
         "clips": [
             clip_json(name, source, shown.get(name), strips, addresses.get(name))
@@ -234,20 +251,13 @@ def _asked(one: ComparedRuns, dataset: Dataset | None) -> dict[str, tuple[Reques
     }
 
 
-def _metrics(one: ComparedRuns) -> list[str]:
-    """The metrics that score single items of all runs, in the order of the first scorecard."""
-    scored = [run.item_scores() for run in one.runs]
-    return [name for name in one.runs[0].scorecard.scores if all(name in own for own in scored)]
-
-
 def _items(
     one: ComparedRuns, asked: Mapping[str, tuple[Request, str | None]]
 ) -> Iterator[tuple[Request, dict[str, Any]]]:
     """Each item with the answers of all runs: what they share once, the rest in the list `runs`."""
-    metrics = _metrics(one)
-    scores = [{name: run.item_scores()[name] for name in metrics} for run in one.runs]
+    scores = list(zip(one.runs, one.item_scores, strict=True))
     for request, reference in asked.values():
-        own = [item_json(run, request, reference, known) for run, known in zip(one.runs, scores, strict=True)]
+        own = [item_json(run, request, reference, known) for run, known in scores]
         shared = {name: own[0][name] for name in SHARED}
         runs = [{name: value for name, value in item.items() if name not in SHARED} for item in own]
         yield request, {**shared, "runs": runs}

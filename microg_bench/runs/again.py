@@ -7,8 +7,8 @@ from typing import Any
 from microg_bench.adapters.registry import is_file, name_it
 from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError, UsageError
-from microg_bench.options import Options, flag
-from microg_bench.runs.configure import OF_PERSONS, Configuration, configure
+from microg_bench.options import OF_PERSONS, Options, flag
+from microg_bench.runs.configure import Configuration, configure
 from microg_bench.runs.record import RunRecord
 from microg_bench.settings import Settings
 from microg_bench.text import unknown

@@ -19,7 +19,7 @@ from microg_bench.engines.base import BatchEngine, Engine
 from microg_bench.engines.registry import CLOSED, asked_of_servers, choose_engine
 from microg_bench.engines.vendors import announced_end, check_address
 from microg_bench.errors import DataError, UsageError
-from microg_bench.options import CLIENTS, WEIGHTS, Options, flag, takes
+from microg_bench.options import CLIENTS, OF_PERSONS, WEIGHTS, Options, flag, takes
 from microg_bench.privacy import SECRET, outgoing, secrets_in
 from microg_bench.prompts import Wording, find_template
 from microg_bench.records import Clip, Generation, Prompt, Request, TaskName, Thinking, ThinkingLevel
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from microg_bench.video.transforms import Transform
 
 RUNS_FOLDER = Path("runs")
-OF_PERSONS = ("boxes", "split", "action_scores")  # options of the task har alone
 ARGUMENTS = ("engine_args", "processor_args")
 LEAST_DECODERS, MOST_DECODERS = 2, 8  # where none are asked for
 

@@ -7,9 +7,9 @@ from typing import Any
 from microg_bench.adapters.base import Baseline
 from microg_bench.dataset.load import Dataset, find_videos, load, locate
 from microg_bench.errors import UsageError
-from microg_bench.options import Options, ScoringOptions, flag
+from microg_bench.options import OF_PERSONS, Options, ScoringOptions, flag
 from microg_bench.persons.dataset import ActionDataset, load_actions
-from microg_bench.runs.configure import OF_PERSONS, Configuration
+from microg_bench.runs.configure import Configuration
 from microg_bench.tasks import HAR
 from microg_bench.text import listed, many
 

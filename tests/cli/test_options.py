@@ -87,7 +87,7 @@ VALUES: dict[str, tuple[tuple[str, ...], Any]] = {
 }
 AGAIN = ("trust_remote_code", "ray_address")  # asked for again beside a file that gives it
 TYPED = [name for name in Options.model_fields if kind(name) in (int, float, Literal)]
-OF_RUN = ("tasks", "boxes", "split")
+OF_RUN = ("tasks", "boxes", "split", "action_scores")
 VERBS = {"run": (), "caption": OF_RUN, "vqa": OF_RUN, "sweep": ("frames", "prompt", "batch")}
 Call = Callable[..., tuple[int, str]]
 
