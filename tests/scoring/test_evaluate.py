@@ -11,6 +11,7 @@ from microg_bench.options import ScoringOptions
 from microg_bench.records import Request, TaskName
 from microg_bench.scorecard import Abstention
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets, slice_rows, task_metrics
+from microg_bench.scoring.intervals import Clusters, interval, resample, with_sample
 from microg_bench.tasks import TASKS, Item, items_of
 
 METRIC_NAMES = ("CIDEr", "BLEU-4", "ROUGE-L")
@@ -46,6 +47,16 @@ def test_an_interval_holds_its_score(measured: Evaluation) -> None:
         assert entry.value is not None
         assert entry.interval is not None
         assert entry.interval[0] < entry.value < entry.interval[1]
+
+
+def test_an_interval_is_made_as_is_told_of_it(measured: Evaluation) -> None:
+    told = measured.interval_entry()
+    assert told is not None
+    owners = Clusters.of([item.request.source for item in measured.items])
+    weights = with_sample(resample(told.cluster_count, told.resamples, told.seed))
+    for name, entry in measured.entries().items():
+        statistics = measured.scores[name].statistics
+        assert entry.interval == interval(METRICS[name], statistics, owners, weights)
 
 
 def test_intervals_over_sources_and_over_clips_differ(items: tuple[Item, ...], measured: Evaluation) -> None:

@@ -172,6 +172,7 @@ def test_many_sources_give_a_p_value_near_that_of_scipy() -> None:
 
 def test_what_never_differs_has_a_p_value_of_1() -> None:
     assert flip_test(np.zeros((2, 5))) == [1.0, 1.0]
+    assert flip_test(np.zeros((1, 40))) == [1.0]
 
 
 def test_the_test_keeps_its_level_where_slices_are_small_parts_of_sources() -> None:
