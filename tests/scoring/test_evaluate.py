@@ -88,6 +88,13 @@ def test_a_slice_scores_as_its_texts_alone_would(items: tuple[Item, ...], measur
     assert found.scores["BLEU-4"] == pytest.approx(alone.value)  # type: ignore[union-attr]
 
 
+def test_the_scores_of_slices_are_those_that_slices_have(measured: Evaluation) -> None:
+    assert measured.slice_scores() == {
+        kind: {label: one.scores for label, one in labels.items()}
+        for kind, labels in measured.slices().items()
+    }
+
+
 def test_only_answered_items_are_scored(items: tuple[Item, ...]) -> None:
     found = evaluate("vqa", items, {items[3].request.id: items[3].reference}, ROUGE)
     assert [item.request.id for item in found.items] == [items[3].request.id]
@@ -211,6 +218,7 @@ def test_abstention_counts_both_kinds() -> None:
     assert (found.rate_on_unanswerable, found.rate_on_answerable) == (0.5, 0.5)
     only = abstention(items[2:], {"2": "x", "3": "y"})
     assert only is not None
+    assert (only.unanswerable, only.answerable) == (0, 2)
     assert (only.rate_on_unanswerable, only.rate_on_answerable) == (None, 0.0)
     assert abstention([item(0, None, "Not mentioned.")], {"0": "Not mentioned."}) is None
 
