@@ -69,7 +69,7 @@ NEAR = {
     "microg_bench/persons/boxes.py": ["tests/har/test_scoring.py", "tests/har/test_evaluator.py"],
     "microg_bench/persons/keyframes.py": ["tests/persons/test_keyframes.py"],
     "microg_bench/tables/rows.py": ["tests/tables/test_rows.py"],
-    "microg_bench/tables/har_rows.py": ["tests/tables/test_har_rows.py"],
+    "microg_bench/tables/har_rows.py": ["tests/tables/test_asked_rows.py", "tests/tables/test_har_rows.py"],
     "microg_bench/tables/repeats.py": ["tests/tables/test_repeats.py"],
     "microg_bench/tables/on_board.py": ["tests/tables/test_on_board.py"],
     "microg_bench/costs.py": ["tests/test_costs.py"],
