@@ -89,6 +89,15 @@ def test_inputs_of_other_sizes_are_told_of_the_pairs_that_have_them(tmp_path: Pa
     ]
 
 
+def test_other_videos_are_told_of_the_pairs_that_were_shown_them(tmp_path: Path) -> None:
+    records = captioned(tmp_path / "r", 3, clip_sha256="b" * 64)
+    for name, one in records[0].answers.items():
+        records[0].answers[name] = one.model_copy(update={"clip_sha256": "a" * 64})
+    told = list(comparison_remarks(records, letters(records)))
+    listed = "3 clips: s00_000, s01_000, s02_000"
+    assert told == [f"{pair} were shown other files of {listed}" for pair in ("A and B", "A and C")]
+
+
 def test_what_a_run_says_of_itself_is_told_with_its_letter(tmp_path: Path) -> None:
     records = captioned(tmp_path / "r", 3, answer=" ")
     told = list(comparison_remarks(records, letters(records)))
