@@ -65,7 +65,7 @@ NEAR = {
     "microg_bench/scoring/score.py": ["tests/scoring/test_score.py", "tests/scoring/test_abstention.py"],
     "microg_bench/scoring/slices.py": ["tests/scoring/test_slices.py"],
     "microg_bench/slices.py": ["tests/test_slices.py"],
-    "microg_bench/har/answers.py": ["tests/har/test_answers.py"],
+    "microg_bench/har/answers.py": ["tests/har/test_answers_by_hand.py"],
     "microg_bench/persons/boxes.py": ["tests/persons/test_boxes.py"],
     "microg_bench/persons/keyframes.py": ["tests/persons/test_keyframes.py"],
     "microg_bench/tables/rows.py": ["tests/tables/test_rows.py"],

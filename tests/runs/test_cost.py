@@ -100,6 +100,7 @@ def test_quantities_have_their_units() -> None:
     assert make_measurement(CPU).peak == 3 * GIB
     bare = make_measurement(first_token=None, tokens_per_second=None, weights=None)
     assert [quantity.of(bare) for quantity in QUANTITIES] == [None, None, None, 6.0, 3.0, None]
+    assert [quantity.name for quantity in QUANTITIES if not quantity.lower] == ["tokens/s"]
     assert {quantity.field for quantity in QUANTITIES} <= type(one).model_fields.keys()
 
 
