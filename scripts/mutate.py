@@ -75,8 +75,6 @@ NEAR = {
     "microg_bench/costs.py": ["tests/test_costs.py"],
     "microg_bench/runs/cost.py": ["tests/runs/test_cost.py"],
     "microg_bench/runs/agreement.py": ["tests/runs/test_agreement.py"],
-    "microg_bench/runs/merge.py": ["tests/runs/test_merge.py"],
-    "microg_bench/plots/pareto.py": ["tests/plots/test_pareto.py"],
     "microg_bench/engines/vendors.py": ["tests/engines/test_vendors.py"],
 }
 # Loaded before anything is forked; none of them starts a thread when it is imported.

@@ -5,13 +5,11 @@ from pathlib import Path
 import pytest
 
 from microg_bench.dataset.load import load
-from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, Failure
 from microg_bench.runs.agreement import TOGETHER, disagreement, shared_usage, told_starts, without_statistics
 from microg_bench.runs.record import JOURNAL_FILE, STATISTICS_FILE, RunRecord
-from microg_bench.scoring.score import ScoredRun, score_records
 from tests.helpers.datasets import record, write_annotations
-from tests.helpers.runs import open_run
+from tests.helpers.runs import open_run, score_by_rouge
 
 CLIPS = ("a_001", "a_002", "b_001")
 
@@ -25,9 +23,7 @@ def run(tmp_path: Path) -> Path:
         one.add(*(Answer(id=name, text="a man", answer="a man") for name in CLIPS[:2]))
         one.add(Failure(id=CLIPS[2], stage="engine", reason="busy"))
     asked = RunRecord.read(tmp_path / "run" / "caption")
-    (found,) = score_records([asked], ScoringOptions(metrics=("ROUGE-L",)), dataset, baselines=False)
-    assert isinstance(found, ScoredRun)
-    found.save()
+    score_by_rouge([asked], dataset)
     return asked.path
 
 

@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from microg_bench.dataset.load import load
-from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.compare import compare
 from microg_bench.scoring.comparison_notes import comparison_remarks, difference_notes, pair_name
-from microg_bench.scoring.score import ScoredRun, score_records
 from tests.helpers.datasets import record, write_annotations
-from tests.helpers.runs import open_run
+from tests.helpers.runs import open_run, score_by_rouge
 
 LETTERS = "ABCDEFGH"
 
@@ -32,14 +30,10 @@ def captioned(folder: Path, sources: int, runs: int = 3, **facts: Any) -> list[R
             for place, clip in enumerate(dataset.clips):
                 text = "x" if place < k else clip.caption
                 assert text is not None
-                own = facts if k else {}
-                one.add(
-                    Answer(id=clip.video_id, text=text, answer=text, prompt_tokens=5).model_copy(update=own)
-                )
+                own = {"answer": text, "prompt_tokens": 5, **(facts if k else {})}
+                one.add(Answer(id=clip.video_id, text=text, **own))
         records.append(RunRecord.read(folder / letter))
-    for found in score_records(records, ScoringOptions(metrics=("ROUGE-L",)), dataset, baselines=False):
-        assert isinstance(found, ScoredRun)
-        found.save()
+    score_by_rouge(records, dataset)
     return records
 
 

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from microg_bench.dataset.load import Dataset, load
-from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, Failure, Generation
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.coverage import asked_count, is_sampled, is_whole, lacking, sampling
-from microg_bench.scoring.score import ScoredRun, score_records
 from tests.helpers.datasets import record, write_annotations
-from tests.helpers.runs import open_run
+from tests.helpers.runs import open_run, score_by_rouge
 
 CLIPS = ("a_001", "a_002", "b_001")
 
@@ -32,9 +30,7 @@ def captioned(folder: Path, dataset: Dataset, answered: Sequence[str], failed: S
 
 
 def scored(run: RunRecord, dataset: Dataset) -> RunRecord:
-    (found,) = score_records([run], ScoringOptions(metrics=("ROUGE-L",)), dataset, baselines=False)
-    assert isinstance(found, ScoredRun)
-    found.save()
+    score_by_rouge([run], dataset)
     return run
 
 

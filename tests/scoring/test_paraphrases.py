@@ -11,16 +11,14 @@ import pytest
 from microg_bench.dataset.load import Dataset, load
 from microg_bench.errors import DataError
 from microg_bench.metrics import METRICS
-from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, Failure, Generation
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.intervals import Clusters
 from microg_bench.scoring.paraphrases import paraphrases_report, wording_effect
 from microg_bench.scoring.repeats import item_variance, repeated_score
-from microg_bench.scoring.score import ScoredRun, score_records
 from microg_bench.tasks import paraphrase_id
 from tests.helpers.datasets import QUESTIONS, record, write_annotations
-from tests.helpers.runs import open_run
+from tests.helpers.runs import open_run, score_by_rouge
 from tests.scoring.test_repeats import Given
 
 # Four questions of two source videos in three wordings: only the first and the last change with the words.
@@ -125,9 +123,7 @@ def worded(
             else:
                 one.add(Answer(id=name, text=text, answer=text))
     run = RunRecord.read(folder)
-    (found,) = score_records([run], ScoringOptions(metrics=("ROUGE-L",)), dataset, baselines=False)
-    assert isinstance(found, ScoredRun)
-    found.save()
+    score_by_rouge([run], dataset)
     return run
 
 

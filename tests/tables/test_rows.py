@@ -88,18 +88,19 @@ def test_baselines_on_other_references_stand_apart() -> None:
     assert [len(row.marks) for row in baselines] == [0, 1]
 
 
-def baseline(**scores: float) -> dict[str, BaselineEntry]:
-    named = {name.replace("_", "-"): value for name, value in scores.items()}
-    return {"blind": BaselineEntry(title="Baseline: blind", scores=named)}
+def blind(scores: dict[str, float]) -> dict[str, BaselineEntry]:
+    return {"blind": BaselineEntry(title="Baseline: blind", scores=scores)}
 
 
 def test_a_baseline_has_the_scores_of_all_runs_on_its_items_each_with_its_own_fault() -> None:
     other = ScoreEntry(value=50.0, signature=signature("S-VQA", model="other"))
     cider = ScoreEntry(value=20.0, signature=signature("CIDEr"))
     cards = [
-        ours("One", scores={"S-VQA": other}, baselines=baseline(S_VQA=5.0)),
-        ours("Two", scores={"CIDEr": cider}, baselines=baseline(CIDEr=12.0)),
-        ours("Three", scores={"CIDEr": cider, "S-VQA": cider}, baselines=baseline(CIDEr=12.5, S_VQA=6.0)),
+        ours("One", scores={"S-VQA": other}, baselines=blind({"S-VQA": 5.0})),
+        ours("Two", scores={"CIDEr": cider}, baselines=blind({"CIDEr": 12.0})),
+        ours(
+            "Three", scores={"CIDEr": cider, "S-VQA": cider}, baselines=blind({"CIDEr": 12.5, "S-VQA": 6.0})
+        ),
     ]
     for given in (cards[:2], cards, cards[1::-1]):
         row = rows(*given)[-1]
