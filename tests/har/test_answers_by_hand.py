@@ -118,7 +118,7 @@ def test_what_is_written_gives_the_same_scores(tmp_path: Path, dataset: ActionDa
     run = asked(tmp_path / "r", dataset, transforms=("mirror",), checkpoint="org/m")
     found = scored(run, dataset)
     found.save()
-    assert run.scorecard == found.scorecard
+    assert run.scorecard is found.scorecard
     assert found.scorecard.warnings[0] == "persons were shown on changed frames: mirror"
     read = read_asked(RunRecord.read(run.path), dataset.name)
     assert read.detections.scores.tolist() == found.detections.scores.tolist()
