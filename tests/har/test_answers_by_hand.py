@@ -120,6 +120,8 @@ def test_what_is_written_gives_the_same_scores(tmp_path: Path, dataset: ActionDa
     found.save()
     assert run.scorecard is found.scorecard
     assert found.scorecard.warnings[0] == "persons were shown on changed frames: mirror"
+    signature = found.scorecard.scores["mAP"].signature
+    assert signature is not None and signature.values["transforms"] == "mirror"
     read = read_asked(RunRecord.read(run.path), dataset.name)
     assert read.detections.scores.tolist() == found.detections.scores.tolist()
     assert read.detections.sha256 == found.detections.sha256
