@@ -142,6 +142,8 @@ def test_the_report_counts_other_answers_and_compares_each_question(tmp_path: Pa
     assert first.answers == (right, right, "x")
     scores = np.array([one.scores["ROUGE-L"] for one in report.questions])
     assert scores == pytest.approx(np.array([[100, 100, 0], [0, 0, 0], [100, 0, 100], [100, 100, 100]]))
+    within = report.wordings.metrics["ROUGE-L"].within
+    assert within == pytest.approx(np.sqrt(scores.var(axis=1, ddof=1).sum()) / len(scores))
     effect = report.effects["ROUGE-L"]
     assert effect.difference == pytest.approx(scores[:, 1:].mean() - scores[:, 0].mean())
     # Both source videos lose a quarter: of the exchanges, all but those of one of them are as far apart.
