@@ -5,7 +5,7 @@ import pytest
 from microg_bench.adapters.registry import registered
 from microg_bench.scorecard import BaselineEntry, Counts, ModelEntry, Scorecard, ScoreEntry
 from microg_bench.tables.published import read_facts, read_published
-from microg_bench.tables.rows import OwnRow, text_rows
+from microg_bench.tables.rows import OwnRow, access_of, text_rows
 from tests.helpers.cards import signature, with_settings
 from tests.helpers.tables import ours
 
@@ -63,6 +63,14 @@ def test_the_published_checkpoints_are_those_of_the_adapters() -> None:
 )
 def test_the_engine_tells_open_from_closed(engine: str, access: str) -> None:
     assert rows(with_settings(ours("New"), engine=engine))[0].access == access
+
+
+@pytest.mark.parametrize(("title", "access"), [("GPT-4o", "closed"), ("Qwen2.5-VL", "open")])
+def test_a_published_model_is_open_or_closed_as_published(title: str, access: str) -> None:
+    card = with_settings(ours(title), engine="server", model="server:some", thinking="low")
+    (row, *_) = rows(card)
+    assert (row.access, row.thinking) == (access, "low")
+    assert access_of(card, "") == "open", "in a table that does not tell"
 
 
 def test_what_a_server_calls_by_some_name_is_neither() -> None:
