@@ -72,7 +72,6 @@ NEAR = {
     "microg_bench/tables/har_rows.py": ["tests/tables/test_asked_rows.py", "tests/tables/test_har_rows.py"],
     "microg_bench/tables/repeats.py": ["tests/tables/test_repeats.py"],
     "microg_bench/tables/on_board.py": ["tests/tables/test_on_board.py"],
-    "microg_bench/costs.py": ["tests/test_costs.py"],
     "microg_bench/runs/cost.py": ["tests/runs/test_cost.py"],
     "microg_bench/runs/agreement.py": ["tests/runs/test_agreement.py"],
     "microg_bench/engines/vendors.py": ["tests/engines/test_vendors.py"],
