@@ -14,9 +14,10 @@ from microg_bench.records import Answer, Failure
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Counts, FailedStage, Scorecard, ServedModel
 from microg_bench.scoring.predictions import read_predictions
-from microg_bench.scoring.score import ScoredRun, score_predictions, score_records
+from microg_bench.scoring.score import ScoredRun, as_layout, score_predictions, score_records
 from microg_bench.slices import SMALLEST
-from tests.helpers.datasets import record, write_annotations
+from microg_bench.tasks import TASKS, items_of
+from tests.helpers.datasets import QUESTIONS, record, write_annotations
 from tests.helpers.runs import begun_run, content, open_run
 
 OPTIONS = ScoringOptions(metrics=("ROUGE-L", "CIDEr"))
@@ -143,6 +144,9 @@ def test_a_signature_holds_how_much_the_model_thought(dataset: Dataset, tmp_path
     card = scored(RunRecord.read(tmp_path / "run"), dataset).scorecard
     signed = [entry.signature for entry in card.scores.values() if entry.signature]
     assert {one.values["thinking"] for one in signed} == {"low"}
+    begun_run(tmp_path / "none", fingerprint=dataset.fingerprint, thinking="low")
+    card = scored(RunRecord.read(tmp_path / "none"), dataset).scorecard
+    assert {entry.unavailable for entry in card.scores.values()} == {"no item was answered"}
 
 
 def test_the_most_frames_of_an_answer_are_told(dataset: Dataset, tmp_path: Path) -> None:
@@ -247,6 +251,15 @@ def test_nothing_is_written_before_it_is_saved(run: Path, dataset: Dataset) -> N
     assert fresh.item_scores() == record.item_scores()
     predictions = read_predictions(run / "predictions.json", "vqa", record.items(dataset))
     assert predictions.answers == {name: one.answer for name, one in record.answers.items()}
+
+
+def test_answers_are_laid_out_as_published(dataset: Dataset) -> None:
+    captions, questions = (items_of(TASKS[task], dataset.clips) for task in ("caption", "vqa"))
+    assert as_layout("caption", captions, {"b_001": "x", "a_002": "y"}) == {"a_002": "y", "b_001": "x"}
+    assert as_layout("vqa", questions, {"a_001#2": "x", "b_001#1": "y"}) == [
+        {"video_id": "a_001", "qa_pairs": [{"Q": QUESTIONS[1], "A": "x"}]},
+        {"video_id": "b_001", "qa_pairs": [{"Q": QUESTIONS[0], "A": "y"}]},
+    ]
 
 
 def test_the_same_run_scores_to_the_same_bytes(run: Path, dataset: Dataset) -> None:
