@@ -214,9 +214,11 @@ def test_no_more_scores_are_read_than_fit(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_rows_of_foreign_actions_are_left_out_and_told(tmp_path: Path) -> None:
-    rows = [f"a,1,{BOX},12", f"a,1,{OTHER},999", f"a,2,{BOX},14", f"a,3,{BOX},998"]
+    lowest = LABELS.ids[0]
+    rows = [*(f"a,1,{BOX},12", f"a,1,{OTHER},999", f"a,2,{BOX},14", f"a,3,{BOX},998"), f"a,4,{BOX},{lowest}"]
     found = read_ground_truth(written(tmp_path, *rows), LABELS)
-    assert (found.actions.tolist(), found.frames.tolist(), found.rows.tolist()) == ([12, 14], [1, 2], [1, 3])
+    assert found.actions.tolist() == [12, 14, lowest]
+    assert (found.frames.tolist(), found.rows.tolist()) == ([1, 2, 4], [1, 3, 5])
     (note,) = found.notes
     assert note.startswith("2 rows of the ground truth")
     assert "ids 998, 999; first at row 2" in note
