@@ -66,7 +66,7 @@ NEAR = {
     "microg_bench/scoring/slices.py": ["tests/scoring/test_slices.py"],
     "microg_bench/slices.py": ["tests/test_slices.py"],
     "microg_bench/har/answers.py": ["tests/har/test_answers_by_hand.py"],
-    "microg_bench/persons/boxes.py": ["tests/persons/test_boxes.py"],
+    "microg_bench/persons/boxes.py": ["tests/persons/test_boxes.py", "tests/har/test_scoring.py"],
     "microg_bench/persons/keyframes.py": ["tests/persons/test_keyframes.py"],
     "microg_bench/tables/rows.py": ["tests/tables/test_rows.py"],
     "microg_bench/tables/har_rows.py": ["tests/tables/test_asked_rows.py", "tests/tables/test_har_rows.py"],

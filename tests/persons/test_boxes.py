@@ -123,6 +123,8 @@ def test_a_box_claims_what_it_overlaps_most_and_the_first_to_claim_it_is_right()
     assert positives(detected([[1.0], [2.0], [3.0]], *three), truth) == [[True], [True], [False]]
     later = detected([[1.0], [2.0], [3.0]], *three, turns=[[0], [2], [1]])
     assert positives(later, truth) == [[True], [False], [True]]
+    below = true([0, 0], ("a", 1, LESS), ("a", 1, UPPER_HALF))
+    assert positives(detected([[1.0]], ("a", 1, WHOLE)), below) == [[True]], "0.5 of one, 0.49 of the other"
     alike = true([0, 0], ("a", 1, WHOLE), ("a", 1, WHOLE))
     assert positives(detected([[1.0], [2.0], [3.0]], *three[1:], three[1]), alike) == [
         [True],
