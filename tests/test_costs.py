@@ -27,6 +27,39 @@ FAST: dict[str, Any] = {"metrics": "ROUGE-L", "progress": None, "frames": 2, "ma
 CLIPS = 4
 
 
+# What follows from times.
+
+
+def timed(name: str, seconds: float, first: float | None, tokens: int | None, opens: bool = True) -> Timed:
+    return Timed(Response(id=name, text="x", output_tokens=tokens), seconds, first, opens)
+
+
+def test_times_come_to_what_is_told_of_them() -> None:
+    timings = Timings(
+        {
+            "a": [timed("a#1", 2.0, 1.0, 11), timed("a#2", 1.0, 0.5, 1, opens=False)],
+            "b": [timed("b#1", 5.0, 3.0, 11)],
+            "c": [timed("c#1", 9.0, None, None), timed("c#2", 1.0, 0.5, 2, opens=False)],
+        }
+    )
+    first = timings.first_token()
+    assert first is not None
+    assert (first.median, first.p95, first.requests) == (2.0, pytest.approx(2.9), 2)
+    assert timings.tokens_per_second() == pytest.approx(21 / 3.5, rel=1e-3)
+    assert timings.seconds_per_clip() == pytest.approx(18 / 3, rel=1e-3)
+
+
+def test_a_clip_of_which_a_request_failed_has_no_time() -> None:
+    answered = {"a": [timed("a#1", 2.0, 1.0, 11)], "b": [timed("b#1", 5.0, 3.0, 11)]}
+    timings = Timings(answered, [Failure(id="b#2", stage="engine", reason="no")])
+    assert timings.seconds_per_clip() == 2.0
+    assert Timings().seconds_per_clip() is None and Timings().first_token() is None
+    assert Timings().tokens_per_second() is None
+
+
+# What is measured with a checkpoint.
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("data") / "set", [f"a_{k:03d}" for k in range(CLIPS)])
@@ -190,35 +223,6 @@ def test_one_clip_is_too_few(data: Path, tiny_qwen: Path, tmp_path: Path) -> Non
     mb.evaluate(f"transformers:{tiny_qwen}", str(data), "caption", run=tmp_path / "r", limit=1, **FAST)
     with pytest.raises(DataError, match="to warm up"):
         mb.measure(tmp_path / "r", progress=None)
-
-
-# What follows from times.
-
-
-def timed(name: str, seconds: float, first: float | None, tokens: int | None, opens: bool = True) -> Timed:
-    return Timed(Response(id=name, text="x", output_tokens=tokens), seconds, first, opens)
-
-
-def test_times_come_to_what_is_told_of_them() -> None:
-    timings = Timings(
-        {
-            "a": [timed("a#1", 2.0, 1.0, 11), timed("a#2", 1.0, 0.5, 1, opens=False)],
-            "b": [timed("b#1", 5.0, 3.0, 11)],
-            "c": [timed("c#1", 9.0, None, None)],
-        }
-    )
-    first = timings.first_token()
-    assert first is not None
-    assert (first.median, first.p95, first.requests) == (2.0, pytest.approx(2.9), 2)
-    assert timings.tokens_per_second() == pytest.approx(20 / 3, rel=1e-3)
-    assert timings.seconds_per_clip() == pytest.approx(17 / 3, rel=1e-3)
-
-
-def test_a_clip_of_which_a_request_failed_has_no_time() -> None:
-    answered = {"a": [timed("a#1", 2.0, 1.0, 11)], "b": [timed("b#1", 5.0, 3.0, 11)]}
-    timings = Timings(answered, [Failure(id="b#2", stage="engine", reason="no")])
-    assert timings.seconds_per_clip() == 2.0
-    assert Timings().seconds_per_clip() is None and Timings().first_token() is None
 
 
 # The size of weights.

@@ -1,3 +1,6 @@
+import pytest
+from pydantic import ValidationError
+
 from microg_bench.slices import SIGNIFICANT, SMALLEST, SliceDifference, SliceEntry, differing, slice_notes
 from tests.helpers.cards import make_card
 
@@ -30,6 +33,15 @@ def test_a_scorecard_tells_of_slices_only_where_any_is_compared() -> None:
     card = make_card(slices=SLICES)
     assert card.compares_slices and next(iter(slice_notes(SLICES))) in card.notes()
     assert not make_card().compares_slices
+
+
+@pytest.mark.parametrize("field", ["p", "corrected"])
+@pytest.mark.parametrize("value", [-0.01, 1.01])
+def test_a_probability_is_0_to_1(field: str, value: float) -> None:
+    known = {"value": 1.0, "p": 1.0, "corrected": 0.0}
+    assert SliceDifference.model_validate(known).p == 1
+    with pytest.raises(ValidationError, match=field):
+        SliceDifference.model_validate(known | {field: value})
 
 
 def test_files_without_the_details_of_slices_are_read() -> None:

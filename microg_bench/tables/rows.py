@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from microg_bench.adapters.base import Baseline
@@ -72,11 +72,17 @@ def text_rows(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) -
                 metric: ScoreEntry(value=value, signature=row.scores.get(metric, unsigned).signature)
                 for metric, value in entry.scores.items()
             }
-            if key in below:
-                scores |= below[key].scores
-            below[key] = OwnRow(entry.title, labels, "baseline", scores, marks=row.marks, faults=row.faults)
+            found = OwnRow(entry.title, labels, "baseline", scores, marks=row.marks, faults=row.faults)
+            below[key] = _joined(below[key], found) if key in below else found
     ran = {(card.model.name, row.marks) for card, row in zip(own, rows, strict=True) if card.model}
     return [*rows, *(row for key, row in below.items() if key not in ran)]
+
+
+def _joined(first: OwnRow, second: OwnRow) -> OwnRow:
+    """The scores of both rows, each with its own fault; under a metric of both those of the first."""
+    own = {name: fault for name, fault in first.faults.items() if name in first.scores}
+    added = {name: fault for name, fault in second.faults.items() if name not in first.scores}
+    return replace(first, scores={**second.scores, **first.scores}, faults={**added, **own})
 
 
 def card_row(table: PublishedTable, facts: Facts, card: Scorecard) -> OwnRow:

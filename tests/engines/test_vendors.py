@@ -8,7 +8,15 @@ import pytest
 
 from microg_bench.adapters.registry import registered
 from microg_bench.engines import vendors
-from microg_bench.engines.vendors import VendorModel, announced_end, is_snapshot, undated
+from microg_bench.engines.vendors import (
+    SERVER_KEY,
+    VendorModel,
+    announced_end,
+    check_address,
+    is_snapshot,
+    undated,
+)
+from microg_bench.errors import UsageError
 
 TODAY = date(2026, 11, 27)
 
@@ -107,3 +115,43 @@ def test_every_entry_of_the_file_has_its_date_and_its_source() -> None:
             assert entry.as_of <= TODAY
             assert entry.snapshots or entry.ends, name
             assert all(undated(snapshot) == name for snapshot in entry.snapshots)
+
+
+KEYS = (SERVER_KEY, "OPENAI_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY")
+ELSEWHERE, VENDORS = "https://example.org/v1", "https://api.openai.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("engine", "keys", "urls", "refused"),
+    [
+        ("server", ("OPENAI_API_KEY",), (ELSEWHERE,), "OPENAI_API_KEY"),
+        ("server", ("OPENAI_API_KEY",), (VENDORS, f" {ELSEWHERE} "), "OPENAI_API_KEY"),
+        ("server", ("OPENAI_API_KEY",), ("http://127.0.0.1:9/v1",), "OPENAI_API_KEY"),
+        ("server", (SERVER_KEY, "OPENAI_API_KEY"), (ELSEWHERE,), None),
+        ("server", ("OPENAI_API_KEY",), (VENDORS,), None),
+        ("server", ("OPENAI_API_KEY",), ("http://example.org/v1",), None),  # no key is sent unencrypted
+        ("server", ("OPENAI_API_KEY",), ("https://[",), None),  # no address
+        ("server", ("GEMINI_API_KEY",), (ELSEWHERE,), None),
+        ("server", (), (ELSEWHERE,), None),
+        ("openai", (SERVER_KEY, "OPENAI_API_KEY"), (ELSEWHERE,), "OPENAI_API_KEY"),
+        ("gemini", ("GEMINI_API_KEY",), (ELSEWHERE,), "GEMINI_API_KEY"),
+        ("gemini", ("GOOGLE_API_KEY", "GEMINI_API_KEY"), (ELSEWHERE,), "GOOGLE_API_KEY"),
+        ("anthropic", ("ANTHROPIC_API_KEY",), ("https://api.anthropic.com",), None),
+        ("vllm", KEYS, (ELSEWHERE,), None),
+    ],
+)
+def test_no_key_of_a_vendor_is_sent_where_a_file_says(
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    keys: tuple[str, ...],
+    urls: tuple[str, ...],
+    refused: str | None,
+) -> None:
+    for name in KEYS:
+        monkeypatch.setenv(name, "sk-0123456789" if name in keys else " ")
+    if refused is None:
+        check_address(urls, engine)
+        return
+    with pytest.raises(UsageError, match=f"the key in {refused} would be sent") as caught:
+        check_address(urls, engine)
+    assert (SERVER_KEY in str(caught.value)) == (engine == "server")

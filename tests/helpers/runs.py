@@ -15,13 +15,14 @@ from typing import Any
 from microg_bench.adapters.base import Adapter, generation_of
 from microg_bench.dataset.load import Dataset, fingerprint
 from microg_bench.engines.base import Answered, Engine, FunctionEngine, Job
-from microg_bench.options import Options
+from microg_bench.options import Options, ScoringOptions
 from microg_bench.progress import Progress
 from microg_bench.prompts import find_template
 from microg_bench.records import Clip, Failure, Generation, TaskName
 from microg_bench.runs.configure import Configuration
 from microg_bench.runs.execute import Execution, Source, Variant, nothing_shown, open_work
 from microg_bench.runs.record import RunRecord
+from microg_bench.scoring.score import ScoredRun, score_records
 from microg_bench.settings import PromptId, Settings
 from microg_bench.video.sampling import FrameSpec
 
@@ -97,6 +98,13 @@ def begun_run(path: Path, **changed: Any) -> Path:
     with open_run(path, **changed) as record:
         record.add(Failure(id="a", stage="engine", reason="busy"))
     return path
+
+
+def score_by_rouge(records: Sequence[RunRecord], data: Dataset) -> None:
+    """Score runs by ROUGE-L, without baselines, and write what that gives into their folders."""
+    for found in score_records(records, ScoringOptions(metrics=("ROUGE-L",)), data, baselines=False):
+        assert isinstance(found, ScoredRun)
+        found.save()
 
 
 def make_configuration(

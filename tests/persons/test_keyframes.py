@@ -1,6 +1,7 @@
 """Key frames of datasets and of tables of boxes, and what is refused before a model is loaded."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from microg_bench.dataset.labels import read_label_map
 from microg_bench.dataset.load import SAMPLE_FOLDER
+from microg_bench.dataset.shards import divide
 from microg_bench.errors import DataError, UsageError
 from microg_bench.persons.boxes import read_ground_truth
 from microg_bench.persons.convert import Sizes, to_ava
@@ -106,6 +108,56 @@ def test_key_frames_of_a_clip_follow_one_another(tmp_path: Path) -> None:
     assert [item.key for item in found.items] == [(CLIP, 3), (CLIP, 1), ("astronaut-roll_000", 1)]
 
 
+def test_shards_have_whole_clips_and_part_all_of_them() -> None:
+    found = load_key_frames("sample", LABELS, split="all")
+    counts = Counter(item.video_id for item in found.items)
+    parts = [found.shard(f"{number}/3") for number in (1, 2, 3)]
+    clips = [list(dict.fromkeys(item.video_id for item in part)) for part in parts]
+    assert clips == [list(part) for part in divide(list(counts), list(counts.values()), 3)]
+    assert sorted(item.id for part in parts for item in part) == sorted(item.id for item in found.items)
+    assert found.shard(None) == found.items
+
+
+def test_the_notes_count_what_was_left_out(tmp_path: Path) -> None:
+    rows = [
+        f"{CLIP},3,0.3,0.2,0.3,0.4,2,1",
+        f"{CLIP},3,0.1,0.4,0.3,0.4,2,1",
+        f"{CLIP},3,0.1,0.2,0.3,0.4,2,1",
+        f"{CLIP},3,0.1,0.2,0.3,0.4,,2",
+        f"{CLIP},90,0.1,0.2,0.3,0.4,,1",
+    ]
+    found = load_key_frames("sample", LABELS, boxes=table(tmp_path, *rows))
+    assert found.notes == (
+        "2 rows of boxes without an area, left out",
+        "1 action not in the label map, left out; the boxes are kept",
+        "1 box given of several persons, who are looked at as one",
+    )
+    assert [(item.frame, item.actions) for item in found.items] == [(3, ((),)), (90, ((),))]
+    with pytest.raises(DataError, match=r"boxes\.csv: no box has an action"):
+        found.known_truth()
+    known = load_key_frames("sample", LABELS, boxes=table(tmp_path, f"{CLIP},3,0,0,1,1,14"))
+    assert known.notes == ()
+    assert known.known_truth() is known.truth
+
+
+def test_the_frames_of_a_damaged_video_are_not_counted(tmp_path: Path) -> None:
+    (tmp_path / f"{CLIP}.mp4").write_bytes(b"no video")
+    found = load_key_frames(tmp_path, LABELS, boxes=table(tmp_path, f"{CLIP},3,0,0,1,1,14"))
+    assert [item.frame for item in found.items] == [3]
+
+
+def test_a_split_without_clips_is_refused(tmp_path: Path) -> None:
+    for path in SAMPLE_FOLDER.rglob("*"):
+        if path.suffix == ".csv":
+            head, *lines = path.read_text().splitlines(keepends=True)
+            (tmp_path / path.name).write_text(head + "".join(line for line in lines if CLIP in line))
+        elif path.suffix == ".mp4":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert len(load_key_frames(tmp_path, LABELS, split="all")) == 1
+    with pytest.raises(DataError, match="the split val is empty"):
+        load_key_frames(tmp_path, LABELS, split="val")
+
+
 def test_what_cannot_be_shown_is_left_out_and_said(tmp_path: Path) -> None:
     rows = [f"{CLIP},3,0.3,0.2,0.3,0.4,14", f"{CLIP},3,0.1,0.2,0.3,0.4,2", f"{CLIP},3,0.1,0.2,0.3,0.4,14"]
     found = load_key_frames("sample", LABELS, boxes=table(tmp_path, *rows))
@@ -118,6 +170,7 @@ def test_what_cannot_be_shown_is_left_out_and_said(tmp_path: Path) -> None:
     ("row", "said"),
     [
         (f"{CLIP},3,0.5,0.5,0.4,0.6,14", "corners of the box are swapped"),
+        (f"{CLIP},3,0.5,0.7,0.6,0.6,14", "corners of the box are swapped"),
         (f"{CLIP},91,0,0,1,1,14", "no frame 91"),
         (f"{CLIP},0,0,0,1,1,14", "number 1"),
         (f"{CLIP},3,0,0,1.2,1,14", "row 1"),

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from microg_bench.errors import RunError
-from microg_bench.runs.cost import COST_FILE, QUANTITIES, add_measurement, read_cost, throughput
+from microg_bench.runs.cost import (
+    COST_FILE,
+    QUANTITIES,
+    Delay,
+    PeakMemory,
+    add_measurement,
+    read_cost,
+    throughput,
+)
 from microg_bench.runs.public import public
 from microg_bench.runs.record import RunRecord
 from tests.helpers.measured import CPU, GIB, GPU, make_measurement
@@ -27,6 +35,21 @@ def test_what_is_written_is_read(run: RunRecord) -> None:
     assert report is not None
     assert report.measurements == (first,)
     assert read_cost(public(run)) == report
+
+
+def test_the_least_values_are_read(run: RunRecord) -> None:
+    least = make_measurement(
+        clips=1,
+        requests=1,
+        first_token=Delay(median=0, p95=0, requests=1),
+        tokens_per_second=0,
+        seconds_per_clip=0,
+        weights=0,
+        memory=PeakMemory(process=0, allocated=0, reserved=0),
+    )
+    report = add_measurement(run, least)
+    assert read_cost(run) == report
+    assert len(report.settings) == 16
 
 
 def test_other_hardware_stands_beside_and_the_same_is_replaced(run: RunRecord) -> None:
@@ -77,6 +100,7 @@ def test_quantities_have_their_units() -> None:
     assert make_measurement(CPU).peak == 3 * GIB
     bare = make_measurement(first_token=None, tokens_per_second=None, weights=None)
     assert [quantity.of(bare) for quantity in QUANTITIES] == [None, None, None, 6.0, 3.0, None]
+    assert [quantity.name for quantity in QUANTITIES if not quantity.lower] == ["tokens/s"]
     assert {quantity.field for quantity in QUANTITIES} <= type(one).model_fields.keys()
 
 
@@ -101,8 +125,12 @@ def test_a_damaged_start_is_told_with_its_file(run: RunRecord, start: dict[str, 
 
 def test_throughput_is_by_hardware_of_what_engines_here_wrote(tmp_path: Path) -> None:
     usage = {"output_tokens": 300, "seconds": {"generating": 10.0}}
-    idle = {"output_tokens": 0, "seconds": {"generating": 0.0}}
-    told = [(CPU, usage), (CPU, {**usage, "output_tokens": 100}), (GPU, usage), (GPU, idle), (None, usage)]
+    short = {"output_tokens": 15, "seconds": {"generating": 0.5}}
+    cached = {"output_tokens": 50, "seconds": {"generating": 0.0}}
+    told = [
+        *((CPU, usage), (CPU, {**usage, "output_tokens": 100}), (CPU, cached)),
+        *((GPU, usage), (GPU, short), (GPU, {**cached, "output_tokens": 0}), (None, usage)),
+    ]
     with open_run(tmp_path / "run") as record:
         record.starts = [
             {"usage": used, **({"hardware": one.model_dump(mode="json")} if one else {})}

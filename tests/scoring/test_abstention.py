@@ -73,6 +73,21 @@ def test_the_area_does_not_depend_on_the_order_of_the_items() -> None:
         assert share.interval == pytest.approx(again.interval)
 
 
+@pytest.mark.parametrize("sources", [2, 5])
+def test_area_and_error_are_those_of_the_answers_and_of_their_resamples(sources: int) -> None:
+    sure, rouge, owners = logprobs(40), 100 * np.exp(logprobs(40, 3)), clusters(40, sources)
+    found = confidence_in(sure, rouge, owners)
+    order = np.argsort(-sure)
+    told = []
+    for drawn in with_sample(resample(sources)):
+        rows = [row for row in order for _ in range(int(drawn[owners.member[row]]))]
+        confidence, right = np.exp(sure[rows]), rouge[rows] >= RIGHT_FROM
+        told.append((risks(confidence, right).mean(), calibration_error(confidence, right)))
+    for share, column in zip((found.area, found.calibration_error), np.transpose(told), strict=True):
+        assert share.value == pytest.approx(column[0])
+        assert share.interval == pytest.approx(np.percentile(column[1:], [2.5, 97.5]))
+
+
 def test_one_source_video_gives_no_interval() -> None:
     found = confidence_in(logprobs(3), np.array([0.0, 60.0, 100.0]), clusters(3, 1))
     assert (found.area.interval, found.calibration_error.interval, found.right.interval) == (None, None, None)

@@ -134,3 +134,17 @@ def test_baselines_are_not_scored_where_that_takes_long(
     monkeypatch.setattr(baselines, "MOST_TEXTS", weighed - 1)
     assert entries(dataset, measured) == {}
     assert f"{len(measured.items)} items" in caplog.text
+
+
+@pytest.mark.parametrize("task", ["caption", "vqa"])
+def test_texts_are_weighed_for_each_source_video_and_for_so_many_items(
+    dataset: Dataset, measured: Evaluation, monkeypatch: pytest.MonkeyPatch, task: TaskName
+) -> None:
+    items = items_of(TASKS[task], dataset.clips)
+    own = evaluate(task, items, {item.request.id: "A man." for item in items})
+    monkeypatch.setattr(baselines, "COMPARED", len(items) // 2)
+    weighed = len(items) * (len({clip.source for clip in dataset.clips}) + 2)
+    monkeypatch.setattr(baselines, "MOST_TEXTS", weighed)
+    assert set(entries(dataset, own)) == {"constant", "blind"}
+    monkeypatch.setattr(baselines, "MOST_TEXTS", weighed - 1)
+    assert entries(dataset, own) == {}

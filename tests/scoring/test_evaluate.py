@@ -11,6 +11,7 @@ from microg_bench.options import ScoringOptions
 from microg_bench.records import Request, TaskName
 from microg_bench.scorecard import Abstention
 from microg_bench.scoring.evaluate import AnswerSet, Evaluation, evaluate_sets, slice_rows, task_metrics
+from microg_bench.scoring.intervals import Clusters, interval, resample, with_sample
 from microg_bench.tasks import TASKS, Item, items_of
 
 METRIC_NAMES = ("CIDEr", "BLEU-4", "ROUGE-L")
@@ -48,6 +49,16 @@ def test_an_interval_holds_its_score(measured: Evaluation) -> None:
         assert entry.interval[0] < entry.value < entry.interval[1]
 
 
+def test_an_interval_is_made_as_is_told_of_it(measured: Evaluation) -> None:
+    told = measured.interval_entry()
+    assert told is not None
+    owners = Clusters.of([item.request.source for item in measured.items])
+    weights = with_sample(resample(told.cluster_count, told.resamples, told.seed))
+    for name, entry in measured.entries().items():
+        statistics = measured.scores[name].statistics
+        assert entry.interval == interval(METRICS[name], statistics, owners, weights)
+
+
 def test_intervals_over_sources_and_over_clips_differ(items: tuple[Item, ...], measured: Evaluation) -> None:
     by_clip = evaluate("vqa", items, measured.answers, ScoringOptions(metrics=METRIC_NAMES, clusters="clip"))
     assert measured.interval_entry() is not None
@@ -75,6 +86,13 @@ def test_a_slice_scores_as_its_texts_alone_would(items: tuple[Item, ...], measur
     found = measured.slices()["answerable"]["unanswerable"]
     assert found.items == len(unanswerable)
     assert found.scores["BLEU-4"] == pytest.approx(alone.value)  # type: ignore[union-attr]
+
+
+def test_the_scores_of_slices_are_those_that_slices_have(measured: Evaluation) -> None:
+    assert measured.slice_scores() == {
+        kind: {label: one.scores for label, one in labels.items()}
+        for kind, labels in measured.slices().items()
+    }
 
 
 def test_only_answered_items_are_scored(items: tuple[Item, ...]) -> None:
@@ -200,6 +218,7 @@ def test_abstention_counts_both_kinds() -> None:
     assert (found.rate_on_unanswerable, found.rate_on_answerable) == (0.5, 0.5)
     only = abstention(items[2:], {"2": "x", "3": "y"})
     assert only is not None
+    assert (only.unanswerable, only.answerable) == (0, 2)
     assert (only.rate_on_unanswerable, only.rate_on_answerable) == (None, 0.0)
     assert abstention([item(0, None, "Not mentioned.")], {"0": "Not mentioned."}) is None
 

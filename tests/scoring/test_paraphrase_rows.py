@@ -81,6 +81,17 @@ def test_what_is_no_paraphrase_is_told_with_its_line(
     assert "\n" not in str(caught.value)
 
 
+def test_the_longest_paraphrase_is_read(tmp_path: Path, dataset: Dataset) -> None:
+    row = ("a_000", 1, "w" * LONGEST)
+    assert read_paraphrases(as_lines(tmp_path / "p.jsonl", row), dataset) == {"a_000#1": (row[2],)}
+
+
+def test_a_file_without_a_paraphrase_is_refused(tmp_path: Path, dataset: Dataset) -> None:
+    (tmp_path / "p.csv").write_text("video_id,question,paraphrase\n")
+    with pytest.raises(DataError, match="holds no paraphrase"):
+        read_paraphrases(tmp_path / "p.csv", dataset)
+
+
 def test_the_only_line_of_a_file_is_named_too(tmp_path: Path, dataset: Dataset) -> None:
     file = as_lines(tmp_path / "p.jsonl", ("a_000", 7, "Who?"))
     with pytest.raises(DataError, match=r"p\.jsonl: line 1: unknown question '7'"):

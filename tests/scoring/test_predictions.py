@@ -86,6 +86,16 @@ def test_missing_and_unknown_predictions_are_named(tmp_path: Path) -> None:
     assert (found.answers, found.missing, found.unknown) == ({"a_002": "x"}, ("a_001",), ("zzz",))
 
 
+def test_predictions_of_no_item_alone_are_read_and_counted(tmp_path: Path) -> None:
+    long = "z" * 500
+    rows = [exported("vqa", name, "x") for name in ("zzz", "zzz", long)]
+    found = read(tmp_path, "vqa", rows)
+    assert (found.answers, found.repeated, len(found.missing)) == ({}, 1, 4)
+    first, cut = found.unknown
+    assert first == "zzz"
+    assert len(cut) <= 120 and cut.startswith("zzz")
+
+
 def test_captions_are_also_read_from_records(tmp_path: Path) -> None:
     captions = {one["video_id"]: one["caption"] for one in RECORDS}
     assert whole(read(tmp_path, "caption", RECORDS), captions)
@@ -185,9 +195,10 @@ def test_samples_of_lmms_eval_are_matched_by_number_and_reference(tmp_path: Path
     samples = [lmms_eval_sample(n, item, texts[item.request.id]) for n, item in enumerate(items)]
     path = write_lmms_eval(tmp_path / "20260806_samples_microg.jsonl", samples[::-1])
     assert whole(read_predictions(path, task, items), texts)
-    write_lmms_eval(path, [*samples[1:], {**samples[0], "doc_id": 99}])
-    found = read_predictions(path, task, items)
-    assert (found.missing, found.unknown) == ((items[0].request.id,), ("doc_id 99",))
+    for number in (99, len(items), -1):
+        write_lmms_eval(path, [*samples[1:], {**samples[0], "doc_id": number}])
+        found = read_predictions(path, task, items)
+        assert (found.missing, found.unknown) == ((items[0].request.id,), (f"doc_id {number}",))
 
 
 def test_documents_of_older_samples_of_lmms_eval_name_their_item(tmp_path: Path) -> None:

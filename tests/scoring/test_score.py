@@ -1,21 +1,23 @@
 """Runs scored in memory: nothing is on disk before `save`, and one that cannot be scored stands alone."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from microg_bench.dataset.load import Dataset, load
+from microg_bench.dataset.load import Dataset, fingerprint, load
 from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.options import ScoringOptions
 from microg_bench.records import Answer, Failure
 from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import Counts, FailedStage, Scorecard, ServedModel
 from microg_bench.scoring.predictions import read_predictions
-from microg_bench.scoring.score import ScoredRun, score_records
+from microg_bench.scoring.score import ScoredRun, as_layout, score_predictions, score_records
 from microg_bench.slices import SMALLEST
-from tests.helpers.datasets import record, write_annotations
+from microg_bench.tasks import TASKS, items_of
+from tests.helpers.datasets import QUESTIONS, record, write_annotations
 from tests.helpers.runs import begun_run, content, open_run
 
 OPTIONS = ScoringOptions(metrics=("ROUGE-L", "CIDEr"))
@@ -136,6 +138,91 @@ def test_a_signature_holds_what_the_input_follows_from(dataset: Dataset, tmp_pat
         assert {entry.values.get("input") for entry in signed} == {told}
 
 
+def test_a_signature_holds_how_much_the_model_thought(dataset: Dataset, tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", fingerprint=dataset.fingerprint, thinking="low") as one:
+        one.add(Answer(id="a_001", text="a man", answer="a man"))
+    card = scored(RunRecord.read(tmp_path / "run"), dataset).scorecard
+    signed = [entry.signature for entry in card.scores.values() if entry.signature]
+    assert {one.values["thinking"] for one in signed} == {"low"}
+    begun_run(tmp_path / "none", fingerprint=dataset.fingerprint, thinking="low")
+    card = scored(RunRecord.read(tmp_path / "none"), dataset).scorecard
+    assert {entry.unavailable for entry in card.scores.values()} == {"no item was answered"}
+
+
+def test_the_most_frames_of_an_answer_are_told(dataset: Dataset, tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", fingerprint=dataset.fingerprint) as one:
+        for name, count in (("a_001", 3), ("a_002", 5), ("b_001", 4)):
+            one.add(Answer(id=name, text="a man", answer="a man", frames=tuple(range(count))))
+    card = scored(RunRecord.read(tmp_path / "run"), dataset).scorecard
+    assert card.model is not None and card.model.frame_count == 5
+    assert card.served == ()
+    with open_run(tmp_path / "none", fingerprint=dataset.fingerprint) as one:
+        one.add(Failure(id="a_001", stage="engine", reason="busy " * 100))
+    card = scored(RunRecord.read(tmp_path / "none"), dataset).scorecard
+    assert card.model is not None and card.model.frame_count is None
+    assert len(card.failures[0].reason) <= 160
+    assert card.status == (
+        "incomplete: 1 request failed and 2 items without a prediction; not admissible to a leaderboard"
+    )
+
+
+def test_reasons_are_told_the_most_frequent_first_and_of_equal_ones_the_first_by_name(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    told = [
+        ("parse", "b"),
+        ("parse", "a"),
+        ("engine", "z"),
+        ("engine", "z"),
+        ("engine", "c"),
+        ("decode", "d"),
+    ]
+    names = [f"{clip.video_id}#{k}" for clip in dataset.clips for k in (1, 2)]
+    with open_run(tmp_path / "run", task="vqa", fingerprint=dataset.fingerprint) as one:
+        for name, (stage, reason) in zip(names, told, strict=True):
+            one.add(Failure.model_validate({"id": name, "stage": stage, "reason": reason}))
+    card = scored(RunRecord.read(tmp_path / "run"), dataset).scorecard
+    found = [(one.stage, one.count, one.reason, one.frequency) for one in card.failures]
+    assert found == [("engine", 3, "z", 2), ("parse", 2, "a", 1), ("decode", 1, "d", 1)]
+
+
+def test_intervals_over_source_videos_have_the_notes_on_these(tmp_path: Path) -> None:
+    noted = load(write_annotations(tmp_path / "refs.json", [record(name) for name in ("clip1", "clip2")]))
+    assert noted.source_notes
+    with open_run(tmp_path / "run", fingerprint=noted.fingerprint) as one:
+        one.add(*(answer(name, "a man") for name in ("clip1", "clip2")))
+    for clusters, notes in (("source", noted.source_notes), ("clip", ())):
+        options = ScoringOptions.of({"metrics": "ROUGE-L", "clusters": clusters})
+        (found,) = score_records([RunRecord.read(tmp_path / "run")], options, noted, baselines=False)
+        assert isinstance(found, ScoredRun)
+        assert (found.scorecard.warnings, found.scorecard.baselines) == (notes, {})
+
+
+def test_a_file_of_predictions_is_scored_with_what_it_lacks(dataset: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    captions = {clip.video_id: clip.caption for clip in dataset.clips}
+    file.write_text(json.dumps(captions))
+    whole = score_predictions("caption", file, dataset, OPTIONS)
+    assert (whole.counts, whole.status, whole.model) == (Counts(answered=3), "complete", None)
+    assert whole.scores["ROUGE-L"].value == pytest.approx(100)
+    assert list(whole.baselines) == ["constant", "blind"]
+    for texts, said in (
+        ({**captions, "x": "y"}, r"0 items without a prediction; 1 prediction of no item \(x\)"),
+        ({"a_001": " ", "a_002": "b"}, r"1 item without a prediction \(b_001\); 0 predictions"),
+    ):
+        file.write_text(json.dumps(texts))
+        with pytest.raises(DataError, match=said):
+            score_predictions("caption", file, dataset, OPTIONS)
+    part = score_predictions("caption", file, dataset, OPTIONS, allow_missing=True)
+    assert part.counts == Counts(answered=2, missing=1, empty=1, flagged=1)
+    assert part.status == "incomplete: 1 item without a prediction; not admissible to a leaderboard"
+    rows = [{"video_id": name, "caption": "a"} for name in ("a_001", "a_001", "a_002", "b_001", "x")]
+    file.write_text(json.dumps(rows))
+    twice = score_predictions("caption", file, dataset, OPTIONS, allow_missing=True)
+    assert twice.counts == Counts(answered=3, repeated=1, unknown=1)
+    assert twice.complete
+
+
 def test_a_change_of_the_served_version_is_told(dataset: Dataset, tmp_path: Path) -> None:
     asked = {"engine": "openai", "checkpoint": "gpt-4o", "fingerprint": dataset.fingerprint}
     with open_run(tmp_path / "run", task="vqa", **asked) as one:
@@ -164,6 +251,15 @@ def test_nothing_is_written_before_it_is_saved(run: Path, dataset: Dataset) -> N
     assert fresh.item_scores() == record.item_scores()
     predictions = read_predictions(run / "predictions.json", "vqa", record.items(dataset))
     assert predictions.answers == {name: one.answer for name, one in record.answers.items()}
+
+
+def test_answers_are_laid_out_as_published(dataset: Dataset) -> None:
+    captions, questions = (items_of(TASKS[task], dataset.clips) for task in ("caption", "vqa"))
+    assert as_layout("caption", captions, {"b_001": "x", "a_002": "y"}) == {"a_002": "y", "b_001": "x"}
+    assert as_layout("vqa", questions, {"a_001#2": "x", "b_001#1": "y"}) == [
+        {"video_id": "a_001", "qa_pairs": [{"Q": QUESTIONS[1], "A": "x"}]},
+        {"video_id": "b_001", "qa_pairs": [{"Q": QUESTIONS[0], "A": "y"}]},
+    ]
 
 
 def test_the_same_run_scores_to_the_same_bytes(run: Path, dataset: Dataset) -> None:
@@ -223,6 +319,17 @@ def test_scores_are_sliced_by_the_action_labels_beside_the_dataset(tmp_path: Pat
     assert cards_of(tmp_path / "bare", bare).slices.keys() == {"source"}
     named = cards_of(tmp_path / "named", bare, actions=str(elsewhere))
     assert (named.slices, named.action_labels) == (card.slices, card.action_labels)
+
+
+@pytest.mark.parametrize(("clips", "kinds"), [(SMALLEST, {"action", "source"}), (SMALLEST - 1, {"source"})])
+def test_labels_are_read_where_there_are_enough_clips_for_a_slice(
+    tmp_path: Path, clips: int, kinds: set[str]
+) -> None:
+    dataset = many(tmp_path / "d", actions="12")
+    part = replace(dataset, clips=dataset.clips[:clips])
+    card = cards_of(tmp_path / "r", replace(part, fingerprint=fingerprint(part.clips)))
+    assert kinds <= card.slices.keys()
+    assert (card.action_labels is not None) == ("action" in kinds)
 
 
 def test_labels_that_cannot_be_read_are_an_error_only_where_they_are_named(

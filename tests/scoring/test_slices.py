@@ -110,6 +110,14 @@ def test_one_source_video_is_compared_with_nothing() -> None:
     assert [(one.intervals, one.differences) for one in found.values()] == [({}, {}), ({}, {})]
 
 
+def test_two_source_videos_are_enough_to_compare() -> None:
+    items = captions(2, SMALLEST)
+    stand, walk = ids(items, 0, SMALLEST // 2), ids(items, SMALLEST // 2, SMALLEST)
+    found = evaluated(items, stand).slices(labelled(items, stand=stand, walk=walk))["action"]["stand"]
+    assert found.differences["ROUGE-L"].value == pytest.approx(-100.0)
+    assert found.differences["ROUGE-L"].p == 2 / 2**2
+
+
 def test_the_interval_is_that_of_the_slice_scored_alone() -> None:
     items = captions()
     stand = ids(items, 0, 5)
@@ -159,10 +167,12 @@ def test_many_sources_give_a_p_value_near_that_of_scipy() -> None:
         assert p == pytest.approx(expected.pvalue, abs=0.02)
     assert flip_test(found) == flip_test(found)
     assert flip_test(np.ones((1, 40)), tries=99) == [0.01]
+    assert flip_test(np.ones((1, 40))) == [0.0001]
 
 
 def test_what_never_differs_has_a_p_value_of_1() -> None:
     assert flip_test(np.zeros((2, 5))) == [1.0, 1.0]
+    assert flip_test(np.zeros((1, 40))) == [1.0]
 
 
 def test_the_test_keeps_its_level_where_slices_are_small_parts_of_sources() -> None:

@@ -1,10 +1,14 @@
 """Tables of cost on board: which rows stand together, Pareto fronts, and how values are shown."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from microg_bench.dataset.load import load
 from microg_bench.runs.cost import COST_FILE
+from microg_bench.runs.record import RunRecord
+from microg_bench.scorecard import NO_BENCHMARK, ScoreEntry
 from microg_bench.tables.on_board import front, on_board_tables, significant, to_json, to_markdown
 from tests.helpers.cards import make_card
 from tests.helpers.measured import CPU, GIB, GPU, make_measurement, measured_run
@@ -20,6 +24,8 @@ from tests.helpers.measured import CPU, GIB, GPU, make_measurement, measured_run
         ([(1, 9), (2, 6), (3, 7)], False, [0, 2]),
         ([(2, 6), (1, 5), (2, 6)], True, [1, 0, 2]),  # equal points are both on it
         ([(2, 2.7e-12), (1, 0.0)], True, [1]),  # scores that are shown alike are equal
+        ([(1, 5.001), (2, 5.004)], True, [0]),
+        ([(1, 5.01), (2, 5.02)], True, [0, 1]),
         ([(1.001, 6), (1.0, 5)], True, [0]),  # and so are times
     ],
 )
@@ -73,6 +79,39 @@ def test_a_table_tells_values_and_why_there_is_none(tmp_path: Path) -> None:
     assert content["hardware"] == "Board GPU"
     assert [row["tokens_per_second"] for row in content["rows"]] == [40.0, None]
     assert content["rows"][0]["memory"]["reserved"] == 5 * GIB
+
+
+def test_a_metric_stands_in_the_table_where_any_row_has_it(tmp_path: Path) -> None:
+    runs = [measured_run(tmp_path / name, make_measurement(), title=name) for name in "ab"]
+    runs[0].scorecard = make_card("a", scores={"CIDEr": ScoreEntry(value=12.345)})
+    runs[1].scorecard = make_card("b", scores={"METEOR": ScoreEntry(unavailable="no Java")})
+    ((one,), _) = on_board_tables(runs)
+    assert one.metrics == ("CIDEr",)
+    scores = {line.split(" | ")[0]: line.split(" | ")[2] for line in to_markdown(one).splitlines()[4:6]}
+    assert scores == {"| a": "12.35", "| b": "n/a"}
+
+
+def test_the_notes_tell_how_and_when_it_was_measured(tmp_path: Path) -> None:
+    told = make_measurement(GPU, clips=1, requests=5)
+    ((one,), _) = on_board_tables([measured_run(tmp_path / "a", told)])
+    assert list(one.rows[0].notes()) == ["engine function (bfloat16), 5 requests about 1 clip, 2026-11-27"]
+    assert NO_BENCHMARK.capitalize() not in to_markdown(one)
+    on_vllm = replace(one.rows[0], run=with_engine(one.rows[0].run, "vllm"))
+    assert "--gpu-memory-utilization" in list(on_vllm.notes())[-1]
+    on_cpu = replace(on_vllm, measurement=make_measurement(CPU))
+    assert len(list(on_cpu.notes())) == 1
+
+
+def with_engine(run: RunRecord, engine: str) -> RunRecord:
+    run.settings = run.settings.model_copy(update={"engine": engine})
+    return run
+
+
+def test_the_sample_set_is_told_to_be_no_benchmark(tmp_path: Path) -> None:
+    run = measured_run(tmp_path / "a", make_measurement())
+    run.scorecard = make_card("a", dataset="sample", fingerprint=load("sample").fingerprint)
+    ((one,), _) = on_board_tables([run])
+    assert f"**{NO_BENCHMARK.capitalize()}.**" in to_markdown(one)
 
 
 def test_the_throughput_of_a_run_is_told_of_the_same_hardware(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from microg_bench.adapters.registry import registered
-from microg_bench.scorecard import ModelEntry, Scorecard
+from microg_bench.scorecard import BaselineEntry, Counts, ModelEntry, Scorecard, ScoreEntry
 from microg_bench.tables.published import read_facts, read_published
-from microg_bench.tables.rows import OwnRow, text_rows
-from tests.helpers.cards import with_settings
+from microg_bench.tables.rows import OwnRow, access_of, text_rows
+from tests.helpers.cards import signature, with_settings
 from tests.helpers.tables import ours
 
 FACTS = read_facts()
@@ -65,6 +65,14 @@ def test_the_engine_tells_open_from_closed(engine: str, access: str) -> None:
     assert rows(with_settings(ours("New"), engine=engine))[0].access == access
 
 
+@pytest.mark.parametrize(("title", "access"), [("GPT-4o", "closed"), ("Qwen2.5-VL", "open")])
+def test_a_published_model_is_open_or_closed_as_published(title: str, access: str) -> None:
+    card = with_settings(ours(title), engine="server", model="server:some", thinking="low")
+    (row, *_) = rows(card)
+    assert (row.access, row.thinking) == (access, "low")
+    assert access_of(card, "") == "open", "in a table that does not tell"
+
+
 def test_what_a_server_calls_by_some_name_is_neither() -> None:
     assert rows(with_settings(ours("New"), engine="server", model="server:new"))[0].access == ""
 
@@ -86,6 +94,61 @@ def test_baselines_on_other_references_stand_apart() -> None:
     found = rows(ours("One"), ours("Two", fingerprint="e" * 64))
     baselines = [row for row in found if row.access == "baseline"]
     assert [len(row.marks) for row in baselines] == [0, 1]
+
+
+def blind(scores: dict[str, float]) -> dict[str, BaselineEntry]:
+    return {"blind": BaselineEntry(title="Baseline: blind", scores=scores)}
+
+
+def test_a_baseline_has_the_scores_of_all_runs_on_its_items_each_with_its_own_fault() -> None:
+    other = ScoreEntry(value=50.0, signature=signature("S-VQA", model="other"))
+    cider = ScoreEntry(value=20.0, signature=signature("CIDEr"))
+    cards = [
+        ours("One", scores={"S-VQA": other}, baselines=blind({"S-VQA": 5.0})),
+        ours("Two", scores={"CIDEr": cider}, baselines=blind({"CIDEr": 12.0})),
+        ours(
+            "Three", scores={"CIDEr": cider, "S-VQA": cider}, baselines=blind({"CIDEr": 12.5, "S-VQA": 6.0})
+        ),
+    ]
+    for given in (cards[:2], cards, cards[1::-1]):
+        row = rows(*given)[-1]
+        assert (row.access, row.values) == ("baseline", {"CIDEr": 12.0, "S-VQA": 5.0})
+        assert row.scores["S-VQA"].signature == other.signature
+        assert row.faults.keys() == {"S-VQA"}
+        assert [row.comparable(name) for name in ("CIDEr", "S-VQA", "BLEU-4")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "lacks"),
+    [
+        ({"model": "all-MiniLM-L6-v2"}, ""),
+        ({"model": "all-MiniLM-L6-v2@c9745ed1"}, ""),
+        ({"model": "other@all-MiniLM-L6-v2"}, "model:all-MiniLM-L6-v2"),
+        ({}, "model:all-MiniLM-L6-v2"),
+    ],
+)
+def test_a_score_by_other_weights_is_not_the_published_one(values: dict[str, str], lacks: str) -> None:
+    one = ScoreEntry(value=50.0, signature=signature("S-VQA", **values))
+    (row,) = rows(ours(scores={"S-VQA": one}, baselines={}))
+    assert row.faults == ({"S-VQA": f"S-VQA is not the published one, which has {lacks}"} if lacks else {})
+    assert row.comparable("S-VQA") == (not lacks)
+
+
+def test_a_score_that_is_lacking_or_claimed_is_not_compared() -> None:
+    claimed = {name: one.model_copy(update={"unverified": True}) for name, one in ours().scores.items()}
+    (row,) = rows(ours(scores=claimed, baselines={}))
+    assert set(row.faults.values()) == {f"claimed and not verified: {', '.join(claimed)}"}
+    (row,) = rows(ours(scores={"S-VQA": ScoreEntry(unavailable="no extra")}, baselines={}))
+    assert (row.faults, row.comparable("S-VQA")) == ({}, False)
+
+
+def test_a_run_of_which_most_requests_failed_is_doubtful() -> None:
+    doubtful = ours(counts=Counts(answered=10, failed=80), status="incomplete: 80 requests failed")
+    found = rows(ours(counts=Counts(answered=90)), doubtful)
+    assert [(row.access, row.doubtful) for row in found] == [
+        ("open", False), ("open", True), ("baseline", False),
+    ]  # fmt: skip
+    assert found[1].counts == doubtful.counts
 
 
 def test_rows_of_another_task_are_left_out() -> None:
