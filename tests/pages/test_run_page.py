@@ -297,7 +297,7 @@ def test_hostile_text_stays_text_and_inside_the_page(
 
 def test_outcomes_are_told_and_can_be_chosen(browser: Browser, hostile_page: Path) -> None:
     with visited(browser, hostile_page) as page:
-        assert "1 requests failed" in page.inner_text(".warning")
+        assert "1 request failed" in page.inner_text(".warning")
         assert choose(page, outcome="failed") == "1 of 12 items"
         assert "failed (engine): reason <script>" in page.inner_text("#list .failure")
         assert choose(page, outcome="empty") == "1 of 12 items"
