@@ -61,6 +61,7 @@ def paraphrase(
     *,
     paraphrases: str | Path | None = None,
     run: str | Path | None = None,
+    pictures: bool = True,
     progress: Show = "rich",
     yes: bool = False,
     **options: Any,
@@ -76,6 +77,7 @@ def paraphrase(
         paraphrases: a file of questions in other words; None takes that in the folder of the dataset.
         run: the folder of the runs, one below it for each wording; None takes one below ``runs/`` that is
             the same for the same options and paraphrases.
+        pictures: whether the page shows the frames that the model was shown, of some clips.
         progress: as in `evaluate`.
         yes: as in `evaluate`.
         options: as in `evaluate`, without `tasks`, `batch` and `shard`.
@@ -94,7 +96,10 @@ def paraphrase(
         report = paraphrases_report(runs, published)
         write_json(root / PARAPHRASES_FILE, report.model_dump(mode="json", by_alias=True))
         write_text(root / TABLE_FILE, paraphrases_table(report))
-        page = write_paraphrases_page(root, report, dict(zip(results, runs, strict=True)), first.dataset)
+        wordings = dict(zip(results, runs, strict=True))
+        page = write_paraphrases_page(
+            root, report, wordings, first.dataset, pictures=pictures, progress=callback
+        )
     return Paraphrased(root, report, results, page)
 
 

@@ -48,13 +48,14 @@ class Repeated:
         return self.table()  # what a notebook shows
 
 
-def repeat(
+def repeat(  # noqa: PLR0913 - the arguments of `evaluate`, and how often
     model: str,
     data: str | Path | Dataset | None = None,
     tasks: str | Sequence[str] = ("caption", "vqa"),
     *,
     repeats: int = 5,
     run: str | Path | None = None,
+    pictures: bool = True,
     progress: Show = "rich",
     yes: bool = False,
     **options: Any,
@@ -70,6 +71,7 @@ def repeat(
         repeats: how many times, 2 to 100; their seeds are 0 and so on.
         run: the folder of the runs, one below it for each repeat; None takes one below ``runs/`` that is the
             same for the same options.
+        pictures: whether the page shows the frames that the model was shown, of some clips.
         progress: as in `evaluate`.
         yes: as in `evaluate`.
         options: as in `evaluate`, without `seed`, `transforms`, `batch` and `shard`.
@@ -88,7 +90,7 @@ def repeat(
         report = repeats_report(list(records.values()))
         write_json(root / REPEATS_FILE, report.model_dump(mode="json", by_alias=True))
         write_text(root / TABLE_FILE, repeats_table(report))
-        page = write_repeats_page(root, report, records, first.dataset)
+        page = write_repeats_page(root, report, records, first.dataset, pictures=pictures, progress=callback)
     return Repeated(root, report, results, page)
 
 

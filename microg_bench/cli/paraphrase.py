@@ -7,7 +7,7 @@ import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
 from microg_bench.cli.options import ASKING, SCORING, with_options
-from microg_bench.cli.run import DryRun, Yes, finish
+from microg_bench.cli.run import DryRun, Pictures, Yes, finish
 from microg_bench.options import OF_PERSONS
 from microg_bench.paraphrases import PARAPHRASES_FILE, REFUSED, TABLE_FILE, preview_paraphrases
 from microg_bench.paraphrases import paraphrase as ask
@@ -41,6 +41,7 @@ def paraphrase(
         Path | None,
         typer.Option(help="Folder of the runs.", show_default="runs/MODEL-DATASET-HASH-paraphrases-HASH"),
     ] = None,
+    pictures: Pictures = True,
     yes: Yes = False,
     as_json: AsJson = False,
     dry_run: DryRun = False,
@@ -58,7 +59,7 @@ def paraphrase(
         output().print(str(preview_paraphrases(model, data, paraphrases=paraphrases, run=run, **options)))
         return
     with interruptible():
-        asked = ask(model, data, paraphrases=paraphrases, run=run, yes=yes, **options)
+        asked = ask(model, data, paraphrases=paraphrases, run=run, pictures=pictures, yes=yes, **options)
     files = [asked.folder / TABLE_FILE, asked.folder / PARAPHRASES_FILE, asked.page]
     files += drawn(lambda: draw_paraphrases(asked.report, asked.folder))
     content = asked.report.model_dump(mode="json", by_alias=True)

@@ -7,7 +7,7 @@ import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
 from microg_bench.cli.options import ASKING, SCORING, with_options
-from microg_bench.cli.run import DryRun, Yes, finish
+from microg_bench.cli.run import DryRun, Pictures, Yes, finish
 from microg_bench.options import OF_PERSONS
 from microg_bench.plots.probes import draw_probes
 from microg_bench.probes import TABLE_FILE, preview_probes
@@ -39,10 +39,7 @@ def probe(
         Path | None,
         typer.Option(help="Folder of the runs.", show_default="runs/MODEL-DATASET-HASH-probes"),
     ] = None,
-    pictures: Annotated[
-        bool,
-        typer.Option("--pictures/--no-pictures", help="Show frames that the model was shown, of some clips."),
-    ] = True,
+    pictures: Pictures = True,
     yes: Yes = False,
     as_json: AsJson = False,
     dry_run: DryRun = False,

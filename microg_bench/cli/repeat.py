@@ -7,7 +7,7 @@ import typer
 
 from microg_bench.cli.console import AsJson, drawn, interruptible, note, output, print_report
 from microg_bench.cli.options import ASKING, SCORING, with_options
-from microg_bench.cli.run import DryRun, Yes, finish
+from microg_bench.cli.run import DryRun, Pictures, Yes, finish
 from microg_bench.options import OF_PERSONS
 from microg_bench.plots.repeats import draw_repeats
 from microg_bench.repeats import LEAST, MOST, REFUSED, REPEATS_FILE, TABLE_FILE, preview_repeats
@@ -35,6 +35,7 @@ def repeat(
         Path | None,
         typer.Option(help="Folder of the runs.", show_default="runs/MODEL-DATASET-HASH-repeats"),
     ] = None,
+    pictures: Pictures = True,
     yes: Yes = False,
     as_json: AsJson = False,
     dry_run: DryRun = False,
@@ -53,7 +54,7 @@ def repeat(
         output().print(str(preview_repeats(model, data, tasks, repeats=repeats, run=run, **options)))
         return
     with interruptible():
-        asked = ask(model, data, tasks, repeats=repeats, run=run, yes=yes, **options)
+        asked = ask(model, data, tasks, repeats=repeats, run=run, pictures=pictures, yes=yes, **options)
     files = [asked.folder / TABLE_FILE, asked.folder / REPEATS_FILE, asked.page]
     files += drawn(lambda: draw_repeats(asked.report, asked.folder))
     content = asked.report.model_dump(mode="json", by_alias=True)

@@ -46,6 +46,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Spend money without a qu
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be asked and what it costs; ask nothing.")
 ]
+Pictures = Annotated[
+    bool,
+    typer.Option("--pictures/--no-pictures", help="Show frames that the model was shown, of some clips."),
+]
 
 
 def _command(verb: str) -> Callable[..., None]:

@@ -84,9 +84,8 @@ def write_comparison_page(
     _check(runs, dataset)
     compared = [_compared(task, list(map(public, own))) for task, own in runs.items()]
     first = compared[0].runs
-    note = why_none(first[0].settings, dataset, pictures)
-    if note is None and len({(run.settings.shown, run.settings.generation.seed) for run in first}) > 1:
-        note = OTHER_FRAMES
+    alike = len({(run.settings.shown, run.settings.generation.seed) for run in first}) == 1
+    note = why_none(first[0].settings, dataset, pictures) if alike else OTHER_FRAMES
     with new_folder(out) as folder:
         strips = {}
         if note is None and dataset:

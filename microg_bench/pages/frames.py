@@ -22,6 +22,8 @@ from microg_bench.video.transforms import parse_transforms, transformed
 WIDTH = 320  # pixels of the longer side
 QUALITY = 5  # quantiser of the encoder, 2 (best) to 31
 AHEAD = 4
+PICTURES = "pictures"  # the folder of pictures beside a page that stands among runs
+FRAMES = "frames"  # the folder of the frames of clips
 
 Write = Callable[[str, bytes], None]
 
@@ -73,13 +75,25 @@ def why_none(settings: Settings, dataset: Dataset | None, wanted: bool = True) -
     return None
 
 
+def evenly(clips: Collection[str], most: int) -> list[str]:
+    """At most `most` of the clips, which lie evenly among all."""
+    return list(clips)[:: max(1, -(-len(clips) // most))]
+
+
+def note_of_some(pictured: int, clips: int) -> str | None:
+    """What a page says where frames are drawn of some clips alone; None where they are of all."""
+    if pictured == clips:
+        return None
+    return f"Frames are drawn of {pictured:,} of {clips:,} clips, which lie evenly among all."
+
+
 def draw(
     dataset: Dataset,
     settings: Settings,
     shown: Mapping[str, Recorded],
     write: Write,
     step: Callable[[], None],
-    into: str = "frames",
+    into: str = FRAMES,
 ) -> dict[str, Strip]:
     """Write the pictures of all clips in `shown`, in order, as `INTO/CLIP/0.jpg` and so on.
 
@@ -140,7 +154,7 @@ def _drawn(future: Future[Frames] | None, folder: str, write: Write) -> Strip:
         frames = future.result()
     except DecodeError as error:
         return Strip(why=str(error))
-    return _strip("frames", folder, frames, frames.indices, write)
+    return _strip(FRAMES, folder, frames, frames.indices, write)
 
 
 def _decoded(

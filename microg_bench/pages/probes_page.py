@@ -6,7 +6,16 @@ from typing import Any
 
 from microg_bench.dataset.load import Dataset
 from microg_bench.pages.folder import PageFolder, new_folder
-from microg_bench.pages.frames import Recorded, Strip, draw, recorded, why_none
+from microg_bench.pages.frames import (
+    PICTURES,
+    Recorded,
+    Strip,
+    draw,
+    evenly,
+    note_of_some,
+    recorded,
+    why_none,
+)
 from microg_bench.pages.run_page import asked_items
 from microg_bench.pages.shell import render
 from microg_bench.progress import Progress
@@ -20,7 +29,7 @@ from microg_bench.tables.probes import ProbedRuns, metrics_of
 from microg_bench.tasks import TASKS
 
 COMPONENTS = ("filters", "table", "frames", "difference", "charts", "list", "viewer", "keys", "browse")
-PAGE_FILE, PICTURES = "index.html", "pictures"
+PAGE_FILE = "index.html"
 MOST_PICTURED = 24  # clips, each under every condition
 
 Strips = Mapping[str, Mapping[str, Strip]]  # by condition and clip
@@ -62,12 +71,8 @@ def write_probes_page(
 def _draw(probed: ProbedRuns, dataset: Dataset, folder: PageFolder, progress: Progress) -> Strips:
     """The pictures of some clips, which lie evenly among all, under each condition that shows frames."""
     found = {label: recorded(own.values()) for label, own in probed.conditions.items()}
-    clips = list(found[PLAIN])
-    step = max(1, -(-len(clips) // MOST_PICTURED))
-    chosen = {
-        label: {name: shown[name] for name in clips[::step] if name in shown}
-        for label, shown in found.items()
-    }
+    clips = evenly(found[PLAIN], MOST_PICTURED)
+    chosen = {label: {name: shown[name] for name in clips if name in shown} for label, shown in found.items()}
     progress.stage("drawing frames", sum(map(len, chosen.values())))
     strips = {}
     for label, shown in chosen.items():
@@ -87,10 +92,7 @@ def probes_page(
     """The page, as UTF-8; `note` says why there are no pictures, `home` is where "back" leads."""
     report = probed.report
     plain = probed.conditions[PLAIN]
-    pictured = len(strips.get(PLAIN, {}))
     data = _data(probed, dataset, strips)
-    if note is None and pictured < len(data["clips"]):
-        note = f"Frames are drawn of {pictured} of {len(data['clips']):,} clips, which lie evenly among all."
     first = next(iter(plain.values()))
     return render(
         "probes",
@@ -109,7 +111,7 @@ def probes_page(
         warning="" if report.fingerprint != SAMPLE_FINGERPRINT else NO_BENCHMARK.capitalize(),
         settings=first.settings,
         level=LEVEL,
-        note=note,
+        note=note or note_of_some(len(strips.get(PLAIN, {})), len(data["clips"])),
         home=home,
     )
 

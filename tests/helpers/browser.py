@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -42,13 +42,16 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def visited(browser: Browser, file: Path, folder: Path | None = None, **context: Any) -> Iterator[Page]:
+def visited(
+    browser: Browser, file: Path, folder: Path | None = None, address: str = "", **context: Any
+) -> Iterator[Page]:
     """Open a page; when the block ends, it has asked for nothing outside its folder and nothing went wrong.
 
     Args:
         browser: that of the fixture of this name.
         file: the page.
         folder: what may be read; the folder of `file` by default.
+        address: what stands after # in the address.
         context: how it is looked at, as `browser.new_context` takes it (`viewport`, `color_scheme`, ...).
     """
     root = (folder or file.parent).resolve()
@@ -64,7 +67,7 @@ def visited(browser: Browser, file: Path, folder: Path | None = None, **context:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     try:
-        page.goto(file.resolve().as_uri())
+        page.goto(file.resolve().as_uri() + (f"#{address}" if address else ""))
         yield page
         assert asked, "the browser told of no request, not even that for the page"
         assert [url for url in asked if not is_inside(url, root)] == []
@@ -79,12 +82,12 @@ LOOKS: tuple[dict[str, Any], ...] = (
 )
 
 
-def accessibility_faults(browser: Browser, file: Path, folder: Path | None = None) -> list[str]:
+def accessibility_faults(browser: Browser, file: Path, address: str = "") -> list[str]:
     """What axe-core calls serious or critical, on a light desktop and on a dark phone: rules and elements."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     faults = []
     for look in LOOKS:
-        with visited(browser, file, folder, **look) as page:
+        with visited(browser, file, address=address, **look) as page:
             violations = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
         faults += [
             f"{look['color_scheme']}: {one['id']}: {[node['html'] for node in one['nodes']]}"
@@ -92,6 +95,32 @@ def accessibility_faults(browser: Browser, file: Path, folder: Path | None = Non
             if one["impact"] in ("serious", "critical")
         ]
     return faults
+
+
+# What can be written into or scrolls, and what is cut since paper does not scroll.
+ON_PAPER = """() => {
+    const shown = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility());
+    const scrolls = (one) => /auto|scroll|hidden|clip/.test(getComputedStyle(one).overflow);
+    const larger = (one) => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1;
+    const page = document.documentElement;
+    const faults = {
+        "control": shown.filter((one) => one.matches("input, select, textarea, video")),
+        "cut": shown.filter((one) => scrolls(one) && larger(one) && one.clientWidth > 1),
+        "wider than the paper": page.scrollWidth > innerWidth ? [page] : [],
+    };
+    const told = (fault) => faults[fault].map((one) => `${fault}: ${one.cloneNode().outerHTML}`);
+    return Object.keys(faults).flatMap(told);
+}"""
+PAPER = {"width": 703, "height": 1032}  # A4 within margins of 12 mm, in CSS pixels
+
+
+def faults_on_paper(browser: Browser, file: Path, address: str = "", upright: bool = True) -> list[str]:
+    """Elements that are printed though they are controls, or that are cut: what is wrong, and the element."""
+    size = PAPER if upright else {"width": PAPER["height"], "height": PAPER["width"]}
+    with visited(browser, file, address=address, viewport=size) as page:
+        page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print")
+        return cast(list[str], page.evaluate(ON_PAPER))
 
 
 def is_inside(url: str, root: Path) -> bool:

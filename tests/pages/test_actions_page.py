@@ -26,7 +26,7 @@ from microg_bench.persons.keyframes import KeyFrames, load_key_frames
 from microg_bench.progress import Progress
 from microg_bench.runs.record import RunRecord
 from tests.har.run_folders import LABELS, MODEL, random_detections, write_run
-from tests.helpers.browser import accessibility_faults, set_filters, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, set_filters, visited
 from tests.helpers.datasets import make_dataset
 from tests.helpers.videos import packet_places
 from tests.pages.conftest import HOSTILE, HOSTILE_ID
@@ -453,3 +453,7 @@ def test_the_page_of_a_run_is_refused_for_runs_about_persons(tmp_path: Path) -> 
 
 def test_axe_finds_no_serious_fault(browser: Browser, written: Path) -> None:
     assert accessibility_faults(browser, written) == []
+
+
+def test_on_paper_nothing_is_cut_and_no_control_stands(browser: Browser, written: Path) -> None:
+    assert faults_on_paper(browser, written) == []

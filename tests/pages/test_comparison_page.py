@@ -15,7 +15,7 @@ from microg_bench.records import Answer, Failure, Request
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.compare import comparable, compare
 from microg_bench.video.sampling import FrameSpec
-from tests.helpers.browser import accessibility_faults, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, visited
 from tests.pages.conftest import TASK_NAMES, baseline_run, make_run, make_settings, score_all
 from tests.pages.test_run_page import PHONE, choose
 
@@ -133,7 +133,7 @@ def test_hostile_text_stays_text_and_inside_the_page(browser: Browser, tmp_path:
 
 
 def test_frames_are_drawn_where_all_runs_were_shown_the_same(
-    browser: Browser, tmp_path: Path, sample_run: Path, both: Path
+    browser: Browser, tmp_path: Path, sample_run: Path, blind_run: Path
 ) -> None:
     run = RunRecord.read(sample_run / "caption")
     settings = run.settings.model_copy(update={"frames": FrameSpec.parse(2), "title": "Two frames"})
@@ -143,10 +143,13 @@ def test_frames_are_drawn_where_all_runs_were_shown_the_same(
     score_all([other, again])
     with visited(browser, written(tmp_path / "a", sample_run, again)) as page:
         assert page.locator("#list .strip img").count() > 0
-    with visited(browser, written(tmp_path / "b", sample_run, other)) as page:
-        assert page.inner_text("#pictures-note") == OTHER_FRAMES
-    with visited(browser, both) as page:
-        assert page.inner_text("#pictures-note") == OTHER_FRAMES
+    for name, pair in (
+        ("b", (sample_run, other)),
+        ("c", (sample_run, blind_run)),
+        ("d", (blind_run, sample_run)),
+    ):
+        with visited(browser, written(tmp_path / name, *pair)) as page:
+            assert page.inner_text("#pictures-note") == OTHER_FRAMES
 
 
 def test_the_same_runs_give_the_same_bytes(
@@ -173,3 +176,7 @@ def test_more_runs_than_a_page_holds_are_refused(tmp_path: Path) -> None:
 
 def test_axe_finds_no_serious_fault(browser: Browser, both: Path) -> None:
     assert accessibility_faults(browser, both) == []
+
+
+def test_on_paper_nothing_is_cut_and_no_control_stands(browser: Browser, both: Path) -> None:
+    assert faults_on_paper(browser, both) == []

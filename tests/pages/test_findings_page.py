@@ -10,7 +10,7 @@ import pytest
 from microg_bench.annotation.consistency import TextFinding
 from microg_bench.dataset.load import load
 from microg_bench.pages.findings_page import write_findings_page
-from tests.helpers.browser import accessibility_faults, set_filters, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, set_filters, visited
 from tests.helpers.datasets import write_annotations
 
 pytestmark = pytest.mark.heavy
@@ -59,3 +59,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, page: Pat
 
 def test_axe_finds_no_serious_fault(browser: Browser, page: Path) -> None:
     assert accessibility_faults(browser, page) == []
+
+
+def test_on_paper_nothing_is_cut_and_no_control_stands(browser: Browser, page: Path) -> None:
+    assert faults_on_paper(browser, page) == []

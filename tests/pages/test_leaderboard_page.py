@@ -14,7 +14,7 @@ from microg_bench.runs.record import RunRecord
 from microg_bench.scorecard import ScoreEntry, Signature
 from microg_bench.settings import Media
 from microg_bench.storage import write_json
-from tests.helpers.browser import accessibility_faults, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, visited
 from tests.helpers.leaderboard import OWN, help_of, names, our_board, published_board, sort
 from tests.pages.conftest import HOSTILE_TITLE as HOSTILE
 from tests.pages.conftest import ROOT, write_site
@@ -330,5 +330,9 @@ def test_a_score_of_another_encoder_is_told_and_not_ranked(browser: Browser, run
         assert page.locator("#by-frames [role=img] .dot").count() == 2
 
 
-def test_axe_finds_no_serious_fault(browser: Browser, site: Path) -> None:
-    assert accessibility_faults(browser, site / "index.html") == []
+@pytest.mark.parametrize("task", ["caption", "vqa", "har-1", "har-2"])
+def test_axe_finds_no_serious_fault_and_on_paper_nothing_is_cut(
+    browser: Browser, site: Path, task: str
+) -> None:
+    assert accessibility_faults(browser, site / "index.html", f"task={task}") == []
+    assert faults_on_paper(browser, site / "index.html", f"task={task}", upright=False) == []

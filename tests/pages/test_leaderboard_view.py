@@ -115,6 +115,44 @@ def test_on_paper_a_board_keeps_its_name_and_its_rows(browser: Browser, site: Pa
         assert page.inner_text("#charts h2").split() == ["Plots", "of", "CIDEr"]
 
 
+def test_charts_are_drawn_as_wide_as_they_are_shown(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html", viewport={"width": 1280, "height": 800}) as page:
+        our_board(page)
+        chart = page.locator("#by-frames [role=img]")
+        for width in (1280, 390, 844):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.evaluate(
+                "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            )
+            drawn, shown = chart.evaluate(
+                "(one) => [one.viewBox.baseVal.width, one.getBoundingClientRect().width]"
+            )
+            assert drawn == pytest.approx(shown, abs=1)
+            assert chart.locator(".dot").count() == 4
+            ends = chart.locator("> *").evaluate_all(
+                "all => all.map((one) => one.getBoundingClientRect().right)"
+            )
+            box = chart.bounding_box()
+            assert box and max(ends) <= box["x"] + box["width"] + 1
+
+
+def test_names_of_points_are_read_above_lines(browser: Browser, site: Path) -> None:
+    with visited(browser, site / "index.html", color_scheme="dark") as page:
+        our_board(page)
+        name = page.locator("#by-frames text.name").first
+        order, halo, ground = name.evaluate(
+            "(one) => [getComputedStyle(one).paintOrder, getComputedStyle(one).stroke,"
+            " getComputedStyle(document.body).backgroundColor]"
+        )
+        assert order.startswith("stroke") and halo == ground
+        parts = page.locator("#by-frames [role=img] > *").evaluate_all(
+            "all => all.map((one) => one.classList[0] ?? '')"
+        )
+        assert parts.index("name") > max(
+            place for place, one in enumerate(parts) if one in ("dot", "reach", "across")
+        )
+
+
 def test_how_to_submit_stands_on_the_page(browser: Browser, site: Path) -> None:
     with visited(browser, site / "index.html") as page:
         assert "microg-bench submit pack" in page.inner_text("#submit pre")

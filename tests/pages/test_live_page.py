@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,8 +14,12 @@ from microg_bench.progress import Progress
 from microg_bench.records import Answer, Failure
 from microg_bench.runs.record import RunRecord
 from microg_bench.runs.start import provenance
+from tests.helpers.browser import accessibility_faults, faults_on_paper
 from tests.helpers.datasets import record, write_annotations
 from tests.pages.conftest import HOSTILE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 CLIPS = 4
 
@@ -81,6 +85,15 @@ def test_what_has_stopped_a_start_is_told(live: LivePage) -> None:
     assert "was stopped (" in page and "the disk &lt;is&gt; full" in page and "somebody" not in page
     live.stop(KeyboardInterrupt())
     assert "Interrupted; run the same command again to resume." in live.file.read_text()
+
+
+@pytest.mark.heavy
+def test_axe_finds_no_serious_fault_and_on_paper_nothing_is_cut(live: LivePage, browser: Browser) -> None:
+    failed = Failure(id="a_001", stage="engine", reason="no luck")
+    live.runs["caption"].add(Answer(id="a_000", text="x", answer="x"), failed)
+    live.write(10.0, 1)
+    assert accessibility_faults(browser, live.file) == []
+    assert faults_on_paper(browser, live.file) == []
 
 
 def notes(live: LivePage) -> list[str]:

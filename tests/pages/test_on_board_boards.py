@@ -16,7 +16,7 @@ from microg_bench.progress import Progress
 from microg_bench.runs.cost import COST_FILE, QUANTITIES, Delay, PeakMemory, add_measurement
 from microg_bench.runs.record import RunRecord
 from microg_bench.tables.gather import gather
-from tests.helpers.browser import visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, visited
 from tests.helpers.measured import GIB, GPU, make_measurement
 from tests.pages.conftest import HOSTILE
 
@@ -84,3 +84,12 @@ def test_hostile_hardware_stays_text(runs: Path, tmp_path: Path, browser: Browse
             if name.startswith("Board GPU"):
                 assert "0.00143" in page.locator("#board .value").all_inner_texts()
         assert page.title() != "broken"
+
+
+def test_axe_finds_no_serious_fault_in_the_board_and_on_paper_nothing_is_cut(
+    browser: Browser, runs: Path, tmp_path: Path
+) -> None:
+    build(tmp_path / "site", gather([runs]).runs, pictures=False, progress=Progress())
+    page, address = tmp_path / "site" / "index.html", "task=on-board-vqa"
+    assert accessibility_faults(browser, page, address) == []
+    assert faults_on_paper(browser, page, address, upright=False) == []

@@ -14,7 +14,7 @@ from microg_bench.errors import DataError
 from microg_bench.pages.pair_review_page import write_pair_review_page
 from microg_bench.progress import Progress
 from microg_bench.records import Question
-from tests.helpers.browser import accessibility_faults, set_filters, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, set_filters, visited
 from tests.helpers.datasets import make_dataset, write_annotations
 
 pytestmark = pytest.mark.heavy
@@ -167,3 +167,7 @@ def test_frames_are_shown_where_there_is_a_video(browser: Browser, tmp_path: Pat
 
 def test_axe_finds_no_serious_fault(browser: Browser, page: Path) -> None:
     assert accessibility_faults(browser, page) == []
+
+
+def test_on_paper_nothing_is_cut_and_no_control_stands(browser: Browser, page: Path) -> None:
+    assert faults_on_paper(browser, page) == []

@@ -14,7 +14,7 @@ from microg_bench.pages.probe_boards import OTHER, probe_boards
 from microg_bench.progress import Progress
 from microg_bench.tables.gather import gather
 from microg_bench.tables.probes import gather_probes
-from tests.helpers.browser import visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, visited
 from tests.helpers.datasets import bench, make_dataset
 
 if TYPE_CHECKING:
@@ -89,6 +89,15 @@ def test_what_is_not_complete_is_left_out_by_name(made: Path, tmp_path: Path) ->
     assert errors
     assert all(str(path.parent) in error for error in errors)
     assert len(list((tmp_path / "site" / "probes").iterdir())) == 1
+
+
+def test_axe_finds_no_serious_fault_in_the_board_and_on_paper_nothing_is_cut(
+    browser: Browser, made: Path, tmp_path: Path
+) -> None:
+    built(made, tmp_path / "site")
+    page, address = tmp_path / "site" / "index.html", "task=robustness"
+    assert accessibility_faults(browser, page, address) == []
+    assert faults_on_paper(browser, page, address, upright=False) == []
 
 
 def test_the_board_is_read_in_a_browser_and_leads_to_the_pages(

@@ -13,7 +13,7 @@ from microg_bench.dataset.load import load
 from microg_bench.pages.probes_page import write_probes_page
 from microg_bench.progress import Progress
 from microg_bench.tables.probes import read_probed
-from tests.helpers.browser import accessibility_faults, set_filters, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, set_filters, visited
 from tests.helpers.datasets import ROOT, bench, make_dataset, write_annotations
 from tests.helpers.oriented import upright_dataset
 from tests.helpers.stand_in import write_adapter
@@ -140,3 +140,7 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
 
 def test_axe_finds_no_serious_fault(browser: Browser, probed: Path) -> None:
     assert accessibility_faults(browser, probed / "index.html") == []
+
+
+def test_on_paper_nothing_is_cut_and_no_control_stands(browser: Browser, probed: Path) -> None:
+    assert faults_on_paper(browser, probed / "index.html") == []

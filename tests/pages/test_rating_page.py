@@ -12,7 +12,7 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.pages.rating_page import write_rating_page
 from microg_bench.progress import Progress
 from microg_bench.records import Clip
-from tests.helpers.browser import accessibility_faults, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, visited
 from tests.helpers.videos import write_clip
 
 pytestmark = pytest.mark.heavy
@@ -129,3 +129,7 @@ def test_nothing_of_an_answer_is_markup(browser: Browser, page: Path) -> None:
 
 def test_axe_finds_no_serious_fault(browser: Browser, page: Path) -> None:
     assert accessibility_faults(browser, page) == []
+
+
+def test_on_paper_nothing_is_cut_and_no_control_stands(browser: Browser, page: Path) -> None:
+    assert faults_on_paper(browser, page) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from microg_bench.dataset.load import load
+from microg_bench.pages import repeats_page
 from microg_bench.pages.repeats_page import write_paraphrases_page, write_repeats_page
+from microg_bench.progress import Progress
+from microg_bench.records import AnswerTask
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.paraphrases import ParaphrasesReport
 from microg_bench.scoring.repeats import repeats_report
-from tests.helpers.browser import accessibility_faults, set_filters, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, set_filters, visited
 from tests.helpers.datasets import QUESTIONS, ROOT, bench, make_dataset, write_annotations
 from tests.helpers.listening import WORDS, in_other_words
 from tests.helpers.stand_in import write_adapter
@@ -110,22 +114,71 @@ def test_axe_finds_no_serious_fault(browser: Browser, paraphrased: Path, repeate
         assert accessibility_faults(browser, folder / "index.html") == []
 
 
-def test_the_same_runs_give_the_same_bytes(paraphrased: Path, repeated: Path) -> None:
+def test_on_paper_nothing_is_cut_and_no_control_stands(
+    browser: Browser, paraphrased: Path, repeated: Path
+) -> None:
+    for folder in (paraphrased, repeated):
+        assert faults_on_paper(browser, folder / "index.html") == []
+
+
+def test_an_opened_item_shows_the_frames_that_were_shown(
+    browser: Browser, paraphrased: Path, repeated: Path
+) -> None:
+    for folder in (paraphrased, repeated):
+        with visited(browser, folder / "index.html") as page:
+            assert page.locator("#list img").count() == 0
+            page.locator(".row").first.click()
+            answers = RunRecord.read(next(folder.glob("*[d0]/vqa"))).answers
+            shown = next(one.frames for name, one in answers.items() if name.startswith("a_000#"))
+            captions = page.locator("dialog figcaption").all_inner_texts()
+            assert [int(one.split()[1].rstrip(",")) for one in captions] == list(shown)
+            for picture in page.locator("dialog img").all():
+                picture.evaluate("(image) => image.decode()")
+                assert picture.evaluate("(image) => image.naturalWidth") > 0
+
+
+def again_paraphrased(folder: Path, **options: bool) -> None:
+    """Write the page of these paraphrases again."""
     names = ("published", "paraphrase-1", "paraphrase-2")
-    content = json.loads((paraphrased / "paraphrases.json").read_text())
-    report = ParaphrasesReport.model_validate_json(json.dumps(content))
-    runs = {name: RunRecord.read(paraphrased / name / "vqa") for name in names}
-    before = (paraphrased / "index.html").read_bytes()
-    write_paraphrases_page(paraphrased, report, runs, load(str(paraphrased.parent / "data")))
-    assert (paraphrased / "index.html").read_bytes() == before
+    report = ParaphrasesReport.model_validate_json((folder / "paraphrases.json").read_text())
+    runs = {name: RunRecord.read(folder / name / "vqa") for name in names}
+    data = load(str(folder.parent / "data"))
+    write_paraphrases_page(folder, report, runs, data, progress=Progress(), **options)
+
+
+def again_repeated(folder: Path) -> None:
+    """Write the page of these repeats again."""
+    tasks: tuple[AnswerTask, ...] = ("caption", "vqa")
     seeds = {
-        name: {task: RunRecord.read(repeated / name / task) for task in ("caption", "vqa")}
-        for name in ("seed-0", "seed-1")
+        name: {task: RunRecord.read(folder / name / task) for task in tasks} for name in ("seed-0", "seed-1")
     }
-    before = (repeated / "index.html").read_bytes()
-    report_of = repeats_report(list(seeds.values()))
-    write_repeats_page(repeated, report_of, seeds, load(str(repeated.parent / "data")))  # type: ignore[arg-type]
-    assert (repeated / "index.html").read_bytes() == before
+    data = load(str(folder.parent / "data"))
+    write_repeats_page(folder, repeats_report(list(seeds.values())), seeds, data, progress=Progress())
+
+
+def test_the_same_runs_give_the_same_bytes(paraphrased: Path, repeated: Path) -> None:
+    for folder, again in ((paraphrased, again_paraphrased), (repeated, again_repeated)):
+        files = [folder / "index.html", *sorted(folder.glob("pictures/**/*.jpg"))]
+        before = [file.read_bytes() for file in files]
+        assert len(files) > len(IDS)
+        again(folder)
+        assert [file.read_bytes() for file in files] == before
+
+
+def test_a_page_tells_of_which_clips_it_has_no_pictures(
+    browser: Browser, paraphrased: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("r", "data"):
+        shutil.copytree(paraphrased.parent / name, tmp_path / name)
+    monkeypatch.setattr(repeats_page, "MOST_PICTURED", 2)
+    again_paraphrased(tmp_path / "r")
+    assert len(list((tmp_path / "r" / "pictures").glob("frames/*"))) == 2
+    with visited(browser, tmp_path / "r" / "index.html") as page:
+        assert "2 of 6 clips" in page.inner_text("#pictures-note")
+        page.locator(".row", has_text="b_000#1").click()
+        assert page.inner_text("dialog .note").startswith("frames ")
+    again_paraphrased(tmp_path / "r", pictures=False)
+    assert list((tmp_path / "r" / "pictures").rglob("*.jpg")) == []
 
 
 def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from microg_bench.pages import review_page
 from microg_bench.pages.review_page import read_prefill, write_review_page
 from microg_bench.progress import Progress
 from microg_bench.video.decode import Frames
-from tests.helpers.browser import accessibility_faults, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, visited
 from tests.helpers.curations import make_curation
 
 pytestmark = pytest.mark.heavy
@@ -313,3 +313,7 @@ def test_the_same_curation_gives_the_same_bytes(curation: CurationFolder, page: 
 
 def test_axe_finds_no_serious_fault(browser: Browser, page: Path) -> None:
     assert accessibility_faults(browser, page) == []
+
+
+def test_on_paper_nothing_is_cut_and_no_control_stands(browser: Browser, page: Path) -> None:
+    assert faults_on_paper(browser, page) == []

@@ -19,7 +19,7 @@ from microg_bench.progress import Progress
 from microg_bench.records import Answer
 from microg_bench.runs.record import RunRecord
 from microg_bench.video.sampling import FrameSpec
-from tests.helpers.browser import accessibility_faults, set_filters, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, set_filters, visited
 from tests.helpers.datasets import record, write_annotations
 from tests.pages.conftest import (
     HOSTILE_ID,
@@ -297,7 +297,7 @@ def test_hostile_text_stays_text_and_inside_the_page(
 
 def test_outcomes_are_told_and_can_be_chosen(browser: Browser, hostile_page: Path) -> None:
     with visited(browser, hostile_page) as page:
-        assert "1 requests failed" in page.inner_text(".warning")
+        assert "1 request failed" in page.inner_text(".warning")
         assert choose(page, outcome="failed") == "1 of 12 items"
         assert "failed (engine): reason <script>" in page.inner_text("#list .failure")
         assert choose(page, outcome="empty") == "1 of 12 items"
@@ -487,3 +487,7 @@ def test_runs_of_version_0_1_have_pages(browser: Browser, shared: Path, tmp_path
 
 def test_axe_finds_no_serious_fault(browser: Browser, sample_page: Path) -> None:
     assert accessibility_faults(browser, sample_page) == []
+
+
+def test_on_paper_nothing_is_cut_and_no_control_stands(browser: Browser, sample_page: Path) -> None:
+    assert faults_on_paper(browser, sample_page) == []

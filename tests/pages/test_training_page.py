@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from microg_bench.pages.training_page import training_page
-from tests.helpers.browser import accessibility_faults, visited
+from tests.helpers.browser import accessibility_faults, faults_on_paper, visited
 
 pytestmark = pytest.mark.heavy
 
@@ -89,7 +89,8 @@ def test_a_training_that_was_not_evaluated_says_so(browser: Browser, tmp_path: P
         assert shown.locator("figure").count() == 2
 
 
-def test_axe_finds_no_serious_fault(browser: Browser, tmp_path: Path) -> None:
+def test_axe_finds_no_serious_fault_and_on_paper_nothing_is_cut(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "curves.html"
     page.write_bytes(training_page("Training", CURVES, {"model": "X3D-S"}))
     assert accessibility_faults(browser, page) == []
+    assert faults_on_paper(browser, page) == []

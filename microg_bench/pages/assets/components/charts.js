@@ -75,9 +75,30 @@
       svg("path", { class: "whisker", d: "M50 0V10" }));
   }
 
-  const NARROW = matchMedia("(max-width: 46rem)").matches; // a phone: drawn as wide as it is shown, so that text stays legible
-  const WIDE = NARROW ? 370 : 560, HIGH = 300, LEFT = 44, RIGHT = NARROW ? 104 : 120, TOP = 10, BOTTOM = 34;
+  const WIDE = 560, LEAST = 320, HIGH = 300, LEFT = 44, NAMES_OF_LINES = 110, TOP = 10, BOTTOM = 34, EDGE = 12;
   const LETTER = 6.2; // how wide one is drawn
+
+  // A chart is drawn as wide as it is shown, so that its text stays legible, and again where that changes.
+  const fitted = new WeakMap(); // what draws a chart anew, by its element
+  const widths = new ResizeObserver((seen) => {
+    for (const { target, contentRect } of seen) {
+      if (!target.isConnected) widths.unobserve(target);
+      else if (contentRect.width) fitted.get(target)(Math.max(LEAST, contentRect.width));
+    }
+  });
+
+  // fittedChart(high, described, draw): draw(wide) -> what is in a chart of that width and of the height `high`.
+  function fittedChart(high, described, draw) {
+    const chart = svg("svg", { role: "img", "aria-label": described, height: high });
+    const fit = (wide) => {
+      chart.setAttribute("viewBox", `0 0 ${wide} ${high}`);
+      chart.replaceChildren(...draw(wide).filter((one) => one !== null));
+    };
+    fitted.set(chart, fit);
+    widths.observe(chart);
+    fit(WIDE);
+    return chart;
+  }
 
   function step(span, count) {
     const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
@@ -91,8 +112,8 @@
     return found;
   }
 
-  function axes(x, y, xs, ys, label) {
-    const right = WIDE - RIGHT, bottom = HIGH - BOTTOM;
+  function axes(x, y, xs, ys, label, right) {
+    const bottom = HIGH - BOTTOM;
     return [
       ...ys.map((value) => svg("line", { class: "grid", x1: LEFT, x2: right, y1: y(value), y2: y(value) })),
       ...ys.map((value) => svg("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, String(value))),
@@ -109,12 +130,12 @@
   }
 
   // Where the name of a point can stand: right of it, else left; null where it would lie on another name or point.
-  function freeBox(text, x, y, taken) {
+  function freeBox(text, x, y, right, taken) {
     const width = LETTER * text.length;
     const apart = (box, other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom;
     return [x + 8, x - 8 - width]
       .map((left) => ({ left, right: left + width, top: y - 5, bottom: y + 5 }))
-      .find((box) => box.left > LEFT && box.right < WIDE - RIGHT && taken.every((other) => apart(box, other))) ?? null;
+      .find((box) => box.left > LEFT && box.right < right && taken.every((other) => apart(box, other))) ?? null;
   }
 
   // Published points are diamonds, all others are circles.
@@ -131,25 +152,31 @@
     return el("p", { class: "key-of-marks" }, ...marks, lines ? entry(svg("line", { class: "across", x1: 0, x2: 12, y1: 6, y2: 6 }), "baseline") : null);
   }
 
-  function drawPoint(point, x, y, taken) {
-    const parts = [];
-    if (point.bounds) parts.push(svg("line", { class: `reach ${point.kind}`, x1: x(point.x), x2: x(point.x), y1: y(point.bounds[0]), y2: y(point.bounds[1]) }));
-    parts.push(pointMark(point.kind, x(point.x), y(point.y), svg("title", {}, `${point.name}: ${number(point.y)}`)));
-    const text = short(point.name, 24), box = taken && freeBox(text, x(point.x), y(point.y), taken);
-    if (!box) return parts;
-    taken.push(box);
-    const place = box.right < x(point.x) ? { x: box.right, "text-anchor": "end" } : { x: box.left };
-    return [...parts, svg("text", { class: "name", y: y(point.y) + 4, ...place }, text)];
+  function drawPoint(point, x, y) {
+    const reach = ([low, high]) => svg("line", { class: `reach ${point.kind}`, x1: x(point.x), x2: x(point.x), y1: y(low), y2: y(high) });
+    return [point.bounds ? reach(point.bounds) : null, pointMark(point.kind, x(point.x), y(point.y), svg("title", {}, `${point.name}: ${number(point.y)}`))];
+  }
+
+  // The names of points for which there is room; where two want the same room, the first has it.
+  function drawNames(points, x, y, right) {
+    const taken = points.map((point) => ({ left: x(point.x) - 5, right: x(point.x) + 5, top: y(point.y) - 5, bottom: y(point.y) + 5 }));
+    return points.map((point) => {
+      const text = short(point.name, 24), box = freeBox(text, x(point.x), y(point.y), right, taken);
+      if (!box) return null;
+      taken.push(box);
+      const place = box.right < x(point.x) ? { x: box.right, "text-anchor": "end" } : { x: box.left };
+      return svg("text", { class: "name", y: y(point.y) + 4, ...place }, text);
+    });
   }
 
   // The names stand beside their lines, moved apart where lines lie close.
-  function drawLines(lines, y) {
+  function drawLines(lines, y, right) {
     let last = Infinity;
     const names = [...lines].sort((a, b) => a.y - b.y).map((line) => {
       last = Math.min(y(line.y) + 4, last - 12);
-      return svg("text", { x: WIDE - RIGHT + 5, y: last }, short(line.name, Math.floor((RIGHT - 5) / LETTER)), svg("title", {}, line.name));
+      return svg("text", { x: right + 5, y: last }, short(line.name, Math.floor((NAMES_OF_LINES - 5) / LETTER)), svg("title", {}, line.name));
     });
-    return [...lines.map((line) => svg("line", { class: "across", x1: LEFT, x2: WIDE - RIGHT, y1: y(line.y), y2: y(line.y) })), ...names];
+    return [...lines.map((line) => svg("line", { class: "across", x1: LEFT, x2: right, y1: y(line.y), y2: y(line.y) })), ...names];
   }
 
   // The range of y begins at 0, unless all values are so far from it that their differences would not be seen.
@@ -166,36 +193,44 @@
   function scatter({ points, lines, label, described, joined = false, top = null, whole = false }) {
     const [low, high] = top === null ? range(points, lines) : [0, top];
     const far = Math.max(...points.map((point) => point.x)) * 1.08 || 1;
-    const x = (value) => LEFT + ((WIDE - LEFT - RIGHT) * value) / far;
     const y = (value) => HIGH - BOTTOM - ((HIGH - BOTTOM - TOP) * (value - low)) / (high - low);
-    const taken = joined ? null : points.map((point) => ({ left: x(point.x) - 5, right: x(point.x) + 5, top: y(point.y) - 5, bottom: y(point.y) + 5 }));
-    return svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": described },
-      ...axes(x, y, ticks(0, far, whole ? 1 : 0), ticks(low, high), label),
-      ...drawLines(lines, y),
-      joined ? joint(points, x, y) : null,
-      ...points.flatMap((point) => drawPoint(point, x, y, taken)));
+    return fittedChart(HIGH, described, (wide) => {
+      const right = wide - (lines.length ? NAMES_OF_LINES : EDGE);
+      const x = (value) => LEFT + ((right - LEFT) * value) / far;
+      return [
+        ...axes(x, y, ticks(0, far, whole ? 1 : 0), ticks(low, high), label, right),
+        ...drawLines(lines, y, right),
+        joined ? joint(points, x, y) : null,
+        ...points.flatMap((point) => drawPoint(point, x, y)),
+        ...(joined ? [] : drawNames(points, x, y, right)),
+      ];
+    });
   }
 
   const ROW = 22, NAMES = 96;
 
   function forest({ rows, label, described }) {
     const reach = Math.max(...rows.flatMap((row) => [row.value, ...(row.bounds || [])]).map(Math.abs)) * 1.05 || 1;
-    const middle = (NAMES + WIDE) / 2, bottom = TOP + ROW * rows.length;
-    const x = (value) => middle + ((WIDE - NAMES - 24) / 2) * (value / reach);
+    const bottom = TOP + ROW * rows.length;
     const marks = ticks(-reach, reach).filter((value) => Math.abs(value) <= reach);
-    const line = ({ name, value, bounds, strong }, place) => {
-      const y = TOP + ROW * (place + 0.5);
+    return fittedChart(bottom + BOTTOM, described, (wide) => {
+      const middle = (NAMES + wide) / 2;
+      const x = (value) => middle + ((wide - NAMES - 2 * EDGE) / 2) * (value / reach);
       return [
-        svg("text", { class: "name", x: NAMES - 8, y: y + 4, "text-anchor": "end" }, short(name, 15)),
-        bounds ? svg("line", { class: "reach", x1: x(bounds[0]), x2: x(bounds[1]), y1: y, y2: y }) : null,
-        svg("circle", { class: strong ? "dot" : "dot hollow", cx: x(value), cy: y, r: 4 }, svg("title", {}, `${name}: ${number(value)}`)),
+        ...marks.map((value) => svg("line", { class: value ? "grid" : "axis", x1: x(value), x2: x(value), y1: TOP, y2: bottom })),
+        ...marks.map((value) => svg("text", { x: x(value), y: bottom + 14, "text-anchor": "middle" }, String(value))),
+        svg("text", { x: middle, y: bottom + BOTTOM - 3, "text-anchor": "middle" }, label),
+        ...rows.flatMap((row, place) => drawDifference(row, x, TOP + ROW * (place + 0.5))),
       ];
-    };
-    return svg("svg", { viewBox: `0 0 ${WIDE} ${bottom + BOTTOM}`, role: "img", "aria-label": described },
-      ...marks.map((value) => svg("line", { class: value ? "grid" : "axis", x1: x(value), x2: x(value), y1: TOP, y2: bottom })),
-      ...marks.map((value) => svg("text", { x: x(value), y: bottom + 14, "text-anchor": "middle" }, String(value))),
-      svg("text", { x: middle, y: bottom + BOTTOM - 3, "text-anchor": "middle" }, label),
-      ...rows.flatMap(line));
+    });
+  }
+
+  function drawDifference({ name, value, bounds, strong }, x, y) {
+    return [
+      svg("text", { class: "name", x: NAMES - 8, y: y + 4, "text-anchor": "end" }, short(name, 15)),
+      bounds ? svg("line", { class: "reach", x1: x(bounds[0]), x2: x(bounds[1]), y1: y, y2: y }) : null,
+      svg("circle", { class: strong ? "dot" : "dot hollow", cx: x(value), cy: y, r: 4 }, svg("title", {}, `${name}: ${number(value)}`)),
+    ];
   }
 
   microg.charts = { histogram, meter, scoreBar, gapBar, scatter, legend, forest };

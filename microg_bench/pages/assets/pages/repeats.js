@@ -4,24 +4,25 @@
   const { byId, readData, el, textNodes, textBox, number, scrolled } = microg.dom;
   const { setOptions, predicate, withWords } = microg.filters;
 
-  const { items, tasks, runs } = readData();
+  const { items, clips, tasks, runs, pictures } = readData();
+  const clipOf = (item) => clips[item.clip];
 
   // Whether all runs answered alike; null where one gave no answer.
   const alike = (item) => item.answers.includes(null) ? null : item.texts.length === 1;
 
   function textOf(item) {
-    return [item.id, item.source, ...item.asked, item.reference || "", ...item.texts].join("\n");
+    return [item.id, clipOf(item).source, ...item.asked, item.reference || "", ...item.texts].join("\n");
   }
 
   const TESTS = {
     task: (place) => (item) => String(item.task) === place,
     outcome: (kind) => (item) => alike(item) === (kind === "same"),
-    source: (name) => (item) => item.source === name,
+    source: (name) => (item) => clipOf(item).source === name,
     search: (text) => withWords(text, textOf),
   };
 
   function fillTools() {
-    const sources = [...new Set(items.map((item) => item.source))].sort();
+    const sources = [...new Set(clips.map((clip) => clip.source))].sort();
     setOptions(byId("task"), [["", "all"], ...tasks.map((task, place) => [String(place), task.title])]);
     setOptions(byId("source"), [["", `all ${sources.length}`], ...sources.map((name) => [name, name])]);
   }
@@ -65,10 +66,10 @@
       el("tbody", {}, ...names.map(line))));
   }
 
-  const content = (item) => ({
-    title: item.id,
-    nodes: [el("p", { class: "muted" }, "source ", textBox(item.source, "bdi")), ...nodes(item), scores(item)],
-  });
+  function content(item) {
+    const clip = clipOf(item), source = el("p", { class: "muted" }, "source ", textBox(clip.source, "bdi"));
+    return { title: item.id, nodes: [source, microg.frames.allFrames(clip, pictures), ...nodes(item), scores(item)] };
+  }
 
   function drawCharts() {
     for (const [place, task] of tasks.entries()) {
@@ -80,6 +81,6 @@
 
   fillTools();
   drawCharts();
-  microg.browse({ items, clipOf: (item) => item, choose: (given) => items.filter(predicate(given, TESTS)), build: row, content });
+  microg.browse({ items, clipOf, choose: (given) => items.filter(predicate(given, TESTS)), build: row, content });
   document.documentElement.dataset.ready = "yes";
 }
