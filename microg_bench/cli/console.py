@@ -73,6 +73,11 @@ def note(*lines: str, style: str = "") -> None:
         console.print(line, style=style or None)
 
 
+def noted(*lines: str) -> None:
+    """Print on standard error what a reader must know beside a result."""
+    note(*(f"note: {line}" for line in lines))
+
+
 @contextmanager
 def interruptible(kept: str = "every answer") -> Iterator[None]:
     """Turn Ctrl-C, and SIGTERM as of a scheduler, into one line that says what is kept, and an exit status.

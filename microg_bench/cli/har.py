@@ -17,6 +17,7 @@ from microg_bench.cli.console import (
     interruptible,
     messages,
     note,
+    noted,
     output,
     print_json,
     unscored,
@@ -421,7 +422,7 @@ def _recognise(given: dict[str, Any], *, scored: bool = False) -> Recognition:
 def _end(found: Recognition, said: str) -> None:
     """Say where the results are; what failed ends the process with a non-zero status."""
     if training.is_first():
-        note(*(f"note: {line}" for line in found.key_frames.notes))
+        noted(*found.key_frames.notes)
         output().print(printable(said))
     if found.failed:
         raise RunError(f"{found.failed:,} of {len(found.key_frames):,} key frames failed", path=found.folder)

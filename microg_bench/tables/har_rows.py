@@ -9,8 +9,10 @@ from pathlib import PurePath
 from microg_bench.actions import ActionFacts
 from microg_bench.errors import DataError
 from microg_bench.scorecard import ACTION_SCORES, COMPLETE, ModelEntry, Scorecard, ScoreEntry
+from microg_bench.submissions.pack import Tell
 from microg_bench.tables.published import Column, Facts, PublishedTable
 from microg_bench.tables.rows import OwnRow, access_of, fault_of
+from microg_bench.text import listed
 
 SHOWN_BY = {"drawn": "a box on the frames", "crop": "frames that are cut to them"}
 OWN_FILE = "a file"
@@ -194,6 +196,14 @@ def _by_split(facts: Facts, cards: Sequence[Scorecard]) -> Iterator[tuple[dict[s
         for card in kept:
             own = _har(card)
             yield {split: card}, f"detections {_file(own.detections, own.detections_sha256)}"
+
+
+def tell_repeated(cards: Sequence[Scorecard], submitted: Sequence[Scorecard], tell: Tell) -> None:
+    """Tell which of the scorecards were submitted too, in a line: of these the submission is not shown."""
+    known = {_identity(card) for card in cards}
+    twice = dict.fromkeys(_har(card).detections for card in submitted if _identity(card) in known)
+    if twice:
+        tell(f"given twice and shown once: {listed(list(twice))} (not the submission)")
 
 
 def _not_among(cards: Sequence[Scorecard], submitted: Sequence[Scorecard]) -> Iterator[Scorecard]:

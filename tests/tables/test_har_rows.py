@@ -8,7 +8,7 @@ from microg_bench.errors import DataError
 from microg_bench.har import read_detections, read_ground_truth, read_label_map
 from microg_bench.har.scoring import evaluate
 from microg_bench.scorecard import Scorecard
-from microg_bench.tables.har_rows import action_rows
+from microg_bench.tables.har_rows import action_rows, tell_repeated
 from microg_bench.tables.published import read_facts, read_published
 from microg_bench.tables.rows import OwnRow
 from tests.helpers.tables import ACTIONS, reported, signed, table, with_har
@@ -208,6 +208,15 @@ def test_each_submission_has_a_row_of_its_own_once() -> None:
     (row,) = action_rows(table, FACTS, [], [unverified])
     assert set(row.faults.values()) == {"claimed and not verified: mAP, F1, recall, AUROC"}
     assert not any(row.comparable(column) for column in row.scores)
+
+
+def test_what_of_actions_was_submitted_too_is_told() -> None:
+    first, second = reported("X3D_L.test", "SLOWONLY_4x16_R50.test")
+    told: list[str] = []
+    tell_repeated([first], [second], told.append)
+    assert told == []
+    tell_repeated([first], [second, first, first], told.append)
+    assert told == ["given twice and shown once: X3D_L.test.csv.xz (not the submission)"]
 
 
 def made(card: Scorecard, recipe: str, checkpoint: str) -> Scorecard:
