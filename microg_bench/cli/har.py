@@ -12,6 +12,7 @@ import typer
 from microg_bench.actions import ActionFacts
 from microg_bench.cli import conversion, training
 from microg_bench.cli.console import (
+    WIDTH,
     AsJson,
     columns,
     interruptible,
@@ -66,7 +67,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-WIDTH = 160
 ModelOption = Annotated[str, typer.Option("--model", help="A model that `har models` lists.")]
 CheckpointOption = Annotated[
     str,
