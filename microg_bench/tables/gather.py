@@ -19,8 +19,9 @@ from microg_bench.scorecard import ACTION_SCORES, Scorecard
 from microg_bench.settings import Settings
 from microg_bench.submissions.check import check
 from microg_bench.submissions.claims import ROUNDING, claim_faults
+from microg_bench.submissions.folder import Tell
 from microg_bench.submissions.load import check_finite, find_submissions, is_submission
-from microg_bench.submissions.pack import Tell, packed_answers
+from microg_bench.submissions.pack import packed_answers
 from microg_bench.tasks import HAR
 from microg_bench.text import first_line, listed
 

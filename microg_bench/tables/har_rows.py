@@ -9,7 +9,7 @@ from pathlib import PurePath
 from microg_bench.actions import ActionFacts
 from microg_bench.errors import DataError
 from microg_bench.scorecard import ACTION_SCORES, COMPLETE, ModelEntry, Scorecard, ScoreEntry
-from microg_bench.submissions.pack import Tell
+from microg_bench.submissions.folder import Tell
 from microg_bench.tables.published import Column, Facts, PublishedTable
 from microg_bench.tables.rows import OwnRow, access_of, fault_of
 from microg_bench.text import listed
