@@ -121,7 +121,7 @@ def measure(
         data: where the dataset is; None takes the place that the run was started with.
         progress: as in `evaluate`.
         left_out: is called with the error of each run that cannot be measured, which names the run, while the
-            others are measured; None raises the first.
+            others are measured; None raises the first, and skips runs about persons where there are others.
         options: options that move no answer, over those of the run; see `OPTIONS`.
 
     Returns:
@@ -137,7 +137,10 @@ def measure(
     if sample < 1:
         raise UsageError(f"must be at least 1, not {sample}", item="--sample")
     runs, found = [], {}
-    for path in find_runs(Path(source)):
+    paths = find_runs(Path(source))
+    if left_out is None:
+        paths = [path for path in paths if RunRecord.read(path).settings.task != HAR] or paths
+    for path in paths:
         with _skipped(path, left_out):
             runs.append(_measurable(path))
     with shown(progress) as callback:

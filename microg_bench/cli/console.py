@@ -194,6 +194,8 @@ def print_table(table: Table, spare: Collection[str] = ()) -> None:
         parts = texts if column.no_wrap else [word for text in texts for word in text.split()]
         column.min_width = max(map(cell_len, parts), default=0)
     needed = sum(column.min_width or 0 for column in table.columns) + GAP * (len(table.columns) - 1)
-    shown = Table(*(one for one in table.columns if one.header not in spare), box=None, pad_edge=False)
-    shown.rows = table.rows
-    console.print(shown if needed > console.width else table)
+    if needed > console.width:
+        rows, kept = table.rows, [column for column in table.columns if column.header not in spare]
+        table = Table(*kept, box=None, pad_edge=False)
+        table.rows = rows
+    console.print(table)
