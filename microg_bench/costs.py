@@ -6,8 +6,8 @@ not kept.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from microg_bench.api import in_loop
 from microg_bench.dataset.load import Dataset
 from microg_bench.engines.base import Engine, Job, Outcome
 from microg_bench.engines.checkpoint import weight_bytes
-from microg_bench.errors import DataError, EngineError, MicrogError, UsageError
+from microg_bench.errors import DataError, EngineError, MicrogError, RunError, UsageError
 from microg_bench.hardware import Gpu, hardware, peak_memory, reset_peaks
 from microg_bench.progress import Progress, Show, shown
 from microg_bench.records import Clip, Failure, Response
@@ -108,6 +108,7 @@ def measure(
     *,
     data: str | Path | Dataset | None = None,
     progress: Show = "rich",
+    left_out: Callable[[MicrogError], object] | None = None,
     **options: Any,
 ) -> dict[Path, CostReport]:
     """Measure what a run's model takes on this machine, asked one request at a time.
@@ -119,6 +120,8 @@ def measure(
         sample: about how many clips is asked, one more to warm up; all where there are fewer.
         data: where the dataset is; None takes the place that the run was started with.
         progress: as in `evaluate`.
+        left_out: is called with the error of each run that cannot be measured, which names the run, while the
+            others are measured; None raises the first, and skips runs about persons where there are others.
         options: options that move no answer, over those of the run; see `OPTIONS`.
 
     Returns:
@@ -133,30 +136,46 @@ def measure(
     check_names(options, OPTIONS)
     if sample < 1:
         raise UsageError(f"must be at least 1, not {sample}", item="--sample")
-    found_here = map(RunRecord.read, find_runs(Path(source)))
-    runs = [record for record in found_here if record.settings.task != HAR]
-    if not runs:
-        raise UsageError(f"a run of {HAR} is not measured", item=str(source))
-    for record in runs:
-        _check_local(record)
-    found = {}
+    runs, found = [], {}
+    paths = find_runs(Path(source))
+    if left_out is None:
+        paths = [path for path in paths if RunRecord.read(path).settings.task != HAR] or paths
+    for path in paths:
+        with _skipped(path, left_out):
+            runs.append(_measurable(path))
     with shown(progress) as callback:
         for record in runs:
-            one = _configured(record, sample, data, options)
-            found[record.path] = add_measurement(record, in_loop(_measured(one, record, callback)))
+            with _skipped(record.path, left_out):
+                one = _configured(record, sample, data, options)
+                found[record.path] = add_measurement(record, in_loop(_measured(one, record, callback)))
     return found
 
 
-def _check_local(record: RunRecord) -> None:
-    """Accept a scored run whose engine holds its weights on the machine that it runs on.
+@contextmanager
+def _skipped(path: Path, left_out: Callable[[MicrogError], object] | None) -> Iterator[None]:
+    """Give an error to `left_out`, where there is one, with the path of the run that it ends."""
+    try:
+        yield
+    except MicrogError as error:
+        if left_out is None:
+            raise
+        named = error.path is not None and Path(error.path).is_relative_to(path)
+        left_out(error if named else RunError(str(error), path=path))
+
+
+def _measurable(path: Path) -> RunRecord:
+    """The scored run at `path`, whose engine holds its weights on the machine that it runs on.
 
     Raises:
-        RunError: it has not been scored.
-        UsageError: its model runs elsewhere, or has no weights.
+        RunError: it is damaged, or has not been scored.
+        UsageError: it is about persons, or its model runs elsewhere or has no weights.
     """
+    record = RunRecord.read(path)
+    if record.settings.task == HAR:
+        raise UsageError(f"a run of {HAR} is not measured", path=path)
     engine, _ = record.settings.engine, record.scorecard
     if engine in LOCAL:
-        return
+        return record
     reason = "has no weights" if engine == "function" else "runs where its hardware is not known"
     local = " or ".join(LOCAL)
     raise UsageError(

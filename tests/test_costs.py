@@ -12,7 +12,7 @@ import microg_bench as mb
 from microg_bench.costs import OPTIONS, Timed, Timings
 from microg_bench.dataset.load import load
 from microg_bench.engines.checkpoint import weight_bytes
-from microg_bench.errors import DataError, EngineError, RunError, UsageError
+from microg_bench.errors import DataError, EngineError, MicrogError, RunError, UsageError
 from microg_bench.records import Failure, Response
 from microg_bench.runs.cost import COST_FILE, Measurement, read_cost, throughput
 from microg_bench.runs.record import RunRecord
@@ -198,6 +198,15 @@ def test_models_that_run_elsewhere_or_have_no_weights_are_refused(
         file.write_text(json.dumps({**json.loads(file.read_text()), **changed(file, engine=engine)}))
         with pytest.raises(UsageError, match="hardware is not known"):
             mb.measure(run / "vqa", progress=None)
+
+
+def test_an_error_that_names_no_run_is_left_out_with_the_run_that_it_ends(run: Path) -> None:
+    errors: list[MicrogError] = []
+    assert mb.measure(run, progress=None, data="nowhere", left_out=errors.append) == {}
+    assert [error.path for error in errors] == [run / "caption", run / "vqa"]
+    assert all("nowhere" in error.reason for error in errors)
+    with pytest.raises(DataError, match="nowhere"):
+        mb.measure(run, progress=None, data="nowhere")
 
 
 def changed(file: Path, **settings: Any) -> dict[str, Any]:

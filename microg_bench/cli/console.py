@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+WIDTH = 160  # of tables in a pipe or file, which have none of their own
+GAP = 2  # blanks between columns
 INTERRUPTED, TERMINATED = 130, 143  # 128 and the number of the signal, as of a shell
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -71,6 +74,11 @@ def note(*lines: str, style: str = "") -> None:
     shown, console = list(map(printable, lines)), messages()
     for line in shown:
         console.print(line, style=style or None)
+
+
+def noted(*lines: str) -> None:
+    """Print on standard error what a reader must know beside a result."""
+    note(*(f"note: {line}" for line in lines))
 
 
 @contextmanager
@@ -168,3 +176,26 @@ def columns(*names: str, right: tuple[str, ...] = (), whole: tuple[str, ...] = (
         side: Literal["left", "right"] = "right" if name in right else "left"
         table.add_column(name, justify=side, overflow="fold", no_wrap=name in whole)
     return table
+
+
+def print_table(table: Table, spare: Collection[str] = ()) -> None:
+    """Print a table of `columns`, whose cells are folded at blanks alone.
+
+    Where it is too wide even so, the columns of `spare` are left out.
+    """
+    from rich.cells import cell_len
+    from rich.table import Table
+
+    console = output()
+    if not (console.is_terminal or "COLUMNS" in os.environ):
+        console.width = WIDTH
+    for column in table.columns:
+        texts = [str(column.header), *map(str, column.cells)]
+        parts = texts if column.no_wrap else [word for text in texts for word in text.split()]
+        column.min_width = max(map(cell_len, parts), default=0)
+    needed = sum(column.min_width or 0 for column in table.columns) + GAP * (len(table.columns) - 1)
+    if needed > console.width:
+        rows, kept = table.rows, [column for column in table.columns if column.header not in spare]
+        table = Table(*kept, box=None, pad_edge=False)
+        table.rows = rows
+    console.print(table)

@@ -12,11 +12,13 @@ import typer
 from microg_bench.actions import ActionFacts
 from microg_bench.cli import conversion, training
 from microg_bench.cli.console import (
+    WIDTH,
     AsJson,
     columns,
     interruptible,
     messages,
     note,
+    noted,
     output,
     print_json,
     unscored,
@@ -65,7 +67,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-WIDTH = 160
 ModelOption = Annotated[str, typer.Option("--model", help="A model that `har models` lists.")]
 CheckpointOption = Annotated[
     str,
@@ -421,7 +422,7 @@ def _recognise(given: dict[str, Any], *, scored: bool = False) -> Recognition:
 def _end(found: Recognition, said: str) -> None:
     """Say where the results are; what failed ends the process with a non-zero status."""
     if training.is_first():
-        note(*(f"note: {line}" for line in found.key_frames.notes))
+        noted(*found.key_frames.notes)
         output().print(printable(said))
     if found.failed:
         raise RunError(f"{found.failed:,} of {len(found.key_frames):,} key frames failed", path=found.folder)

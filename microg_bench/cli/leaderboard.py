@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from microg_bench.cli.console import left_out, output
+from microg_bench.cli.console import left_out, noted, output
 from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.cli.submit import SUBMISSIONS
 from microg_bench.dataset.load import load
@@ -14,6 +14,7 @@ from microg_bench.har.reports import read_scorecards
 from microg_bench.pages.leaderboard import build as build_site
 from microg_bench.progress import RichProgress
 from microg_bench.tables.gather import ROWS_ARE, gather, no_rows
+from microg_bench.tables.har_rows import tell_repeated
 from microg_bench.tables.probes import gather_probes
 from microg_bench.text import many
 
@@ -78,7 +79,10 @@ def build(
     if not (runs or submissions) and SUBMISSIONS.is_dir():
         submissions = [SUBMISSIONS]
     dataset = load(data) if data else None
-    records, submitted, unread = gather(runs or [], submissions or [], dataset, read_truths(groundtruth))
+    truths = read_truths(groundtruth)
+    records, submitted, unread = gather(runs or [], submissions or [], dataset, truths, noted)
+    scored = [card for file in har or [] for card in read_scorecards(file)]
+    tell_repeated(scored, submitted, noted)
     probed, unread_probes = gather_probes(runs or [])
     if not (records or submitted or har or probed or unread or unread_probes) and (
         why := no_rows(runs or [])
@@ -88,7 +92,7 @@ def build(
         rows, refused = build_site(
             out,
             records,
-            [card for file in har or [] for card in read_scorecards(file)],
+            scored,
             submitted,
             probed,
             dataset=dataset,

@@ -11,7 +11,7 @@ from microg_bench.adapters.base import Adapter
 from microg_bench.adapters.conformance import Check
 from microg_bench.adapters.registry import MARK, Registered, find_adapter, registered, source_sha256
 from microg_bench.adapters.scaffold import write_adapter
-from microg_bench.cli.console import AsJson, columns, output, print_json
+from microg_bench.cli.console import AsJson, columns, output, print_json, print_table
 from microg_bench.engines.registry import ENGINES, unsupported
 from microg_bench.engines.vendors import End, announced_end
 from microg_bench.errors import install_command
@@ -52,7 +52,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
             remarks.setdefault(f"to install: {needed}", []).append(adapter.name)
         if adapter.unproved:
             remarks.setdefault(f"unproved: {adapter.unproved}", []).append(adapter.name)
-    output().print(table)
+    print_table(table, spare=("frames",))
     for what, names in remarks.items():
         output().print(f"{', '.join(names)}: {what}")
     output().print("\n".join(announced_ends(date.today())))

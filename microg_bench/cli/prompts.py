@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from microg_bench.cli.console import AsJson, columns, output, print_json
+from microg_bench.cli.console import AsJson, columns, output, print_json, print_table
 from microg_bench.errors import UsageError
 from microg_bench.prompts import Template, read_template, shipped_templates
 from microg_bench.records import Request, ShownPerson
@@ -36,7 +36,7 @@ def list_prompts(context: typer.Context, as_json: AsJson = False) -> None:
         short = template.id.removeprefix(f"{template.task}-")
         version, digest = str(template.version), template.sha256[:8]
         table.add_row(template.id, short, version, digest, template.family, template.purpose)
-    output().print(table)
+    print_table(table)
 
 
 @app.command(epilog='Example:  `microg-bench prompts show vqa-default --question "What floats beside him?"`')

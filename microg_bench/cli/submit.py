@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import AsJson, messages, note, output, print_json
+from microg_bench.cli.console import AsJson, messages, noted, output, print_json
 from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.cli.options import with_options
 from microg_bench.dataset.load import load
@@ -62,10 +62,10 @@ def pack(
         if result.is_dir():
             reason = "is a folder; with --detections give the file of their scorecards"
             raise UsageError(f"{result}: {reason}")
-        for folder in pack_actions(result, detections, into, _noted):
+        for folder in pack_actions(result, detections, into, noted):
             output().print(str(folder))
             (card,) = read_scorecards(folder / SCORECARD_FILE)
-            note(*(f"note: {line}" for line in card.remarks()))
+            noted(*card.remarks())
         return
     if (result / SETTINGS).is_file():
         reason = f"is a run of actions: give {SCORECARD_FILE} in it, and --detections with the CSV beside it"
@@ -74,12 +74,8 @@ def pack(
         raise UsageError(f"{result}: is a file; give the folder of a run, or --detections too")
     for path in find_runs(result):
         record = RunRecord.read(path)
-        output().print(str(pack_run(record, into, _noted)))
-        note(*(f"note: {line}" for line in record.scorecard.remarks()))
-
-
-def _noted(line: str) -> None:
-    note(f"note: {line}")
+        output().print(str(pack_run(record, into, noted)))
+        noted(*record.scorecard.remarks())
 
 
 @app.command(epilog=EPILOG)

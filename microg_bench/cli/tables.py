@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microg_bench.cli.console import left_out, output
+from microg_bench.cli.console import left_out, noted, output
 from microg_bench.cli.har import GroundTruthOption, read_truths
 from microg_bench.dataset.load import load
 from microg_bench.errors import UsageError
@@ -15,6 +15,7 @@ from microg_bench.har.reports import read_scorecards
 from microg_bench.storage import write_text
 from microg_bench.tables.csv_json import to_csv, to_json
 from microg_bench.tables.gather import ROWS_ARE, gather, no_rows
+from microg_bench.tables.har_rows import tell_repeated
 from microg_bench.tables.judged import JudgedTable, judged_tables
 from microg_bench.tables.judged import to_json as judged_json
 from microg_bench.tables.judged import to_markdown as judged_markdown
@@ -87,8 +88,9 @@ def tables(
     """
     chosen = _formats(format_, list(FORMATS) if out else ["md"])
     dataset, truths = load(data) if data else None, read_truths(groundtruth)
-    records, submitted, errors = gather(runs or [], submissions or [], dataset, truths)
+    records, submitted, errors = gather(runs or [], submissions or [], dataset, truths, noted)
     scored = [card for file in har or [] for card in read_scorecards(file)]
+    tell_repeated(scored, submitted, noted)
     cards = [record.scorecard for record in records]
     found = paper_tables(cards, scored, published=paper, submitted=submitted)
     judged, unread = judged_tables(records)

@@ -262,7 +262,7 @@ def _har_board(table: PublishedTable, facts: Facts, own: Sequence[OwnRow]) -> Js
     return {
         **_head(table, [column.heading for column in table.facts.columns]),
         "task": f"har-{table.facts.number}",
-        "protocol": "as published",
+        "protocol": "",  # of several recipes and ground truths: notes tell what is not as published
         "dataset": "",
         "fingerprint": "",
         "items": None,

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from microg_bench.actions import ActionEntry, ActionFacts
 from microg_bench.dataset.labels import LabelMap, read_label_map
 from microg_bench.dataset.tabular import read_table
-from microg_bench.errors import DataError
+from microg_bench.errors import DataError, MicrogError
 from microg_bench.har.recipe import RecipeName
 from microg_bench.har.reports import facts_of, read_scorecards
 from microg_bench.har.scoring import RULES, signature
@@ -23,8 +23,8 @@ from microg_bench.scorecard import (
 from microg_bench.storage import write_bytes, write_json
 from microg_bench.submissions.claims import ROUNDING
 from microg_bench.submissions.faults import Said, incomplete, text_faults
+from microg_bench.submissions.folder import ACTION_FILES, PACKED_DETECTIONS, Tell, new_submission, place
 from microg_bench.submissions.load import MAX_JSON, Submission, check_files, check_packed
-from microg_bench.submissions.pack import ACTION_FILES, PACKED_DETECTIONS, Tell, new_submission, place
 from microg_bench.text import listed
 
 # Fields that only scorecards of the other tasks have.
@@ -76,20 +76,22 @@ def pack_actions(
             raise DataError("was scored with another label map: only MicroG-4M's can be submitted", path=file)
         # Tables know the model by the name of the file.
         card = public_card(_without_file(_of_detections(card)), outgoing)
-        submission = ActionSubmission(
-            card,
-            {SCORECARD_FILE: card.to_json()},
-            facts_of(card, scorecards),
-            boxes,
-        )
-        if fault := next(action_faults(submission), None):
-            raise DataError(f"its scorecard cannot be submitted: {fault}", path=file)
         name = outgoing(file.name).partition(".")[0]
         folder = place(into, name, card.task, text + card.fingerprint.encode())
         with new_submission(folder, ACTION_FILES, tell) as new:
             write_bytes(new / PACKED_DETECTIONS, gzip.compress(text, mtime=0))
             write_json(new / SCORECARD_FILE, card.to_json())
+            if faults := _packed_faults(new):
+                raise DataError(f"its scorecard cannot be submitted: {'; '.join(faults)}", path=file)
         yield folder
+
+
+def _packed_faults(folder: Path) -> list[str]:
+    """Why what was packed would be refused, without the place of its folder, which is not the last one."""
+    try:
+        return list(action_faults(load_actions(folder)))
+    except MicrogError as error:
+        return [": ".join(part for part in (error.item, error.reason) if part)]
 
 
 def _card_of(cards: Sequence[Scorecard], path: Path, file: Path, sha256: str | None) -> Scorecard:

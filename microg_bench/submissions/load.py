@@ -36,7 +36,7 @@ from microg_bench.runs.record import RUN_FILE, SCORECARD_FILE, RunRecord
 from microg_bench.scorecard import Scorecard
 from microg_bench.settings import Media, PromptId, Settings
 from microg_bench.storage import MAX_LINE_BYTES, open_plain, read_bytes
-from microg_bench.submissions.pack import (
+from microg_bench.submissions.folder import (
     ACTION_FILES,
     PACKED_DETECTIONS,
     PACKED_JOURNAL,

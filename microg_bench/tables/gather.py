@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +19,11 @@ from microg_bench.scorecard import ACTION_SCORES, Scorecard
 from microg_bench.settings import Settings
 from microg_bench.submissions.check import check
 from microg_bench.submissions.claims import ROUNDING, claim_faults
+from microg_bench.submissions.folder import Tell
 from microg_bench.submissions.load import check_finite, find_submissions, is_submission
 from microg_bench.submissions.pack import packed_answers
 from microg_bench.tasks import HAR
-from microg_bench.text import first_line
+from microg_bench.text import first_line, listed
 
 ROWS_ARE = "rows are runs that ask all requests as published, of frames as they are"
 
@@ -40,6 +41,7 @@ def gather(
     submissions: Iterable[Path] = (),
     dataset: Dataset | None = None,
     truths: Sequence[GroundTruth] = (),
+    tell: Tell | None = None,
 ) -> Gathered:
     """The scored runs and submissions in folders of any depth.
 
@@ -53,6 +55,7 @@ def gather(
         submissions: folders of submissions; those that `submissions.check` accepts are taken.
         dataset: what submissions of runs are checked against; without it their scores are unverified.
         truths: what those of action recognition are checked against; without it theirs are.
+        tell: is called where something was given twice, with a line that names what is shown of it.
 
     Raises:
         RunError: a folder does not exist or holds no run.
@@ -76,8 +79,14 @@ def gather(
             actions.append(checked.actions)
         else:
             errors.append(checked.error)
-    rows = ((key, one) for key, one in found if _is_row(one.settings))
-    return Gathered(_unique(rows), actions, errors)
+    groups: dict[str, list[RunRecord]] = {}
+    for key, record in found:
+        if _is_row(record.settings):
+            groups.setdefault(key, []).append(record)
+    same = [_shown_first(groups[key]) for key in sorted(groups)]
+    if tell and (twice := list(_repeated(same))):
+        tell(f"given twice and shown once: {listed(twice)}")
+    return Gathered([own[0] for own in same], actions, errors)
 
 
 def _is_row(settings: Settings) -> bool:
@@ -153,13 +162,17 @@ def _with_answers(path: Path) -> RunRecord:
     return record
 
 
-def _unique(records: Iterable[tuple[str, RunRecord]]) -> list[RunRecord]:
-    """Each run once, of a run and its submission the run, in the order of their identities."""
-    found: dict[str, RunRecord] = {}
-    for key, record in records:
-        pair = found.get(key, record), record
-        found[key] = min(pair, key=lambda one: (not one.has_journal, one.scorecard.model_dump_json()))
-    return [found[key] for key in sorted(found)]
+def _shown_first(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The same run from several places, that which is shown first: of a run and its submission the run."""
+    return sorted(records, key=lambda one: (not one.has_journal, one.scorecard.model_dump_json()))
+
+
+def _repeated(same: Iterable[Sequence[RunRecord]]) -> Iterator[str]:
+    """The place of each run that is shown, with those of it that are not."""
+    for shown, *others in same:
+        paths = dict.fromkeys(one.path for one in others if one.path.resolve() != shown.path.resolve())
+        if paths:
+            yield f"{shown.path} (not {listed(list(map(str, paths)))})"
 
 
 def identity(record: RunRecord) -> str:

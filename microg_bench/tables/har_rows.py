@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
 from microg_bench.actions import ActionFacts
 from microg_bench.errors import DataError
 from microg_bench.scorecard import ACTION_SCORES, COMPLETE, ModelEntry, Scorecard, ScoreEntry
+from microg_bench.submissions.folder import Tell
 from microg_bench.tables.published import Column, Facts, PublishedTable
 from microg_bench.tables.rows import OwnRow, access_of, fault_of
+from microg_bench.text import listed
 
 SHOWN_BY = {"drawn": "a box on the frames", "crop": "frames that are cut to them"}
 OWN_FILE = "a file"
@@ -27,6 +29,7 @@ def action_rows(
     to the table whose keyword it has. What was scored against another ground truth has a row of its own, and
     so have other weights, another recipe, other files of the same name, and each scorecard that was
     submitted, since anyone may give a file any name. A scorecard that is there already is not shown again.
+    Scores on persons of no known split stand in no column: a mark tells them.
 
     Args:
         table: the published table.
@@ -43,7 +46,8 @@ def action_rows(
         if not _belongs(table, facts, stem):
             continue
         made = (card.recipe or "", _har(card).checkpoint or "", _har(card).checkpoint_sha256 or "")
-        models.setdefault((stem, "" if split else _har(card).groundtruth, *made), []).append(card)
+        truth = ("", "") if split else (_har(card).groundtruth, card.fingerprint)
+        models.setdefault((stem, *truth, *made), []).append(card)
     rows = [
         _action_row(table, facts, stem, other, splits, note)
         for (stem, other, *_), own in models.items()
@@ -53,7 +57,7 @@ def action_rows(
         stem, split = _stem(card), _split(facts, card)
         if _belongs(table, facts, stem):
             other = "" if split else _har(card).groundtruth
-            rows.append(_action_row(table, facts, stem, other, {split or "test": card}))
+            rows.append(_action_row(table, facts, stem, other, {_heading(facts, card): card}))
     return rows
 
 
@@ -68,13 +72,14 @@ def asked_rows(table: PublishedTable, facts: Facts, cards: Sequence[Scorecard]) 
     below: dict[tuple[str, tuple[str, ...]], OwnRow] = {}
     ran: set[tuple[str, tuple[str, ...]]] = set()
     for splits in _asked_alike(facts, cards):
-        row = _asked_row(table, facts, splits)
+        undone = _undone(splits.values())
+        row = _asked_row(table, facts, splits, undone)
         rows.append(row)
         ran |= {(card.model.name, row.marks) for card in splits.values() if card.model}
         for name in next(iter(splits.values())).baselines:
             own = {split: _of_baseline(card, name) for split, card in splits.items()}
-            found = _asked_row(table, facts, own)
-            below[name, row.marks] = replace(found, access="baseline", marks=row.marks)
+            found = _asked_row(table, facts, own, undone)
+            below[name, found.marks] = replace(found, access="baseline")
     return [*rows, *(row for key, row in below.items() if key not in ran)]
 
 
@@ -116,23 +121,29 @@ def _heading(facts: Facts, card: Scorecard) -> str:
     return _split(facts, card) or (PARTS.get(part, OWN_FILE) if comma else OWN_FILE)
 
 
-def _asked_row(table: PublishedTable, facts: Facts, splits: Mapping[str, Scorecard]) -> OwnRow:
+def _undone(cards: Collection[Scorecard]) -> tuple[str, ...]:
+    """Why scorecards are not of all requests, each reason once."""
+    parts = [card.settings.part for card in cards if card.settings and card.settings.part]
+    return tuple(dict.fromkeys([*parts, *(card.status for card in cards if not card.complete)]))
+
+
+def _asked_row(
+    table: PublishedTable, facts: Facts, splits: Mapping[str, Scorecard], undone: Sequence[str]
+) -> OwnRow:
+    """The row of a model, or of a baseline on the same persons, which shares what was not asked."""
     first = next(iter(splits.values()))
     other = "" if _split(facts, first) else _har(first).groundtruth
-    parts = [card.settings.part for card in splits.values() if card.settings and card.settings.part]
-    undone = [card.status for card in splits.values() if not card.complete]
     form = first.settings.boxes if first.settings else None
     shown = [f"asked in words; persons shown by {SHOWN_BY[form]}"] if form else []
     shown += [f"scores of actions: {how}" for how in [_action_scores(first)] if how]
     row = _action_row(table, facts, "", other, splits)
-    apart = [] if row.scores else [_without_column(split, card) for split, card in splits.items()]
     return replace(
         row,
         name=first.title,
         labels=(first.title, *[""] * (len(table.facts.labels) - 1)),
         access="baseline" if access_of(first) == "baseline" else "",
         published=None,
-        marks=(*row.marks, *apart, *dict.fromkeys([*parts, *undone])),
+        marks=(*row.marks, *undone),
         notes=(*shown, *row.notes),
     )
 
@@ -140,7 +151,8 @@ def _asked_row(table: PublishedTable, facts: Facts, splits: Mapping[str, Scoreca
 def _without_column(split: str, card: Scorecard) -> str:
     """The scores of persons of whom the table has no column."""
     told = (f"{name} {value:.2f}" for name, value in card.values().items() if value is not None)
-    return f"persons of {split}, of whom there is no column: {', '.join(told)}"
+    claimed = f" ({card.unverified})" if card.unverified else ""
+    return f"persons of {split}, of whom there is no column: {', '.join(told)}{claimed}"
 
 
 def _of_baseline(card: Scorecard, name: str) -> Scorecard:
@@ -166,7 +178,7 @@ def _by_split(facts: Facts, cards: Sequence[Scorecard]) -> Iterator[tuple[dict[s
     """
     splits: dict[str, list[Scorecard]] = {}
     for card in cards:
-        kept, own = splits.setdefault(_split(facts, card) or "test", []), _har(card)
+        kept, own = splits.setdefault(_heading(facts, card), []), _har(card)
         others = [one for one in kept if _rounded(one) != _rounded(card)]
         if any(_har(one).detections_sha256 in (None, own.detections_sha256) for one in others) or (
             others and own.detections_sha256 is None
@@ -184,6 +196,14 @@ def _by_split(facts: Facts, cards: Sequence[Scorecard]) -> Iterator[tuple[dict[s
         for card in kept:
             own = _har(card)
             yield {split: card}, f"detections {_file(own.detections, own.detections_sha256)}"
+
+
+def tell_repeated(cards: Sequence[Scorecard], submitted: Sequence[Scorecard], tell: Tell) -> None:
+    """Tell which of the scorecards were submitted too, in a line: of these the submission is not shown."""
+    known = {_identity(card) for card in cards}
+    twice = dict.fromkeys(_har(card).detections for card in submitted if _identity(card) in known)
+    if twice:
+        tell(f"given twice and shown once: {listed(list(twice))} (not the submission)")
 
 
 def _not_among(cards: Sequence[Scorecard], submitted: Sequence[Scorecard]) -> Iterator[Scorecard]:
@@ -242,6 +262,7 @@ def _action_row(
         for column in table.facts.columns
         if column.split in splits and column.score in splits[column.split].scores
     }
+    apart = () if scores else (_without_column(split, card) for split, card in splits.items())
     unknown = (stem, *[""] * (len(table.facts.labels) - 1))
     return OwnRow(
         name=stem,
@@ -249,7 +270,7 @@ def _action_row(
         access="",
         scores={column.name: one for column, one in scores.items()},
         published=place,
-        marks=tuple(_marks(other, splits)),
+        marks=(*_marks(other, splits), *apart),
         faults={
             column.name: fault
             for column, one in scores.items()
@@ -284,7 +305,8 @@ def _notes(splits: Mapping[str, Scorecard]) -> Iterator[str]:
         yield from card.remarks()
         low, high = (f"{bound:.2f}" for bound in _har(card).map_over_ties or (0, 0))
         if low != high:
-            yield f"{split} mAP is between {low} and {high}, by the order of equal scores"
+            score = "mAP" if split == OWN_FILE else f"{split} mAP"
+            yield f"{score} is between {low} and {high}, by the order of equal scores"
 
 
 def _file(name: str | None, sha256: str | None) -> str:

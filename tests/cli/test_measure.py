@@ -35,11 +35,28 @@ def test_a_table_and_json_tell_what_the_file_holds(run: Path) -> None:
     assert json.loads(done.stdout) == {"r": json.loads(file.read_text())}
 
 
-def test_what_cannot_be_measured_is_one_line(scored: Path, tmp_path: Path) -> None:
-    done = bench("measure", "r", cwd=tmp_path)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: r/caption") and "no weights" in line
+def test_runs_that_cannot_be_measured_are_named_and_the_others_are(run: Path) -> None:
+    folder = run / "several"
+    shutil.copytree(run / "r", folder / "last")
+    shutil.copytree(run / "r", folder / "damaged")
+    (folder / "damaged" / "run.json").write_text("{")
+    given = ("--data", "sample", "--metrics", "ROUGE-L", "--limit", "3")
+    assert bench("caption", "--model", "blind", *given, "--run", "several/first", cwd=run).returncode == 0
+    done = bench("measure", "several", "--sample", "1", cwd=run)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "several/last/cost.json"
+    lines = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
+    assert [line.split(": ")[1] for line in lines] == ["several/damaged/run.json", "several/first"]
+    assert "no weights" in lines[1]
+
+
+def test_where_no_run_can_be_measured_each_is_named(scored: Path, tmp_path: Path) -> None:
+    for options in ((), ("--json",)):
+        done = bench("measure", "r", *options, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "{}\n" if options else "")
+        first, second = done.stderr.splitlines()
+        assert first.startswith("left out: r/caption: its model has no weights")
+        assert second.startswith("left out: r/vqa: its model has no weights")
 
 
 def measured(folder: Path, *titles: str) -> None:

@@ -28,11 +28,17 @@ def test_models_lists_every_model_with_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_models_breaks_no_name_in_a_narrow_window(tmp_path: Path) -> None:
-    told = bench("models", cwd=tmp_path, env={"COLUMNS": "80"}).stdout.split()
+    done = bench("models", cwd=tmp_path, env={"COLUMNS": "80"})
+    table = done.stdout.partition(": to install")[0].splitlines()[:-1]
+    assert max(map(len, table)) <= 80
+    assert table[0].split() == ["model", "engines", "checkpoint"]
+    told = done.stdout.replace(",", " ").split()
     for found in registered():
-        assert found.name in told
         assert found.adapter is not None
-        assert found.adapter.checkpoint is None or found.adapter.checkpoint in told
+        named = [found.name, *found.adapter.engines, found.adapter.checkpoint or "–"]
+        assert set(named) <= set(told)
+    wide = bench("models", cwd=tmp_path, env={"COLUMNS": "100"}).stdout.splitlines()
+    assert wide[0].split() == ["model", "engines", "frames", "checkpoint"]
 
 
 def test_models_show_tells_everything_declared(tmp_path: Path) -> None:

@@ -99,6 +99,20 @@ def test_a_name_is_printed_as_it_is(scored: Path, tmp_path: Path) -> None:
     assert ":smile: [bold]x" in done.stdout
 
 
+def test_a_run_that_was_packed_too_is_told_to_be_shown(scored: Path, tmp_path: Path) -> None:
+    for command in (
+        ("submit", "pack", "r/vqa", "--into", "s"),
+        ("tables", "--runs", "r", "--submissions", "s"),
+    ):
+        done = bench(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    (packed,) = (tmp_path / "s").iterdir()
+    assert done.stderr == f"note: given twice and shown once: r/vqa (not s/{packed.name})\n"
+    options = ("--submissions", "s", "--out", "site", "--no-pictures")
+    built = bench("leaderboard", "build", "--runs", "r", *options, cwd=tmp_path)
+    assert (built.returncode, done.stderr in built.stderr) == (0, True)
+
+
 def test_a_run_that_was_not_scored_is_named(scored: Path, tmp_path: Path) -> None:
     (scored / "caption" / "scorecard.json").unlink()
     done = bench("tables", "--runs", str(scored), cwd=tmp_path)

@@ -43,6 +43,16 @@ def with_har(card: Scorecard, **changed: Any) -> Scorecard:
     return card.model_copy(update={"har": card.har.model_copy(update=changed)})
 
 
+def signed(card: Scorecard, **values: str) -> Scorecard:
+    """The scorecard with other values in the signatures of its scores."""
+    scores = {}
+    for name, one in card.scores.items():
+        assert one.signature is not None
+        changed = one.signature.model_copy(update={"values": {**one.signature.values, **values}})
+        scores[name] = one.model_copy(update={"signature": changed})
+    return card.model_copy(update={"scores": scores})
+
+
 def table(number: int, *cards: Scorecard, actions: Sequence[Scorecard] = ()) -> PaperTable:
     """Table `number` of the paper."""
     return paper_tables(cards, actions)[number - 1]

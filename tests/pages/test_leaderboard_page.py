@@ -206,8 +206,12 @@ def test_actions_have_their_tables_with_ours_apart_from_the_published(browser: B
         assert sorted(names(page)) == ["C2D", "Slow", "X3D"]
         assert len(names(page, "published")) == 12
         assert page.locator("#charts").is_hidden()
-        assert page.locator("#access").is_hidden()
-        assert page.locator("#frames").is_hidden()
+        for name in ("access", "frames", "protocol"):
+            assert page.locator(f"#{name}").is_hidden()
+        page.reload()
+        assert len(names(page, "published")) == 12
+        page.locator("#tasks [data-task=vqa]").click()
+        assert page.locator("#protocol").is_visible()
 
 
 def test_what_is_said_of_a_board_fits_it(browser: Browser, site: Path) -> None:

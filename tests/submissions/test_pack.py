@@ -1,6 +1,7 @@
 """Packing: the same bytes each time, whole, and nothing private."""
 
 import gzip
+import json
 import shutil
 from pathlib import Path
 
@@ -157,3 +158,26 @@ def test_the_options_of_a_submission_can_be_repeated(packed: Path) -> None:
     options, settings = read_config(packed / "run.json")
     assert options["model"] == "nearest-clip"
     assert settings == load(packed).record.settings
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("<script>alert(1)</script>", "1 answers hold markup that a browser runs: "),
+        ("word " * 30_000, "1 answers are longer than 100,000 characters: "),
+    ],
+)
+def test_what_the_check_refuses_is_told_and_not_packed(
+    run: Path, tmp_path: Path, text: str, problem: str
+) -> None:
+    run = Path(shutil.copytree(run, tmp_path / "r"))
+    journal = run / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    answer = next(line for line in lines if line["type"] == "response")
+    answer |= {"answer": text, "text": text}
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = bench("submit", "pack", "r", "--into", "subs", cwd=tmp_path)
+    assert done.returncode == 1
+    told = f"error: r: cannot be submitted: {problem}{answer['id']}"
+    assert done.stderr.startswith(told) and done.stderr.count("\n") == 1
+    assert list((tmp_path / "subs").iterdir()) == []

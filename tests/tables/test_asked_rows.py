@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from microg_bench.scorecard import ACTION_SCORES, BaselineEntry, ModelEntry, Scorecard, Signature
+from microg_bench.scorecard import ACTION_SCORES, BaselineEntry, ModelEntry, Scorecard
 from microg_bench.tables.har_rows import asked_rows
 from microg_bench.tables.markdown import to_markdown
 from microg_bench.tables.paper import paper_tables
 from microg_bench.tables.published import read_facts, read_published
 from microg_bench.tables.rows import OwnRow
 from tests.helpers.runs import make_settings
-from tests.helpers.tables import reported
+from tests.helpers.tables import reported, signed, with_har
 
 FACTS = read_facts()
 BASELINE = BaselineEntry(title="Baseline: blind", scores={"mAP": 3.0, "F1": 0.5}, map_over_ties=(1.0, 9.0))
@@ -92,16 +92,7 @@ def test_runs_that_are_alike_but_for_their_answers_have_a_row_each() -> None:
 
 def test_a_run_whose_actions_score_by_probability_has_a_row_of_its_own() -> None:
     card = asked("C2D_8x8_R50.test")
-    scores = {
-        name: one.model_copy(
-            update={
-                "signature": Signature(metric=name, values={**one.signature.values, ACTION_SCORES: "logprob"})
-            }
-        )
-        for name, one in card.scores.items()
-        if one.signature
-    }
-    found = rows(1, card, card.model_copy(update={"scores": scores}))
+    found = rows(1, card, signed(card, **{ACTION_SCORES: "logprob"}))
     assert [row.access for row in found] == ["", "", "baseline"]
     assert "scores of actions: logprob" in found[1].notes
 
@@ -118,19 +109,16 @@ def test_a_run_whose_actions_score_by_probability_has_a_row_of_its_own() -> None
 )
 def test_no_score_stands_under_a_heading_of_other_persons(truth: str, columns: set[str]) -> None:
     card = asked("C2D_8x8_R50.test")
-    assert card.har is not None
-    scores = {
-        name: one.model_copy(
-            update={"signature": Signature(metric=name, values={**one.signature.values, "groundtruth": "0"})}
-        )
-        for name, one in card.scores.items()
-        if one.signature
-    }
-    other = card.model_copy(
-        update={"har": card.har.model_copy(update={"groundtruth": truth}), "scores": scores}
-    )
-    row, below = rows(1, other)
+    row, below = rows(1, signed(with_har(card, groundtruth=truth), groundtruth="0"))
     assert {name for name in row.values if name.endswith("mAP")} == columns
     assert row.marks[0] == f"ground truth {truth}, not the published one"
     assert any("there is no column: mAP 29.51" in mark for mark in row.marks) != bool(columns)
-    assert below.marks == row.marks
+    told = [one.partition(", of whom there is no column: mAP ") for one in below.marks[1:]]
+    assert [scores for _, _, scores in told] == ([] if columns else ["3.00, F1 0.50"])
+    assert below.marks[0] == row.marks[0]
+
+
+def test_a_baseline_on_persons_without_a_column_is_shown_once() -> None:
+    one, other = (with_har(asked("C2D_8x8_R50.test", title), groundtruth="mine.csv") for title in ("A", "B"))
+    names = [row.name for row in rows(1, signed(one, groundtruth="0"), signed(other, groundtruth="0"))]
+    assert names == ["A", "B", "Baseline: blind"]

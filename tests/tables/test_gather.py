@@ -41,9 +41,25 @@ def test_a_run_and_its_submission_count_once(scored: Path, tmp_path: Path) -> No
         pack(RunRecord.read(run), submissions)
     packed, _, errors = gather([], [submissions])
     assert (tasks(packed), errors) == (["caption", "vqa"], [])
-    records, _, errors = gather([scored], [submissions])
+    told: list[str] = []
+    records, _, errors = gather([scored], [submissions], tell=told.append)
     assert ([record.path for record in records], errors) == ([scored / "caption", scored / "vqa"], [])
+    first, second = sorted(submissions.iterdir())
+    pairs = f"{scored / 'caption'} (not {first}), {scored / 'vqa'} (not {second})"
+    assert told == [f"given twice and shown once: {pairs}"]
     assert gather([scored / "vqa", scored], [submissions])[0][0].path == scored / "caption"
+
+
+def test_a_run_whose_folder_is_given_again_is_no_other(
+    scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.chdir(tmp_path)
+    gather([scored, scored / "vqa", scored.relative_to(tmp_path)], tell=told.append)
+    assert told == []
+    copy = Path(shutil.copytree(scored / "vqa", tmp_path / "copy"))
+    gather([scored / "vqa", copy], tell=told.append)
+    assert told == [f"given twice and shown once: {scored / 'vqa'} (not {copy})"]
 
 
 def test_nobodys_row_is_taken_by_a_copy_that_tells_other_things(scored: Path, tmp_path: Path) -> None:

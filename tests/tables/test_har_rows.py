@@ -8,23 +8,13 @@ from microg_bench.errors import DataError
 from microg_bench.har import read_detections, read_ground_truth, read_label_map
 from microg_bench.har.scoring import evaluate
 from microg_bench.scorecard import Scorecard
-from microg_bench.tables.har_rows import action_rows
+from microg_bench.tables.har_rows import action_rows, tell_repeated
 from microg_bench.tables.published import read_facts, read_published
 from microg_bench.tables.rows import OwnRow
-from tests.helpers.tables import ACTIONS, reported, table, with_har
+from tests.helpers.tables import ACTIONS, reported, signed, table, with_har
 
 FACTS = read_facts()
 NAMES = ("C2D_8x8_R50.test", "C2D_8x8_R50.val", "SLOWONLY_4x16_R50.test", "X3D_L.test")
-
-
-def signed(card: Scorecard, **values: str) -> Scorecard:
-    """The scorecard with other values in its signatures."""
-    scores = {}
-    for name, one in card.scores.items():
-        assert one.signature is not None
-        changed = one.signature.model_copy(update={"values": {**one.signature.values, **values}})
-        scores[name] = one.model_copy(update={"signature": changed})
-    return card.model_copy(update={"scores": scores})
 
 
 def rows(number: int, cards: Sequence[Scorecard]) -> list[OwnRow]:
@@ -104,17 +94,43 @@ def test_zero_shot_detections_belong_to_the_table_of_their_own() -> None:
     assert row.values["mAP"] == pytest.approx(18.73, abs=0.005)
 
 
-def test_detections_against_another_ground_truth_are_marked_and_have_a_row_of_their_own() -> None:
+def test_scores_against_a_file_of_ones_own_stand_in_no_column_of_a_published_split() -> None:
     (card,) = reported("X3D_L.test")
-    other = signed(card, groundtruth="0" * 12)
-    found = sorted(rows(1, [other, card]), key=lambda row: row.marks)
-    assert [row.marks for row in found] == [
-        (),
-        ("ground truth groundtruth_test.csv.xz, not the published one",),
-    ]
+    other = signed(card, groundtruth="0" * 12).model_copy(update={"fingerprint": "0" * 64})
+    truth = "ground truth groundtruth_test.csv.xz, not the published one"
+    told = ", ".join(f"{name} {one.value:.2f}" for name, one in card.scores.items())
+    for submitted in (False, True):
+        given = ([card], [other]) if submitted else ([other, card], [])
+        first, second = sorted(
+            action_rows(read_published(FACTS.tables[0]), FACTS, *given), key=lambda row: row.marks
+        )
+        assert (first.marks, bool(first.values)) == ((), True)
+        assert second.marks == (truth, f"persons of a file, of whom there is no column: {told}")
+        assert second.values == {}
+    claimed = {name: one.model_copy(update={"unverified": True}) for name, one in other.scores.items()}
+    (row,) = rows(1, [other.model_copy(update={"scores": claimed})])
+    assert row.marks[-1] == f"{second.marks[-1]} (claimed and not verified: mAP, F1, recall, AUROC)"
     one = table(1, actions=[other])
-    assert next(iter(one.marks)) == "ground truth groundtruth_test.csv.xz, not the published one"
+    assert next(iter(one.marks)) == truth
     assert "difference" not in [line.origin for line in one.lines]
+
+
+def test_persons_of_a_split_of_other_annotations_stand_under_its_heading_with_their_mark() -> None:
+    (card,) = reported("X3D_L.test")
+    (row,) = rows(1, [with_har(signed(card, groundtruth="0"), groundtruth="sample, val")])
+    assert row.values["val_mAP"] == card.scores["mAP"].value and "test_mAP" not in row.values
+    assert row.marks == ("ground truth sample, val, not the published one",)
+
+
+def test_files_of_ground_truth_that_share_a_name_alone_are_rows_of_their_own() -> None:
+    first, second = reported("X3D_L.test", "SLOWONLY_4x16_R50.test")
+    assert first.har is not None
+    same = with_har(second, detections=first.har.detections)
+    others = [
+        signed(one, groundtruth=digit).model_copy(update={"fingerprint": digit * 64})
+        for one, digit in ((first, "a"), (same, "b"))
+    ]
+    assert len({row.marks for row in rows(1, others)}) == 2
 
 
 def test_scores_over_other_actions_are_marked() -> None:
@@ -192,6 +208,15 @@ def test_each_submission_has_a_row_of_its_own_once() -> None:
     (row,) = action_rows(table, FACTS, [], [unverified])
     assert set(row.faults.values()) == {"claimed and not verified: mAP, F1, recall, AUROC"}
     assert not any(row.comparable(column) for column in row.scores)
+
+
+def test_what_of_actions_was_submitted_too_is_told() -> None:
+    first, second = reported("X3D_L.test", "SLOWONLY_4x16_R50.test")
+    told: list[str] = []
+    tell_repeated([first], [second], told.append)
+    assert told == []
+    tell_repeated([first], [second, first, first], told.append)
+    assert told == ["given twice and shown once: X3D_L.test.csv.xz (not the submission)"]
 
 
 def made(card: Scorecard, recipe: str, checkpoint: str) -> Scorecard:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import microg_bench as mb
 from microg_bench.runs.record import RunRecord
-from microg_bench.submissions.pack import pack
+from microg_bench.submissions.pack import packed_run
 
 METRICS = "CIDEr,ROUGE-L"
 RUN, CARD, JOURNAL = "run.json", "scorecard.json", "journal.jsonl.gz"
@@ -148,9 +148,10 @@ def scored(*pairs: tuple[str, object], clusters: str = "source") -> Change:
             shutil.copy(folder / RUN, run)
             (run / "journal.jsonl").write_bytes(unpacked(folder / JOURNAL))
             mb.score(run, data="sample", metrics=METRICS, clusters=clusters, progress=None)
-            packed = pack(RunRecord.read(run), Path(name))
-            for file in FILES:
-                shutil.copy(packed / file, folder / file)
+            journal, content, card = packed_run(RunRecord.read(run))
+        (folder / JOURNAL).write_bytes(gzip.compress(journal))
+        (folder / RUN).write_text(json.dumps(content))
+        (folder / CARD).write_text(json.dumps(card.to_json()))
 
     return change
 

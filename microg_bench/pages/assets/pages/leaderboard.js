@@ -238,6 +238,7 @@
     setOptions(byId("metric"), board.columns.map((name) => [name, name]));
     for (const name of [...FILTERS, "metric"]) if (byId(name).value !== view[name]) byId(name).value = view[name];
     for (const name of ["access", "frames"]) byId(name).parentElement.hidden = !ofScores(board);
+    byId("protocol").parentElement.hidden = !board.protocol;
     byId("against").parentElement.hidden = byId("against").options.length < 3;
     byId("published").checked = view.published;
     byId("published").parentElement.hidden = !board.groups.some((group) => group.kind === "published");
