@@ -100,9 +100,9 @@ class Preview:
         }
 
     @property
-    def told_requests(self) -> str:
-        """How many requests there are, of all tasks, and how many of them are answered."""
-        return _with_answered(*_counts(self))
+    def requests(self) -> int:
+        """How many requests there are, of all tasks."""
+        return sum(map(len, self.configuration.items.values()))
 
     @property
     def cost(self) -> str:
@@ -123,8 +123,9 @@ class Previews:
     runs: Mapping[str, Preview]
 
     def __str__(self) -> str:
-        rows = {name: (one.told_requests, one.cost) for name, one in self.runs.items()}
-        requests, answered = (sum(one) for one in zip(*map(_counts, self.runs.values()), strict=True))
+        counts = {name: (one.requests, sum(one.answered.values())) for name, one in self.runs.items()}
+        requests, answered = (sum(one) for one in zip(*counts.values(), strict=True))
+        rows = {name: (_with_answered(*counts[name]), one.cost) for name, one in self.runs.items()}
         rows["together"] = _with_answered(requests, answered), self.cost
         width = max(11, *map(len, rows))
         lines = [f"{name:<{width}} {told}, cost: {cost}" for name, (told, cost) in rows.items()]
@@ -135,11 +136,6 @@ class Previews:
         """The cost of all together, in words."""
         known = [one.estimate for one in self.runs.values() if one.estimate]
         return str(reduce(add, known)) if known else next(iter(self.runs.values())).cost
-
-
-def _counts(one: Preview) -> tuple[int, int]:
-    """The requests of all tasks, and those of them that are answered."""
-    return sum(map(len, one.configuration.items.values())), sum(one.answered.values())
 
 
 def _with_answered(requests: int, answered: int) -> str:

@@ -164,7 +164,7 @@ def test_reviews_are_merged_into_a_dataset(tmp_path: Path) -> None:
     done = bench("annotate", "merge", data, "ann.csv", "ben.csv", "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "1 of 4 pairs, 0 edited: out"
-    assert "annotators differ on 1 pairs: out/disagreements.csv" in done.stderr
+    assert "annotators differ on 1 pair: out/disagreements.csv" in done.stderr
     assert "1 pairs are not reviewed, and left out (a_002#2 is the first)" in done.stderr
     assert "1 of these are left out until a second pass decides" in done.stderr
     again = bench("annotate", "check", "out", "--json", cwd=tmp_path)

@@ -47,7 +47,7 @@ def test_the_verb_run_may_be_left_out(footage: Path) -> None:
     for verb in ((), ("run",)):
         given = ("orbit.mp4", "--out", "out", "--detector", "hog", "--stages", "trim,person")
         done = bench("curate", *verb, *given, "--dry-run", cwd=footage.parent)
-        assert (done.returncode, done.stdout.split()[:2]) == (0, ["1", "videos"]), done.stderr
+        assert (done.returncode, done.stdout.split()[:2]) == (0, ["1", "video"]), done.stderr
     assert "run" in bench("curate", "--help", cwd=footage.parent).stdout
 
 

@@ -407,7 +407,7 @@ def test_what_a_manifest_told_stays(curate: Curate, footage: Path, tmp_path: Pat
 
 def test_a_dry_run_counts_and_writes_nothing(curate: Curate, footage: Path, tmp_path: Path) -> None:
     done = curate(footage, "--out", "out", "--dry-run")
-    assert done.stdout.startswith("1 videos of 0.00 hours give about 3 clips: 0 are cut, 0 are judged")
+    assert done.stdout.startswith("1 video of 0.00 hours give about 3 clips: 0 are cut, 0 are judged")
     assert not (tmp_path / "out").exists()
     assert curate(footage, "--out", "out").returncode == 0
     done = curate(footage, "--out", "out", "--dry-run")

@@ -84,6 +84,7 @@ from microg_bench.runs.statistics import Statistics, read_statistics
 from microg_bench.scoring.paraphrase_rows import read_paraphrases
 from microg_bench.scoring.predictions import read_predictions
 from microg_bench.scoring.probes import MetricEffect, ProbeEffect, ProbeReport
+from microg_bench.scoring.score import answer_facts
 from microg_bench.submissions import load as submissions
 from microg_bench.submissions.actions import load_actions
 from microg_bench.submissions.pack import pack
@@ -102,6 +103,7 @@ from tests.helpers.measured import GPU, make_measurement
 from tests.helpers.runs import make_settings
 from tests.helpers.videos import write_clip
 from tests.submissions.hostile.actions import honest_actions
+from tests.submissions.small import made
 
 MOST_MEMORY = 4 << 30  # bytes that a reader gets; what it may take is less
 
@@ -139,7 +141,7 @@ def _read_run(file: Path) -> None:
 
 
 def _run() -> dict[str, bytes]:
-    """The files of a run with an answer and a failure, and of its submission."""
+    """The files of a run with an answer and a failure, and of a submission."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name, "run")
         settings = make_settings(task="vqa", fingerprint="f" * 64)
@@ -150,8 +152,6 @@ def _run() -> dict[str, bytes]:
         storage.write_json(folder / "scorecard.json", card.to_json())
         requests = [Request(id="a_001#1", task="vqa", video_id="a_001", source="a")]
         Statistics.of(requests, {"ROUGE-L": np.zeros((1, 2))}).write(folder / "statistics.npz")
-        packed = pack(RunRecord.read(folder), Path(name))
-        found = {f"packed {file.name}": file.read_bytes() for file in packed.iterdir()}
         with RunRecord.reopen(folder) as run:
             run.add(Failure(id="a_001#2", stage="engine", reason="busy"))
             usage = {"output_tokens": 2, "seconds": {"generating": 0.5}}
@@ -159,7 +159,19 @@ def _run() -> dict[str, bytes]:
         add_measurement(
             RunRecord.read(folder), make_measurement(GPU, weights=None, unknown={"weights": "none"})
         )
-        return found | {file.name: file.read_bytes() for file in folder.iterdir()}
+        return _packed() | {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def _packed() -> dict[str, bytes]:
+    """The files of a submission."""
+    with tempfile.TemporaryDirectory() as name:
+        parts, record = make_card(), made(Path(name))
+        record.starts[-1] |= {"git": None, "versions": {"numpy": "2"}}
+        model = answer_facts(record.settings, list(record.answers.values()), {}, (), missing=0)["model"]
+        told = {"model": model, "baselines": parts.baselines, "slices": parts.slices}
+        record.scorecard = record.scorecard.model_copy(update=told)
+        storage.write_json(record.path / "scorecard.json", record.scorecard.to_json())
+        return {f"packed {file.name}": file.read_bytes() for file in pack(record, Path(name)).iterdir()}
 
 
 def _read_cost(file: Path) -> None:
