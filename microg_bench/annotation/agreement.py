@@ -23,6 +23,7 @@ from microg_bench.scoring.intervals import Clusters
 from microg_bench.scoring.rank_correlation import kendall_tau_b
 from microg_bench.scoring.rates import Proportion, corrected_rate
 from microg_bench.storage import write_json
+from microg_bench.text import many
 
 AGREEMENT_FILE = "agreement.json"
 AGREEMENT_SCHEMA = "microg-bench/agreement/1"
@@ -78,8 +79,7 @@ class AgreementReport(Record):
         for name in ("sensitivity", "specificity"):
             rate: RateEntry | None = getattr(self, name)
             parts += [f"{name} {number(rate.value)}"] if rate else []
-        people = f"{self.raters} rater{'s' * (self.raters != 1)}"
-        return f"{', '.join(parts)} ({self.answers:,} answers, {people})"
+        return f"{', '.join(parts)} ({self.answers:,} answers, {many(self.raters, 'rater')})"
 
     def notes(self) -> Iterator[str]:
         """What a reader must know, a line each."""

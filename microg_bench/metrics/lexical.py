@@ -12,6 +12,7 @@ import numpy as np
 from microg_bench.metrics.base import Array, MeanMetric, Metric
 from microg_bench.metrics.ngrams import ORDERS, NgramSums
 from microg_bench.metrics.texts import sameness
+from microg_bench.text import many
 
 if TYPE_CHECKING:
     from microg_bench.metrics.texts import Texts
@@ -55,7 +56,7 @@ class Bleu(Metric):
             return ()
         best = 100.0 * (_TINY / _SMALL) ** ((self.order - longest) / self.order)
         most = f"{best:.2f} at most" if best >= LEAST_SHOWN else "can only be 0"
-        return (f"{most} here: no reference has {self.order} word{'s' * (self.order > 1)}",)
+        return (f"{most} here: no reference has {many(self.order, 'word')}",)
 
 
 def _closest_lengths(sums: NgramSums) -> Array:

@@ -4,6 +4,8 @@ They cost time and never change for the same items, so their entries are kept in
 of everything that moves them.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import logging
@@ -49,20 +51,22 @@ def baseline_entries(measured: Sequence[Measured], options: ScoringOptions) -> l
 
     There are none where `blind` would take long.
     """
-    for one in measured:
-        if _takes_long(one):
-            count = len(one.evaluation.items)
-            log.warning("no baseline is scored on %s items: that takes too long", f"{count:,}")
-    known = [(found, source_sha256(found)) for found in map(find_adapter, BASELINES)]
+    known = [(cast(Baseline, found), source_sha256(found)) for found in map(find_adapter, BASELINES)]
+    cases = [_cases(one, known) for one in measured]
+    entries = _entries({case.file: case for own in cases for case in own}, options)
+    return [{case.baseline.name: entries[case.file] for case in own} for own in cases]
+
+
+def _cases(measured: Measured, known: Sequence[tuple[Baseline, str]]) -> list[_Case]:
+    """The baselines to score for an evaluation; `known` are all, with the hashes of their adapters."""
+    if _takes_long(measured):
+        count = len(measured.evaluation.items)
+        log.warning("no baseline is scored on %s items: that takes too long", f"{count:,}")
+        return []
+    if not measured.evaluation.scores:
+        return []
     folder = cache_folder("baselines")
-    cases = [
-        _Case(cast(Baseline, found), one, folder / f"{_key(one, sha256)}.json")
-        for one in measured
-        for found, sha256 in known
-    ]
-    entries = _entries({case.file: case for case in cases if case.metrics}, options)
-    own = [{case.baseline.name: entries[case.file]} if case.metrics else {} for case in cases]
-    return [one | other for one, other in zip(own[::2], own[1::2], strict=True)]
+    return [_Case(one, measured, folder / f"{_key(measured, sha256)}.json") for one, sha256 in known]
 
 
 def _takes_long(measured: Measured) -> bool:
@@ -97,11 +101,12 @@ class _Case:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return () if _takes_long(self.measured) else tuple(self.measured.evaluation.scores)
+        return tuple(self.measured.evaluation.scores)
 
     def entry(self, evaluation: Evaluation) -> BaselineEntry:
         """What the `evaluation` of its answers gives, under these metrics."""
-        found = {name: one for name, one in evaluation.scores.items() if name in self.metrics}
+        metrics = self.measured.evaluation.scores
+        found = {name: one for name, one in evaluation.scores.items() if name in metrics}
         return BaselineEntry(
             title=self.baseline.title,
             scores={name: one.value for name, one in found.items()},
