@@ -47,7 +47,7 @@ def pack(record: RunRecord, into: Path, tell: Tell | None = None) -> Path:
         raise RunError("shows changed frames, which is another benchmark", path=record.path)
     if record.settings.generation.answer_schema:
         raise RunError("has answers in a schema, which submissions do not have", path=record.path)
-    journal, content, card = _packed_run(record)
+    journal, content, card = packed_run(record)
     evidence = journal + json.dumps(content["settings"], sort_keys=True).encode()
     folder = place(into, content["settings"]["model"], card.task, evidence)
     with new_submission(folder, RUN_FILES, tell) as new:
@@ -60,7 +60,7 @@ def pack(record: RunRecord, into: Path, tell: Tell | None = None) -> Path:
     return folder
 
 
-def _packed_run(record: RunRecord) -> tuple[bytes, dict[str, Any], Scorecard]:
+def packed_run(record: RunRecord) -> tuple[bytes, dict[str, Any], Scorecard]:
     """The journal, the content of run.json and the scorecard of a run, as they are packed."""
     record = public(record)
     card, settings = _named(record)
