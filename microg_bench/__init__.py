@@ -18,12 +18,15 @@ __all__ = [
     "RunRecord",
     "Scorecard",
     "__version__",
+    "annotate_check",
+    "annotate_questions",
     "check_model",
     "compare",
     "drift",
     "dry_run",
     "evaluate",
     "evaluate_async",
+    "judge",
     "load_dataset",
     "load_run",
     "measure",
@@ -40,8 +43,11 @@ _PLACES = {
     "MicrogError": "microg_bench.errors",
     "RunRecord": "microg_bench.runs.record",
     "Scorecard": "microg_bench.scorecard",
+    "annotate_check": "microg_bench.annotators",
+    "annotate_questions": "microg_bench.annotators",
     "check_model": "microg_bench.model_checks",
     "drift": "microg_bench.drifts",
+    "judge": "microg_bench.judges",
     "measure": "microg_bench.costs",
     "merge_runs": "microg_bench.merges",
     "paraphrase": "microg_bench.paraphrases",
@@ -51,6 +57,7 @@ _PLACES = {
 }
 
 if TYPE_CHECKING:
+    from microg_bench.annotators import annotate_check, annotate_questions
     from microg_bench.api import (
         Results,
         compare,
@@ -65,6 +72,7 @@ if TYPE_CHECKING:
     from microg_bench.dataset.load import Dataset
     from microg_bench.drifts import drift
     from microg_bench.errors import MicrogError
+    from microg_bench.judges import judge
     from microg_bench.model_checks import check_model
     from microg_bench.paraphrases import paraphrase
     from microg_bench.probes import probe

@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import Field
 
 from microg_bench.records import Record
-from microg_bench.text import one_line
+from microg_bench.text import many, one_line
 
 _PROC = Path("/proc")
 _BOARD = Path("/proc/device-tree/model")  # of computers whose processor has no name of its own
@@ -62,7 +62,7 @@ class Hardware(Record):
     def title(self) -> str:
         """What tables call it; rows of the same title are compared: ``2 × NVIDIA H100``."""
         if not self.gpus:
-            return f"{self.cpu}, {self.cores} core{'s' * (self.cores != 1)}"
+            return f"{self.cpu}, {many(self.cores, 'core')}"
         counts = Counter(sorted(self.gpus))
         return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
 

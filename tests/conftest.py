@@ -14,6 +14,7 @@ import pytest
 from microg_bench.engines.registry import ENGINES
 from tests.helpers.browser import launched
 from tests.helpers.datasets import bench, record, write_annotations
+from tests.helpers.fault_server import FaultServer
 from tests.helpers.tiny_qwen import build_tiny_qwen
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ def tiny_qwen(_transformers: None, tmp_path_factory: pytest.TempPathFactory) -> 
 def thinking_qwen(_transformers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `tiny_qwen`, of a model that thinks before it answers."""
     return build_tiny_qwen(tmp_path_factory.mktemp("checkpoints") / "thinking-qwen", seed=5, thinks=True)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server on loopback that says what the test has it say."""
+    with FaultServer() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

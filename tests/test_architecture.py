@@ -63,6 +63,8 @@ ORDER = (
         "sweeps",
         "costs",
         "drifts",
+        "judges",
+        "annotators",
         "merges",
         "variants",
         "probes",

@@ -13,6 +13,7 @@ from typing import Any
 
 from microg_bench.annotation.model import TextModel
 from microg_bench.dataset.load import Dataset
+from microg_bench.engines.base import Engine
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, about, flag
 from microg_bench.progress import Progress
@@ -136,8 +137,9 @@ class Inquiry:
         progress: Progress,
         yes: bool = False,
         fault: Callable[[str, Any], str | None] | None = None,
+        engine: Engine | None = None,
     ) -> Replies:
-        """Ask what has no answer yet in the run at `folder`.
+        """Ask what has no answer yet in the run at `folder`; other inquiries may share the `engine`.
 
         `fault` says why an answer to the query of a name cannot be used though it fits the schema; the next
         start withdraws it and asks again.
@@ -152,7 +154,7 @@ class Inquiry:
             if fault:
                 record.add(*_faulty(requests, record, fault))
             variant = Variant(one, {"text": record})
-            outcomes = await ask([variant], folder, progress, yes)
+            outcomes = await ask([variant], folder, progress, yes, engine)
         budget = open_budget(one, [record])
         return _found(requests, record, outcomes, variant.usage, budget.spent if budget else None)
 

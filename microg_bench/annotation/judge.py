@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -30,6 +31,7 @@ from microg_bench.annotation.judgement import (
 )
 from microg_bench.annotation.verdicts import Counts, JudgedAnswer, Scheme, asked, find_scheme, rating
 from microg_bench.dataset.load import Dataset
+from microg_bench.engines.base import Engine
 from microg_bench.errors import UsageError
 from microg_bench.options import Options
 from microg_bench.privacy import outgoing
@@ -186,13 +188,13 @@ class Judge:
         asked_so = ((prompt, one.generation("text")) for _, prompt in prompts)
         return estimate(asked_so, one.price or _NO_PRICE, 0, one.options.batch)
 
-    async def judge(self, progress: Progress, yes: bool = False) -> JudgedRun:
-        """Ask what has no verdict yet, and write the judgement.
+    async def judge(self, progress: Progress, yes: bool, engine: Engine) -> JudgedRun:
+        """Ask what has no verdict yet, and write the judgement; other judges may share the `engine`.
 
         Raises:
             UsageError, EngineError, RunError, DataError: as `Inquiry.ask`.
         """
-        first = await self.inquiry.ask(self.queries, self.folder, progress, yes)
+        first = await self.inquiry.ask(self.queries, self.folder, progress, yes, engine=engine)
         if self.second is None or first.outcomes.pending:
             return self._judged((first,), {} if first.outcomes.pending else first.answers)
         told = {name: one["answer"] for name, one in first.answers.items()}
@@ -200,7 +202,7 @@ class Judge:
         queries = [query for query in self._ratings(told) if query.name not in verdicts]
         if not queries:
             return self._judged((first,), verdicts)
-        second = await self.second.ask(queries, self.folder / SECOND_FOLDER, progress, yes)
+        second = await self.second.ask(queries, self.folder / SECOND_FOLDER, progress, yes, engine=engine)
         return self._judged((first, second), {**verdicts, **second.answers})
 
     def _ratings(self, told: Mapping[str, str]) -> Iterator[Query]:
@@ -258,6 +260,16 @@ class Judge:
             if names and len(own) == len(names) and one.answer is not None:
                 total = {name: _total(own, name) for name in self.scheme.scores}
                 yield JudgedItem(id=one.id, source=one.source, answer=text_hash(one.answer), counts=total)
+
+
+async def judge_all(judges: Sequence[Judge], progress: Progress, yes: bool = False) -> list[JudgedRun]:
+    """Have runs judged, one at least; the judges are one model, which is loaded once.
+
+    Raises:
+        UsageError, EngineError, RunError, DataError: as `Inquiry.ask`.
+    """
+    with closing(judges[0].inquiry.model.new_engine()) as engine:
+        return [await one.judge(progress, yes, engine) for one in judges]
 
 
 def _total(counts: Sequence[Counts], score: str) -> tuple[float, float]:

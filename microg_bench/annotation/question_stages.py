@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -30,12 +31,14 @@ from microg_bench.annotation.questions import (
 from microg_bench.annotation.rubrics import STAGES, StageRubrics
 from microg_bench.dataset.annotations import source_of
 from microg_bench.dataset.load import ANNOTATION_NAMES, Dataset
+from microg_bench.engines.base import Engine
 from microg_bench.errors import DataError, RunError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.records import Clip, Record
 from microg_bench.runs.configure import Configuration
 from microg_bench.storage import write_json, write_text
+from microg_bench.text import many
 
 FACTS_FILE = "questions.json"
 CANDIDATES_FILE = "candidates.jsonl"
@@ -109,6 +112,7 @@ class QuestionMaker:
     per_clip: int = PER_CLIP
     share: float = UNANSWERABLE_SHARE
     _replies: dict[str, Replies] = field(default_factory=dict, init=False)
+    _engine: Engine | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.clips = {clip.video_id: clip for clip in self.dataset.clips if has_caption(clip)}
@@ -129,9 +133,10 @@ class QuestionMaker:
             raise RunError(reason, path=self.folder)
         self._replies.clear()
         try:
-            found = await self._propose(progress, yes)
-            for stage in ("ratings", "answers", "comparisons"):
-                found = await self._judge(stage, found, progress, yes)
+            with closing(self._inquiry("candidates").model.new_engine()) as self._engine:
+                found = await self._propose(progress, yes)
+                for stage in ("ratings", "answers", "comparisons"):
+                    found = await self._judge(stage, found, progress, yes)
         except _UnfinishedError:
             return Made(self._replies, None)
         chosen = self._select(found)
@@ -162,9 +167,9 @@ class QuestionMaker:
         if not queries:
             return
         inquiry = self._inquiry(stage)
-        progress.note(f"{stage}: {len(queries):,} queries to {inquiry.model.title}")
-        replies = await inquiry.ask(queries, self.folder / ASKED_FOLDER / stage, progress, yes)
-        self._replies[stage] = replies
+        progress.note(f"{stage}: {many(len(queries), 'request')} to {inquiry.model.title}")
+        folder = self.folder / ASKED_FOLDER / stage
+        self._replies[stage] = await inquiry.ask(queries, folder, progress, yes, engine=self._engine)
 
     def _check_asked(self) -> None:
         """Go on only where each query that there was has an answer or has failed.

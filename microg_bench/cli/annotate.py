@@ -1,15 +1,13 @@
 """`microg-bench annotate`: check captions and pairs, make questions, let people review them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
-from microg_bench.annotation.consistency import TextFinding, judged, queries, text_findings, verdict_fault
-from microg_bench.annotation.inquiry import OPTIONS, Inquiry
+from microg_bench.annotation.consistency import queries
+from microg_bench.annotation.inquiry import OPTIONS
 from microg_bench.annotation.question_stages import PAIRS_FILE, Made, QuestionMaker
 from microg_bench.annotation.questions import PER_CLIP, UNANSWERABLE_SHARE
 from microg_bench.annotation.reviews import (
@@ -20,14 +18,18 @@ from microg_bench.annotation.reviews import (
     read_pair_reviews,
     write_reviewed,
 )
-from microg_bench.annotation.rubrics import StageRubrics, rubric_like
-from microg_bench.api import in_loop
+from microg_bench.annotators import (
+    CheckedTexts,
+    annotate_check,
+    annotate_questions,
+    check_inquiry,
+    question_maker,
+)
 from microg_bench.cli.console import AsJson, columns, interruptible, note, output, print_json
 from microg_bench.cli.options import with_options
 from microg_bench.cli.run import COLLECT, EXHAUSTED, PENDING, Yes
 from microg_bench.curation.tables import read_rows
-from microg_bench.dataset.annotations import read_annotations
-from microg_bench.dataset.load import Dataset, find_layout, load, locate, select
+from microg_bench.dataset.load import load, locate
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.pages.findings_page import write_findings_page
@@ -37,8 +39,6 @@ from microg_bench.runs.budget import dollars_words
 from microg_bench.runs.preview import preview
 from microg_bench.runs.start import Outcomes
 from microg_bench.text import many, printable
-
-FOLDER = Path("annotations")  # of what models answered, where the user names none
 
 EPILOG = """Examples:
 
@@ -98,24 +98,19 @@ def check(
     caption does not support, too.
     """
     options = Options.of(given)
-    found = text_findings(read_annotations(find_layout(locate(data)).annotations))
-    dataset = load(data)
     if options.model is None:
         _needs_model(options, {"--dry-run": dry_run, "--run": run, "--rubric": rubric != "check"})
-        return _tell(dataset, found, as_json, page)
-    inquiry, asked = Inquiry(rubric_like("annotate", "check", rubric), options, dataset), queries(dataset)
-    if dry_run:
-        output().print(str(preview(inquiry.configured(asked, weights=False))))
-        return None
-    model = inquiry.model
-    folder = run or FOLDER / model.default_folder.name / "check"
-    note(f"{model.title} on {dataset.name}, into {folder}")
-    with interruptible(), RichProgress() as progress:
-        replies = in_loop(inquiry.ask(asked, folder, progress, yes, verdict_fault(dataset)))
-    verdicts = judged(dataset, replies)
-    finish(replies.outcomes, replies.usage.lines())
-    note(*(f"no verdict on {clip}: {why}" for clip, why in verdicts.unread.items()))
-    return _tell(dataset, (*found, *verdicts.findings), as_json, page, model.title, verdicts.unread)
+    elif dry_run:
+        dataset = load(data)
+        one = check_inquiry(dataset, rubric, options).configured(queries(dataset), weights=False)
+        output().print(str(preview(one)))
+        return
+    with interruptible():
+        checked = annotate_check(data, run=run, rubric=rubric, yes=yes, **given)
+    if checked.replies:
+        finish(checked.replies.outcomes, checked.replies.usage.lines())
+        note(*(f"no verdict on {clip}: {why}" for clip, why in checked.unread.items()))
+    _tell(checked, as_json, page)
 
 
 def _needs_model(options: Options, own: Mapping[str, Any]) -> None:
@@ -129,15 +124,10 @@ def _needs_model(options: Options, own: Mapping[str, Any]) -> None:
         raise UsageError("applies to a model only: give --model too", item=refused)
 
 
-def _tell(
-    dataset: Dataset,
-    found: Sequence[TextFinding],
-    as_json: bool,
-    page: Path | None,
-    model: str | None = None,
-    unread: Mapping[str, str] = MappingProxyType({}),
-) -> None:
+def _tell(checked: CheckedTexts, as_json: bool, page: Path | None) -> None:
     """Print findings and write their page; exit status 1 where there are any, or a verdict is not read."""
+    dataset, found, unread = checked.dataset, checked.findings, checked.unread
+    model = checked.replies.record.settings.title if checked.replies else None
     if page:
         note(str(write_findings_page(dataset, found, model, page)))
     if as_json:
@@ -208,22 +198,18 @@ def questions(
     A model proposes candidates, rates each, and answers its question again from the caption alone; those
     that hold and differ from one another are chosen.
     """
-    dataset = load(data)
-    clips = select(dataset, limit=limit)
-    maker = QuestionMaker(
-        replace(dataset, clips=clips),
-        Options.of(given),
-        out,
-        StageRubrics.read(rubrics),
-        per_clip,
-        unanswerable,
-    )
+    how: dict[str, Any] = {
+        "per_clip": per_clip,
+        "unanswerable": unanswerable,
+        "limit": limit,
+        "rubrics": rubrics,
+    }
     if dry_run:
-        return _show_expected(maker)
+        return _show_expected(question_maker(data, Options.of(given), out, **how))
     pairs = out / PAIRS_FILE
     before = pairs.read_bytes() if pairs.is_file() else None
-    with interruptible(), RichProgress() as progress:
-        made = in_loop(maker.make(progress, yes))
+    with interruptible():
+        made = annotate_questions(data, out=out, yes=yes, **how, **given)
     if before not in (None, pairs.read_bytes() if pairs.is_file() else None):
         note(f"{pairs}: these pairs replace others; reviews of pairs that have changed do not count")
     for stage, replies in made.replies.items():

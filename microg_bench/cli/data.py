@@ -22,7 +22,7 @@ from microg_bench.plots.annotation import NO_CLIP, AnnotatedClip, draw_annotated
 from microg_bench.plots.sheet import draw_sheet
 from microg_bench.progress import RichProgress
 from microg_bench.storage import write_json, write_text
-from microg_bench.text import printable
+from microg_bench.text import many, printable
 
 app = typer.Typer(
     help="Check a dataset, count what it holds, or fetch MicroG-4M.",
@@ -61,7 +61,7 @@ def _text(report: DatasetReport) -> str:
     for kind, faults in groupby(sorted(report.faults, key=kind_of), key=kind_of):
         found = [printable(f"  {fault.item}: {fault.detail}") for fault in faults]
         lines += [f"{kind} ({len(found)})", *found]
-    return "\n".join([*lines, "", f"{len(report.faults)} faults"])
+    return "\n".join([*lines, "", many(len(report.faults), "fault")])
 
 
 @app.command(
@@ -115,7 +115,7 @@ def stats(
     heading = [found.title, f"fingerprint {found.fingerprint}", *(f"note: {line}" for line in found.notes)]
     output().print("\n".join([*map(printable, heading), "", tables]))
     if out:
-        output().print("\n".join([f"wrote {len(found.tables)} tables to {out}", *map(str, files)]))
+        output().print("\n".join([f"wrote {many(len(found.tables), 'table')} to {out}", *map(str, files)]))
 
 
 def _table_text(table: CountTable) -> str:

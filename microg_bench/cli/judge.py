@@ -23,7 +23,6 @@ from microg_bench.annotation.judged_pairs import JudgedComparison, compare_judge
 from microg_bench.annotation.judgement import JUDGEMENT_FILE, how_of
 from microg_bench.annotation.ratings import answer_keys, draw_answers, read_ratings
 from microg_bench.annotation.verdicts import SCHEMES
-from microg_bench.api import in_loop
 from microg_bench.cli.compare import comparison_json, difference_table
 from microg_bench.cli.console import (
     AsJson,
@@ -38,12 +37,13 @@ from microg_bench.cli.console import (
 from microg_bench.cli.options import with_options
 from microg_bench.cli.run import COLLECT, EXHAUSTED, PENDING, Yes
 from microg_bench.errors import UsageError
-from microg_bench.options import Options
+from microg_bench.judges import judge as judge_runs
+from microg_bench.judges import judges_of, read_runs
 from microg_bench.pages.rating_page import write_rating_page
-from microg_bench.progress import RichProgress, shown
+from microg_bench.progress import RichProgress
 from microg_bench.runs.budget import Estimate, dollars_words
 from microg_bench.runs.preview import preview
-from microg_bench.runs.record import RunRecord, find_runs
+from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.compare import comparable
 from microg_bench.scoring.comparison_notes import difference_notes
 from microg_bench.tasks import TASKS
@@ -123,33 +123,14 @@ def answers(
 
     The same command resumes. Judged scores stand apart from those of the protocols, and never in their ranks.
     """
-    options = judge_options(judge_, given)
-    judges = [Judge.of(run, options, rubric, data) for run in _runs(runs, rubric)]
     if dry_run:
-        output().print("\n".join(_planned(judges)))
+        output().print("\n".join(_planned(judges_of(read_runs(runs), rubric, judge_, given, data))))
         return
-    with interruptible("every verdict"), shown("rich") as progress:
-        found = [in_loop(one.judge(progress, yes)) for one in judges]
+    with interruptible("every verdict"):
+        judged = judge_runs(*runs, rubric=rubric, model=judge_, data=data, yes=yes, **given)
+    found = list(judged.values())
     output().print("\n".join(line for one in found for line in _lines(one)))
     _finish(found)
-
-
-def judge_options(judge_: str | None, given: dict[str, Any]) -> Options:
-    """The options of a judge; the default one is pinned, and does not think before it rates."""
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return Options.of({**(DEFAULT_JUDGE if judge_ is None else {"model": judge_}), **chosen})
-
-
-def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
-    """The runs in these folders, at any depth, each once."""
-    return [RunRecord.read(path) for path in dict.fromkeys(path for one in paths for path in find_runs(one))]
-
-
-def _runs(paths: Sequence[Path], rubric: str) -> list[RunRecord]:
-    """The runs of the folders; of folders with runs of both tasks, those that the rubric is for."""
-    task, given = SCHEMES[rubric].task if rubric in SCHEMES else None, read_runs(paths)
-    fitting = [run for run in given if task in (None, run.settings.task)]
-    return fitting or given
 
 
 def _planned(judges: Sequence[Judge]) -> Iterator[str]:

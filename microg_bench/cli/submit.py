@@ -17,7 +17,7 @@ from microg_bench.runs.record import SCORECARD_FILE, RunRecord, find_runs
 from microg_bench.submissions.actions import pack_actions
 from microg_bench.submissions.check import check as check_submissions
 from microg_bench.submissions.pack import pack as pack_run
-from microg_bench.text import visible
+from microg_bench.text import many, visible
 
 SUBMISSIONS = Path("results/submissions")
 ENCODERS = ("sentence_model", "bertscore_model", "bf16", "device")
@@ -93,7 +93,7 @@ def check(
     are not verified: nothing is scored, and no dataset is taken in its place.
     """
     options = ScoringOptions.of(given)
-    with messages().status(f"checking {len(folders)} submissions"):
+    with messages().status(f"checking {many(len(folders), 'submission')}"):
         checked = check_submissions(folders, load(data) if data else None, options, read_truths(groundtruth))
     if as_json:
         print_json(

@@ -25,7 +25,7 @@ from microg_bench.tables.on_board import OnBoardTable, on_board_tables
 from microg_bench.tables.on_board import to_json as on_board_json
 from microg_bench.tables.on_board import to_markdown as on_board_markdown
 from microg_bench.tables.paper import PaperTable, paper_tables
-from microg_bench.text import unknown
+from microg_bench.text import many, unknown
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -107,7 +107,7 @@ def tables(
         output().print("\n".join(shown), end="")
     else:
         _write(out, found, apart, chosen)
-        output().print(f"wrote {len(found) + len(judged) + len(on_board)} tables to {out}")
+        output().print(f"wrote {many(len(found) + len(judged) + len(on_board), 'table')} to {out}")
     left_out(errors)
     if errors:
         raise typer.Exit(1)

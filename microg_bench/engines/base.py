@@ -88,8 +88,9 @@ class Engine(ABC):
         first_tokens: where a mapping is given, an engine that can tell notes when the first token of each job
             was there, by `time.perf_counter`. It is set before `start`.
 
-    `thinking_switches` are those of a model that has no adapter of its own. `structured` tells whether the
-    engine has a model keep to `Generation.answer_schema`, or asks again where it does not.
+    `started` tells whether `start_once` was called. `thinking_switches` are those of a model that has no
+    adapter of its own. `structured` tells whether the engine has a model keep to `Generation.answer_schema`,
+    or asks again where it does not.
     """
 
     options: Options = field(default_factory=Options)
@@ -98,6 +99,7 @@ class Engine(ABC):
     thinking: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     marks: Marks = field(default=THOUGHT_MARKS, kw_only=True)
     first_tokens: dict[Job, float] | None = field(default=None, kw_only=True)
+    started: bool = field(default=False, init=False)
     name: ClassVar[str]
     structured: ClassVar[bool] = False
     thinking_switches: ClassVar[Mapping[ThinkingLevel, Mapping[str, Any]]] = {}
@@ -151,6 +153,12 @@ class Engine(ABC):
             MissingExtraError: a package is not installed.
             EngineError: the checkpoint cannot be loaded, or the machine cannot run it.
         """
+
+    def start_once(self) -> None:
+        """`start`, unless this has been called before."""
+        if not self.started:
+            self.started = True
+            self.start()
 
     @abstractmethod
     def answer(self, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:

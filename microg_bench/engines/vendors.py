@@ -17,6 +17,7 @@ from microg_bench.errors import UsageError
 from microg_bench.options import flag
 from microg_bench.privacy import may_get_keys
 from microg_bench.records import Record
+from microg_bench.text import many
 
 _FILE = Path(__file__).with_name("vendors.toml")
 SERVER_KEY = "MICROG_BENCH_SERVER_KEY"
@@ -58,7 +59,7 @@ class End(Record):
     def words(self, today: date) -> str:
         """The end in one line, seen from `today`."""
         days = (self.on - today).days
-        number = f"{abs(days)} day{'' if abs(days) == 1 else 's'}"
+        number = many(abs(days), "day")
         when = f"in {number}" if days > 0 else f"{number} ago" if days else "today"
         line = f"{self.model}: {self.how} by its vendor on {self.on} ({when}); known as of {self.as_of}"
         return f"{line}; replacement: {self.replacement}" if self.replacement else line

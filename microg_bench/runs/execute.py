@@ -2,8 +2,7 @@
 
 Several run variants that differ in prompt and frames alone share one engine and one decoding of each clip. A
 job is the key under which its outcome comes back, so that variants may ask the same request at the same time.
-An answer is written down before anything else is done with it. What goes wrong with one clip or one request
-is recorded as its failure and stops nothing else.
+An answer is written down first of all. What goes wrong with a clip or a request is its failure alone.
 """
 
 from __future__ import annotations
@@ -145,7 +144,13 @@ class Asked:
         return bool(self.variant.configuration.generations[self.request.task].answer_schema)
 
 
-async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: bool = False) -> Outcomes:
+async def ask(
+    variants: Sequence[Variant],
+    root: Path,
+    progress: Progress,
+    yes: bool = False,
+    engine: Engine | None = None,
+) -> Outcomes:
     """Ask everything that is not answered yet; returns when each request has its answer or its failure.
 
     Args:
@@ -153,6 +158,7 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
         root: the folder of what they share.
         progress: the callback; it is asked before money is spent.
         yes: whether money may be spent without a question.
+        engine: one that other askings share, and the caller closes; None takes one for this asking alone.
 
     Raises:
         RunError: requests are pending in a batch, or a file is damaged or cannot be written.
@@ -186,7 +192,7 @@ async def ask(variants: Sequence[Variant], root: Path, progress: Progress, yes: 
         progress.stage(ASKING, total, total - left)
         await ask_replicas(variants, progress)
     else:
-        await _ask_engine(variants, root, progress, (total, total - left), batches, budget)
+        await _ask_engine(variants, root, progress, (total, total - left), batches, budget, engine)
     return _outcomes(
         variants,
         asked=True,
@@ -203,6 +209,7 @@ async def _ask_engine(
     steps: tuple[int, int],
     batches: Batches | None,
     budget: Budget | None,
+    shared: Engine | None,
 ) -> None:
     """Ask what is open of an engine in this process; `steps` are those of all and those that are done."""
     first = variants[0].configuration
@@ -210,10 +217,11 @@ async def _ask_engine(
         needed = [one for variant in variants if (one := variant.configuration.decoded)]
         spec = union(needed) if needed else None
         pool = stack.enter_context(open_pool(first.decoders)) if spec else None
-        engine, source = await _engine(first, spec, pool, root, progress)
-        stack.callback(engine.close)
+        engine, source = await _engine(first, spec, pool, root, progress, shared)
+        if engine is not shared:
+            stack.callback(engine.close)
         engine.rejected.update(name for one in _records(variants) for name in one.rejected)
-        engine.start()
+        engine.start_once()
         provenance = engine.provenance()
         execution = Execution(engine, progress, first.open_cache(provenance), budget)
         if provenance:
@@ -264,12 +272,14 @@ async def _engine(
     pool: DecodePool | None,
     root: Path,
     progress: Progress,
+    shared: Engine | None,
 ) -> tuple[Engine, Source]:
-    """The engine, not started, and where the frames of its clips come from."""
+    """The engine, started only where an asking before has, and where the frames of its clips come from."""
     if isinstance(one.adapter, Baseline):
         return await _baseline_engine(one, one.adapter, pool, root, progress)
-    progress.note(f"starting engine {one.engine.name} with {one.engine_options.checkpoint}")
-    engine = one.new_engine()
+    engine = shared or one.new_engine()
+    if not engine.started:
+        progress.note(f"starting engine {one.engine.name} with {one.engine_options.checkpoint}")
     if one.sends_clips:
         return engine, whole_clips
     if pool is None or spec is None:
@@ -344,9 +354,8 @@ class Execution:
         self, variant: Variant, requests: Sequence[Request], shown: Shown | DecodeError
     ) -> AsyncGenerator[Job, None]:
         """What it is to be asked of one clip; what fails before or is in the cache is recorded."""
-        own = shown
-        if variant.configuration.frames:
-            own = await own_frames(variant.configuration, requests[0], shown)
+        configuration = variant.configuration
+        own = await own_frames(configuration, requests[0], shown) if configuration.frames else shown
         if isinstance(own, DecodeError):
             reason = str(own)
             failures = [Failure(id=one.id, stage="decode", reason=reason) for one in requests]
@@ -354,8 +363,7 @@ class Execution:
             self.record([(one, None, failure) for one, failure in zip(asked_of, failures, strict=True)])
             return
         for request, prompt in self._prompts(variant, requests, own):
-            generation = variant.configuration.generation(request.task)
-            job = Job(request, prompt, own.frames, generation, own.video)
+            job = Job(request, prompt, own.frames, configuration.generation(request.task), own.video)
             key = self.cache.key(job) if self.cache else None
             asked = Asked(variant, request, own.indices, key, own.clip_sha256)
             if self.cache and key and (kept := self.cache.get(key, request.id)):

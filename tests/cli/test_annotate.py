@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ from tests.helpers.scripted_annotator import ScriptedAnnotator, caption
 pytestmark = pytest.mark.heavy
 
 ENV = {"OPENAI_API_KEY": "sk-none"}
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as running:
-        yield running
 
 
 def test_findings_are_a_table_json_and_a_page(tmp_path: Path) -> None:

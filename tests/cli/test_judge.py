@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from microg_bench.annotation.ratings import COLUMNS
-from microg_bench.cli.judge import judge_options
 from microg_bench.curation.tables import table_text
+from microg_bench.judges import judges_of
+from microg_bench.runs.record import RunRecord
 from tests.helpers.datasets import bench
 from tests.helpers.fault_server import FaultServer
 from tests.helpers.judged import by_rules, judged_runs
@@ -27,12 +27,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs")
     judged_runs(root)
     return root
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as running:
-        yield running
 
 
 @pytest.fixture
@@ -77,11 +71,15 @@ def test_a_dry_run_tells_what_it_would_cost(runs: Path) -> None:
     assert done.stdout.startswith("blind/vqa: about $") and "for 12 requests" in done.stdout
 
 
-def test_the_default_judge_is_pinned_and_does_not_think() -> None:
-    one = judge_options(None, {"seed": "3", "thinking": None})
+def test_the_default_judge_is_pinned_and_does_not_think(runs: Path) -> None:
+    record = RunRecord.read(runs / "blind/vqa")
+    (one,) = (
+        judge.options for judge in judges_of([record], "short-answer", None, {"seed": "3", "thinking": None})
+    )
     assert one.model == "vllm:Qwen/Qwen3.5-9B" and re.fullmatch(r"[0-9a-f]{40}", one.revision or "")
     assert (one.thinking, one.seed) == ("off", 3)
-    assert judge_options("server:m", {}).revision is None
+    (other,) = judges_of([record], "short-answer", "server:m", {})
+    assert other.options.revision is None
 
 
 def test_what_failed_is_told_and_tried_again(server: FaultServer, runs: Path) -> None:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,6 @@ ONE = (36 * 1000 + 64 * 500 + 7 * 10000) / 1e6
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("data") / "set", IDS)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as running:
-        yield running
 
 
 def ask(server: FaultServer, data: Path, tmp_path: Path, *arguments: str | Path, verb: str = "vqa") -> Any:

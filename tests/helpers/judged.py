@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import microg_bench as mb
-from microg_bench.annotation.judge import Judge, JudgedRun
+from microg_bench.annotation.judge import Judge, JudgedRun, judge_all
 from microg_bench.api import in_loop
 from microg_bench.options import Options
 from microg_bench.progress import Progress
@@ -115,4 +115,4 @@ def judged(
 ) -> JudgedRun:
     """What the model of a server says of a run."""
     server.says = says
-    return in_loop(judge_of(server, run, rubric, **options).judge(Progress()))
+    return in_loop(judge_all([judge_of(server, run, rubric, **options)], Progress()))[0]
