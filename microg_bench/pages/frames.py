@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -47,6 +48,15 @@ class Strip:
     frames: tuple[tuple[int, float], ...] = ()
     folder: str | None = None
     why: str = ""
+
+
+def frames_json(name: str, shown: Recorded | None, strip: Strip | None, within: str = "") -> dict[str, Any]:
+    """The frames of a clip as `assets/components/frames.js` reads them; `within` holds the strip's folder."""
+    clip: dict[str, Any] = {"id": name, **({"other": shown.clip} if shown and shown.clip else {})}
+    if strip and strip.folder:
+        return {**clip, "folder": within + strip.folder, "frames": strip.frames}
+    why = {"why": strip.why} if strip and strip.why else {}
+    return {**clip, **why, "frames": [[index] for index in (shown.indices if shown else ())]}
 
 
 def recorded(runs: Iterable[RunRecord]) -> dict[str, Recorded]:

@@ -12,6 +12,7 @@ from microg_bench.pages.frames import (
     Strip,
     draw,
     evenly,
+    frames_json,
     note_of_some,
     recorded,
     why_none,
@@ -188,20 +189,12 @@ def _shown(
     name: str, found: Mapping[str, Mapping[str, Recorded]], strips: Strips
 ) -> list[dict[str, Any] | None]:
     """What was shown of a clip under each condition; None where nothing was."""
-    return [_clip(shown.get(name), strips.get(label, {}).get(name), label) for label, shown in found.items()]
-
-
-def _clip(shown: Recorded | None, strip: Strip | None, label: str) -> dict[str, Any] | None:
-    if shown is None:
-        return None
-    own: dict[str, Any] = {"other": shown.clip} if shown.clip else {}
-    if strip and strip.folder:
-        return {**own, "frames": strip.frames, "folder": f"{folder_name(label)}/{strip.folder}"}
-    return {
-        **own,
-        "frames": [[index] for index in shown.indices],
-        **({"why": strip.why} if strip and strip.why else {}),
-    }
+    return [
+        frames_json(name, shown[name], strips.get(label, {}).get(name), f"{folder_name(label)}/")
+        if name in shown
+        else None
+        for label, shown in found.items()
+    ]
 
 
 def said_of(name: str, run: RunRecord) -> str | None:

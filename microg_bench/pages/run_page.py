@@ -13,7 +13,7 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError
 from microg_bench.pages.exchange import ENDINGS, TOKENS, exchange, shapes, tokens
 from microg_bench.pages.folder import PageFolder, new_folder
-from microg_bench.pages.frames import Recorded, Strip, draw, recorded, why_none
+from microg_bench.pages.frames import Recorded, Strip, draw, frames_json, recorded, why_none
 from microg_bench.pages.headings import explanations
 from microg_bench.pages.shell import render
 from microg_bench.pages.videos import VideoFiles, copied, linked
@@ -245,13 +245,8 @@ def clip_json(
     name: str, source: str, shown: Recorded | None, strips: Mapping[str, Strip], video: str | None = None
 ) -> dict[str, Any]:
     """A clip as scripts read it; see `assets/components/frames.js`."""
-    clip: dict[str, Any] = {"id": name, "source": source, **({"video": video} if video else {})}
-    strip = strips.get(name)
-    if strip and strip.folder:
-        return {**clip, "folder": strip.folder, "frames": strip.frames}
-    if strip and strip.why:
-        clip["why"] = strip.why
-    return {**clip, "frames": [[index] for index in (shown.indices if shown else ())]}
+    own = {"source": source, **({"video": video} if video else {})}
+    return {**frames_json(name, shown, strips.get(name)), **own}
 
 
 def item_json(run: RunRecord, request: Request, reference: str | None, scores: ItemScores) -> dict[str, Any]:

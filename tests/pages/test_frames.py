@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from microg_bench.dataset.load import Dataset, load
-from microg_bench.pages.frames import Recorded, Strip, draw, jpegs, why_none
+from microg_bench.pages.frames import Recorded, Strip, draw, frames_json, jpegs, why_none
 from microg_bench.settings import Media
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
@@ -71,6 +71,21 @@ def test_pictures_are_transformed_as_the_frames_were(dataset: Dataset) -> None:
         assert np.abs(pixels(files[f"frames/00002/{place}.jpg"]).astype(int) - pixels(picture)).mean() < 2
     strips, files, _ = drawn(dataset, {other.video_id: frames.indices}, transforms=("reverse",))
     assert files == {} and "not the one that the model was shown" in strips[other.video_id].why
+
+
+def test_scripts_are_told_of_which_clip_the_frames_are() -> None:
+    shown, strip = Recorded((3, 7), "b_001"), Strip(((3, 0.1), (7, 0.2)), "00004")
+    told = {"id": "a_001", "other": "b_001"}
+    assert frames_json("a_001", shown, strip, "swap/") == {
+        **told,
+        "folder": "swap/00004",
+        "frames": strip.frames,
+    }
+    bare = {**told, "frames": [[3], [7]]}
+    assert frames_json("a_001", shown, None) == bare
+    assert frames_json("a_001", shown, Strip(why="gone")) == {**bare, "why": "gone"}
+    assert frames_json("a_001", Recorded((3,)), None) == {"id": "a_001", "frames": [[3]]}
+    assert frames_json("a_001", None, None) == {"id": "a_001", "frames": []}
 
 
 def test_other_frames_than_those_shown_are_not_passed_off(dataset: Dataset) -> None:

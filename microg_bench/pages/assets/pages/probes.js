@@ -70,8 +70,7 @@
   function frames(clip, place, all = false) {
     const shown = clip.shown[place];
     if (!shown) return el("p", { class: "note" }, "no frames");
-    const other = shown.other ? el("p", { class: "note" }, "frames of ", textBox(shown.other, "bdi")) : null;
-    return el("div", {}, other, (all ? microg.frames.allFrames : microg.frames.strip)(shown, data.pictures));
+    return (all ? microg.frames.allFrames : microg.frames.strip)(shown, data.pictures);
   }
 
   // In the list, answers that did not change are named only.
