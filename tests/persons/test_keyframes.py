@@ -67,6 +67,16 @@ def test_a_box_may_have_no_action_beside_others_that_have(tmp_path: Path) -> Non
         load_key_frames("sample", LABELS, boxes=table(tmp_path, *rows))
 
 
+def test_each_action_of_the_label_map_counts_and_no_other(tmp_path: Path) -> None:
+    first, last = LABELS.ids[0], LABELS.ids[-1]
+    rows = [f"{CLIP},3,0,0,1,1,{action}" for action in (first, last, last + 1, first - 1)]
+    found = load_key_frames("sample", LABELS, boxes=table(tmp_path, *rows))
+    assert found.items[0].actions == ((first, last),)
+    assert [note for note in found.notes if "not in the label map" in note] == [
+        "2 actions not in the label map, left out; the boxes are kept"
+    ]
+
+
 def test_clips_of_a_table_may_be_gone_where_that_is_asked_for(tmp_path: Path) -> None:
     rows = ["nobody_000,3,0,0,1,1,14", f"{CLIP},3,0,0,1,1,14"]
     found = load_key_frames("sample", LABELS, boxes=table(tmp_path, *rows), gone=True)
