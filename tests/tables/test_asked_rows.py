@@ -41,6 +41,7 @@ def test_a_model_stands_in_both_tables_with_the_baseline_below() -> None:
         own, below = rows(number, card)
         assert (own.labels[0], own.published, own.marks, own.access) == ("A model", None, (), "")
         assert own.values[column] == card.scores["mAP"].value
+        assert len(own.labels) == len(FACTS.tables[number - 1].labels)
         assert own.comparable(column)
         assert "asked in words; persons shown by a box on the frames" in own.notes
         assert (below.name, below.access, below.values[column]) == ("Baseline: blind", "baseline", 3.0)

@@ -89,9 +89,24 @@ def test_zero_shot_detections_belong_to_the_table_of_their_own() -> None:
     (card,) = reported("X3D_L.test")
     named = with_har(card, detections="SLOWFAST_32x2_R101_zero_shot.test.csv.xz")
     assert rows(1, [named]) == []
+    assert rows(1, [named, card]) == rows(1, [card]), "what comes behind it is kept"
     (row,) = rows(2, [named])
     assert row.labels == ("SlowFast", "32x2", "R101", "Kinetics-600 > AVA v2.2")
     assert row.values["mAP"] == pytest.approx(18.73, abs=0.005)
+
+
+def test_what_a_row_says_of_its_scores() -> None:
+    (card,) = reported("X3D_L.test")
+    (row,) = rows(1, [with_har(card, map_over_ties=None)])
+    assert row.notes == ()
+    odd = card.model_copy(update={"rejected": ("seed",)})
+    assert "asked without seed, which the model rejects" in rows(1, [odd])[0].notes
+
+
+def test_a_scorecard_of_another_task_is_refused() -> None:
+    (card,) = reported("X3D_L.test")
+    with pytest.raises(DataError, match="no scorecard of action recognition"):
+        rows(1, [card.model_copy(update={"har": None, "task": "caption"})])
 
 
 def test_scores_against_a_file_of_ones_own_stand_in_no_column_of_a_published_split() -> None:
@@ -169,6 +184,10 @@ def test_files_of_one_name_that_are_known_to_differ_are_rows_of_their_own() -> N
     assert [row.notes[0] for row in found] == [
         f"detections X3D_L.test.csv.xz ({digit * 8})" for digit in "ab"
     ]
+    (third,) = reported("C2D_8x8_R50.val")
+    other_split = with_har(third, detections=first.har.detections, detections_sha256="c" * 64)
+    apart = rows(1, [*named, other_split])
+    assert sorted(row.notes[0][-9:-1] for row in apart) == [digit * 8 for digit in "abc"]
     with pytest.raises(DataError, match="have different scores"):
         rows(1, [first, named[1]])
 
@@ -217,6 +236,12 @@ def test_what_of_actions_was_submitted_too_is_told() -> None:
     assert told == []
     tell_repeated([first], [second, first, first], told.append)
     assert told == ["given twice and shown once: X3D_L.test.csv.xz (not the submission)"]
+    unavailable = {"AUROC": first.scores["AUROC"].model_copy(update={"value": None, "unavailable": "no"})}
+    gone = first.model_copy(update={"scores": {**first.scores, **unavailable}})
+    tell_repeated([first], [gone], told.append)
+    assert len(told) == 1
+    tell_repeated([gone], [gone], told.append)
+    assert len(told) == 2
 
 
 def made(card: Scorecard, recipe: str, checkpoint: str) -> Scorecard:
