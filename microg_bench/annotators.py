@@ -10,16 +10,18 @@ from microg_bench.annotation.inquiry import Inquiry, Replies
 from microg_bench.annotation.question_stages import Made, QuestionMaker
 from microg_bench.annotation.questions import PER_CLIP, UNANSWERABLE_SHARE
 from microg_bench.annotation.rubrics import StageRubrics, rubric_like
-from microg_bench.api import in_loop
-from microg_bench.dataset.annotations import read_annotations
-from microg_bench.dataset.load import Dataset, find_layout, load, locate, select
+from microg_bench.api import in_loop, load_dataset
+from microg_bench.dataset.annotations import Annotation, read_annotations
+from microg_bench.dataset.load import Dataset, find_layout, locate, select
 from microg_bench.options import Options
 from microg_bench.progress import Show, shown
+from microg_bench.records import Clip
+from microg_bench.text import many
 
 FOLDER = Path("annotations")  # of what models answered, where the user names none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckedTexts:
     """What a check of captions and pairs finds.
 
@@ -35,13 +37,16 @@ class CheckedTexts:
     unread: Mapping[str, str] = field(default_factory=dict)
     replies: Replies | None = None
 
+    def __repr__(self) -> str:
+        return f"CheckedTexts({self.dataset.name!r}: {many(len(self.findings), 'finding')})"
+
 
 def annotate_check(
-    data: str | Path | None = None,
+    data: str | Path | Dataset | None = None,
     model: str | None = None,
     *,
     run: str | Path | None = None,
-    rubric: str = "check",
+    rubric: str | Path = "check",
     progress: Show = "rich",
     yes: bool = False,
     **options: Any,
@@ -51,7 +56,8 @@ def annotate_check(
     Calling it again with the same arguments resumes what the model is asked.
 
     Args:
-        data: ``sample``, ``microg-4m``, a folder or an annotation file.
+        data: ``sample``, ``microg-4m``, a folder, an annotation file, or a loaded dataset, of whose records
+            with the same id the last is left.
         model: the language model, ``ENGINE:MODEL``.
         run: the folder of its answers; None takes one below ``annotations/`` that is the same for the same
             options.
@@ -63,9 +69,12 @@ def annotate_check(
     Raises:
         UsageError, DataError, EngineError, RunError: as `evaluate`.
     """
-    named = None if data is None else str(data)
-    found = text_findings(read_annotations(find_layout(locate(named)).annotations))
-    dataset = load(named)
+    dataset = load_dataset(data)
+    if isinstance(data, Dataset):
+        records = [_annotation(clip) for clip in dataset.clips]
+    else:
+        records = list(read_annotations(find_layout(locate(data)).annotations))
+    found = text_findings(records)
     if model is None:
         return CheckedTexts(dataset, found)
     inquiry = check_inquiry(dataset, rubric, Options.of({"model": model, **options}))
@@ -78,9 +87,9 @@ def annotate_check(
     return CheckedTexts(dataset, (*found, *verdicts.findings), verdicts.unread, replies)
 
 
-def check_inquiry(dataset: Dataset, rubric: str, options: Options) -> Inquiry:
+def check_inquiry(dataset: Dataset, rubric: str | Path, options: Options) -> Inquiry:
     """What a model is asked to check a dataset; see `annotate_check`."""
-    return Inquiry(rubric_like("annotate", "check", rubric), options, dataset)
+    return Inquiry(rubric_like("annotate", "check", str(rubric)), options, dataset)
 
 
 def annotate_questions(  # noqa: PLR0913 - what is made, of what and by whom
@@ -122,6 +131,12 @@ def annotate_questions(  # noqa: PLR0913 - what is made, of what and by whom
         return in_loop(maker.make(callback, yes))
 
 
+def _annotation(clip: Clip) -> Annotation:
+    return Annotation(
+        video_id=clip.video_id, source=clip.source, caption=clip.caption, questions=clip.questions
+    )
+
+
 def question_maker(
     data: str | Path | Dataset | None,
     options: Options,
@@ -132,7 +147,7 @@ def question_maker(
     rubrics: str | Path | None,
 ) -> QuestionMaker:
     """What makes questions; see `annotate_questions`."""
-    dataset = data if isinstance(data, Dataset) else load(None if data is None else str(data))
+    dataset = load_dataset(data)
     chosen = replace(dataset, clips=select(dataset, limit=limit))
     words = StageRubrics.read(Path(rubrics) if rubrics else None)
     return QuestionMaker(chosen, options, Path(out), words, per_clip, unanswerable)

@@ -356,7 +356,7 @@ def score(
         raise UsageError("detections of actions are scored by `microg-bench har score`", item="--task")
     if task is None:
         raise UsageError("give the task of the predictions: caption or vqa", item="--task")
-    dataset = data if isinstance(data, Dataset) else load(data)
+    dataset = load_dataset(data)
     return [score_predictions(get_task(task).name, path, dataset, chosen, allow_missing)]
 
 
@@ -411,13 +411,13 @@ def load_run(path: str | Path) -> RunRecord:
     return RunRecord.read(Path(path))
 
 
-def load_dataset(data: str | Path | None = None) -> Dataset:
-    """A dataset: ``sample``, ``microg-4m`` (as fetched), a folder or an annotation file.
+def load_dataset(data: str | Path | Dataset | None = None) -> Dataset:
+    """A dataset: ``sample``, ``microg-4m`` (as fetched), a folder, an annotation file; a loaded one as it is.
 
     Raises:
         DataError: it cannot be read.
     """
-    return load(None if data is None else str(data))
+    return data if isinstance(data, Dataset) else load(None if data is None else str(data))
 
 
 def in_loop(coroutine: Coroutine[Any, Any, Found]) -> Found:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from microg_bench.annotation.judge import DEFAULT_JUDGE, Judge, JudgedRun, judge_all
-from microg_bench.annotation.verdicts import SCHEMES
+from microg_bench.annotation.verdicts import find_scheme
 from microg_bench.api import in_loop
 from microg_bench.dataset.load import Dataset
+from microg_bench.errors import UsageError
 from microg_bench.options import Options
 from microg_bench.progress import Show, shown
 from microg_bench.runs.record import RunRecord, find_runs
@@ -15,7 +16,7 @@ from microg_bench.runs.record import RunRecord, find_runs
 
 def judge(
     *runs: str | Path,
-    rubric: str,
+    rubric: str | Path,
     model: str | None = None,
     data: str | Path | Dataset | None = None,
     progress: Show = "rich",
@@ -41,9 +42,11 @@ def judge(
         What judging gives, by run folder.
 
     Raises:
-        UsageError: no such rubric, or it is for another task; or an option that does not apply.
+        UsageError: no run, no such rubric, or it is for another task; or an option that does not apply.
         DataError, EngineError, RunError: as `evaluate`.
     """
+    if not runs:
+        raise UsageError("give one run at least, or a folder with runs")
     judges = judges_of(read_runs(runs), rubric, model, options, data)
     with shown(progress) as callback:
         found = in_loop(judge_all(judges, callback, yes))
@@ -52,7 +55,7 @@ def judge(
 
 def judges_of(
     runs: Sequence[RunRecord],
-    rubric: str,
+    rubric: str | Path,
     model: str | None,
     options: dict[str, Any],
     data: str | Path | Dataset | None = None,
@@ -65,9 +68,9 @@ def judges_of(
     # The default is pinned, and does not think before it rates.
     named = DEFAULT_JUDGE if model is None else {"model": model}
     given = Options.of({**named, **{name: value for name, value in options.items() if value is not None}})
-    task = SCHEMES[rubric].task if rubric in SCHEMES else None
-    fitting = [run for run in runs if task in (None, run.settings.task)]
-    return [Judge.of(run, given, rubric, data) for run in fitting or runs]
+    scheme, _ = find_scheme(str(rubric))
+    fitting = [run for run in runs if run.settings.task == scheme.task]
+    return [Judge.of(run, given, str(rubric), data) for run in fitting or runs]
 
 
 def read_runs(paths: Sequence[str | Path]) -> list[RunRecord]:

@@ -54,6 +54,9 @@ class Paraphrased:
     def _repr_markdown_(self) -> str:
         return self.table()  # what a notebook shows
 
+    def __repr__(self) -> str:
+        return f"Paraphrased({str(self.folder)!r})"
+
 
 def paraphrase(
     model: str,
@@ -208,8 +211,9 @@ def _beside(data: str | Path | Dataset | None) -> Path:
     Raises:
         UsageError: there is none.
     """
-    folder = None if isinstance(data, Dataset) else locate(data)
-    file = find_table(folder, BESIDE)[0] if folder else None
+    if isinstance(data, Dataset):
+        raise UsageError("give a file: a loaded dataset tells of no folder", item="--paraphrases")
+    file = find_table(locate(data), BESIDE)[0]
     if file is None:
         reason = f"give a file: there is no {' or '.join(BESIDE)} in the folder of the dataset"
         raise UsageError(reason, item="--paraphrases")

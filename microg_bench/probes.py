@@ -45,6 +45,9 @@ class Probes:
     def _repr_markdown_(self) -> str:
         return self.table()  # what a notebook shows
 
+    def __repr__(self) -> str:
+        return f"Probes({str(self.folder)!r})"
+
 
 def probe(  # noqa: PLR0913 - the arguments of `evaluate`, and what is probed
     model: str,

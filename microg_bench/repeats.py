@@ -47,6 +47,9 @@ class Repeated:
     def _repr_markdown_(self) -> str:
         return self.table()  # what a notebook shows
 
+    def __repr__(self) -> str:
+        return f"Repeated({str(self.folder)!r})"
+
 
 def repeat(  # noqa: PLR0913 - the arguments of `evaluate`, and how often
     model: str,

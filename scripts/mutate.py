@@ -29,6 +29,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # The tests near each module: together they take seconds.
 NEAR = {
+    "microg_bench/annotation/agreement.py": ["tests/annotation/test_agreement.py"],
+    "microg_bench/annotation/verdicts.py": ["tests/annotation/test_judge.py"],
+    "microg_bench/curation/agreement.py": ["tests/curation/test_agreement.py"],
+    "microg_bench/runs/merge.py": ["tests/runs/test_merge.py"],
     "microg_bench/annotation/questions.py": ["tests/annotation/test_questions.py"],
     "microg_bench/annotation/reviews.py": ["tests/annotation/test_reviews.py"],
     "microg_bench/dataset/text_faults.py": [

@@ -1,6 +1,7 @@
 """Captions checked and questions made, with a model by rules behind a server on loopback."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,31 @@ def test_rules_need_no_model(tmp_path: Path) -> None:
     found = mb.annotate_check(data)
     assert "blank-caption" in {one.kind for one in found.findings}
     assert (found.dataset.name, dict(found.unread), found.replies) == ("set", {}, None)
+
+
+def test_a_loaded_dataset_is_checked_as_its_file(tmp_path: Path) -> None:
+    data = write_annotations(tmp_path / "set.json", [{**record("a_001"), "caption": "nan"}])
+    assert mb.annotate_check(mb.load_dataset(data)).findings == mb.annotate_check(data).findings
+    assert repr(mb.annotate_check(data)).startswith("CheckedTexts('set': ")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"per_clip": 0}, {"per_clip": 21}, {"per_clip": 2.5}, {"unanswerable": 1.5}, {"unanswerable": math.nan}],
+)
+def test_numbers_that_cannot_be_are_refused(wrong: dict[str, float], tmp_path: Path) -> None:
+    with pytest.raises(mb.MicrogError, match="give a "):
+        mb.annotate_questions("sample", "server:m", tmp_path / "out", url="http://127.0.0.1:1", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_stages_together_are_confirmed_where_they_cost_much(server: FaultServer, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('[server.m]\ninput = 10\noutput = 10\ndate = "2026-01-01"\n')
+    given = {"url": server.url, "prices": str(prices), "progress": None}
+    with pytest.raises(mb.MicrogError, match="all of this may cost"):
+        mb.annotate_questions("sample", "server:m", tmp_path / "out", **given)
+    assert not server.bodies
 
 
 def test_what_a_model_finds_follows_what_rules_find(server: FaultServer, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ and no answer to another text counts.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,18 @@ from microg_bench.options import Options, about, flag
 from microg_bench.progress import Progress
 from microg_bench.prompts import Rubric
 from microg_bench.records import Clip, Failure, Record, Request, Withdrawal
-from microg_bench.runs.budget import Price, open_budget
+from microg_bench.runs.budget import (
+    CONFIRM_ABOVE,
+    Estimate,
+    Price,
+    dollars_words,
+    estimate,
+    open_budget,
+    unshown_prompts,
+)
 from microg_bench.runs.configure import Configuration, check_cost, identified, resolve
 from microg_bench.runs.execute import Variant, ask
-from microg_bench.runs.record import RunRecord, TextRecord
+from microg_bench.runs.record import RUN_FILE, RunRecord, TextRecord
 from microg_bench.runs.start import Outcomes, Usage, provenance
 from microg_bench.structured import read_json
 from microg_bench.tasks import Item
@@ -33,6 +42,7 @@ _LEFT_OUT = {"transforms", "num_workers", "replicas", "ray_address", "media", "j
 OPTIONS = tuple(
     name for name in Options.model_fields if about(name).group in _GROUPS and name not in _LEFT_OUT
 )
+_NO_PRICE = Price(date=date.min, input=0, output=0)
 
 
 class Query(Record):
@@ -157,6 +167,35 @@ class Inquiry:
             outcomes = await ask([variant], folder, progress, yes, engine)
         budget = open_budget(one, [record])
         return _found(requests, record, outcomes, variant.usage, budget.spent if budget else None)
+
+
+def expected(one: Configuration) -> Estimate:
+    """What an inquiry takes at most; dollars are 0 where no price is known."""
+    prompts = unshown_prompts(one, (item.request for item in one.texts))
+    asked = ((prompt, one.generation("text")) for _, prompt in prompts)
+    return estimate(asked, one.price or _NO_PRICE, 0, one.options.batch)
+
+
+def confirmed(inquiries: Iterable[tuple[Configuration, Path]], progress: Progress, yes: bool) -> bool:
+    """Whether money may be spent on inquiries, each in its folder: asks where what is left of all costs much.
+
+    Where a part of the requests of one is answered, that part of its cost is left out.
+
+    Raises:
+        UsageError: it is not confirmed.
+    """
+    priced = [(one, folder) for one, folder in inquiries if one.price and one.options.max_cost is None]
+    if yes or not priced:
+        return yes
+    dollars = sum(expected(one).dollars * _share_left(one, folder) for one, folder in priced)
+    if dollars > CONFIRM_ABOVE:
+        progress.confirm(f"all of this may cost {dollars_words(dollars)} at most")
+    return dollars > CONFIRM_ABOVE
+
+
+def _share_left(one: Configuration, folder: Path) -> float:
+    answered = len(TextRecord.read(folder).answers) if (folder / RUN_FILE).is_file() else 0
+    return max(0.0, 1 - answered / len(one.texts))
 
 
 def _faulty(

@@ -12,12 +12,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from microg_bench.annotation.inquiry import Inquiry, Query, Replies
+from microg_bench.annotation.inquiry import Inquiry, Query, Replies, confirmed, expected
 from microg_bench.annotation.judgement import (
     JUDGE_FOLDER,
     JUDGEMENT_FILE,
@@ -38,7 +37,8 @@ from microg_bench.privacy import outgoing
 from microg_bench.progress import Progress
 from microg_bench.prompts import Rubric, find_rubric
 from microg_bench.records import Failure
-from microg_bench.runs.budget import Estimate, Price, estimate, unshown_prompts
+from microg_bench.runs.budget import Estimate
+from microg_bench.runs.configure import Configuration
 from microg_bench.runs.record import RunRecord
 from microg_bench.scoring.score import served_models
 from microg_bench.settings import Settings
@@ -55,12 +55,11 @@ SECOND_FOLDER = "ratings"  # of the verdicts on answers that the judge itself ga
 _UNREAD = ("parse", "thinking")
 _UNMOVED = ("task", "title", "dataset", "fingerprint", "clips", "requests")  # settings that move no verdict
 _SIGNED = ("adapter_sha256", "model", "checkpoint", "checkpoint_sha256", "revision", "prompt")
-_NO_PRICE = Price(date=date.min, input=0, output=0)
 # The vendors of engines, as the hub calls them.
 _VENDORS = {"anthropic": "anthropic", "openai": "openai", "gemini": "google"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JudgedRun:
     """What judging a run gives: its judgement, the folder of the judge, and what the judge was asked.
 
@@ -71,6 +70,9 @@ class JudgedRun:
     folder: Path
     judgement: Judgement | None
     replies: tuple[Replies, ...]
+
+    def __repr__(self) -> str:
+        return f"JudgedRun({str(self.folder)!r})"
 
 
 @dataclass(frozen=True)
@@ -175,18 +177,15 @@ class Judge:
 
     def estimates(self) -> list[Estimate]:
         """What judging takes at most, for each inquiry; dollars are 0 where no price is known."""
-        first = self._estimate(self.inquiry, self.queries)
-        if self.second is None:
-            return [first]
-        ratings = list(self._ratings({query.name: "" for query in self.queries}))
-        then = self._estimate(self.second, ratings)
-        return [first, replace(then, prompt_tokens=then.prompt_tokens + first.output_tokens)]
+        first, *then = (expected(one) for one, _ in self.steps())
+        return [first, *(replace(one, prompt_tokens=one.prompt_tokens + first.output_tokens) for one in then)]
 
-    def _estimate(self, inquiry: Inquiry, queries: Sequence[Query]) -> Estimate:
-        one = inquiry.configured(queries, weights=False)
-        prompts = unshown_prompts(one, (item.request for item in one.texts))
-        asked_so = ((prompt, one.generation("text")) for _, prompt in prompts)
-        return estimate(asked_so, one.price or _NO_PRICE, 0, one.options.batch)
+    def steps(self) -> Iterator[tuple[Configuration, Path]]:
+        """What is asked at most, with its folder; then the rating of the answers that the judge gives."""
+        yield self.inquiry.configured(self.queries, weights=False), self.folder
+        if self.second:
+            ratings = self._ratings({query.name: "" for query in self.queries})
+            yield self.second.configured(ratings, weights=False), self.folder / SECOND_FOLDER
 
     async def judge(self, progress: Progress, yes: bool, engine: Engine) -> JudgedRun:
         """Ask what has no verdict yet, and write the judgement; other judges may share the `engine`.
@@ -268,6 +267,7 @@ async def judge_all(judges: Sequence[Judge], progress: Progress, yes: bool = Fal
     Raises:
         UsageError, EngineError, RunError, DataError: as `Inquiry.ask`.
     """
+    yes = confirmed((step for one in judges for step in one.steps()), progress, yes)
     with closing(judges[0].inquiry.model.new_engine()) as engine:
         return [await one.judge(progress, yes, engine) for one in judges]
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from microg_bench.annotation.consistency import has_caption
-from microg_bench.annotation.inquiry import Inquiry, Query, Replies
+from microg_bench.annotation.inquiry import Inquiry, Query, Replies, confirmed
 from microg_bench.annotation.questions import (
     PER_CLIP,
     SPARE,
@@ -32,7 +32,7 @@ from microg_bench.annotation.rubrics import STAGES, StageRubrics
 from microg_bench.dataset.annotations import source_of
 from microg_bench.dataset.load import ANNOTATION_NAMES, Dataset
 from microg_bench.engines.base import Engine
-from microg_bench.errors import DataError, RunError
+from microg_bench.errors import DataError, RunError, UsageError
 from microg_bench.options import Options
 from microg_bench.progress import Progress
 from microg_bench.records import Clip, Record
@@ -44,6 +44,7 @@ FACTS_FILE = "questions.json"
 CANDIDATES_FILE = "candidates.jsonl"
 PAIRS_FILE = ANNOTATION_NAMES[0]
 ASKED_FOLDER = "asked"
+MOST_PER_CLIP = 20
 USUAL_QUESTION, USUAL_ANSWER = 12, 8  # words
 
 
@@ -72,7 +73,7 @@ class QuestionFacts(Record):
     reviewed: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Made:
     """A set of questions, or as much as could be asked.
 
@@ -83,6 +84,9 @@ class Made:
 
     replies: Mapping[str, Replies]
     facts: QuestionFacts | None
+
+    def __repr__(self) -> str:
+        return f"Made({many(self.facts.pairs, 'pair') if self.facts else 'unfinished'})"
 
 
 class _UnfinishedError(Exception):
@@ -103,6 +107,7 @@ class QuestionMaker:
 
     Raises:
         DataError: no clip has a caption.
+        UsageError: a number of pairs or a share that cannot be.
     """
 
     dataset: Dataset
@@ -115,6 +120,10 @@ class QuestionMaker:
     _engine: Engine | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.per_clip, int) or not 1 <= self.per_clip <= MOST_PER_CLIP:
+            raise UsageError(f"give a whole number from 1 to {MOST_PER_CLIP}", item="--per-clip")
+        if not isinstance(self.share, (int, float)) or not 0 <= self.share <= 1:
+            raise UsageError("give a share from 0 to 1", item="--unanswerable")
         self.clips = {clip.video_id: clip for clip in self.dataset.clips if has_caption(clip)}
         if not self.clips:
             raise DataError("no clip has a caption", item=self.dataset.name)
@@ -132,6 +141,8 @@ class QuestionMaker:
             reason = f"holds a {PAIRS_FILE} that was not made here: give another folder"
             raise RunError(reason, path=self.folder)
         self._replies.clear()
+        stages = ((one, self.folder / ASKED_FOLDER / stage) for stage, one in self.expected())
+        yes = confirmed(stages, progress, yes)
         try:
             with closing(self._inquiry("candidates").model.new_engine()) as self._engine:
                 found = await self._propose(progress, yes)

@@ -8,7 +8,7 @@ import typer
 
 from microg_bench.annotation.consistency import queries
 from microg_bench.annotation.inquiry import OPTIONS
-from microg_bench.annotation.question_stages import PAIRS_FILE, Made, QuestionMaker
+from microg_bench.annotation.question_stages import MOST_PER_CLIP, PAIRS_FILE, Made, QuestionMaker
 from microg_bench.annotation.questions import PER_CLIP, UNANSWERABLE_SHARE
 from microg_bench.annotation.reviews import (
     DISAGREEMENTS_FILE,
@@ -33,6 +33,7 @@ from microg_bench.dataset.load import load, locate
 from microg_bench.errors import UsageError
 from microg_bench.options import Options, flag
 from microg_bench.pages.findings_page import write_findings_page
+from microg_bench.pages.folder import check_free
 from microg_bench.pages.pair_review_page import write_pair_review_page
 from microg_bench.progress import RichProgress
 from microg_bench.runs.budget import dollars_words
@@ -105,6 +106,8 @@ def check(
         one = check_inquiry(dataset, rubric, options).configured(queries(dataset), weights=False)
         output().print(str(preview(one)))
         return
+    if page:
+        check_free(page)
     with interruptible():
         checked = annotate_check(data, run=run, rubric=rubric, yes=yes, **given)
     if checked.replies:
@@ -177,7 +180,7 @@ def questions(
         Path, typer.Option(help="Folder of what is asked and made; it is continued where it exists.")
     ],
     per_clip: Annotated[
-        int, typer.Option(min=1, max=20, help="Pairs of question and answer a clip.")
+        int, typer.Option(min=1, max=MOST_PER_CLIP, help="Pairs of question and answer a clip.")
     ] = PER_CLIP,
     unanswerable: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the pairs that the caption does not answer.")
@@ -249,7 +252,7 @@ def _finish_questions(made: Made, out: Path) -> None:
     )
     note(f"no person has reviewed them yet: `microg-bench annotate review {out} --out DIR`")
     if facts.without_caption:
-        note(f"{facts.without_caption:,} clips have no caption and are left out")
+        note(f"left out: {many(facts.without_caption, 'clip')} without a caption")
     if facts.short:
         first = next(iter(facts.short))
         note(

@@ -188,8 +188,9 @@ def _finish(found: Sequence[JudgedRun]) -> None:
     if any(one.outcomes.exhausted for one in replies):
         note(EXHAUSTED)
         raise typer.Exit(1)
-    if failed := sum(one.judgement.counts.failed for one in judged if one.judgement):
-        note(f"{many(failed, 'request')} failed; run the same command again to retry them")
+    counts = [one.judgement.counts for one in judged if one.judgement]
+    if failed := sum(one.failed + one.unreadable for one in counts):
+        note(f"{many(failed, 'request')} without a verdict; run the same command again to retry them")
         raise typer.Exit(1)
 
 

@@ -88,7 +88,7 @@ class Engine(ABC):
         first_tokens: where a mapping is given, an engine that can tell notes when the first token of each job
             was there, by `time.perf_counter`. It is set before `start`.
 
-    `started` tells whether `start_once` was called. `thinking_switches` are those of a model that has no
+    `started` and `answered` are set by `start_once`. `thinking_switches` are those of a model that has no
     adapter of its own. `structured` tells whether the engine has a model keep to `Generation.answer_schema`,
     or asks again where it does not.
     """
@@ -100,6 +100,7 @@ class Engine(ABC):
     marks: Marks = field(default=THOUGHT_MARKS, kw_only=True)
     first_tokens: dict[Job, float] | None = field(default=None, kw_only=True)
     started: bool = field(default=False, init=False)
+    answered: bool = field(default=False, init=False)
     name: ClassVar[str]
     structured: ClassVar[bool] = False
     thinking_switches: ClassVar[Mapping[ThinkingLevel, Mapping[str, Any]]] = {}
@@ -154,8 +155,13 @@ class Engine(ABC):
             EngineError: the checkpoint cannot be loaded, or the machine cannot run it.
         """
 
-    def start_once(self) -> None:
-        """`start`, unless this has been called before."""
+    def start_once(self, answered: bool = False) -> None:
+        """`start`, unless this has been called before.
+
+        `answered` tells that the model has answered requests of the runs before: then a refusal concerns its
+        request alone.
+        """
+        self.answered = answered
         if not self.started:
             self.started = True
             self.start()

@@ -12,7 +12,7 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.errors import DataError, UsageError
 from microg_bench.pages.exchange import ENDINGS
 from microg_bench.pages.folder import new_folder
-from microg_bench.pages.frames import Strip, draw, recorded, why_none
+from microg_bench.pages.frames import Recorded, Strip, draw, recorded, same_frames, why_none
 from microg_bench.pages.headings import explanations
 from microg_bench.pages.run_page import (
     ItemScores,
@@ -84,16 +84,17 @@ def write_comparison_page(
     _check(runs, dataset)
     compared = [_compared(task, list(map(public, own))) for task, own in runs.items()]
     first = compared[0].runs
-    alike = len({(run.settings.shown, run.settings.generation.seed) for run in first}) == 1
+    everything = [run for one in compared for run in one.runs]
+    alike = same_frames(run.settings for run in everything)
     note = why_none(first[0].settings, dataset, pictures) if alike else OTHER_FRAMES
+    shown = recorded(everything) if alike else {}
     with new_folder(out) as folder:
         strips = {}
         if note is None and dataset:
-            shown = recorded(run for one in compared for run in one.runs)
             progress.stage("drawing frames", len(shown))
             strips = draw(dataset, first[0].settings, shown, folder.write, progress.advance)
-        addresses = videos_of([run for one in compared for run in one.runs], dataset, out, folder, videos)
-        folder.write("index.html", comparison_page(compared, dataset, strips, note, addresses))
+        addresses = videos_of(everything, dataset, out, folder, videos)
+        folder.write("index.html", comparison_page(compared, dataset, shown, strips, note, addresses))
     return out / "index.html"
 
 
@@ -191,6 +192,7 @@ def _reason(first: RunRecord, second: RunRecord, letters: Mapping[Path, str]) ->
 def comparison_page(
     compared: Sequence[ComparedRuns],
     dataset: Dataset | None,
+    shown: Mapping[str, Recorded],
     strips: Mapping[str, Strip],
     note: str | None,
     addresses: Mapping[str, str],
@@ -201,7 +203,7 @@ def comparison_page(
     return render(
         "comparison",
         COMPONENTS,
-        _data(compared, dataset, strips, addresses),
+        _data(compared, dataset, shown, strips, addresses),
         title=f"{' and '.join(run.settings.title for run in first)}, side by side",
         lettered=list(zip(ascii_uppercase, first, strict=False)),
         compared=compared,
@@ -213,6 +215,7 @@ def comparison_page(
 def _data(
     compared: Sequence[ComparedRuns],
     dataset: Dataset | None,
+    shown: Mapping[str, Recorded],
     strips: Mapping[str, Strip],
     addresses: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -220,7 +223,6 @@ def _data(
     asked = [_asked(one, dataset) for one in compared]
     sources = {request.video_id: request.source for own in asked for request, _ in own.values()}
     clips = {name: place for place, name in enumerate(sources)}
-    shown = recorded(run for one in compared for run in one.runs)
     items = [
         {"task": task, "clip": clips[request.video_id], **item}
         for task, (one, own) in enumerate(zip(compared, asked, strict=True))

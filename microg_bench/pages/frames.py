@@ -59,6 +59,11 @@ def frames_json(name: str, shown: Recorded | None, strip: Strip | None, within: 
     return {**clip, **why, "frames": [[index] for index in (shown.indices if shown else ())]}
 
 
+def same_frames(settings: Iterable[Settings]) -> bool:
+    """Whether runs were shown the same frames of each clip: the seed counts where these were transformed."""
+    return len({(one.shown, one.generation.seed if one.transforms else None) for one in settings}) <= 1
+
+
 def recorded(runs: Iterable[RunRecord]) -> dict[str, Recorded]:
     """What was shown, by clip."""
     found: dict[str, Recorded] = {}

@@ -13,7 +13,7 @@ from microg_bench.dataset.load import Dataset
 from microg_bench.errors import RunError
 from microg_bench.pages.exchange import ENDINGS, TOKENS, exchange, shapes, tokens
 from microg_bench.pages.folder import PageFolder, new_folder
-from microg_bench.pages.frames import Recorded, Strip, draw, frames_json, recorded, why_none
+from microg_bench.pages.frames import Recorded, Strip, draw, frames_json, recorded, same_frames, why_none
 from microg_bench.pages.headings import explanations
 from microg_bench.pages.shell import render
 from microg_bench.pages.videos import VideoFiles, copied, linked
@@ -111,6 +111,8 @@ def _check_together(runs: Sequence[RunRecord]) -> None:
         if len(values) > 1:
             name = "frames" if what == "shown" else what
             raise RunError(f"these runs differ in {name} ({', '.join(values)}): write a page for each")
+    if not same_frames(run.settings for run in runs):
+        raise RunError("the frames of these runs were transformed with other seeds: write a page for each")
 
 
 def check_scored(run: RunRecord) -> None:

@@ -221,7 +221,7 @@ async def _ask_engine(
         if engine is not shared:
             stack.callback(engine.close)
         engine.rejected.update(name for one in _records(variants) for name in one.rejected)
-        engine.start_once()
+        engine.start_once(any(one.answers for one in _records(variants)))
         provenance = engine.provenance()
         execution = Execution(engine, progress, first.open_cache(provenance), budget)
         if provenance:

@@ -37,6 +37,16 @@ def test_a_dataset_without_findings_ends_well(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "no findings")
 
 
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_asked(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page/mine.txt").write_text("mine")
+    ask = ("annotate", "check", "sample", "--model", "server:m", "--url", server.url, "--page", "page")
+    done = bench(*ask, cwd=tmp_path, env=ENV)
+    assert done.returncode != 0 and "mine.txt" in done.stderr and not server.bodies
+
+
 def test_a_model_is_asked_as_a_run(server: FaultServer, tmp_path: Path) -> None:
     ask = ("annotate", "check", "sample", "--model", "server:m", "--url", server.url, "--run", "r")
     done = bench(*ask, "--dry-run", cwd=tmp_path, env=ENV)

@@ -93,6 +93,16 @@ def test_what_failed_is_told_and_tried_again(server: FaultServer, runs: Path) ->
     assert done.returncode == 0 and "12 asked, 12 judged" in done.stdout
 
 
+def test_verdicts_that_cannot_be_read_are_asked_again(server: FaultServer, runs: Path) -> None:
+    server.says = lambda prompt: "no JSON" if "wear" in prompt else by_rules(prompt)
+    command = judge(server, "blind/vqa", "--rubric", "short-answer")
+    done = bench(*command, cwd=runs)
+    assert done.returncode == 1 and "run the same command again" in done.stderr
+    assert "0 not readable" not in done.stdout
+    server.says = by_rules
+    assert bench(*command, cwd=runs).returncode == 0
+
+
 def test_a_partial_judge_is_flagged(server: FaultServer, runs: Path) -> None:
     server.says = by_rules
     text = (runs / "blind/vqa/run.json").read_text()

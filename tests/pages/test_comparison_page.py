@@ -150,6 +150,10 @@ def test_frames_are_drawn_where_all_runs_were_shown_the_same(
     ):
         with visited(browser, written(tmp_path / name, *pair)) as page:
             assert page.inner_text("#pictures-note") == OTHER_FRAMES
+            frames = page.evaluate(
+                "JSON.parse(document.getElementById('data').textContent).clips.map((clip) => clip.frames)"
+            )
+            assert frames == [[]] * 14, "none are passed off as those of all"
 
 
 def test_the_same_runs_give_the_same_bytes(

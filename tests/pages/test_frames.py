@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from microg_bench.dataset.load import Dataset, load
-from microg_bench.pages.frames import Recorded, Strip, draw, frames_json, jpegs, why_none
-from microg_bench.settings import Media
+from microg_bench.pages.frames import Recorded, Strip, draw, frames_json, jpegs, same_frames, why_none
+from microg_bench.settings import Media, Settings
 from microg_bench.video.decode import decode
 from microg_bench.video.sampling import FrameSpec
 from microg_bench.video.transforms import parse_transforms, transformed
@@ -71,6 +71,17 @@ def test_pictures_are_transformed_as_the_frames_were(dataset: Dataset) -> None:
         assert np.abs(pixels(files[f"frames/00002/{place}.jpg"]).astype(int) - pixels(picture)).mean() < 2
     strips, files, _ = drawn(dataset, {other.video_id: frames.indices}, transforms=("reverse",))
     assert files == {} and "not the one that the model was shown" in strips[other.video_id].why
+
+
+def test_the_seed_counts_where_frames_were_transformed(dataset: Dataset) -> None:
+    def shown(seed: int, *transforms: str) -> Settings:
+        made = make_settings("caption", dataset, frames=FrameSpec.parse(4), transforms=transforms)
+        return made.model_copy(update={"generation": made.generation.model_copy(update={"seed": seed})})
+
+    assert same_frames([shown(0), shown(1)])
+    assert same_frames([shown(1, "swap"), shown(1, "swap")])
+    assert not same_frames([shown(0, "swap"), shown(1, "swap")])
+    assert not same_frames([shown(0, "swap"), shown(0)])
 
 
 def test_scripts_are_told_of_which_clip_the_frames_are() -> None:

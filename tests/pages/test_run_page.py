@@ -463,6 +463,11 @@ def test_runs_that_do_not_belong_together_are_refused(sample_run: Path, tmp_path
     assert "of the same task" in refused([caption, caption], tmp_path / "page")
     vqa.settings = vqa.settings.model_copy(update={"frames": FrameSpec.parse(8)})
     assert "differ in frames (uniform:4, uniform:8)" in refused([caption, vqa], tmp_path / "page")
+    for run, seed in ((caption, 0), (vqa, 1)):
+        generation = run.settings.generation.model_copy(update={"seed": seed})
+        swapped = {"frames": FrameSpec.parse(4), "transforms": ("swap",), "generation": generation}
+        run.settings = run.settings.model_copy(update=swapped)
+    assert "other seeds" in refused([caption, vqa], tmp_path / "page")
 
 
 def test_a_run_without_scorecard_or_journal_is_refused(sample_run: Path, tmp_path: Path) -> None:

@@ -154,7 +154,9 @@ class HttpEngine(Engine):
 
     async def pooled(self, server: Server, jobs: AsyncIterator[Job]) -> AsyncGenerator[Answered, None]:
         """What `server` alone answers; see `ServerPool.answer`."""
-        pool = ServerPool([server], self.options.max_concurrency, self.policy, self.clock)
+        pool = ServerPool(
+            [server], self.options.max_concurrency, self.policy, self.clock, answered=self.answered
+        )
         async with aclosing(pool.answer(jobs)) as answers:
             async for answered in answers:
                 yield answered
@@ -183,7 +185,8 @@ class ServerPool:
     """Shares jobs among `servers`, with at most `max_concurrency` requests in flight in all.
 
     `ended` says why no server will ever answer again, where that can be known. Where the servers keep what
-    they are shown (`keeps_media`), the first request of a clip goes ahead of the others.
+    they are shown (`keeps_media`), the first request of a clip goes ahead of the others. Once a request was
+    `answered`, also by an earlier start, a refusal concerns its request alone.
     """
 
     servers: Sequence[Server]
@@ -192,6 +195,7 @@ class ServerPool:
     clock: Clock = field(default_factory=Clock)
     ended: Callable[[], str | None] = lambda: None
     keeps_media: bool = False
+    answered: bool = False
     _members: list[_Member] = field(init=False)
     _last_server: dict[str, _Member] = field(default_factory=dict, init=False)  # by clip, the latest last
     _first: dict[str, asyncio.Event] = field(default_factory=dict, init=False)  # by clip, the latest last
@@ -201,7 +205,6 @@ class ServerPool:
     _stop_reason: str | None = field(default=None, init=False)
     _failures: int = field(default=0, init=False)  # requests given up since the last answer
     _refusals: Counter[str] = field(default_factory=Counter, init=False)  # since then, by reason
-    _answered: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._members = [
@@ -296,7 +299,7 @@ class ServerPool:
             raise
         else:
             member.limiter.increase()
-            member.unreachable_since, self._failures, self._answered = None, 0, True
+            member.unreachable_since, self._failures, self.answered = None, 0, True
             self._refusals.clear()
         finally:
             member.limiter.release()
@@ -339,12 +342,12 @@ class ServerPool:
 
     def _count_refusal(self, error: RequestError) -> None:
         """Stop where all requests are refused for one reason: what is asked cannot be answered there."""
-        if error.kind == "fatal" or (error.kind == "refused" and self._answered):
+        if error.kind == "fatal" or (error.kind == "refused" and self.answered):
             return
         alike = _NUMBERED.sub("#", error.reason)
         self._refusals[alike] += 1
         if self._refusals[alike] >= self.policy.max_failures:
-            first = "" if self._answered else "the first "
+            first = "" if self.answered else "the first "
             self._stop(
                 f"{first}{self._refusals[alike]} requests were refused alike, the last because {error.reason}"
             )

@@ -52,6 +52,7 @@ class ChatEngine(HttpEngine):
                 self.clock,
                 self._ended,
                 self._body.keeps_media,
+                self.answered,
             )
             answers = await stack.enter_async_context(aclosing(pool.answer(jobs)))
             async for answered in answers:

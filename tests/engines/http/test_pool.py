@@ -281,6 +281,12 @@ def test_requests_that_are_refused_for_reasons_of_their_own_end_nothing() -> Non
     assert (len(outcomes), error) == (150, "")
 
 
+def test_a_run_of_which_requests_were_answered_before_goes_on_where_the_first_are_refused() -> None:
+    server = Scripted(lambda job, attempt: RequestError("refused", "400: not this clip"))
+    outcomes, error = drain(ServerPool([server], 4, clock=Hand().clock, answered=True), jobs(100))
+    assert (len(outcomes), error) == (100, "")
+
+
 def test_after_an_answer_only_denied_requests_end_a_run() -> None:
     def pool(kind: Kind) -> ServerPool:
         refused = RequestError(kind, "not for you")
