@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import binomtest, kendalltau
 
 from microg_bench.annotation.agreement import (
+    FEW,
     AgreementReport,
     agreements,
     metric_agreements,
@@ -87,6 +88,8 @@ def test_a_judge_that_says_what_people_say_agrees_wholly(server: FaultServer, ru
     assert one.specificity is not None and one.specificity.value == 1.0
     assert one.corrected is not None and one.uncorrected is not None
     assert one.corrected.value == pytest.approx(one.uncorrected.value)
+    told = "tau-b of rating 1.00, alpha 1.00, sensitivity 1.00, specificity 1.00 (12 answers, 2 raters)"
+    assert one.words() == told
 
 
 def test_figures_are_those_of_scipy(server: FaultServer, runs: list[Path]) -> None:
@@ -138,6 +141,13 @@ def test_the_rate_is_corrected_by_the_errors_of_the_judge(server: FaultServer, r
     assert (one.corrected.value, one.corrected.interval) == (wanted.value, wanted.interval)
     assert one.uncorrected.value == pytest.approx(1 / 3) and one.corrected.value == pytest.approx(0.25)
     assert len(list(one.notes())) == 2, "few answers were rated"
+    assert one.sensitivity is not None and one.specificity is not None
+    enough = {
+        name: getattr(one, name).model_copy(update={"of": FEW}) for name in ("sensitivity", "specificity")
+    }
+    assert list(one.model_copy(update=enough).notes()) == []
+    (note,) = one.model_copy(update={**enough, "corrected": None}).notes()
+    assert "cannot be corrected" in note
 
 
 def test_runs_of_one_judge_are_taken_together(server: FaultServer, runs: list[Path]) -> None:
@@ -163,6 +173,29 @@ def test_facts_of_captions_are_held_against_ratings(server: FaultServer, runs: l
     one = next(iter(agreements(read(captions), rated(captions, by_key(0))).values()))
     assert set(one.scores) == {"precision", "recall", "hallucination"}
     assert one.judge is None and one.sensitivity is None and one.corrected is None and not list(one.notes())
+    assert "alpha" not in one.words() and "sensitivity" not in one.words()
+
+
+def test_facts_of_captions_are_ranked_by_their_share(server: FaultServer, runs: list[Path]) -> None:
+    caption = runs[1].parent / "caption"
+
+    def says(prompt: str) -> str:
+        supported, total = ((0, 3), (1, 1), (2, 6))[len(server.bodies) % 3]
+        facts = [
+            {"fact": f"f{k}", "verdict": "supported" if k < supported else "absent"} for k in range(total)
+        ]
+        return json.dumps({"caption_facts": facts, "reference_facts": [{"fact": "x", "found": "no"}]})
+
+    judgement = judged(server, caption, "caption-facts", says, max_concurrency=1).judgement
+    assert judgement is not None
+    one = the_report(agreements(read([caption]), rated([caption], by_key(0))))
+    counts = {item.id: item.counts["precision"] for item in judgement.items}
+    assert len({part / whole for part, whole in counts.values()}) > 1
+    (run,) = read([caption])
+    keys = answer_keys(run)
+    people = [POINTS[by_key(0)(keys[name])] for name in counts]
+    shares = [part / whole for part, whole in counts.values()]
+    assert one.scores["precision"].tau == pytest.approx(kendalltau(people, shares).statistic)
 
 
 def test_ratings_of_other_answers_are_of_no_use(server: FaultServer, runs: list[Path]) -> None:
@@ -180,6 +213,12 @@ def test_an_agreement_is_that_of_its_judgement_alone(server: FaultServer, runs: 
     assert read_agreement(folder, read_judgement(run, folder)) == report
     other = found.judgement.model_copy(update={"flags": ("another",)})
     assert read_agreement(folder, other) is None
-    (folder / "agreement.json").write_text('{"schema": "microg-bench/agreement/1"}')
-    with pytest.raises(RunError, match="damaged"):
-        read_agreement(folder, found.judgement)
+    text = (folder / "agreement.json").read_text()
+    for damage, why in (
+        ('{"schema": "microg-bench/agreement/1"}', "damaged"),
+        (text.replace("agreement/1", "agreement/9"), "that this version reads"),
+        (text.replace('"rating": {', '"another": {', 1), "not those of the judgement"),
+    ):
+        (folder / "agreement.json").write_text(damage)
+        with pytest.raises(RunError, match=why):
+            read_agreement(folder, found.judgement)
