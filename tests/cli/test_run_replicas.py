@@ -69,7 +69,7 @@ def test_two_replicas_give_the_bytes_of_one_process(command: list[str], whole: P
 def test_a_killed_replica_changes_nothing(command: list[str], whole: Path, tmp_path: Path) -> None:
     env = {**os.environ, **ONE_THREAD}
     process = start_bench(*command, "--run", "r", "--replicas", "2", cwd=tmp_path, env=env)
-    wait_until(lambda: len(journalled(tmp_path / "r")) >= 3, process)
+    wait_until(lambda: len(journalled(tmp_path / "r")) >= 1, process)
     random.Random(0).choice(replicas(process)).kill()
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors

@@ -74,7 +74,8 @@ def test_replicas_of_a_cluster_share_a_run(on: Callable[..., Any], notes: Path) 
     found = on(4)
     assert found.texts.keys() == ALL
     assert Counter(asked(notes)) == Counter(ALL)
-    assert len(list(notes.glob("asked-*"))) == 4
+    # On a busy machine all may be asked before the last replica has started.
+    assert 2 <= len(list(notes.glob("asked-*"))) <= 4
 
 
 @pytest.mark.parametrize("point", range(10))
