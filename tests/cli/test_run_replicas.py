@@ -69,11 +69,11 @@ def test_two_replicas_give_the_bytes_of_one_process(command: list[str], whole: P
 def test_a_killed_replica_changes_nothing(command: list[str], whole: Path, tmp_path: Path) -> None:
     env = {**os.environ, **ONE_THREAD}
     process = start_bench(*command, "--run", "r", "--replicas", "2", cwd=tmp_path, env=env)
-    wait_until(lambda: len(journalled(tmp_path / "r")) >= 1, process)
+    wait_until(lambda: len(journalled(tmp_path / "r")) >= 3, process)
     random.Random(0).choice(replicas(process)).kill()
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert "was lost (its process ended (SIGKILL)" in errors
+    assert "its process ended (SIGKILL)" in errors, "lost, or never started where the other was faster"
     assert same(tmp_path / "r", whole)
     assert sorted(journalled(tmp_path / "r")) == sorted(journalled(whole)), "nothing is recorded twice"
 
