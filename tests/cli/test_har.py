@@ -169,7 +169,7 @@ def test_a_bad_ground_truth_is_one_line_with_file_and_row(
         ),
         (
             "d.csv.gz",
-            gzip.compress(DETECTIONS.encode())[:-20],
+            gzip.compress(DETECTIONS.encode(), mtime=0)[:-20],
             "d.csv.gz: is broken gzip data: it ends too early",
         ),
         ("d.csv", b"\xfd7zXZ\x00broken", "d.csv: is broken xz data: "),
