@@ -51,6 +51,7 @@ async def outlive(engine: VllmEngine, end: Callable[[], None], outcomes: list[di
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     engine = VllmEngine(Options(checkpoint=sys.argv[1]))
     engine.start()
     started = len(of_vllm())
