@@ -70,11 +70,11 @@ def annotate_check(
         UsageError, DataError, EngineError, RunError: as `evaluate`.
     """
     dataset = load_dataset(data)
-    if isinstance(data, Dataset):
-        records = [_annotation(clip) for clip in dataset.clips]
-    else:
-        records = list(read_annotations(find_layout(locate(data)).annotations))
-    found = text_findings(records)
+    found = text_findings(
+        [_annotation(clip) for clip in dataset.clips]
+        if isinstance(data, Dataset)
+        else read_annotations(find_layout(locate(data)).annotations)
+    )
     if model is None:
         return CheckedTexts(dataset, found)
     inquiry = check_inquiry(dataset, rubric, Options.of({"model": model, **options}))

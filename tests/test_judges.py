@@ -1,5 +1,6 @@
 """`microg_bench.judge`: runs judged by a model by rules, through the real client of a server on loopback."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,11 @@ def test_words_of_ones_own_judge_the_runs_that_they_are_for(server: FaultServer,
     judged_runs(tmp_path)
     server.says = by_rules
     own = tmp_path / "own.toml"
-    own.write_text((PROMPTS / "judge" / "short-answer.toml").read_text().replace("reference", "reference", 1))
+    shipped = (PROMPTS / "judge" / "short-answer.toml").read_text()
+    own.write_text(shipped.replace("You rate answers", "You are to rate answers"))
     found = mb.judge(tmp_path, rubric=own, model="server:m", url=server.url, progress=None)
     assert list(found) == [tmp_path / "blind/vqa", tmp_path / "constant/vqa"]
+    assert server.bodies and all("You are to rate answers" in json.dumps(body) for body in server.bodies)
     assert repr(found[tmp_path / "blind/vqa"]).startswith("JudgedRun(")
     with pytest.raises(UsageError, match="one run at least"):
         mb.judge(rubric="short-answer", model="server:m", url=server.url)

@@ -176,18 +176,20 @@ def expected(one: Configuration) -> Estimate:
     return estimate(asked, one.price or _NO_PRICE, 0, one.options.batch)
 
 
-def confirmed(inquiries: Iterable[tuple[Configuration, Path]], progress: Progress, yes: bool) -> bool:
-    """Whether money may be spent on inquiries, each in its folder: asks where what is left of all costs much.
+def confirmed(
+    model: Inquiry, steps: Iterable[tuple[Configuration, Path]], progress: Progress, yes: bool
+) -> bool:
+    """Whether money may be spent on inquiries of one `model`: asks where what is left of all costs much.
 
+    `steps` are what each asks, with its folder; they are not looked at where nothing has to be confirmed.
     Where a part of the requests of one is answered, that part of its cost is left out.
 
     Raises:
         UsageError: it is not confirmed.
     """
-    priced = [(one, folder) for one, folder in inquiries if one.price and one.options.max_cost is None]
-    if yes or not priced:
+    if yes or model.price is None or model.options.max_cost is not None:
         return yes
-    dollars = sum(expected(one).dollars * _share_left(one, folder) for one, folder in priced)
+    dollars = sum(expected(one).dollars * _share_left(one, folder) for one, folder in steps)
     if dollars > CONFIRM_ABOVE:
         progress.confirm(f"all of this may cost {dollars_words(dollars)} at most")
     return dollars > CONFIRM_ABOVE

@@ -267,8 +267,9 @@ async def judge_all(judges: Sequence[Judge], progress: Progress, yes: bool = Fal
     Raises:
         UsageError, EngineError, RunError, DataError: as `Inquiry.ask`.
     """
-    yes = confirmed((step for one in judges for step in one.steps()), progress, yes)
-    with closing(judges[0].inquiry.model.new_engine()) as engine:
+    first = judges[0].inquiry
+    yes = confirmed(first, (step for one in judges for step in one.steps()), progress, yes)
+    with closing(first.model.new_engine()) as engine:
         return [await one.judge(progress, yes, engine) for one in judges]
 
 

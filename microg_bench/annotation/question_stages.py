@@ -141,10 +141,11 @@ class QuestionMaker:
             reason = f"holds a {PAIRS_FILE} that was not made here: give another folder"
             raise RunError(reason, path=self.folder)
         self._replies.clear()
-        stages = ((one, self.folder / ASKED_FOLDER / stage) for stage, one in self.expected())
-        yes = confirmed(stages, progress, yes)
+        first = self._inquiry("candidates")
+        steps = ((one, self.folder / ASKED_FOLDER / stage) for stage, one in self.expected())
+        yes = confirmed(first, steps, progress, yes)
         try:
-            with closing(self._inquiry("candidates").model.new_engine()) as self._engine:
+            with closing(first.model.new_engine()) as self._engine:
                 found = await self._propose(progress, yes)
                 for stage in ("ratings", "answers", "comparisons"):
                     found = await self._judge(stage, found, progress, yes)

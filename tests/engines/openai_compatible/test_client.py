@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -47,12 +46,6 @@ class Keeping:
         self.kept |= {part["uuid"]: url for part, url in zip(media, shown, strict=True) if "uuid" in part}
         text = json.dumps([shown, body.get("media_io_kwargs")])
         return 200, OpenAIWire.answer(hashlib.sha256(text.encode()).hexdigest())
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as running:
-        yield running
 
 
 def started(server: Keeping, **options: Any) -> ServerEngine:
